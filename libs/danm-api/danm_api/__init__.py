@@ -1,0 +1,1 @@
+"""The typed API library that every part of DANM shares."""

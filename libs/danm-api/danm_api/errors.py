@@ -1,0 +1,210 @@
+"""Every error that DANM raises on purpose.
+
+DanmError(reason, transient)
+├── InvalidObjectError            an object breaks a rule; carries the violations
+│   ├── InvalidNetworkError       a DanmNet that may not be used
+│   ├── InvalidAttachmentError    a Pod's annotation, or one entry of it
+│   └── InvalidRequestError       a malformed request (HTTP body, CNI configuration or arguments)
+├── NotFoundError
+│   ├── NetworkNotFoundError      no such DanmNet in the Pod's namespace
+│   ├── PodNotFoundError
+│   └── ReservationNotFoundError
+├── PoolExhaustedError            no address of the pool is free; proven by a consistent read
+├── AddressTakenError             a static address belongs to another owner
+├── StaleAttemptError             a later attempt of the same owner exists; carries its number
+├── AccessDeniedError             authenticated, but not allowed
+├── UnauthenticatedError
+├── NetworkNotReadyError          (transient) not validated yet, being deleted, or its link is not up yet
+├── IpamUnavailableError          (transient) no ipam-svc replica answered in time
+├── ConflictError                 (transient) somebody else wrote the object first
+├── OverloadedError               (transient) a bounded queue is full
+├── DeadlineExceededError         (transient)
+├── ApiError                      the Kubernetes API server refused; ``status`` is its HTTP code
+│   └── ApiUnavailableError       (transient) no answer, 429 or 5xx
+├── LinkSetupError                the kernel refused an interface, address, route or rule
+├── DelegateError                 a delegate CNI plugin failed; carries its own code
+└── SeveralErrors                 all that went wrong at once (SPEC C3)
+
+``reason`` is one sentence that names the object, the rule and the way out. ``transient`` says that the same request may
+succeed later without anybody changing it. Each edge has one table that maps the tree (HTTP, CNI); a test walks all
+subclasses and finds them mapped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One broken rule of one object.
+
+    Attributes:
+        field: Dotted path of the field at fault, such as ``spec.Options.cidr`` or ``[1].ip``; may be empty.
+        rule: The rule of docs/specification.md, such as ``N1``.
+        message: What is wrong and what to do, without the field's name.
+    """
+
+    field: str
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return the violation as a clause of a sentence."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class DanmError(Exception):
+    """The root of the tree above."""
+
+    transient: bool = False
+
+    def __init__(self, reason: str, *, transient: bool | None = None) -> None:
+        """Keep the reason; ``transient`` overrides the class's own."""
+        super().__init__(reason)
+        self.reason = reason
+        if transient is not None:
+            self.transient = transient
+
+
+class InvalidObjectError(DanmError):
+    """An object breaks at least one rule."""
+
+    def __init__(self, reason: str, *, violations: Sequence[Violation] = ()) -> None:
+        """Keep the violations beside the reason."""
+        super().__init__(reason)
+        self.violations = tuple(violations)
+
+
+class InvalidNetworkError(InvalidObjectError):
+    """A DanmNet that may not be used."""
+
+
+class InvalidAttachmentError(InvalidObjectError):
+    """A Pod's annotation, or one entry of it, breaks a rule."""
+
+
+class InvalidRequestError(InvalidObjectError):
+    """A malformed request."""
+
+
+class NotFoundError(DanmError):
+    """What was named does not exist."""
+
+
+class NetworkNotFoundError(NotFoundError):
+    """No such DanmNet in the namespace."""
+
+
+class PodNotFoundError(NotFoundError):
+    """No such Pod, or another one of that name."""
+
+
+class ReservationNotFoundError(NotFoundError):
+    """The owner holds no such address."""
+
+
+class PoolExhaustedError(DanmError):
+    """No address of the pool is free."""
+
+
+class AddressTakenError(DanmError):
+    """A static address belongs to another owner."""
+
+
+class StaleAttemptError(DanmError):
+    """A later attempt of the same owner exists.
+
+    Attributes:
+        current_attempt: The number of that attempt; a retry must use a larger one.
+    """
+
+    def __init__(self, reason: str, *, current_attempt: int) -> None:
+        """Keep the current attempt's number."""
+        super().__init__(reason)
+        self.current_attempt = current_attempt
+
+
+class AccessDeniedError(DanmError):
+    """The caller is known but may not do this."""
+
+
+class UnauthenticatedError(DanmError):
+    """The caller did not prove who it is."""
+
+
+class NetworkNotReadyError(DanmError):
+    """The DanmNet cannot be used yet, or not any more."""
+
+    transient = True
+
+
+class IpamUnavailableError(DanmError):
+    """No ipam-svc replica answered in time."""
+
+    transient = True
+
+
+class ConflictError(DanmError):
+    """Somebody else wrote the object first."""
+
+    transient = True
+
+
+class OverloadedError(DanmError):
+    """A bounded queue is full."""
+
+    transient = True
+
+
+class DeadlineExceededError(DanmError):
+    """The work did not finish in time."""
+
+    transient = True
+
+
+class ApiError(DanmError):
+    """The Kubernetes API server refused.
+
+    Attributes:
+        status: The HTTP status code; 0 when there was no answer.
+    """
+
+    def __init__(self, reason: str, *, status: int, transient: bool | None = None) -> None:
+        """Keep the HTTP status."""
+        super().__init__(reason, transient=transient)
+        self.status = status
+
+
+class ApiUnavailableError(ApiError):
+    """The API server did not answer, or asked to come back later."""
+
+    transient = True
+
+
+class LinkSetupError(DanmError):
+    """The kernel refused an interface, address, route or rule."""
+
+
+class DelegateError(DanmError):
+    """A delegate CNI plugin failed.
+
+    Attributes:
+        code: The plugin's own CNI error code, passed through.
+    """
+
+    def __init__(self, reason: str, *, code: int) -> None:
+        """Keep the plugin's code."""
+        super().__init__(reason)
+        self.code = code
+
+
+class SeveralErrors(DanmError):  # noqa: N818  (it is plural on purpose)
+    """All that went wrong at once; transient only when each part is."""
+
+    def __init__(self, errors: Sequence[DanmError]) -> None:
+        """Join the reasons of at least one error."""
+        super().__init__(
+            "; ".join(error.reason for error in errors),
+            transient=all(error.transient for error in errors),
+        )
+        self.errors = tuple(errors)

@@ -1,0 +1,1 @@
+"""Talking to the Kubernetes API server: the only package of the library that does."""

@@ -1,0 +1,1 @@
+"""Frozen types of DANM's API objects and of CNI results. Pure: no network, clock or root."""

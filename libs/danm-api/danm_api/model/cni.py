@@ -1,0 +1,87 @@
+"""CNI results and errors, independent of the version that they are printed in (CNI specification 1.1.0). Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from danm_api.model.addresses import IPAddress, IPNetwork
+from ipaddress import IPv4Interface, IPv6Interface
+
+
+class CniVersion(StrEnum):
+    """The versions of the specification that DANM speaks (SPEC C2)."""
+
+    V0_1_0 = "0.1.0"
+    V0_2_0 = "0.2.0"
+    V0_3_0 = "0.3.0"
+    V0_3_1 = "0.3.1"
+    V0_4_0 = "0.4.0"
+    V1_0_0 = "1.0.0"
+    V1_1_0 = "1.1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CniInterface:
+    """An interface of a result.
+
+    Attributes:
+        sandbox: Path of the netns; None for an interface of the host.
+    """
+
+    name: str
+    mac: str | None = None
+    sandbox: str | None = None
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CniIp:
+    """An address of a result.
+
+    Attributes:
+        interface: Index into the result's interfaces, from 0.
+    """
+
+    address: IPv4Interface | IPv6Interface
+    gateway: IPAddress | None = None
+    interface: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CniRoute:
+    """A route of a result."""
+
+    destination: IPNetwork
+    gateway: IPAddress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CniDns:
+    """Name servers and search domains of a result."""
+
+    nameservers: tuple[str, ...] = ()
+    domain: str | None = None
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CniResult:
+    """What an ADD made."""
+
+    interfaces: tuple[CniInterface, ...] = ()
+    ips: tuple[CniIp, ...] = ()
+    routes: tuple[CniRoute, ...] = ()
+    dns: CniDns = CniDns()  # noqa: RUF009  (frozen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CniError:
+    """An error object.
+
+    Attributes:
+        code: Below 100 the specification's, from 100 on the plugin's own.
+    """
+
+    code: int
+    message: str
+    details: str = ""

@@ -1,0 +1,112 @@
+"""DanmIPBlock: the record that decides who holds which address (DESIGN, "IPAM"). Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from danm_api.model.addresses import IPAddress, IPNetwork
+from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodOwner:
+    """One interface of one Pod (SPEC G7). Its identity is (uid, interface)."""
+
+    namespace: Namespace
+    name: str
+    uid: PodUid
+    interface: InterfaceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerOwner:
+    """An interface of a container that is no Pod (SPEC F2)."""
+
+    namespace: Namespace
+    container_id: str
+    interface: InterfaceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalOwner:
+    """Somebody outside of Pods, under a name of their own (SPEC I3).
+
+    Attributes:
+        reason: For people.
+        expires: When the address comes back by itself. None means never.
+    """
+
+    namespace: Namespace
+    name: str
+    reason: str
+    expires: datetime | None = None
+
+
+Owner = PodOwner | ContainerOwner | ExternalOwner
+
+
+def owner_key(owner: Owner) -> tuple[str, ...]:
+    """Return what makes an owner the same owner: the rest of it may change."""
+    match owner:
+        case PodOwner():
+            return ("Pod", owner.uid, owner.interface)
+        case ContainerOwner():
+            return ("Container", owner.container_id, owner.interface)
+        case ExternalOwner():
+            return ("External", owner.namespace, owner.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An address that somebody owns.
+
+    Attributes:
+        node: The node whose danmd alone may free a Pod's entry. Empty for external owners.
+        attempt: Grows for its owner with every send (DESIGN, "Attempts fence").
+        mac: The MAC address that belongs to the interface.
+        unknown: Fields of a later release, kept as they came.
+    """
+
+    address: IPAddress
+    owner: Owner
+    node: NodeName
+    attempt: int
+    since: datetime
+    mac: str
+    unknown: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cooling:
+    """A freed address that may not be handed out before ``free_at``."""
+
+    address: IPAddress
+    free_at: datetime
+    unknown: Mapping[str, object] = field(default_factory=dict)
+
+
+Entry = Held | Cooling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IPBlock:
+    """One aligned /26 (IPv6: /122) of a network.
+
+    Attributes:
+        cidr: The block's addresses.
+        entries: In the order of addresses; at most 64.
+        sealed: No new entry is taken in any more.
+        resource_version: Empty before the object is created.
+        unknown: Fields of a later release, kept as they came.
+    """
+
+    namespace: Namespace
+    name: str
+    network: NetworkName
+    network_uid: NetworkUid
+    cidr: IPNetwork
+    entries: tuple[Entry, ...] = ()
+    sealed: bool = False
+    resource_version: str = ""
+    deleting: bool = False
+    unknown: Mapping[str, object] = field(default_factory=dict)
