@@ -1,8 +1,9 @@
 """The seam between DANM and the Kubernetes API server.
 
-``KubeApi`` is implemented by ``danm_api.kube.client.KubeClient`` (HTTP) and by ``danm_api.testing.fake_kube.FakeKube``
-(memory, with resourceVersions, conflicts, selectors, finalizers and watches). Objects cross it in their JSON form, and
-codecs turn them into the model's types at once.
+``KubeApi`` is implemented by ``danm_api.kube.client.KubeClient`` (HTTP) and by
+``danm_api.testing.fake_kube.FakeKube`` (memory, with resourceVersions, conflicts, selectors,
+finalizers and watches). Objects cross it in their JSON form, and codecs turn them into the model's
+types at once.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +15,10 @@ from danm_api.names import GROUP, VERSION
 
 # The JSON form of an object, as the API server sends it.
 RawObject = dict[str, Any]
+
+# What a patch looks like in the two forms of PatchType: an object, or a list of operations.
+MergePatch = Mapping[str, Any]
+JsonPatch = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +111,15 @@ class PatchType(StrEnum):
 class KubeApi(Protocol):
     """What DANM asks of the API server.
 
-    Every method raises: NotFoundError (404), ConflictError (409: resourceVersion, or the name exists already),
-    ApiUnavailableError (no answer in time, 429, 5xx), InvalidObjectError (422), ApiError (anything else).
+    Every method raises: NotFoundError (404), ConflictError (409: resourceVersion, or the name
+    exists already), ApiUnavailableError (no answer in time, 429, 5xx), InvalidObjectError (422),
+    ApiError (anything else). After an ApiUnavailableError a write may have taken effect.
     ``namespace`` is None for cluster-scoped kinds and, in list and watch, for all namespaces.
     """
 
-    async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> RawObject:
+    async def get(
+        self, resource: Resource, name: str, *, namespace: str | None = None
+    ) -> RawObject:
         """Read one object, consistently."""
         ...
 
@@ -135,10 +143,17 @@ class KubeApi(Protocol):
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
-        """Yield changes after ``resource_version``; ends when the server ends it. Raises ApiError(status=410) when too old."""
+        """Yield changes after ``resource_version``; ends when the server ends it.
+
+        Raises:
+            ApiError: With status 410 when ``resource_version`` is too old: list again.
+            ApiUnavailableError: The server cannot be reached, or went silent.
+        """
         ...
 
-    async def create(self, resource: Resource, body: RawObject, *, namespace: str | None = None) -> RawObject:
+    async def create(
+        self, resource: Resource, body: RawObject, *, namespace: str | None = None
+    ) -> RawObject:
         """Create an object and return it as stored."""
         ...
 
@@ -157,7 +172,7 @@ class KubeApi(Protocol):
         self,
         resource: Resource,
         name: str,
-        patch: Mapping[str, Any] | list[Any],
+        patch: MergePatch | JsonPatch,
         *,
         namespace: str | None = None,
         patch_type: PatchType = PatchType.MERGE,
