@@ -82,6 +82,8 @@ class ReserveRequest(_Message, frozen=True, kw_only=True):
         attempt: Larger than of every earlier send for the owner (DESIGN, "Attempts fence").
         timeout_s: How long the caller will wait for the answer.
         via_fakeipam: The request comes from fakeipam, so the networks must admit it (SPEC F2).
+        fresh: The caller never sent a reserve for this owner before, so there is nothing that a
+            consistent read could find; it saves that read. When in doubt leave it False.
     """
 
     owner: OwnerMessage
@@ -90,6 +92,7 @@ class ReserveRequest(_Message, frozen=True, kw_only=True):
     node: str = ""
     timeout_s: float = 5.0
     via_fakeipam: bool = False
+    fresh: bool = False
 
 
 class AttachmentAnswer(_Message, frozen=True, kw_only=True):

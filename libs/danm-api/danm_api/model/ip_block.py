@@ -97,6 +97,8 @@ class IPBlock:
         entries: In the order of addresses; at most 64.
         sealed: No new entry is taken in any more.
         resource_version: Empty before the object is created.
+        uid: The object's own UID: another object of the same name is another block. Empty before
+            the object is created.
         unknown: Fields of a later release, kept as they came.
     """
 
@@ -108,5 +110,6 @@ class IPBlock:
     entries: tuple[Entry, ...] = ()
     sealed: bool = False
     resource_version: str = ""
+    uid: str = ""
     deleting: bool = False
     unknown: Mapping[str, object] = field(default_factory=dict)
