@@ -11,6 +11,8 @@ NetworkUid = NewType("NetworkUid", str)
 PodName = NewType("PodName", str)
 PodUid = NewType("PodUid", str)
 NodeName = NewType("NodeName", str)
+ServiceName = NewType("ServiceName", str)
+ServiceUid = NewType("ServiceUid", str)
 InterfaceName = NewType("InterfaceName", str)
 ContainerId = NewType("ContainerId", str)
 
