@@ -4,7 +4,7 @@ DanmError(reason, transient)
 ├── InvalidObjectError            an object breaks a rule; carries the violations
 │   ├── InvalidNetworkError       a DanmNet that may not be used
 │   ├── InvalidAttachmentError    a Pod's annotation, or one entry of it
-│   └── InvalidRequestError       a malformed request (HTTP body, CNI configuration or arguments)
+│   └── InvalidRequestError       a malformed request (HTTP body, CNI configuration)
 ├── NotFoundError
 │   ├── NetworkNotFoundError      no such DanmNet in the Pod's namespace
 │   ├── PodNotFoundError
@@ -14,7 +14,7 @@ DanmError(reason, transient)
 ├── StaleAttemptError             a later attempt of the same owner exists; carries its number
 ├── AccessDeniedError             authenticated, but not allowed
 ├── UnauthenticatedError
-├── NetworkNotReadyError          (transient) not validated yet, being deleted, or its link is not up yet
+├── NetworkNotReadyError          (transient) not validated yet, or being deleted
 ├── IpamUnavailableError          (transient) no ipam-svc replica answered in time
 ├── ConflictError                 (transient) somebody else wrote the object first
 ├── OverloadedError               (transient) a bounded queue is full
@@ -25,9 +25,9 @@ DanmError(reason, transient)
 ├── DelegateError                 a delegate CNI plugin failed; carries its own code
 └── SeveralErrors                 all that went wrong at once (SPEC C3)
 
-``reason`` is one sentence that names the object, the rule and the way out. ``transient`` says that the same request may
-succeed later without anybody changing it. Each edge has one table that maps the tree (HTTP, CNI); a test walks all
-subclasses and finds them mapped.
+``reason`` is one sentence that names the object, the rule and the way out. ``transient`` says that
+the same request may succeed later without anybody changing it. Each edge has one table that maps
+the tree (HTTP, CNI); a test walks all subclasses and finds them mapped.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,8 @@ class Violation:
     """One broken rule of one object.
 
     Attributes:
-        field: Dotted path of the field at fault, such as ``spec.Options.cidr`` or ``[1].ip``; may be empty.
+        field: Dotted path of the field at fault, such as ``spec.Options.cidr`` or ``[1].ip``; may
+            be empty.
         rule: The rule of docs/specification.md, such as ``N1``.
         message: What is wrong and what to do, without the field's name.
     """

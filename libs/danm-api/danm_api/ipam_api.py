@@ -1,7 +1,8 @@
 """The messages and paths of ipam-svc's HTTP API, version 1. Pure.
 
-These frozen structs are the wire form (camelCase keys) and what code works with: they hold text where the network's own
-rules must judge it (addresses of a request), and the service turns them into the model's types at its edge.
+These frozen structs are the wire form (camelCase keys) and what code works with: they hold text
+where the network's own rules must judge it (addresses of a request), and the service turns them
+into the model's types at its edge.
 """
 
 from datetime import datetime
@@ -13,11 +14,14 @@ PREFIX: Final = "/apis/ipam.danm.k8s.io/v1"
 RESERVE_PATH: Final = f"{PREFIX}/reserve"
 RELEASE_PATH: Final = f"{PREFIX}/release"
 # GET; {namespace} and {network} or {node} are filled in by the functions below.
-NETWORK_RESERVATIONS_PATH: Final = f"{PREFIX}/namespaces/{{namespace}}/networks/{{network}}/reservations"
+NETWORK_RESERVATIONS_PATH: Final = (
+    f"{PREFIX}/namespaces/{{namespace}}/networks/{{network}}/reservations"
+)
 NETWORK_USAGE_PATH: Final = f"{PREFIX}/namespaces/{{namespace}}/networks/{{network}}/usage"
 NODE_RESERVATIONS_PATH: Final = f"{PREFIX}/nodes/{{node}}/reservations"
 
-# TokenReview's audience: a token for the API server is no token for ipam-svc, and the other way round.
+# TokenReview's audience: a token for the API server is no token for ipam-svc, and the other way
+# round.
 AUDIENCE: Final = "ipam.danm.k8s.io"
 
 # Objects in the system namespace.

@@ -42,10 +42,10 @@ def container_id_label(container_id: ContainerId) -> str:
 
 
 def label_value(name: str) -> str:
-    """Return the label value that stands for a DNS-1123 name: itself, or a hash when it is too long.
+    """Return the label value that stands for a DNS-1123 name: itself, or a hash if too long.
 
-    Names of nodes and of networks may have 253 characters. Selectors take this value as well; verify hits against
-    ``spec`` as with container ids.
+    Names of nodes and of networks may have 253 characters. Selectors take this value as well;
+    verify hits against ``spec`` as with container ids.
     """
     if len(name) <= MAX_VALUE_LENGTH:
         return name

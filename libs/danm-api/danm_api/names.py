@@ -26,6 +26,7 @@ SYSTEM_NAMESPACE: Final = Namespace("danm-system")
 # Linux: IFNAMSIZ is 16 with the closing NUL (include/uapi/linux/if.h).
 MAX_INTERFACE_NAME_BYTES: Final = 15
 
-# What a Pod writes to ask for networks (SPEC B1), and the DanmNet that it gets when it asks for nothing (SPEC B2).
+# What a Pod writes to ask for networks (SPEC B1), and the DanmNet that it gets when it asks for
+# nothing (SPEC B2).
 INTERFACES_ANNOTATION: Final = "danm.k8s.io/interfaces"
 DEFAULT_NETWORK: Final = NetworkName("default")

@@ -1,10 +1,10 @@
-"""CNI results and errors, independent of the version that they are printed in (CNI specification 1.1.0). Pure."""
+"""CNI results and errors, whatever version of the specification prints them. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Interface, IPv6Interface
 
 from danm_api.model.addresses import IPAddress, IPNetwork
-from ipaddress import IPv4Interface, IPv6Interface
 
 
 class CniVersion(StrEnum):

@@ -71,9 +71,11 @@ class NetworkSpec:
         host_device: The parent link's name on every node.
         segment: What lies between host_device and the Pods.
         cidr: The IPv4 subnet. None for an L2 network.
-        pool: Dynamic IPv4 addresses, both ends inclusive. None means every usable address of ``cidr``.
+        pool: Dynamic IPv4 addresses, both ends inclusive. None means every usable address of
+            ``cidr``.
         net6: The IPv6 subnet.
-        pool6: Dynamic IPv6 addresses, both ends inclusive. None means EUI-64 addresses in ``net6`` (SPEC G5).
+        pool6: Dynamic IPv6 addresses, both ends inclusive. None means EUI-64 addresses in ``net6``
+            (SPEC G5).
         exclude: Never handed out dynamically.
         container_prefix: The whole name of the interface in the Pod (SPEC B4).
         routing_table: ``rt_tables``: the table of policy routes (SPEC D3).
@@ -158,12 +160,14 @@ class NetworkStatus:
 
     Attributes:
         applied: The spec in force (SPEC N5). None before the first validation.
+        observed_generation: The generation that the validator has judged last.
     """
 
     applied: NetworkSpec | None = None
     conditions: tuple[Condition, ...] = ()
     ipv4: Usage | None = None
     ipv6: Usage | None = None
+    observed_generation: int = 0
 
     def condition(self, kind: str) -> Condition | None:
         """Return the condition of a type, if there is one."""
@@ -175,7 +179,8 @@ class DanmNet:
     """One network.
 
     Attributes:
-        marked_valid: ``spec.Validation`` is "True". Readable by people; it decides nothing (SPEC A6).
+        marked_valid: ``spec.Validation`` is "True". Readable by people; it decides nothing (SPEC
+            A6).
     """
 
     namespace: Namespace

@@ -1,0 +1,300 @@
+"""The wire form of DanmIPBlock (DESIGN, "IPAM"). Pure.
+
+Entries are compact, since a block is rewritten for every address: the owner's namespace is left out
+where it is the block's own, and the MAC where it follows from the address. Fields that this release
+does not know are kept, so that two releases can share a block.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from danm_api import labels
+from danm_api.codec.meta import Metadata, RawObject, decode_metadata, encode_time
+from danm_api.codec.values import UnreadableValueError, parse_ip, parse_ip_network
+from danm_api.errors import InvalidObjectError
+from danm_api.model.addresses import IPAddress, IPNetwork, mac_of
+from danm_api.model.ip_block import (
+    ContainerOwner,
+    Cooling,
+    Entry,
+    ExternalOwner,
+    Held,
+    IPBlock,
+    Owner,
+    PodOwner,
+)
+from danm_api.names import (
+    API_VERSION,
+    InterfaceName,
+    Namespace,
+    NetworkName,
+    NetworkUid,
+    NodeName,
+    PodUid,
+)
+
+# 64 addresses: an object of a few KB, whatever the network's size.
+BLOCK_PREFIX_V4: Final = 26
+BLOCK_PREFIX_V6: Final = 122
+
+_POD: Final = "Pod"
+_CONTAINER: Final = "Container"
+_EXTERNAL: Final = "External"
+
+
+class EntryWire(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry: an owner's, or a cooling one, which has ``freeAt`` and no owner."""
+
+    ip: str
+    kind: str = _POD
+    ns: str | None = None
+    name: str = ""
+    uid: str = ""
+    interface: str = msgspec.field(name="if", default="")
+    node: str = ""
+    attempt: int = 0
+    since: datetime | None = None
+    mac: str | None = None
+    reason: str = ""
+    expires: datetime | None = None
+    free_at: datetime | None = msgspec.field(name="freeAt", default=None)
+
+
+class BlockSpecWire(msgspec.Struct, frozen=True, kw_only=True):
+    """``spec``; entries are read one by one, since each keeps what is unknown in it."""
+
+    network: str
+    network_uid: str = msgspec.field(name="networkUID")
+    cidr: str
+    sealed: bool = False
+    entries: list[dict[str, Any]] = []
+
+
+_ENTRY_KEYS: Final = frozenset(EntryWire.__struct_encode_fields__)
+_SPEC_KEYS: Final = frozenset(BlockSpecWire.__struct_encode_fields__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLabels:
+    """What a block's labels say, without its entries.
+
+    Attributes:
+        free: Addresses of the block that can be handed out.
+        cooling_until: When the first cooling address is free again; None when none cools.
+    """
+
+    free: int
+    cooling_until: datetime | None
+
+
+def block_cidr_of(address: IPAddress) -> IPNetwork:
+    """Return the aligned /26 (IPv6: /122) that an address lies in."""
+    if address.version == 4:  # noqa: PLR2004  (the protocol's own number)
+        return IPv4Network((int(address), BLOCK_PREFIX_V4), strict=False)
+    return IPv6Network((int(address), BLOCK_PREFIX_V6), strict=False)
+
+
+def block_name(network_uid: NetworkUid, cidr: IPNetwork) -> str:
+    """Return a block's name: the network's UID and the block's first address in hexadecimal.
+
+    Two creators meet in one object, and a re-created DanmNet never meets an old one's.
+    """
+    return f"{network_uid}-{cidr.network_address.packed.hex()}"
+
+
+def decode_ip_block(raw: RawObject) -> IPBlock:
+    """Read a block.
+
+    Raises:
+        InvalidObjectError: A value does not parse. Such a block must not be taken for an empty one.
+    """
+    metadata = decode_metadata(raw)
+    where = f"DanmIPBlock {metadata.namespace}/{metadata.name}"
+    try:
+        return _decode_block(raw.get("spec"), metadata)
+    except (msgspec.ValidationError, UnreadableValueError) as error:
+        raise InvalidObjectError(f"{where} is unreadable: {error}") from error
+
+
+def _decode_block(spec: object, metadata: Metadata) -> IPBlock:
+    wire = msgspec.convert(spec, BlockSpecWire)
+    namespace = Namespace(metadata.namespace)
+    return IPBlock(
+        namespace=namespace,
+        name=metadata.name,
+        network=NetworkName(wire.network),
+        network_uid=NetworkUid(wire.network_uid),
+        cidr=parse_ip_network(wire.cidr),
+        entries=tuple(_decode_entry(entry, namespace) for entry in wire.entries),
+        sealed=wire.sealed,
+        resource_version=metadata.resource_version,
+        uid=metadata.uid,
+        deleting=metadata.deleting,
+        unknown=_unknown(spec, _SPEC_KEYS),
+    )
+
+
+def _unknown(raw: object, known: frozenset[str]) -> dict[str, object]:
+    return (
+        {key: value for key, value in raw.items() if key not in known}
+        if isinstance(raw, dict)
+        else {}
+    )
+
+
+def _decode_entry(raw: dict[str, Any], namespace: Namespace) -> Entry:
+    wire = msgspec.convert(raw, EntryWire)
+    address = parse_ip(wire.ip)
+    unknown = _unknown(raw, _ENTRY_KEYS)
+    if wire.free_at is not None:
+        return Cooling(address=address, free_at=wire.free_at.astimezone(UTC), unknown=unknown)
+    return Held(
+        address=address,
+        owner=_decode_owner(wire, namespace),
+        node=NodeName(wire.node),
+        attempt=wire.attempt,
+        since=_present(wire.since, f"since of {wire.ip}").astimezone(UTC),
+        mac=mac_of(address) if wire.mac is None else wire.mac,
+        unknown=unknown,
+    )
+
+
+def _decode_owner(wire: EntryWire, namespace: Namespace) -> Owner:
+    owner_namespace = namespace if wire.ns is None else Namespace(wire.ns)
+    match wire.kind:
+        case "Pod":
+            return PodOwner(
+                namespace=owner_namespace,
+                name=wire.name,
+                uid=PodUid(wire.uid),
+                interface=InterfaceName(wire.interface),
+            )
+        case "Container":
+            return ContainerOwner(
+                namespace=owner_namespace,
+                container_id=wire.name,
+                interface=InterfaceName(wire.interface),
+            )
+        case "External":
+            return ExternalOwner(
+                namespace=owner_namespace,
+                name=wire.name,
+                reason=wire.reason,
+                expires=None if wire.expires is None else wire.expires.astimezone(UTC),
+            )
+    raise UnreadableValueError(
+        f'{wire.ip} belongs to an owner of the kind "{wire.kind}", which this release does not know'
+    )
+
+
+T = TypeVar("T")
+
+
+def _present(value: T | None, what: str) -> T:
+    if value is None:
+        raise UnreadableValueError(f"the {what} is missing")
+    return value
+
+
+def encode_ip_block(block: IPBlock, *, free: int | None = None) -> RawObject:
+    """Return a block's wire form, with its labels and its finalizer.
+
+    Args:
+        block: The block.
+        free: For the label: how many of its addresses can still be handed out dynamically, as the
+            network's pool has it. None counts every address of the block that has no entry.
+    """
+    metadata: dict[str, Any] = {
+        "namespace": block.namespace,
+        "name": block.name,
+        "labels": _encode_labels(block, free),
+    }
+    # A finalizer cannot be added to an object that is being deleted: only what it has may stay, and
+    # the entries decide whether it does.
+    if block.entries or not block.deleting:
+        metadata["finalizers"] = [labels.IP_BLOCK_FINALIZER]
+    if block.resource_version:
+        metadata["resourceVersion"] = block.resource_version
+    spec: dict[str, Any] = {
+        **block.unknown,
+        "network": block.network,
+        "networkUID": block.network_uid,
+        "cidr": str(block.cidr),
+        "entries": [_encode_entry(entry, block.namespace) for entry in block.entries],
+    }
+    if block.sealed:
+        spec["sealed"] = True
+    return {"apiVersion": API_VERSION, "kind": "DanmIPBlock", "metadata": metadata, "spec": spec}
+
+
+def _encode_labels(block: IPBlock, free: int | None) -> dict[str, str]:
+    cooling = [entry.free_at for entry in block.entries if isinstance(entry, Cooling)]
+    wire = {
+        labels.NETWORK: labels.label_value(block.network),
+        labels.NETWORK_UID: block.network_uid,
+        labels.FAMILY: str(block.cidr.version),
+        labels.FREE: str(block.cidr.num_addresses - len(block.entries) if free is None else free),
+    }
+    if cooling:
+        # Rounded up: before the second is over the address is not free. A label value has no colon.
+        wire[labels.COOLING_UNTIL] = str(-int(-min(cooling).timestamp() // 1))
+    return wire
+
+
+def decode_block_labels(raw: RawObject) -> BlockLabels:
+    """Read a block's labels, without looking at its entries.
+
+    Raises:
+        InvalidObjectError: A label is missing or is no number.
+    """
+    metadata = decode_metadata(raw)
+    found = metadata.labels or {}
+    try:
+        until = found.get(labels.COOLING_UNTIL)
+        return BlockLabels(
+            free=int(found[labels.FREE]),
+            cooling_until=None if until is None else datetime.fromtimestamp(int(until), UTC),
+        )
+    except (KeyError, ValueError, OverflowError) as error:
+        where = f"DanmIPBlock {metadata.namespace}/{metadata.name}"
+        raise InvalidObjectError(f"{where} has unreadable labels: {error!r}") from error
+
+
+def _encode_entry(entry: Entry, namespace: Namespace) -> dict[str, Any]:
+    match entry:
+        case Cooling():
+            return {
+                **entry.unknown,
+                "ip": str(entry.address),
+                "freeAt": encode_time(entry.free_at),
+            }
+        case Held():
+            wire = {
+                **entry.unknown,
+                "ip": str(entry.address),
+                **_encode_owner(entry.owner),
+                "node": entry.node,
+                "attempt": entry.attempt,
+                "since": encode_time(entry.since),
+            }
+            if entry.owner.namespace != namespace:
+                wire["ns"] = entry.owner.namespace
+            if entry.mac != mac_of(entry.address):
+                wire["mac"] = entry.mac
+            return {key: value for key, value in wire.items() if value != ""}
+
+
+def _encode_owner(owner: Owner) -> Mapping[str, Any]:
+    match owner:
+        case PodOwner():
+            return {"name": owner.name, "uid": owner.uid, "if": owner.interface}
+        case ContainerOwner():
+            return {"kind": _CONTAINER, "name": owner.container_id, "if": owner.interface}
+        case ExternalOwner():
+            expires = {} if owner.expires is None else {"expires": encode_time(owner.expires)}
+            return {"kind": _EXTERNAL, "name": owner.name, "reason": owner.reason, **expires}
