@@ -1,0 +1,1 @@
+"""The `danm` executable: what the container runtime starts. It decides nothing."""

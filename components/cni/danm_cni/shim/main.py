@@ -1,0 +1,121 @@
+"""The flow of one call: forward it to the node daemon, print its answer (SPEC C1, C2, C4).
+
+Only modules that are built into the interpreter are imported: each further one costs time at every
+call.
+"""
+
+import posix
+import time
+
+from danm_api.node_call import SOCKET_PATH, DaemonUnreachableError, call_daemon
+from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError, encode_request
+from danm_cni.shim.answers import (
+    INVALID_ENVIRONMENT,
+    IO_FAILURE,
+    PLUGIN_NOT_AVAILABLE,
+    TRY_AGAIN_LATER,
+    error_answer,
+    version_answer,
+)
+from danm_cni.shim.tombstone import DIRECTORY, is_container_id, write_tombstone
+
+VERBS = ("ADD", "DEL", "CHECK", "GC", "STATUS")
+# Exists from the moment that the daemon was first ready since the node booted (DESIGN, step 9).
+READY_MARKER = "/run/danm/ready"
+# An ADD's own deadline is 10 s (SPEC C3). A DEL waits 2 s for its release (P5).
+_DEADLINE_NS = 10_000_000_000
+_DEL_DEADLINE_NS = 2_000_000_000
+_AWAY = (
+    "danmd, DANM's node daemon, does not answer on this node; the runtime will try again. "
+    "Look at the danm-cni Pod of this node: "
+    "kubectl -n danm-system get pods -l app.kubernetes.io/name=danm-cni -o wide"
+)
+
+
+def read_stdin() -> bytes:
+    """Return all of standard input.
+
+    Raises:
+        FrameError: It is larger than any CNI configuration.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while part := posix.read(0, 1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_STDIN_BYTES:
+            message = f"the configuration has more than {MAX_STDIN_BYTES} bytes"
+            raise FrameError(message)
+    return b"".join(parts)
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def _without_daemon(
+    verb: str, environment: dict[bytes, bytes], frame: bytes, stdin: bytes, reason: str
+) -> tuple[int, bytes]:
+    """Return exit status and output for a daemon that is away."""
+    if verb == "STATUS":
+        # A runtime that sees STATUS fail makes the whole node NotReady, and its Pods leave.
+        marker = environment.get(b"DANM_READY_MARKER", READY_MARKER.encode()).decode()
+        if _exists(marker):
+            return 0, b""
+        return 1, error_answer(stdin, code=PLUGIN_NOT_AVAILABLE, message=_AWAY, details=reason)
+    if verb == "DEL":
+        container_id = environment.get(b"CNI_CONTAINERID", b"").decode("ascii", "replace")
+        directory = environment.get(b"DANM_TOMBSTONES", DIRECTORY.encode()).decode()
+        try:
+            write_tombstone(directory, container_id, frame)
+        except OSError as error:
+            message = f"danmd is away and this DEL cannot be kept in {directory}: {error}"
+            return 1, error_answer(stdin, code=TRY_AGAIN_LATER, message=message, details=reason)
+        return 0, b""
+    return 1, error_answer(stdin, code=TRY_AGAIN_LATER, message=_AWAY, details=reason)
+
+
+def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, bytes]:
+    """Return the exit status and the standard output of one CNI call."""
+    verb = environment.get(b"CNI_COMMAND", b"").decode("ascii", "replace")
+    if verb == "VERSION":
+        return 0, version_answer(stdin)
+    if verb not in VERBS:
+        message = f"CNI_COMMAND is {verb!r}; it must be VERSION or one of {', '.join(VERBS)}"
+        return 1, error_answer(stdin, code=INVALID_ENVIRONMENT, message=message)
+    container_id = environment.get(b"CNI_CONTAINERID", b"").decode("ascii", "replace")
+    if verb in ("ADD", "DEL", "CHECK") and not is_container_id(container_id):
+        message = f"CNI_CONTAINERID {container_id!r} is missing or not a container id"
+        return 1, error_answer(stdin, code=INVALID_ENVIRONMENT, message=message)
+    allowance = _DEL_DEADLINE_NS if verb == "DEL" else _DEADLINE_NS
+    deadline_ns = time.monotonic_ns() + allowance
+    block = b"\0".join(key + b"=" + value for key, value in environment.items())
+    try:
+        frame = encode_request(
+            program=PROGRAM_DANM, deadline_ns=deadline_ns, environment=block, stdin=stdin
+        )
+    except FrameError as error:
+        return 1, error_answer(stdin, code=IO_FAILURE, message=str(error))
+    path = environment.get(b"DANM_SOCKET", SOCKET_PATH.encode()).decode()
+    try:
+        return call_daemon(path, frame, deadline_ns=deadline_ns)
+    except DaemonUnreachableError as error:
+        return _without_daemon(verb, environment, frame, stdin, str(error))
+
+
+def main() -> int:
+    """Run one CNI call on the process's own environment and streams; return the exit status."""
+    try:
+        stdin = read_stdin()
+    except (OSError, FrameError) as error:
+        status, output = 1, error_answer(b"", code=IO_FAILURE, message=f"standard input: {error}")
+    else:
+        status, output = answer_call(dict(posix.environ), stdin)
+    view = memoryview(output)
+    while view:
+        view = view[posix.write(1, view) :]
+    return status

@@ -1,0 +1,105 @@
+"""One call of the executable, with and without a daemon."""
+
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_answer
+from danm_cni.shim.main import answer_call
+
+CONFIG = b'{"cniVersion":"1.0.0","name":"danm","type":"danm"}'
+
+
+def environment(tmp_path: Path, verb: str, container_id: str = "c1") -> dict[bytes, bytes]:
+    """Return the environment of a call whose files all lie under ``tmp_path``."""
+    return {
+        b"CNI_COMMAND": verb.encode(),
+        b"CNI_CONTAINERID": container_id.encode(),
+        b"DANM_SOCKET": str(tmp_path / "danmd.sock").encode(),
+        b"DANM_TOMBSTONES": str(tmp_path / "tombstones").encode(),
+        b"DANM_READY_MARKER": str(tmp_path / "ready").encode(),
+    }
+
+
+def test_a_call_is_forwarded_as_it_is(tmp_path: Path) -> None:
+    """Environment, input and answer pass unchanged."""  # SPEC C1
+    seen: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "danmd.sock"))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                seen.append(connection.recv(1 << 16))
+                connection.sendall(encode_answer(status=0, stdout=b'{"result":1}'))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        answer = answer_call(environment(tmp_path, "ADD"), CONFIG)
+        thread.join(timeout=5)
+    assert answer == (0, b'{"result":1}')
+    program, deadline_ns, block, stdin = decode_request(seen[0])
+    assert (program, stdin) == (PROGRAM_DANM, CONFIG)
+    assert deadline_ns > 0
+    assert b"CNI_COMMAND=ADD" in block.split(b"\0")
+
+
+@pytest.mark.parametrize("verb", ["ADD", "CHECK", "GC"])
+def test_without_a_daemon_the_runtime_is_told_to_try_again(tmp_path: Path, verb: str) -> None:
+    """Danmd away: error 11, with a sentence that says where to look."""
+    status, output = answer_call(environment(tmp_path, verb), CONFIG)
+    error = json.loads(output)
+    assert status == 1
+    assert error["code"] == 11
+    assert error["cniVersion"] == "1.0.0"
+    assert "danm-cni" in error["msg"]
+
+
+def test_without_a_daemon_a_del_is_kept(tmp_path: Path) -> None:
+    """DEL succeeds, and the daemon finds a tombstone with the whole request."""  # SPEC C4
+    assert answer_call(environment(tmp_path, "DEL"), CONFIG) == (0, b"")
+    _, _, block, stdin = decode_request((tmp_path / "tombstones" / "c1").read_bytes())
+    assert stdin == CONFIG
+    assert b"CNI_CONTAINERID=c1" in block.split(b"\0")
+
+
+def test_a_del_that_cannot_be_kept_fails(tmp_path: Path) -> None:
+    """A disk that refuses the tombstone: error 11, so that the runtime repeats the DEL."""
+    (tmp_path / "tombstones").write_bytes(b"")
+    status, output = answer_call(environment(tmp_path, "DEL"), CONFIG)
+    assert (status, json.loads(output)["code"]) == (1, 11)
+
+
+def test_status_fails_only_until_the_daemon_was_once_ready(tmp_path: Path) -> None:
+    """A daemon that dies later does not make the node NotReady."""  # SPEC C6
+    status, output = answer_call(environment(tmp_path, "STATUS"), CONFIG)
+    assert (status, json.loads(output)["code"]) == (1, 50)
+    (tmp_path / "ready").write_bytes(b"")
+    assert answer_call(environment(tmp_path, "STATUS"), CONFIG) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("verb", "container_id"),
+    [
+        pytest.param("", "c1", id="no verb"),
+        pytest.param("UPDATE", "c1", id="unknown verb"),
+        pytest.param("DEL", "../x", id="an id that is a path"),
+        pytest.param("ADD", "", id="no id"),
+    ],
+)
+def test_a_bad_environment_is_error_4(tmp_path: Path, verb: str, container_id: str) -> None:
+    """Nothing is forwarded or written for a call that cannot be right."""
+    status, output = answer_call(environment(tmp_path, verb, container_id), CONFIG)
+    assert (status, json.loads(output)["code"]) == (1, 4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_needs_no_daemon(tmp_path: Path) -> None:
+    """VERSION is answered by the executable itself."""
+    status, output = answer_call(environment(tmp_path, "VERSION"), CONFIG)
+    assert status == 0
+    assert json.loads(output)["cniVersion"] == "1.0.0"

@@ -1,0 +1,1 @@
+"""A CNI IPAM plugin that prints the address that it is given (SPEC F)."""

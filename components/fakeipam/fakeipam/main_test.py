@@ -1,0 +1,54 @@
+"""The verbs of one call."""
+
+import json
+
+import pytest
+
+from fakeipam.main import answer_call
+
+GOOD = json.dumps({"cniVersion": "1.0.0", "ipam": {"ip": "10.0.0.4", "subnet": "10.0.0.0/24"}})
+
+
+@pytest.mark.parametrize("verb", ["DEL", "GC", "STATUS", "CHECK"])
+def test_verbs_that_only_agree(verb: str) -> None:
+    """Nothing was allocated, so there is nothing to do, and nothing is printed."""
+    assert answer_call(verb, GOOD.encode()) == (0, None)
+
+
+def test_del_succeeds_without_an_address() -> None:
+    """DEL is idempotent and never asks for more than it needs."""
+    assert answer_call("DEL", b'{"cniVersion":"1.0.0","ipam":{"type":"fakeipam"}}') == (0, None)
+
+
+def test_add_prints_the_address() -> None:
+    """ADD answers in the version of the request."""  # SPEC F1
+    status, answer = answer_call("ADD", GOOD.encode())
+    assert status == 0
+    assert answer == {"cniVersion": "1.0.0", "ips": [{"address": "10.0.0.4/24"}]}
+
+
+@pytest.mark.parametrize(
+    ("verb", "stdin", "code"),
+    [
+        pytest.param("ADD", b"{", 6, id="bad JSON"),
+        pytest.param("ADD", b"[]", 6, id="no object"),
+        pytest.param("ADD", b'{"cniVersion":"1.0.0"}', 7, id="no ipam"),
+        pytest.param("ADD", b'{"cniVersion":"7"}', 1, id="unknown version"),
+        pytest.param("CHECK", b'{"ipam":{}}', 7, id="CHECK without address"),
+        pytest.param("", b"{}", 4, id="no verb"),
+    ],
+)
+def test_errors_carry_the_codes_of_the_specification(verb: str, stdin: bytes, code: int) -> None:
+    """A failure is an error object, never an empty result."""
+    status, answer = answer_call(verb, stdin)
+    assert status == 1
+    assert answer is not None
+    assert answer["code"] == code
+
+
+def test_version_works_without_input() -> None:
+    """A VERSION call may come with nothing on standard input."""
+    status, answer = answer_call("VERSION", b"")
+    assert status == 0
+    assert answer is not None
+    assert answer["cniVersion"] == "1.1.0"
