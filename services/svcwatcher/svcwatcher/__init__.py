@@ -1,0 +1,1 @@
+"""svcwatcher: Services are found at the addresses of the network that they ask for (SPEC S)."""

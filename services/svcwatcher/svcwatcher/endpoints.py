@@ -1,0 +1,149 @@
+"""From the Pods that a Service selects to its endpoints. Pure.
+
+Source: SPEC S1, S2. What "ready" means for a Pod that is about to go, and that a Pod which has
+ended counts for nothing, is as in Kubernetes' own controller, so that consumers need not care who
+wrote an endpoint.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from danm_api.model.addresses import IPAddress
+from danm_api.model.endpoint_slice import (
+    MAX_ENDPOINTS_ADDRESSES,
+    Endpoint,
+    Endpoints,
+    EndpointsAddress,
+    EndpointsSubset,
+    PodReference,
+    address_order,
+    port_order,
+)
+from danm_api.model.service import IpFamily, Service
+from svcwatcher.selection import Selection
+from svcwatcher.views import InterfaceView, PodView
+
+# The value of the label danm.k8s.io/managed-by on Endpoints.
+MANAGED_BY: Final = "svcwatcher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A selected Pod and one of its interfaces on the selected network."""
+
+    pod: PodView
+    interface: InterfaceView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """The endpoints of a Service.
+
+    Attributes:
+        endpoints: Sorted by family and address.
+        refused: Addresses that no endpoint may have, sorted; see ``may_be_published``.
+    """
+
+    endpoints: tuple[Endpoint, ...] = ()
+    refused: tuple[IPAddress, ...] = ()
+
+    def of_family(self, family: IpFamily) -> tuple[Endpoint, ...]:
+        """Return the endpoints of one family."""
+        return tuple(e for e in self.endpoints if family_of(e.address) is family)
+
+
+def family_of(address: IPAddress) -> IpFamily:
+    """Return the family of an address."""
+    return IpFamily.IPV4 if address.version == 4 else IpFamily.IPV6  # noqa: PLR2004  (IP version)
+
+
+def may_be_published(address: IPAddress) -> bool:
+    """Say whether the API server takes an address as an endpoint.
+
+    It refuses a whole slice for one such address, and with it every other Pod of the slice.
+    """
+    return not (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+    )
+
+
+def membership(service: Service, selection: Selection, members: Iterable[Member]) -> Membership:
+    """Compute the endpoints of a Service; the order of ``members`` means nothing.
+
+    Addresses of families that the Service does not have are left out.
+    """
+    endpoints: dict[tuple[IPAddress, str], Endpoint] = {}
+    refused: set[IPAddress] = set()
+    for member in members:
+        if member.pod.ended:
+            continue
+        for address in member.interface.addresses:
+            if family_of(address) not in service.families:
+                continue
+            if not may_be_published(address):
+                refused.add(address)
+                continue
+            # While a sandbox is replaced, a Pod may have two records of one address.
+            endpoints[address, member.pod.uid] = _endpoint(service, selection, member.pod, address)
+    return Membership(
+        endpoints=tuple(sorted(endpoints.values(), key=_endpoint_order)),
+        refused=tuple(sorted(refused, key=lambda address: (address.version, int(address)))),
+    )
+
+
+def endpoints_object(service: Service, found: Membership) -> Endpoints:
+    """Return the Endpoints object of a Service.
+
+    Not-ready addresses stand under ``notReadyAddresses``, those of terminating Pods too. Of more
+    addresses than Kubernetes itself would write, ready ones are kept first (SPEC S2).
+    """
+    ready = [_legacy_address(e) for e in found.endpoints if e.ready]
+    not_ready = [_legacy_address(e) for e in found.endpoints if not e.ready]
+    kept_ready = ready[:MAX_ENDPOINTS_ADDRESSES]
+    kept_not_ready = not_ready[: MAX_ENDPOINTS_ADDRESSES - len(kept_ready)]
+    subset = EndpointsSubset(
+        ready=tuple(sorted(kept_ready, key=address_order)),
+        not_ready=tuple(sorted(kept_not_ready, key=address_order)),
+        ports=tuple(sorted(service.ports, key=port_order)),
+    )
+    return Endpoints(
+        namespace=service.namespace,
+        name=service.name,
+        owner=service.uid,
+        managed_by=MANAGED_BY,
+        headless=service.headless,
+        # The API server drops a subset without addresses.
+        subsets=(subset,) if found.endpoints else (),
+        truncated=len(found.endpoints) > MAX_ENDPOINTS_ADDRESSES,
+    )
+
+
+def _endpoint(service: Service, selection: Selection, pod: PodView, address: IPAddress) -> Endpoint:
+    return Endpoint(
+        address=address,
+        ready=selection.tolerate_unready or (pod.ready and not pod.terminating),
+        serving=pod.ready,
+        terminating=pod.terminating,
+        # A Pod has a DNS name of its own only below the Service that it names itself.
+        hostname=pod.hostname if pod.subdomain == service.name else None,
+        node=pod.node,
+        pod=PodReference(name=pod.name, uid=pod.uid),
+    )
+
+
+def _legacy_address(endpoint: Endpoint) -> EndpointsAddress:
+    return EndpointsAddress(
+        address=endpoint.address,
+        hostname=endpoint.hostname,
+        node=endpoint.node,
+        pod=endpoint.pod,
+    )
+
+
+def _endpoint_order(endpoint: Endpoint) -> tuple[int, int, str]:
+    pod = "" if endpoint.pod is None else endpoint.pod.uid
+    return endpoint.address.version, int(endpoint.address), pod

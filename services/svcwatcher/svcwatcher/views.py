@@ -1,0 +1,83 @@
+"""What svcwatcher keeps in memory of each Pod and each interface. Pure.
+
+A cluster has many of both, and their status changes all the time. These views hold what endpoints
+are made of and nothing else: two views are equal exactly when no endpoint can differ.
+"""
+
+from dataclasses import dataclass
+from sys import intern
+
+from danm_api.model.addresses import IPAddress
+from danm_api.model.danmep import DanmEp
+from danm_api.model.pod import Pod
+from danm_api.names import Namespace, NetworkName, NodeName, PodName, PodUid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodView:
+    """One Pod.
+
+    Attributes:
+        ready: Its condition ``Ready`` is true, whether or not it is about to go.
+        terminating: It carries a deletion mark.
+        ended: All its containers have ended for good.
+        subdomain: The Service below which its hostname is a DNS name.
+    """
+
+    namespace: Namespace
+    name: PodName
+    uid: PodUid
+    labels: dict[str, str]
+    node: NodeName | None = None
+    ready: bool = False
+    terminating: bool = False
+    ended: bool = False
+    hostname: str | None = None
+    subdomain: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceView:
+    """One interface of a Pod.
+
+    Attributes:
+        name: The DanmEp's name.
+        addresses: IPv4 first; empty for an interface without addresses.
+    """
+
+    namespace: Namespace
+    name: str
+    network: NetworkName
+    pod_uid: PodUid
+    addresses: tuple[IPAddress, ...] = ()
+
+
+def view_of_pod(pod: Pod) -> PodView:
+    """Return what matters of a Pod."""
+    return PodView(
+        namespace=Namespace(intern(pod.namespace)),
+        name=pod.name,
+        uid=pod.uid,
+        # Thousands of Pods share the same few labels: one copy of each text.
+        labels={intern(key): intern(value) for key, value in pod.labels.items()},
+        node=None if pod.node is None else NodeName(intern(pod.node)),
+        ready=pod.ready,
+        terminating=pod.deleting,
+        ended=pod.ended,
+        hostname=pod.hostname,
+        subdomain=None if pod.subdomain is None else intern(pod.subdomain),
+    )
+
+
+def view_of_interface(endpoint: DanmEp) -> InterfaceView:
+    """Return what matters of a DanmEp; one that is being deleted has no address any more."""
+    addresses = (endpoint.interface.address, endpoint.interface.address_ipv6)
+    return InterfaceView(
+        namespace=Namespace(intern(endpoint.namespace)),
+        name=endpoint.name,
+        network=NetworkName(intern(endpoint.network)),
+        pod_uid=endpoint.pod_uid,
+        addresses=(
+            () if endpoint.deleting else tuple(address.ip for address in addresses if address)
+        ),
+    )
