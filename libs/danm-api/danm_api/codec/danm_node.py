@@ -79,6 +79,20 @@ def encode_danm_node(node: DanmNode) -> RawObject:
     }
 
 
+def encode_danm_node_of(node: DanmNode, *, node_uid: str) -> RawObject:
+    """Return the wire form of an object that goes when its Node is removed from the cluster."""
+    raw = encode_danm_node(node)
+    raw["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node_uid}
+    ]
+    return raw
+
+
+def encode_danm_node_status(node: DanmNode) -> dict[str, Any]:
+    """Return the merge patch of the status subresource: lists are replaced as a whole."""
+    return {"status": encode_danm_node(node)["status"]}
+
+
 def _encode_network(network: NodeNetwork) -> dict[str, Any]:
     wire: dict[str, Any] = {
         "namespace": network.namespace,

@@ -1,0 +1,24 @@
+"""What DANM's services change about a DanmNet, written into the object as the server sent it. Pure.
+
+So fields that this release does not know stay as they are.
+"""
+
+from danm_api.codec.danmnet import encode_marked_valid, encode_status
+from danm_api.codec.meta import RawObject
+from danm_api.model.danmnet import NetworkStatus
+
+
+def with_mark(raw: RawObject, *, valid: bool) -> RawObject:
+    """Return the object with ``spec.Validation`` (SPEC A6), to be PUT with its resourceVersion."""
+    return {**raw, "spec": {**(raw.get("spec") or {}), **encode_marked_valid(valid=valid)["spec"]}}
+
+
+def with_status(raw: RawObject, status: NetworkStatus) -> RawObject:
+    """Return the object with a status, to be PUT to the subresource with its resourceVersion.
+
+    What is None in ``status`` is taken away: a merge patch could not do that for ``applied``.
+    """
+    old = dict(raw.get("status") or {})
+    for key in ("applied", "ipv4", "ipv6"):
+        old.pop(key, None)
+    return {**raw, "status": {**old, **encode_status(status)}}
