@@ -1,0 +1,37 @@
+"""The names of the links that a DanmNet's Pods hang on (SPEC D1, N2). Pure."""
+
+from danm_api.model.danmnet import NetworkSpec, Untagged, Vlan, Vxlan
+from danm_api.names import MAX_INTERFACE_NAME_BYTES
+
+
+def host_link_name(spec: NetworkSpec) -> str | None:
+    """Return the link that netwatcher makes on every node; None when the network needs none."""
+    match spec.segment:
+        case Vxlan():
+            return f"vx_{spec.network_id}"
+        case Vlan(vid=vid):
+            return f"{spec.network_id}.{vid}"
+        case Untagged():
+            return None
+
+
+def parent_link_name(spec: NetworkSpec) -> str | None:
+    """Return the link that Pods hang on; None when the network names none."""
+    return host_link_name(spec) or spec.host_device
+
+
+def interface_name_fault(name: str) -> str | None:
+    """Say why Linux refuses an interface's name, and what to do; None when it takes it.
+
+    Source: dev_valid_name() in net/core/dev.c.
+    """
+    length = len(name.encode())
+    if length > MAX_INTERFACE_NAME_BYTES:
+        return (
+            f'"{name}" has {length} bytes, and Linux allows {MAX_INTERFACE_NAME_BYTES}; '
+            "choose a shorter name"
+        )
+    bad = not name or name in {".", ".."} or any(char in "/:" or char.isspace() for char in name)
+    if bad or not name.isprintable():
+        return f'"{name}" is no name of an interface; use letters, digits, ".", "_" and "-"'
+    return None

@@ -1,0 +1,169 @@
+"""The rules between DanmNets that meet on the nodes (SPEC N1, N3; DESIGN P1). Pure.
+
+A *claim* is a spec of another DanmNet that counts: the one in force, and the present one once the
+validator has accepted it. A DanmNet that was refused, or not judged yet, claims nothing by its
+present spec, so whoever was accepted first wins, and two that contradict each other can never
+refuse one another.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from danm_api.errors import Violation
+from danm_api.model.danmnet import (
+    CONDITION_VALID,
+    BuiltInType,
+    DanmNet,
+    NetworkSpec,
+    Segment,
+    Untagged,
+    Vlan,
+    Vxlan,
+)
+from danm_api.validation.links import host_link_name, parent_link_name
+from danm_api.validation.pools import effective_pool, effective_pool6, hands_out_addresses
+
+
+def same_wire(one: NetworkSpec, other: NetworkSpec) -> bool:
+    """Say whether the Pods of two networks hear each other.
+
+    They do with the same parent, and the same VLAN or VNI or none (DESIGN P1); or when one names the
+    other's link as its host_device.
+    """
+    if not isinstance(one.network_type, BuiltInType):
+        return False
+    if not isinstance(other.network_type, BuiltInType):
+        return False
+    if one.host_device is None or other.host_device is None:
+        return False
+    return (one.host_device, one.segment) == (other.host_device, other.segment) or (
+        parent_link_name(one) == parent_link_name(other)
+    )
+
+
+def shares_wire(net: DanmNet, spec: NetworkSpec, others: Iterable[DanmNet]) -> bool:
+    """Say whether others are on a network's wire: then static addresses must lie in its pool.
+
+    Args:
+        net: The network.
+        spec: Its spec in force.
+        others: All DanmNets; ``net`` itself may be among them.
+    """
+    return any(
+        same_wire(spec, claim)
+        for other in others
+        if not _is_same_object(net, other)
+        for claim in claims(other)
+    )
+
+
+def claims(net: DanmNet) -> tuple[NetworkSpec, ...]:
+    """Return the specs by which a DanmNet binds others."""
+    found = [] if net.status.applied is None else [net.status.applied]
+    verdict = net.status.condition(CONDITION_VALID)
+    accepted = (
+        verdict is not None
+        and verdict.status is True
+        and verdict.observed_generation == net.generation
+    )
+    if accepted and isinstance(net.spec, NetworkSpec) and net.spec not in found:
+        found.append(net.spec)
+    return tuple(found)
+
+
+def conflicts(net: DanmNet, others: Iterable[DanmNet]) -> tuple[Violation, ...]:
+    """Return how a DanmNet's present spec contradicts what others claim.
+
+    Args:
+        net: The network to judge; its own claims do not count.
+        others: All DanmNets; ``net`` itself may be among them.
+    """
+    spec = net.spec
+    if not isinstance(spec, NetworkSpec):
+        return ()
+    # Two claims of one other network often break the same rule: it is said once.
+    found = dict.fromkeys(
+        violation
+        for other in sorted(others, key=lambda other: (other.namespace, other.name))
+        if not _is_same_object(net, other)
+        for claim in claims(other)
+        for violation in _between(spec, claim, f"DanmNet {other.namespace}/{other.name}")
+    )
+    return tuple(found)
+
+
+def _is_same_object(one: DanmNet, other: DanmNet) -> bool:
+    return (one.namespace, one.name) == (other.namespace, other.name)
+
+
+def _between(spec: NetworkSpec, claim: NetworkSpec, owner: str) -> Iterator[Violation]:
+    yield from _about_links(spec, claim, owner)
+    yield from _about_kinds(spec, claim, owner)
+    yield from _about_pools(spec, claim, owner)
+
+
+def _about_links(spec: NetworkSpec, claim: NetworkSpec, owner: str) -> Iterator[Violation]:
+    mine, theirs = host_link_name(spec), host_link_name(claim)
+    if mine is None or theirs is None:
+        return
+    same_device = spec.host_device == claim.host_device
+    if mine == theirs:
+        if same_device and spec.segment == claim.segment:
+            return
+        message = (
+            f'the nodes have one link "{mine}", and {owner} has it with '
+            f"{_describe(claim.segment)} on {claim.host_device}; use the same, or another NetworkID"
+        )
+        yield Violation(field="spec.Options", rule="N3", message=message)
+    # The kernel takes a VNI once, whatever the parent is, and a VID once on each parent.
+    elif spec.segment == claim.segment and (same_device or isinstance(spec.segment, Vxlan)):
+        message = (
+            f'{_describe(spec.segment)} on {claim.host_device} is the link "{theirs}" of {owner}, '
+            "and Linux refuses a second one; choose another number, or the NetworkID "
+            f"{claim.network_id}"
+        )
+        yield Violation(field="spec.Options", rule="N1", message=message)
+
+
+def _about_kinds(spec: NetworkSpec, claim: NetworkSpec, owner: str) -> Iterator[Violation]:
+    exclusive = {BuiltInType.IPVLAN, BuiltInType.MACVLAN}
+    parent = parent_link_name(spec)
+    if (
+        parent is not None
+        and parent == parent_link_name(claim)
+        and {spec.network_type, claim.network_type} == exclusive
+    ):
+        message = (
+            f"{owner} has {claim.network_type} on {parent}, and Linux allows one of ipvlan and "
+            f"macvlan on a device; write {claim.network_type}, or use another host_device or VLAN"
+        )
+        yield Violation(field="spec.NetworkType", rule="N1", message=message)
+
+
+def _about_pools(spec: NetworkSpec, claim: NetworkSpec, owner: str) -> Iterator[Violation]:
+    if not same_wire(spec, claim):
+        return
+    if not (hands_out_addresses(spec) and hands_out_addresses(claim)):
+        return
+    wire = f"{spec.host_device}, {_describe(spec.segment)}"
+    for option, mine, theirs in (
+        ("allocation_pool", effective_pool(spec), effective_pool(claim)),
+        ("allocation_pool6", effective_pool6(spec), effective_pool6(claim)),
+    ):
+        if mine is None or theirs is None:
+            continue
+        if int(mine.start) <= int(theirs.end) and int(theirs.start) <= int(mine.end):
+            message = (
+                f"{mine.start}-{mine.end} overlaps {theirs.start}-{theirs.end} of {owner} on the "
+                f"same wire ({wire}); choose addresses that nobody else hands out there"
+            )
+            yield Violation(field=f"spec.Options.{option}", rule="N1", message=message)
+
+
+def _describe(segment: Segment) -> str:
+    match segment:
+        case Untagged():
+            return "no VLAN"
+        case Vlan(vid=vid):
+            return f"VLAN {vid}"
+        case Vxlan(vni=vni):
+            return f"VNI {vni}"
