@@ -1,0 +1,60 @@
+"""Look a name up, once or again and again, and print each answer that differs from the last.
+
+Each line is a JSON list of addresses; an empty one means that the name has no address.
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+import sys
+import time
+
+from wire import resolve
+
+# Answers of a resolver that mean "no such name" and "no such address", not "no name server".
+_EMPTY = (socket.EAI_NONAME, socket.EAI_NODATA)
+
+
+async def addresses(name: str) -> list[str]:
+    """Return the addresses of a name, which may be none.
+
+    Raises:
+        OSError: The name server does not answer.
+    """
+    try:
+        return await resolve(name, 1)
+    except socket.gaierror as error:
+        if error.errno in _EMPTY:
+            return []
+        raise
+
+
+async def watch(name: str, seconds: float, interval: float) -> int:
+    """Print changes for some time."""
+    end = time.monotonic() + seconds
+    last: list[str] | None = None
+    while time.monotonic() < end:
+        found = await addresses(name)
+        if found != last:
+            print(json.dumps(found), flush=True)
+            last = found
+        await asyncio.sleep(interval)
+    return 0
+
+
+def main() -> int:
+    """Print one answer, or all changes for a while."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="go on for so long")
+    parser.add_argument("--interval", type=float, default=0.1, help="seconds between look-ups")
+    arguments = parser.parse_args()
+    if arguments.watch is None:
+        print(json.dumps(asyncio.run(addresses(arguments.name))))
+        return 0
+    return asyncio.run(watch(arguments.name, arguments.watch, arguments.interval))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
