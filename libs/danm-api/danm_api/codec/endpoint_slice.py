@@ -3,8 +3,8 @@
 from ipaddress import ip_address
 from typing import Any, Final
 
+from danm_api.codec.meta import RawObject
 from danm_api.codec.service import decode_port, encode_port
-from danm_api.kube.api import ENDPOINT_SLICES, RawObject
 from danm_api.model.endpoint_slice import Endpoint, EndpointSlice, PodReference
 from danm_api.model.service import IpFamily
 from danm_api.names import Namespace, NodeName, PodName, PodUid, ServiceName, ServiceUid
@@ -54,8 +54,8 @@ def encode_endpoint_slice(slice_: EndpointSlice) -> RawObject:
     if slice_.resource_version:
         metadata["resourceVersion"] = slice_.resource_version
     return {
-        "apiVersion": ENDPOINT_SLICES.api_version,
-        "kind": ENDPOINT_SLICES.kind,
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
         "metadata": metadata,
         "addressType": slice_.family.value,
         "endpoints": [

@@ -11,8 +11,8 @@ from danm_api.codec.endpoint_slice import (
     encode_pod_reference,
     encode_service_owner,
 )
+from danm_api.codec.meta import RawObject
 from danm_api.codec.service import decode_port, encode_port
-from danm_api.kube.api import ENDPOINTS, RawObject
 from danm_api.model.endpoint_slice import (
     Endpoints,
     EndpointsAddress,
@@ -73,8 +73,8 @@ def encode_endpoints(endpoints: Endpoints) -> RawObject:
     if endpoints.resource_version:
         metadata["resourceVersion"] = endpoints.resource_version
     return {
-        "apiVersion": ENDPOINTS.api_version,
-        "kind": ENDPOINTS.kind,
+        "apiVersion": "v1",
+        "kind": "Endpoints",
         "metadata": metadata,
         "subsets": [_encode_subset(subset, endpoints.namespace) for subset in endpoints.subsets],
     }

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from danm_api.kube.api import RawObject
+from danm_api.codec.meta import RawObject
 from danm_api.model.service import EndpointPort, IpFamily, Service, TransportProtocol
 from danm_api.names import Namespace, ServiceName, ServiceUid
 

@@ -100,14 +100,14 @@ def _check_pool(spec: NetworkSpec) -> Iterable[Violation]:
     pool = spec.pool
     if pool is None:
         return
-    if spec.cidr is None:
-        message = "stands without cidr; set cidr to the subnet, or remove the pool"
-        yield _violation("allocation_pool", message)
-        return
     ordered = pool.start <= pool.end
     if not ordered:
         message = f"start {pool.start} lies after end {pool.end}; exchange them"
         yield _violation("allocation_pool", message)
+    if spec.cidr is None:
+        message = "stands without cidr; set cidr to the subnet, or remove the pool"
+        yield _violation("allocation_pool", message)
+        return
     outside = [str(end) for end in (pool.start, pool.end) if end not in spec.cidr]
     if outside:
         message = f"{' and '.join(outside)} outside of cidr {spec.cidr}; choose addresses in it"
@@ -122,14 +122,14 @@ def _check_pool6(spec: NetworkSpec) -> Iterable[Violation]:
     pool = spec.pool6
     if pool is None:
         return
-    if spec.net6 is None:
-        message = "stands without net6; set net6 to the subnet, or remove the pool"
-        yield _violation("allocation_pool6", message)
-        return
     ordered = pool.start <= pool.end
     if not ordered:
         message = f"start {pool.start} lies after end {pool.end}; exchange them"
         yield _violation("allocation_pool6", message)
+    if spec.net6 is None:
+        message = "stands without net6; set net6 to the subnet, or remove the pool"
+        yield _violation("allocation_pool6", message)
+        return
     outside = [str(end) for end in (pool.start, pool.end) if end not in spec.net6]
     if outside:
         message = f"{' and '.join(outside)} outside of net6 {spec.net6}; choose addresses in it"

@@ -26,8 +26,8 @@ from danm_api.validation.pools import effective_pool, effective_pool6, hands_out
 def same_wire(one: NetworkSpec, other: NetworkSpec) -> bool:
     """Say whether the Pods of two networks hear each other.
 
-    They do with the same parent, and the same VLAN or VNI or none (DESIGN P1); or when one names the
-    other's link as its host_device.
+    They do with the same parent, and the same VLAN or VNI or none (DESIGN P1); or when one names
+    the other's link as its host_device.
     """
     if not isinstance(one.network_type, BuiltInType):
         return False
