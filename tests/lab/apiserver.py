@@ -11,7 +11,7 @@ import http.client
 import secrets
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,13 @@ SERVICE_CIDR: Final = "198.19.0.0/16"
 FIRST_SERVICE_ADDRESS: Final = "198.19.0.1"
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
 
+_SERVER_NAMES: Final = (
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
 _READY_TIMEOUT_S: Final = 90.0
 _PROBE_TIMEOUT_S: Final = 2.0
 # Somebody else may take a free port between the moment that it is found and the bind.
@@ -60,6 +67,11 @@ class Place:
     connect: Callable[[str, int], socket.socket]
     for_cluster: bool
 
+    @property
+    def url(self) -> str:
+        """The API server's URL."""
+        return f"https://{self.address}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
@@ -73,16 +85,17 @@ class Trust:
     token_file: Path
 
     @classmethod
-    def create(cls, directory: Path, addresses: Sequence[str]) -> Self:
-        """Make keys and certificates for a server that is reached at these addresses."""
+    def create(cls, directory: Path, address: str) -> Self:
+        """Make keys and certificates for a server that is reached at this address."""
         authority = Authority(directory)
+        addresses = sorted({LOOPBACK, address, FIRST_SERVICE_ADDRESS})
         token = secrets.token_hex(16)
         token_file = directory / "tokens.csv"
         token_file.touch(mode=0o600)
         token_file.write_text(f'{token},admin,admin,"system:masters"\n')
         return cls(
             authority=authority,
-            serving=authority.server("kube-apiserver", addresses),
+            serving=authority.server("kube-apiserver", [*addresses, *_SERVER_NAMES]),
             kubelet_client=authority.client("apiserver-kubelet", "apiserver", "system:masters"),
             service_accounts=authority.signing_key("service-accounts"),
             token=token,
@@ -145,19 +158,24 @@ class ApiServer:
         raise AssertionError
 
     @classmethod
-    def start_at(cls, place: Place, directory: Path, *, binaries: Binaries) -> Self:
+    def start_at(
+        cls, place: Place, directory: Path, *, binaries: Binaries, trust: Trust | None = None
+    ) -> Self:
         """Start one at a given place.
+
+        Args:
+            place: Where and how.
+            directory: For its data, keys and logs.
+            binaries: Where the programs come from.
+            trust: Its keys; made by default.
 
         Raises:
             StartError: It did not become ready; nothing of it is left running.
         """
-        logs = directory / "logs"
+        logs = directory / "log"
         logs.mkdir(parents=True, exist_ok=True)
-        names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-        names += ["kubernetes.default.svc.cluster.local"]
-        addresses = sorted({LOOPBACK, place.address, FIRST_SERVICE_ADDRESS})
-        trust = Trust.create(directory / "pki", [*addresses, *names])
-        url = f"https://{place.address}:{place.port}"
+        trust = trust or Trust.create(directory / "pki", place.address)
+        url = place.url
         kubeconfig = write_kubeconfig(
             directory / "admin.kubeconfig",
             server=url,

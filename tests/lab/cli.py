@@ -1,6 +1,8 @@
 """The command `lab`."""
 
 import contextlib
+import io
+import os
 import signal
 import sys
 import tempfile
@@ -9,11 +11,13 @@ from pathlib import Path
 import click
 
 from tests.lab.apiserver import ApiServer
-from tests.lab.binaries import ALL_COMPONENTS, Binaries
+from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.errors import LabError
+from tests.lab.guest_kernel import run_bare
+from tests.lab.lab import Lab
 from tests.lab.progress import Progress
-from tests.lab.system import install_missing_packages
+from tests.lab.topology import NODES, node_named
 
 
 class _Commands(click.Group):
@@ -35,14 +39,103 @@ def lab() -> None:
     """
 
 
+_name = click.option(
+    "--name", default="danm", show_default=True, envvar="DANM_LAB_NAME", help="Which lab."
+)
+_PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
 @lab.command()
 def build() -> None:
     """Build everything that a lab needs (minutes, once)."""
-    progress = Progress()
-    binaries = Binaries(Cache(directory=default_cache_directory()), progress)
-    install_missing_packages(progress, log=binaries.logs / "debian-packages.log")
-    for component in ALL_COMPONENTS:
-        binaries.directory(component)
+    Lab.named("danm").prepare()
+
+
+@lab.command()
+@_name
+def up(name: str) -> None:
+    """Start a lab; again on one that is up does nothing."""
+    Lab.named(name).up()
+
+
+@lab.command()
+@_name
+def down(name: str) -> None:
+    """End a lab and remove everything of it."""
+    Lab.named(name).down()
+
+
+@lab.command()
+@_name
+def status(name: str) -> None:
+    """Show whether a lab is up, and what runs in it. Exits with 1 when it is not up."""
+    the_lab = Lab.named(name)
+    if not the_lab.is_up():
+        click.echo(f"The lab {name} is not up.")
+        raise SystemExit(1)
+    click.echo(f"The lab {name} is up.")
+    click.echo(f"network namespace  {the_lab.namespace.name}")
+    click.echo(f"logs               {the_lab.state}/*/log")
+    click.echo(f"kubeconfig         {the_lab.kubeconfig} (within the network namespace)")
+    for what in ("nodes", "pods"):
+        click.echo()
+        click.echo(the_lab.kubectl("get", what, "-A", "-o", "wide"), nl=False)
+
+
+@lab.command(context_settings=_PASS_ON)
+@_name
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def kubectl(name: str, arguments: tuple[str, ...]) -> None:
+    """Run kubectl against a lab."""
+    the_lab = Lab.named(name)
+    command = the_lab.kubectl_command(*arguments)
+    os.execvpe(command[0], command, the_lab.environment())  # noqa: S606 - no shell is the point
+
+
+@lab.command(name="exec", context_settings=_PASS_ON)
+@_name
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(name: str, command: tuple[str, ...]) -> None:
+    """Run a program of this machine in a lab's network, with KUBECONFIG set."""
+    the_lab = Lab.named(name)
+    the_lab.kubectl_command()
+    line = the_lab.namespace.command(command)
+    os.execvpe(line[0], line, the_lab.environment())  # noqa: S606 - no shell is the point
+
+
+@lab.command(context_settings=_PASS_ON)
+@_name
+@click.argument("node")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def node(name: str, node: str, command: tuple[str, ...]) -> None:
+    """Run a command in a node: `lab node 1 -- ip link`."""
+    chosen = node_named(node)
+    if chosen is None:
+        known = ", ".join(each.name for each in NODES)
+        raise LabError(f"There is no node {node!r}. There are: {known}")
+    agent = Lab.named(name).agent(chosen)
+    # A person at a terminal has nothing to send: without this the agent would wait for it.
+    stdin = io.BytesIO() if sys.stdin.isatty() else sys.stdin.buffer
+    status = agent.stream(command, stdin=stdin, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
+    raise SystemExit(status)
+
+
+@lab.command(context_settings=_PASS_ON)
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def guest(timeout: float, command: tuple[str, ...]) -> None:
+    """Run a command under a kernel with IPVLAN, VLAN and VXLAN: `lab guest -- pytest ...`.
+
+    The guest sees this machine's files; what it writes is gone afterwards. It has no network.
+    """
+    status = run_bare(
+        Cache(directory=default_cache_directory()),
+        command,
+        stdout=sys.stdout.buffer,
+        stderr=sys.stderr.buffer,
+        timeout_s=timeout,
+    )
+    raise SystemExit(status)
 
 
 @lab.command()
