@@ -6,7 +6,7 @@ finalizers and watches). Objects cross it in their JSON form, and codecs turn th
 types at once.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -142,8 +142,10 @@ class KubeApi(Protocol):
         namespace: str | None = None,
         label_selector: str = "",
         field_selector: str = "",
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Yield changes after ``resource_version``; ends when the server ends it.
+
+        Wrap it in ``contextlib.aclosing``, so that leaving the loop closes the connection.
 
         Raises:
             ApiError: With status 410 when ``resource_version`` is too old: list again.
@@ -165,7 +167,11 @@ class KubeApi(Protocol):
         namespace: str | None = None,
         subresource: str = "",
     ) -> RawObject:
-        """PUT an object; guarded by ``metadata.resourceVersion`` of the body."""
+        """PUT an object; guarded by ``metadata.resourceVersion`` of the body.
+
+        After a ConflictError read again before judging: when a connection breaks the request may
+        be sent twice, and the writer that came first may be oneself.
+        """
         ...
 
     async def patch(

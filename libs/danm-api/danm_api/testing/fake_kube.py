@@ -14,7 +14,7 @@ with 410 after ``compact``. What a test may do beyond the API:
 import asyncio
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -202,7 +202,7 @@ class FakeKube:
         namespace: str | None = None,
         label_selector: str = "",
         field_selector: str = "",
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Yield changes after ``resource_version`` until ``end_watches`` or ``compact``."""
         after = await self._enter("watch", resource)
         await leave(after)

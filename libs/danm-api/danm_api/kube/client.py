@@ -1,0 +1,390 @@
+"""A thin client of the API server on aiohttp and msgspec: the HTTP form of ``KubeApi``.
+
+Hot paths (watches, block writes) need several times less CPU this way than with the generated
+client (docs of the libraries chosen: 78 instead of 408 microseconds a call). Every request has a
+time-out, and a watch ends when its server goes silent.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from danm_api.errors import ApiUnavailableError, DanmError
+from danm_api.kube.api import (
+    JsonPatch,
+    MergePatch,
+    ObjectList,
+    PatchType,
+    RawObject,
+    Resource,
+    WatchEvent,
+    WatchType,
+)
+from danm_api.kube.api_errors import (
+    Status,
+    error_of_answer,
+    error_of_status,
+    is_too_old,
+    unreachable,
+)
+from danm_api.kube.config import KubeConfig, load_kube_client_config
+from danm_api.kube.lines import LineTooLongError, split_lines
+from danm_api.kube.sockets import keepalive_socket
+
+_JSON: Final = "application/json"
+_BAD_REQUEST: Final = 400
+_UNAUTHORIZED: Final = 401
+
+# Large enough for a list in few answers, small enough that one does not take seconds.
+_PAGE_SIZE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long the client waits.
+
+    Attributes:
+        request_s: For a whole request, the wait for a free connection included.
+        connect_s: For a TCP and TLS connection.
+        watch_s: Asked of the server as the life of a watch.
+        watch_silence_s: Between two pieces of news on a watch; servers send bookmarks about
+            every minute.
+    """
+
+    request_s: float = 10.0
+    connect_s: float = 5.0
+    watch_s: int = 300
+    watch_silence_s: float = 100.0
+
+
+class _ListMetadata(msgspec.Struct, frozen=True, rename={"next_page": "continue"}):
+    resourceVersion: str = ""  # noqa: N815  (the wire's name)
+    next_page: str = ""
+
+
+class _Page(msgspec.Struct, frozen=True):
+    metadata: _ListMetadata
+    items: list[RawObject] | None = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    type: str
+    object: msgspec.Raw
+
+
+class _EventMetadata(msgspec.Struct, frozen=True):
+    """What an object must have for a watch to go on after it."""
+
+    resourceVersion: str  # noqa: N815  (the wire's name)
+
+
+_PAGE_DECODER: Final = msgspec.json.Decoder(_Page)
+_EVENT_DECODER: Final = msgspec.json.Decoder(_Event)
+_OBJECT_DECODER: Final = msgspec.json.Decoder(RawObject)
+_STATUS_DECODER: Final = msgspec.json.Decoder(Status)
+
+
+class KubeClient:
+    """Talks to one API server; use it as ``async with await KubeClient.connect(): ...``."""
+
+    def __init__(
+        self,
+        config: KubeConfig,
+        *,
+        timeouts: Timeouts | None = None,
+        max_connections: int = 100,
+        user_agent: str = "danm",
+    ) -> None:
+        """Prepare; connections are made when they are needed (inside of an event loop)."""
+        self._config = config
+        self._timeouts = timeouts or Timeouts()
+        self._request_timeout = aiohttp.ClientTimeout(
+            total=self._timeouts.request_s, sock_connect=self._timeouts.connect_s
+        )
+        self._watch_timeout = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=self._timeouts.connect_s,
+            sock_read=self._timeouts.watch_silence_s,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=config.ssl or True, limit=max_connections, socket_factory=keepalive_socket
+            ),
+            # Compression costs more than a cluster's network.
+            headers={"User-Agent": user_agent, "Accept": _JSON, "Accept-Encoding": "identity"},
+        )
+
+    @classmethod
+    async def connect(
+        cls, kubeconfig: Path | None = None, *, user_agent: str = "danm"
+    ) -> "KubeClient":
+        """Return a client by a kubeconfig, or by the Pod's service account when it is None.
+
+        Raises:
+            ApiError: There is no usable configuration.
+        """
+        return cls(await load_kube_client_config(kubeconfig), user_agent=user_agent)
+
+    async def __aenter__(self) -> "KubeClient":
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def get(
+        self, resource: Resource, name: str, *, namespace: str | None = None
+    ) -> RawObject:
+        """Read one object, consistently."""
+        return await self._object("GET", resource, namespace, name)
+
+    async def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> ObjectList:
+        """Read objects consistently, page by page, each completed with apiVersion and kind."""
+        params = _selectors(label_selector, field_selector)
+        params["limit"] = str(_PAGE_SIZE)
+        items: list[RawObject] = []
+        while True:
+            try:
+                body = await self._request("GET", resource, namespace, params=params)
+            except DanmError as error:
+                if not is_too_old(error) or "continue" not in params:
+                    raise
+                # The pages' version was compacted meanwhile: all at once, then.
+                del params["limit"], params["continue"]
+                items.clear()
+                continue
+            try:
+                page = _PAGE_DECODER.decode(body)
+            except msgspec.DecodeError as error:
+                raise self._garbage(f"list {resource.plural}", error) from error
+            for item in page.items or ():
+                item.setdefault("apiVersion", resource.api_version)
+                item.setdefault("kind", resource.kind)
+                items.append(item)
+            if not page.metadata.next_page:
+                return ObjectList(items=items, resource_version=page.metadata.resourceVersion)
+            params["continue"] = page.metadata.next_page
+
+    async def watch(
+        self,
+        resource: Resource,
+        *,
+        resource_version: str,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncGenerator[WatchEvent, None]:
+        """Yield changes and bookmarks after ``resource_version`` until the server ends it."""
+        what = f"watch {resource.plural}"
+        params = _selectors(label_selector, field_selector) | {
+            "watch": "1",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(self._timeouts.watch_s),
+        }
+        url = self._url(resource, namespace)
+        try:
+            async with asyncio.timeout(self._timeouts.request_s):
+                response = await self._send("GET", url, params=params, timeout=self._watch_timeout)
+            async with response:
+                if response.status >= _BAD_REQUEST:
+                    raise error_of_answer(what, response.status, await response.read())
+                async for line in split_lines(response.content.iter_any()):
+                    yield self._decode_event(what, line)
+        except LineTooLongError as error:
+            raise self._garbage(what, error) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unreachable(what, self._config.server, error) from error
+
+    async def create(
+        self, resource: Resource, body: RawObject, *, namespace: str | None = None
+    ) -> RawObject:
+        """Create an object and return it as stored."""
+        return await self._object("POST", resource, namespace, body=body)
+
+    async def replace(
+        self,
+        resource: Resource,
+        body: RawObject,
+        *,
+        namespace: str | None = None,
+        subresource: str = "",
+    ) -> RawObject:
+        """PUT an object; guarded by ``metadata.resourceVersion`` of the body."""
+        name = body["metadata"]["name"]
+        return await self._object("PUT", resource, namespace, name, subresource, body=body)
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: MergePatch | JsonPatch,
+        *,
+        namespace: str | None = None,
+        patch_type: PatchType = PatchType.MERGE,
+        subresource: str = "",
+    ) -> RawObject:
+        """Patch an object."""
+        return await self._object(
+            "PATCH", resource, namespace, name, subresource, body=patch, content_type=patch_type
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str | None = None,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> None:
+        """Delete an object, under preconditions where given."""
+        given = {"uid": uid, "resourceVersion": resource_version}
+        preconditions = {key: value for key, value in given.items() if value is not None}
+        await self._request(
+            "DELETE",
+            resource,
+            namespace,
+            name,
+            body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
+        )
+
+    async def _object(
+        self,
+        method: str,
+        resource: Resource,
+        namespace: str | None,
+        name: str = "",
+        subresource: str = "",
+        *,
+        body: MergePatch | JsonPatch | None = None,
+        content_type: str = _JSON,
+    ) -> RawObject:
+        answer = await self._request(
+            method, resource, namespace, name, subresource, body=body, content_type=content_type
+        )
+        try:
+            return _OBJECT_DECODER.decode(answer)
+        except msgspec.DecodeError as error:
+            raise self._garbage(f"{method} {resource.plural} {name}", error) from error
+
+    async def _request(
+        self,
+        method: str,
+        resource: Resource,
+        namespace: str | None,
+        name: str = "",
+        subresource: str = "",
+        *,
+        params: Mapping[str, str] | None = None,
+        body: MergePatch | JsonPatch | None = None,
+        content_type: str = _JSON,
+    ) -> bytes:
+        path = "/".join(part for part in (namespace, name, subresource) if part)
+        what = f"{method} {resource.plural} {path}".rstrip()
+        try:
+            # aiohttp counts its own time-out from the connection; this one covers credentials too.
+            async with asyncio.timeout(self._timeouts.request_s):
+                response = await self._send(
+                    method,
+                    self._url(resource, namespace, name, subresource),
+                    params=params,
+                    data=None if body is None else msgspec.json.encode(body),
+                    content_type=content_type,
+                    timeout=self._request_timeout,
+                )
+                async with response:
+                    answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unreachable(what, self._config.server, error) from error
+        if response.status >= _BAD_REQUEST:
+            raise error_of_answer(what, response.status, answer)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: aiohttp.ClientTimeout,
+        params: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        content_type: str = _JSON,
+    ) -> aiohttp.ClientResponse:
+        """Send a request, once more with fresh credentials when they are refused."""
+        headers = {} if data is None else {"Content-Type": content_type}
+        authorization = await self._config.credentials.header()
+        while True:
+            if authorization is not None:
+                headers["Authorization"] = authorization
+            response = await self._session.request(
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self._config.proxy,
+                server_hostname=self._config.server_hostname,
+            )
+            if response.status != _UNAUTHORIZED:
+                return response
+            if not await self._config.credentials.renew(authorization):
+                return response
+            response.release()
+            authorization = await self._config.credentials.header()
+
+    def _url(
+        self, resource: Resource, namespace: str | None, name: str = "", subresource: str = ""
+    ) -> str:
+        root = "apis" if resource.group else "api"
+        place = f"/namespaces/{namespace}" if namespace else ""
+        path = "".join(f"/{part}" for part in (resource.plural, name, subresource) if part)
+        return f"{self._config.server}/{root}/{resource.api_version}{place}{path}"
+
+    def _decode_event(self, what: str, line: bytes) -> WatchEvent:
+        try:
+            event = _EVENT_DECODER.decode(line)
+            if event.type == "ERROR":
+                status = _STATUS_DECODER.decode(event.object)
+                raise error_of_status(what, status.code, status)
+            changed = _OBJECT_DECODER.decode(event.object)
+            msgspec.convert(changed.get("metadata"), _EventMetadata)
+            return WatchEvent(type=WatchType(event.type), object=changed)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise self._garbage(what, error) from error
+
+    def _garbage(self, what: str, error: Exception) -> ApiUnavailableError:
+        return ApiUnavailableError(
+            f"{what}: the API server at {self._config.server} sent what does not parse: {error}",
+            status=0,
+        )
+
+
+def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
+    given = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {key: value for key, value in given.items() if value}

@@ -1,0 +1,357 @@
+"""The client against servers that behave and servers that do not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from danm_api.errors import ApiError, ApiUnavailableError, ConflictError, InvalidObjectError
+from danm_api.kube.api import DANMNETS, NODES, PODS, PatchType, RawObject, WatchType
+from danm_api.kube.client import KubeClient, Timeouts
+from danm_api.kube.config import Credentials, KubeConfig, load_kube_client_config
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def none() -> str | None:
+    """Return no credentials."""
+    return None
+
+
+def credentials(read: Callable[[], Awaitable[str | None]] = none) -> Credentials:
+    """Return credentials that stay as they were read."""
+    return Credentials(read, renew_after_s=1e9)
+
+
+@asynccontextmanager
+async def served(
+    handler: Handler, *, login: Credentials | None = None, timeouts: Timeouts | None = None
+) -> AsyncIterator[KubeClient]:
+    """Yield a client of a server whose every answer the handler gives."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    config = KubeConfig(
+        server=f"http://127.0.0.1:{port}", ssl=None, credentials=login or credentials()
+    )
+    try:
+        async with KubeClient(config, timeouts=timeouts) as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+def json(body: object, *, status: int = 200) -> web.Response:
+    """Return an answer of JSON."""
+    return web.Response(
+        body=msgspec.json.encode(body), status=status, content_type="application/json"
+    )
+
+
+async def streamed(request: web.Request, *pieces: bytes) -> web.StreamResponse:
+    """Send pieces of a watch."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+    return response
+
+
+def line(kind: str, name: str, version: int) -> bytes:
+    """Return a watch's line."""
+    metadata = {"name": name, "resourceVersion": str(version)}
+    return msgspec.json.encode({"type": kind, "object": {"metadata": metadata}}) + b"\n"
+
+
+async def test_requests_have_the_apis_form() -> None:
+    """Paths, methods, parameters and bodies are those of the Kubernetes API."""
+    seen: list[tuple[str, str, str, object]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        seen.append(
+            (
+                request.method,
+                request.path_qs,
+                request.headers.get("Content-Type", ""),
+                msgspec.json.decode(body) if body else None,
+            )
+        )
+        return json({"metadata": {"name": "a", "resourceVersion": "1"}})
+
+    net: RawObject = {"metadata": {"name": "a"}}
+    async with served(handler) as client:
+        await client.get(NODES, "n1")
+        await client.create(DANMNETS, net, namespace="ns")
+        await client.replace(DANMNETS, net, namespace="ns", subresource="status")
+        await client.patch(PODS, "p", {"x": None}, namespace="ns")
+        await client.patch(PODS, "p", [], namespace="ns", patch_type=PatchType.JSON)
+        await client.delete(PODS, "p", namespace="ns", uid="u", resource_version="3")
+    nets = "/apis/danm.k8s.io/v1/namespaces/ns/danmnets"
+    pod = "/api/v1/namespaces/ns/pods/p"
+    options = {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": "u", "resourceVersion": "3"},
+    }
+    assert seen == [
+        ("GET", "/api/v1/nodes/n1", "", None),
+        ("POST", nets, "application/json", net),
+        ("PUT", f"{nets}/a/status", "application/json", net),
+        ("PATCH", pod, "application/merge-patch+json", {"x": None}),
+        ("PATCH", pod, "application/json-patch+json", []),
+        ("DELETE", pod, "application/json", options),
+    ]
+
+
+async def test_lists_are_read_page_by_page() -> None:
+    """All pages become one list of complete objects, and an expired page starts anew."""
+    requests: list[dict[str, str]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        requests.append(dict(request.query))
+        if "limit" not in request.query:
+            items = [{"metadata": {"name": name}} for name in ("a", "b", "c")]
+            return json({"metadata": {"resourceVersion": "9"}, "items": items})
+        if "continue" in request.query:
+            return json({"message": "expired"}, status=410)
+        page = {"resourceVersion": "5", "continue": "more"}
+        return json({"metadata": page, "items": [{"metadata": {"name": "a"}}]})
+
+    async with served(handler) as client:
+        listed = await client.list(PODS, label_selector="app=x")
+    assert [item["metadata"]["name"] for item in listed.items] == ["a", "b", "c"]
+    assert {(item["apiVersion"], item["kind"]) for item in listed.items} == {("v1", "Pod")}
+    assert listed.resource_version == "9"
+    assert [request.get("labelSelector") for request in requests] == ["app=x"] * 3
+
+
+async def test_refusals_carry_the_servers_sentence() -> None:
+    """What the server says reaches the one who asks."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        status = 409 if request.method == "PUT" else 422
+        return json({"message": "spec.vlan: must be below 4095"}, status=status)
+
+    async with served(handler) as client:
+        with pytest.raises(InvalidObjectError, match="must be below 4095"):
+            await client.create(DANMNETS, {"metadata": {"name": "a"}}, namespace="ns")
+        with pytest.raises(ConflictError):
+            await client.replace(DANMNETS, {"metadata": {"name": "a"}}, namespace="ns")
+
+
+async def test_an_absent_server_is_unavailable() -> None:
+    """A refused connection is a transient error that names the server."""
+    config = KubeConfig(server="http://127.0.0.1:1", ssl=None, credentials=credentials())
+    async with KubeClient(config) as client:
+        with pytest.raises(ApiUnavailableError, match=r"127\.0\.0\.1:1"):
+            await client.get(PODS, "a", namespace="ns")
+
+
+async def test_a_slow_server_is_unavailable() -> None:
+    """A request ends after its time even when the server never answers."""
+    release = asyncio.Event()
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return json({})
+
+    async with served(handler, timeouts=Timeouts(request_s=0.05)) as client:
+        with pytest.raises(ApiUnavailableError):
+            await client.get(PODS, "a", namespace="ns")
+        release.set()
+
+
+async def test_garbage_is_unavailable() -> None:
+    """An answer that is no JSON is an error of the server, not of the caller."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="<html>")
+
+    async with served(handler) as client:
+        with pytest.raises(ApiUnavailableError, match="does not parse"):
+            await client.get(PODS, "a", namespace="ns")
+        with pytest.raises(ApiUnavailableError, match="does not parse"):
+            await client.list(PODS)
+
+
+Seen = list[tuple[WatchType, str]]
+
+
+async def watch_names(client: KubeClient, seen: Seen | None = None) -> Seen:
+    """Return what a watch yields until it ends; ``seen`` has it even if it fails."""
+    seen = [] if seen is None else seen
+    async for event in client.watch(PODS, resource_version="7", namespace="ns"):
+        seen.append((event.type, event.object["metadata"]["name"]))
+    return seen
+
+
+async def test_watches_yield_events() -> None:
+    """Events arrive whatever the cutting of the stream; the server's end is the end."""
+    queries: list[dict[str, str]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        queries.append(dict(request.query))
+        data = line("ADDED", "a", 8) + line("BOOKMARK", "", 9) + line("DELETED", "a", 10)
+        return await streamed(request, data[:9], data[9:-5], data[-5:])
+
+    async with served(handler) as client:
+        assert await watch_names(client) == [
+            (WatchType.ADDED, "a"),
+            (WatchType.BOOKMARK, ""),
+            (WatchType.DELETED, "a"),
+        ]
+    assert queries == [
+        {
+            "watch": "1",
+            "resourceVersion": "7",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": "300",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("piece", "expected", "status"),
+    [
+        pytest.param(
+            b'{"type":"ERROR","object":{"code":410,"message":"too old"}}\n', ApiError, 410, id="410"
+        ),
+        pytest.param(
+            b'{"type":"ERROR","object":{"code":504}}\n', ApiUnavailableError, 504, id="504"
+        ),
+        pytest.param(b"<html>\n", ApiUnavailableError, 0, id="garbage"),
+        pytest.param(
+            b'{"type":"ADDED","object":{}}\n', ApiUnavailableError, 0, id="without a version"
+        ),
+        pytest.param(
+            b'{"type":"NEWS","object":{"metadata":{"resourceVersion":"1"}}}\n',
+            ApiUnavailableError,
+            0,
+            id="unknown type",
+        ),
+    ],
+)
+async def test_watch_errors_are_raised(piece: bytes, expected: type[ApiError], status: int) -> None:
+    """ERROR events and nonsense end a watch with the error that they mean."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await streamed(request, piece)
+
+    async with served(handler) as client:
+        with pytest.raises(ApiError) as caught:
+            await watch_names(client)
+    assert type(caught.value) is expected
+    assert caught.value.status == status
+
+
+async def test_a_refused_watch_is_raised() -> None:
+    """A watch that is refused by its HTTP status raises as an ERROR event does."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return json({"message": "too old"}, status=410)
+
+    async with served(handler) as client:
+        with pytest.raises(ApiError) as caught:
+            await watch_names(client)
+    assert caught.value.status == 410
+
+
+async def test_a_connection_cut_inside_an_event_is_unavailable() -> None:
+    """Half an event is never yielded."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await streamed(request, line("ADDED", "a", 8), line("ADDED", "b", 9)[:10])
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    seen: Seen = []
+    async with served(handler) as client:
+        with pytest.raises(ApiUnavailableError):
+            await watch_names(client, seen)
+    assert seen in ([(WatchType.ADDED, "a")], [])
+
+
+async def test_a_silent_server_is_noticed() -> None:
+    """A watch without news or bookmarks is given up."""
+    release = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await streamed(request, line("ADDED", "a", 8))
+        await release.wait()
+        return response
+
+    seen: Seen = []
+    async with served(handler, timeouts=Timeouts(watch_silence_s=0.1)) as client:
+        with pytest.raises(ApiUnavailableError):
+            await watch_names(client, seen)
+        release.set()
+    assert seen == [(WatchType.ADDED, "a")]
+
+
+async def test_refused_credentials_are_read_again() -> None:
+    """A 401 is answered with a fresh token once, and raised when that is refused too."""
+    tokens = iter(["old", "new", "new"])
+    seen: list[str] = []
+
+    async def read() -> str | None:
+        return f"Bearer {next(tokens)}"
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers["Authorization"])
+        good = seen[-1] == "Bearer new" and len(seen) == 2
+        return json({}, status=200 if good else 401)
+
+    async with served(handler, login=credentials(read)) as client:
+        await client.get(PODS, "a", namespace="ns")
+        assert seen == ["Bearer old", "Bearer new"]
+        with pytest.raises(ApiError) as caught:
+            await client.get(PODS, "a", namespace="ns")
+    assert caught.value.status == 401
+
+
+async def test_a_kubeconfig_is_read(tmp_path: Path) -> None:
+    """Server and token file come from a kubeconfig; the token's newline does not."""
+    (tmp_path / "token").write_text("secret\n")
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_bytes(
+        msgspec.json.encode(
+            {
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+                "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:8080/"}}],
+                "users": [{"name": "u", "user": {"tokenFile": "token"}}],
+            }
+        )
+    )
+    config = await load_kube_client_config(kubeconfig)
+    assert config.server == "http://127.0.0.1:8080"
+    assert await config.credentials.header() == "Bearer secret"
+    (tmp_path / "token").write_text("replaced")
+    assert await config.credentials.renew("Bearer secret")
+    assert await config.credentials.header() == "Bearer replaced"
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", "current-context: none"])
+async def test_a_broken_kubeconfig_is_named(tmp_path: Path, content: str | None) -> None:
+    """A missing or broken kubeconfig is an error that names the file."""
+    kubeconfig = tmp_path / "config"
+    if content is not None:
+        kubeconfig.write_text(content)
+    with pytest.raises(ApiError, match=str(kubeconfig)):
+        await load_kube_client_config(kubeconfig)
+
+
+async def test_outside_of_a_pod_a_kubeconfig_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without service account and kubeconfig the error says what was tried."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(ApiError, match="service account"):
+        await load_kube_client_config(None)

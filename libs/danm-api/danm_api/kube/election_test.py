@@ -1,0 +1,219 @@
+"""Elections: never two leaders, and never none for long."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from danm_api.codec.lease import decode_lease
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import LEASES
+from danm_api.kube.election import LeaderElection
+from danm_api.testing.fake_kube import FakeKube
+
+
+class Time:
+    """A clock whose sleepers wake when it is moved."""
+
+    def __init__(self) -> None:
+        """Start at 0."""
+        self.now = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Event]] = []
+        self._count = 0
+
+    def clock(self) -> float:
+        """Return the seconds."""
+        return self.now
+
+    def wall(self) -> datetime:
+        """Return the time of day."""
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait until the clock has moved so far."""
+        woken = asyncio.Event()
+        self._count += 1
+        heapq.heappush(self._sleepers, (self.now + delay_s, self._count, woken))
+        await woken.wait()
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock, waking sleepers in order and letting each run."""
+        end = self.now + seconds
+        while self._sleepers and self._sleepers[0][0] <= end:
+            self.now, _, woken = heapq.heappop(self._sleepers)
+            woken.set()
+            await settle()
+        self.now = end
+        await settle()
+
+
+async def settle() -> None:
+    """Let everything run that can run without time passing."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+class Candidate:
+    """One process that stands for election."""
+
+    def __init__(self, fake: FakeKube, time: Time, name: str) -> None:
+        """Stand as ``name``."""
+        self.election = LeaderElection(
+            fake,
+            namespace="danm-system",
+            name="test",
+            identity=name,
+            clock=time.clock,
+            now=time.wall,
+            sleep=time.sleep,
+        )
+        self.working = False
+        self.terms = 0
+        self.task = asyncio.create_task(self.election.run(self._lead))
+
+    async def _lead(self) -> None:
+        self.working = True
+        self.terms += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.working = False
+
+    async def stop(self) -> None:
+        """Stop in an orderly way."""
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+
+@asynccontextmanager
+async def candidates(fake: FakeKube, time: Time, *names: str) -> AsyncIterator[list[Candidate]]:
+    """Yield candidates, started one after the other."""
+    standing = []
+    for name in names:
+        standing.append(Candidate(fake, time, name))
+        await settle()
+    try:
+        yield standing
+    finally:
+        for candidate in standing:
+            await candidate.stop()
+
+
+def holder(fake: FakeKube) -> str:
+    """Return who holds the Lease."""
+    raw = fake.stored(LEASES, "test", namespace="danm-system")
+    assert raw is not None
+    return decode_lease(raw).holder
+
+
+DOWN = ApiUnavailableError("no answer", status=0)
+
+
+async def test_one_of_two_leads() -> None:
+    """The first holds the Lease as long as it renews it."""
+    fake, time = FakeKube(), Time()
+    async with candidates(fake, time, "a", "b") as (a, b):
+        await time.advance(300)
+        assert (a.working, b.working) == (True, False)
+        assert (a.election.is_leader, b.election.is_leader) == (True, False)
+        assert a.terms == 1
+
+
+async def test_an_orderly_stop_hands_over_at_once() -> None:
+    """A leader that stops releases the Lease: the next need not wait for its end."""
+    fake, time = FakeKube(), Time()
+    async with candidates(fake, time, "a", "b") as (a, b):
+        await a.stop()
+        assert holder(fake) == ""
+        await time.advance(2)
+        assert b.working
+
+
+async def test_a_dead_leader_is_followed_after_the_leases_duration() -> None:
+    """A leader that dies without a word is replaced, and not before its Lease has run out."""
+    fake, time = FakeKube(), Time()
+    fake.add(
+        LEASES,
+        {
+            "metadata": {"name": "test", "namespace": "danm-system"},
+            "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 15},
+        },
+    )
+    async with candidates(fake, time, "b") as (b,):
+        await time.advance(14)
+        assert not b.working
+        await time.advance(4)
+        assert b.working
+
+
+async def test_a_leader_that_cannot_renew_stops_before_another_begins() -> None:
+    """Cut off from the API server, the leader's work ends before its Lease can be taken."""
+    fake, time = FakeKube(), Time()
+    async with candidates(fake, time, "a") as (a,):
+        await time.advance(2)
+        last_renewal = time.now
+        fake.fail_next("replace", LEASES, DOWN, times=20)
+        while a.working:
+            await time.advance(0.5)
+        assert time.now - last_renewal <= 12.5  # deadline of 10 s, noticed at a retry
+        assert time.now - last_renewal < 15
+
+
+async def test_is_leader_looks_at_the_clock() -> None:
+    """A process that was frozen knows that it does not lead before anything else runs."""
+    fake, time = FakeKube(), Time()
+    async with candidates(fake, time, "a") as (a,):
+        assert a.election.is_leader
+        time.now += 60
+        assert not a.election.is_leader
+
+
+async def test_a_lost_answer_does_not_end_a_term() -> None:
+    """A renewal whose answer was lost is recognised as one's own."""
+    fake, time = FakeKube(), Time()
+    async with candidates(fake, time, "a") as (a,):
+        fake.fail_next("replace", LEASES, DOWN, took_effect=True)
+        await time.advance(60)
+        assert a.working
+        assert a.terms == 1
+
+
+async def test_a_usurped_leader_stops() -> None:
+    """A leader that finds another's name in the Lease ends its work, and stands again."""
+    fake, time = FakeKube(), Time()
+    async with candidates(fake, time, "a") as (a,):
+        await fake.patch(LEASES, "test", {"spec": {"holderIdentity": "z"}}, namespace="danm-system")
+        await time.advance(3)
+        assert (a.working, a.terms) == (False, 1)
+        await time.advance(20)
+        assert (a.working, a.terms) == (True, 2)
+
+
+async def test_the_end_of_the_work_ends_the_term() -> None:
+    """When the work returns or raises, the Lease is released and the caller told."""
+    fake, time = FakeKube(), Time()
+    election = LeaderElection(
+        fake, namespace="danm-system", name="test", identity="a", clock=time.clock
+    )
+
+    async def fails() -> None:
+        raise RuntimeError
+
+    async def returns() -> None:
+        return
+
+    with pytest.raises(RuntimeError):
+        await election.run(fails)
+    assert holder(fake) == ""
+    await election.run(returns)
+    assert holder(fake) == ""
+
+
+def test_unsafe_durations_are_refused() -> None:
+    """A renewal deadline beyond the Lease's duration would allow two leaders."""
+    with pytest.raises(ValueError, match="must hold"):
+        LeaderElection(FakeKube(), namespace="n", name="l", identity="a", renew_deadline_s=20)

@@ -1,0 +1,99 @@
+"""Events: told once, counted, bounded, harmless."""
+
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import DANMNETS, EVENTS
+from danm_api.kube.events import EventRecorder, EventType, ObjectReference
+from danm_api.testing.fake_kube import FakeKube
+
+NET = ObjectReference(
+    api_version=DANMNETS.api_version, kind="DanmNet", namespace="ns", name="internal", uid="u1"
+)
+NODE = ObjectReference(api_version="v1", kind="Node", namespace="", name="n1", uid="u2")
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        """Start at 0."""
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def recorder(fake: FakeKube, clock: Clock) -> EventRecorder:
+    """Return a recorder of a test."""
+    return EventRecorder(fake, component="netwatcher", instance="n1", clock=clock)
+
+
+async def test_an_event_says_what_happened_to_what() -> None:
+    """The Event has what `kubectl describe` shows, and what the API server insists on."""
+    fake = FakeKube()
+    await recorder(fake, Clock()).record(NET, reason="Invalid", message="cidr is missing")
+    (event,) = fake.all_stored(EVENTS)
+    assert event["metadata"]["namespace"] == "ns"
+    assert event["regarding"]["uid"] == "u1"
+    assert (event["type"], event["reason"], event["note"]) == (
+        "Warning",
+        "Invalid",
+        "cidr is missing",
+    )
+    assert event["reportingController"] == "danm.k8s.io/netwatcher"
+    assert event["reportingInstance"] == "n1"
+    assert event["action"]
+    assert event["eventTime"].endswith("Z")
+
+
+async def test_repetitions_become_a_series() -> None:
+    """What is said again is counted in one Event, written now and then."""
+    fake, clock = FakeKube(), Clock()
+    events = recorder(fake, clock)
+    for _ in range(10):
+        await events.record(NET, reason="Invalid", message="cidr is missing")
+    assert fake.calls["patch", "events"] == 0
+    clock.now = 31
+    await events.record(NET, reason="Invalid", message="cidr is missing")
+    (event,) = fake.all_stored(EVENTS)
+    assert event["series"]["count"] == 11
+    await events.record(NET, reason="Invalid", message="another sentence")
+    await events.record(NODE, reason="Odd", message="m", type=EventType.NORMAL)
+    stored = fake.all_stored(EVENTS)
+    assert len(stored) == 3
+    assert stored[-1]["metadata"]["namespace"] == "default"
+
+
+async def test_an_expired_event_is_written_anew() -> None:
+    """When the API server has dropped the Event, a repetition makes a new one."""
+    fake, clock = FakeKube(), Clock()
+    events = recorder(fake, clock)
+    await events.record(NET, reason="Invalid", message="m")
+    (event,) = fake.all_stored(EVENTS)
+    await fake.delete(EVENTS, event["metadata"]["name"], namespace="ns")
+    clock.now = 60
+    await events.record(NET, reason="Invalid", message="m")
+    assert len(fake.all_stored(EVENTS)) == 1
+
+
+async def test_failures_harm_nobody() -> None:
+    """An Event that cannot be written is dropped, and said when it is asked for again."""
+    fake = FakeKube()
+    events = recorder(fake, Clock())
+    fake.fail_next("create", EVENTS, ApiUnavailableError("no answer", status=0))
+    await events.record(NET, reason="Invalid", message="m")
+    assert fake.all_stored(EVENTS) == []
+    await events.record(NET, reason="Invalid", message="m")
+    assert len(fake.all_stored(EVENTS)) == 1
+
+
+async def test_a_flood_is_bounded() -> None:
+    """A fault that hits everything does not flood the API server."""
+    fake, clock = FakeKube(), Clock()
+    events = recorder(fake, clock)
+    for number in range(500):
+        await events.record(NET, reason="Invalid", message=f"sentence {number}")
+    assert len(fake.all_stored(EVENTS)) == 100
+    clock.now = 10
+    await events.record(NET, reason="Invalid", message="later")
+    assert len(fake.all_stored(EVENTS)) == 101

@@ -1,0 +1,276 @@
+"""A watched, indexed, decoded copy of the objects of one kind.
+
+    pods = Informer(api, PODS, decode_pod, field_selector="spec.nodeName=n1",
+                    indexers={"uid": lambda pod: [pod.uid]})
+    pods.subscribe(lambda change: queue.add(...))
+    task_group.create_task(pods.run())
+    await pods.wait_synced(timeout_s=30)
+
+Only the decoded objects are kept. An event costs what its object costs; lists happen at start and
+when the server has forgotten the version from which to go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from danm_api.errors import ApiError, ApiUnavailableError, DanmError, DeadlineExceededError
+from danm_api.kube import metrics
+from danm_api.kube.api import KubeApi, RawObject, Resource, WatchEvent, WatchType
+from danm_api.kube.api_errors import is_too_old
+from danm_api.kube.backoff import delay_after
+from danm_api.telemetry import get_logger
+
+T = TypeVar("T")
+
+# The first retry may be quick: servers end watches when they restart. 10 s is well below the 30 s
+# within which DANM promises to follow (DESIGN, P2).
+_BASE_DELAY_S: Final = 0.1
+_MAX_DELAY_S: Final = 10.0
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ObjectKey:
+    """Names an object of a kind; ``namespace`` is empty for cluster-scoped kinds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return ``namespace/name``."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Generic[T]):
+    """One object before and after: ``old`` None when it is new, ``new`` None when it is gone."""
+
+    key: ObjectKey
+    old: T | None
+    new: T | None
+
+
+Handler = Callable[[Change[T]], None]
+
+
+class Informer(Generic[T]):
+    """Follows the objects of a kind; see the module's text.
+
+    An object that does not decode is logged with its name, counted, and treated as absent.
+
+    Attributes:
+        resource: The kind that is followed.
+        synced: Whether the first list has been read.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        resource: Resource,
+        decode: Callable[[RawObject], T],
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        indexers: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Prepare; nothing is read before ``run``.
+
+        Args:
+            api: Where to read.
+            resource: What to read.
+            decode: From the JSON form to what is kept; any exception means "does not decode".
+            namespace: One namespace, or all.
+            label_selector: What to read, by labels.
+            field_selector: What to read, by fields.
+            indexers: For ``by_index``: name -> the values under which an object is found.
+            sleep: Waits between attempts.
+        """
+        self.resource = resource
+        self._api = api
+        self._decode = decode
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._field_selector = field_selector
+        self._indexers = dict(indexers or {})
+        self._sleep = sleep
+        self._objects: dict[ObjectKey, T] = {}
+        self._indices: dict[str, dict[str, dict[ObjectKey, T]]] = {
+            name: {} for name in self._indexers
+        }
+        self._handlers: list[Handler[T]] = []
+        self._first_list = asyncio.Event()
+        self._version: str | None = None
+        self._failures = 0
+
+    @property
+    def synced(self) -> bool:
+        """Whether the first list has been read."""
+        return self._first_list.is_set()
+
+    async def wait_synced(self, timeout_s: float) -> None:
+        """Wait for the first list.
+
+        Raises:
+            DeadlineExceededError: It did not come within ``timeout_s``.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._first_list.wait()
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"the {self.resource.plural} could not be read from the API server within "
+                f"{timeout_s:g} s; see the log for the reason"
+            ) from error
+
+    def get(self, key: ObjectKey) -> T | None:
+        """Return an object, or None when there is none of that name."""
+        return self._objects.get(key)
+
+    def items(self) -> Collection[T]:
+        """Return all objects, as they are now."""
+        return tuple(self._objects.values())
+
+    def by_index(self, name: str, value: str) -> Collection[T]:
+        """Return the objects that an indexer puts under ``value``, as they are now.
+
+        Raises:
+            KeyError: There is no such indexer.
+        """
+        return tuple(self._indices[name].get(value, {}).values())
+
+    def subscribe(self, handler: Handler[T]) -> None:
+        """Call ``handler`` for each change, and at once for each object that is known already.
+
+        Handlers run in the informer's task: they note the key and return. After a list, objects
+        that are equal to the kept ones are no change.
+        """
+        self._handlers.append(handler)
+        for key, known in tuple(self._objects.items()):
+            self._call(handler, Change(key=key, old=None, new=known))
+
+    async def run(self) -> None:
+        """Follow the objects until cancelled; failures are logged and tried again."""
+        while True:
+            error: DanmError | None = None
+            try:
+                if self._version is None:
+                    await self._list()
+                await self._watch()
+            except DanmError as caught:
+                error = caught
+            if error is not None and is_too_old(error):
+                _log.info("Listing anew", resource=self.resource.plural, error=error)
+                self._version = None
+            elif error is not None:
+                metrics.INFORMER_ERRORS.labels(self.resource.plural).inc()
+                _log.warning("Informer failed", resource=self.resource.plural, error=error)
+                if isinstance(error, ApiError) and not isinstance(error, ApiUnavailableError):
+                    # The server refuses the watch as it is asked for, perhaps for its version.
+                    self._version = None
+            # Each piece of news has set this to 0; so a server that ends watches at once, or
+            # answers each list with a version that it then calls too old, is not asked in a storm.
+            self._failures += 1
+            await self._sleep(delay_after(self._failures, base_s=_BASE_DELAY_S, max_s=_MAX_DELAY_S))
+
+    async def _list(self) -> None:
+        listed = await self._api.list(
+            self.resource,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        )
+        metrics.INFORMER_LISTS.labels(self.resource.plural).inc()
+        gone = set(self._objects)
+        # Taken from the end, so that the JSON form goes while the decoded one comes.
+        listed.items.reverse()
+        while listed.items:
+            raw = listed.items.pop()
+            gone.discard(_key_of(raw))
+            self._store(raw, unless_equal=True)
+        for key in gone:
+            self._remove(key)
+        self._version = listed.resource_version
+        self._first_list.set()
+
+    async def _watch(self) -> None:
+        """Follow one watch to its end."""
+        watch = self._api.watch(
+            self.resource,
+            resource_version=self._version or "",
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        )
+        async with aclosing(watch):
+            async for event in watch:
+                self._take(event)
+
+    def _take(self, event: WatchEvent) -> None:
+        self._failures = 0
+        metrics.INFORMER_EVENTS.labels(self.resource.plural, event.type).inc()
+        if event.type is WatchType.DELETED:
+            self._remove(_key_of(event.object))
+        elif event.type is not WatchType.BOOKMARK:
+            self._store(event.object, unless_equal=False)
+        self._version = event.object["metadata"]["resourceVersion"]
+
+    def _store(self, raw: RawObject, *, unless_equal: bool) -> None:
+        key = _key_of(raw)
+        try:
+            new = self._decode(raw)
+            values = {name: tuple(indexer(new)) for name, indexer in self._indexers.items()}
+        except Exception as error:  # noqa: BLE001  (one odd object must not stop all others)
+            metrics.INFORMER_UNDECODABLE.labels(self.resource.plural).inc()
+            _log.error("Cannot decode object", kind=self.resource.kind, key=key, error=error)
+            self._remove(key)
+            return
+        old = self._objects.get(key)
+        if unless_equal and old is not None and old == new:
+            return
+        if old is not None:
+            self._unindex(key, old)
+        self._objects[key] = new
+        for name, found in values.items():
+            for value in found:
+                self._indices[name].setdefault(value, {})[key] = new
+        self._publish(Change(key=key, old=old, new=new))
+
+    def _remove(self, key: ObjectKey) -> None:
+        old = self._objects.pop(key, None)
+        if old is not None:
+            self._unindex(key, old)
+            self._publish(Change(key=key, old=old, new=None))
+
+    def _unindex(self, key: ObjectKey, old: T) -> None:
+        for name, indexer in self._indexers.items():
+            index = self._indices[name]
+            for value in indexer(old):
+                bucket = index.get(value)
+                if bucket is not None:
+                    bucket.pop(key, None)
+                    if not bucket:
+                        del index[value]
+
+    def _publish(self, change: Change[T]) -> None:
+        metrics.INFORMER_OBJECTS.labels(self.resource.plural).set(len(self._objects))
+        for handler in self._handlers:
+            self._call(handler, change)
+
+    def _call(self, handler: Handler[T], change: Change[T]) -> None:
+        try:
+            handler(change)
+        except Exception as error:  # noqa: BLE001  (one handler's bug is not the others')
+            _log.exception(
+                "Handler failed", resource=self.resource.plural, key=change.key, error=error
+            )
+
+
+def _key_of(raw: RawObject) -> ObjectKey:
+    metadata = raw["metadata"]
+    return ObjectKey(namespace=metadata.get("namespace", ""), name=metadata["name"])

@@ -1,0 +1,213 @@
+"""Informers: the copy converges, whatever the server does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import pytest
+
+from danm_api.errors import ApiError, ApiUnavailableError, DeadlineExceededError
+from danm_api.kube.api import PODS, RawObject
+from danm_api.kube.informer import Change, Informer, ObjectKey
+from danm_api.testing.fake_kube import FakeKube
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What the informer under test keeps of a Pod."""
+
+    name: str
+    node: str
+
+
+def decode(raw: RawObject) -> Thing:
+    """Read a Pod; one without a node does not decode."""
+    return Thing(name=raw["metadata"]["name"], node=raw["spec"]["nodeName"])
+
+
+def pod(name: str, node: str = "n1") -> RawObject:
+    """Return a Pod on a node."""
+    return {"metadata": {"name": name, "namespace": "ns"}, "spec": {"nodeName": node}}
+
+
+def key(name: str) -> ObjectKey:
+    """Return the key of a Pod."""
+    return ObjectKey(namespace="ns", name=name)
+
+
+class Followed:
+    """A running informer, and the changes that it told."""
+
+    def __init__(self, fake: FakeKube) -> None:
+        """Prepare an informer of Pods, indexed by node."""
+        self.changes: asyncio.Queue[Change[Thing]] = asyncio.Queue()
+        self.delays: list[float] = []
+        self.informer = Informer(
+            fake,
+            PODS,
+            decode,
+            indexers={"node": lambda thing: [thing.node]},
+            sleep=self._sleep,
+        )
+        self.informer.subscribe(self.changes.put_nowait)
+
+    async def _sleep(self, delay_s: float) -> None:
+        self.delays.append(delay_s)
+        await asyncio.sleep(0)
+
+    async def next(self) -> tuple[Thing | None, Thing | None]:
+        """Return the next change."""
+        change = await asyncio.wait_for(self.changes.get(), 5)
+        return change.old, change.new
+
+    def names_on(self, node: str) -> set[str]:
+        """Return what the index says."""
+        return {thing.name for thing in self.informer.by_index("node", node)}
+
+
+@asynccontextmanager
+async def following(fake: FakeKube, *, synced: bool = True) -> AsyncIterator[Followed]:
+    """Yield a running informer."""
+    followed = Followed(fake)
+    task = asyncio.create_task(followed.informer.run())
+    try:
+        if synced:
+            await followed.informer.wait_synced(5)
+        yield followed
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_it_lists_and_follows() -> None:
+    """Objects of before and after the start are there, by name and by index."""
+    fake = FakeKube()
+    fake.add(PODS, pod("a"))
+    async with following(fake) as followed:
+        assert await followed.next() == (None, Thing("a", "n1"))
+        fake.add(PODS, pod("b"))
+        assert await followed.next() == (None, Thing("b", "n1"))
+        await fake.patch(PODS, "a", {"spec": {"nodeName": "n2"}}, namespace="ns")
+        assert await followed.next() == (Thing("a", "n1"), Thing("a", "n2"))
+        assert followed.names_on("n1") == {"b"}
+        assert followed.names_on("n2") == {"a"}
+        await fake.delete(PODS, "b", namespace="ns")
+        assert await followed.next() == (Thing("b", "n1"), None)
+        assert followed.informer.get(key("b")) is None
+        assert followed.informer.get(key("a")) == Thing("a", "n2")
+        assert followed.names_on("n1") == set()
+        assert list(followed.informer.items()) == [Thing("a", "n2")]
+
+
+async def test_it_goes_on_where_a_watch_ended() -> None:
+    """A watch that ends is resumed from its version: nothing is listed again, nothing is lost."""
+    fake = FakeKube()
+    async with following(fake) as followed:
+        fake.add(PODS, pod("a"))
+        await followed.next()
+        fake.end_watches()
+        fake.add(PODS, pod("b"))
+        assert await followed.next() == (None, Thing("b", "n1"))
+    assert fake.calls["list", "pods"] == 1
+
+
+async def test_it_lists_anew_after_410() -> None:
+    """After a 410 the copy equals the server's state, and only differences are told."""
+    fake = FakeKube()
+    for name in ("a", "b", "c"):
+        fake.add(PODS, pod(name))
+    async with following(fake) as followed:
+        for _ in "abc":
+            await followed.next()
+        gate = fake.hold_next("list", PODS)
+        fake.compact()
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        # What happens now is in no watch: only the list can tell.
+        await fake.delete(PODS, "a", namespace="ns")
+        await fake.patch(PODS, "b", {"spec": {"nodeName": "n2"}}, namespace="ns")
+        fake.add(PODS, pod("d"))
+        fake.compact()
+        gate.open()
+        told = {await followed.next() for _ in range(3)}
+        assert told == {
+            (Thing("a", "n1"), None),
+            (Thing("b", "n1"), Thing("b", "n2")),
+            (None, Thing("d", "n1")),
+        }
+        assert followed.names_on("n1") == {"c", "d"}
+        assert followed.changes.empty()
+
+
+async def test_failures_are_backed_off_and_survived() -> None:
+    """A server that fails for a while delays the copy, with growing pauses, and no more."""
+    fake = FakeKube()
+    fake.add(PODS, pod("a"))
+    fake.fail_next("list", PODS, ApiUnavailableError("no answer", status=0), times=4)
+    fake.fail_next("watch", PODS, ApiError("forbidden", status=403), times=1)
+    async with following(fake, synced=False) as followed:
+        assert await followed.next() == (None, Thing("a", "n1"))
+        fake.add(PODS, pod("b"))
+        assert await followed.next() == (None, Thing("b", "n1"))
+        assert len(followed.delays) == 5
+        assert sorted(followed.delays) == followed.delays
+
+
+async def test_bookmarks_move_the_version() -> None:
+    """A watch resumes after a bookmark's version, so that a quiet kind is not listed again."""
+    fake = FakeKube()
+    async with following(fake) as followed:
+        fake.compact()  # the running watch gets a 410; the next list knows the new version
+        fake.bookmark()
+        fake.add(PODS, pod("a"))
+        assert await followed.next() == (None, Thing("a", "n1"))
+
+
+async def test_an_odd_object_is_absent_and_alone() -> None:
+    """An object that does not decode counts as absent; the others are followed on."""
+    fake = FakeKube()
+    fake.add(PODS, {"metadata": {"name": "odd", "namespace": "ns"}})
+    fake.add(PODS, pod("a"))
+    async with following(fake) as followed:
+        assert await followed.next() == (None, Thing("a", "n1"))
+        await fake.patch(PODS, "a", {"spec": None}, namespace="ns")
+        assert await followed.next() == (Thing("a", "n1"), None)
+        fake.add(PODS, pod("b"))
+        assert await followed.next() == (None, Thing("b", "n1"))
+        assert followed.informer.get(key("odd")) is None
+
+
+async def test_a_failing_handler_harms_nobody() -> None:
+    """One subscriber's bug does not keep changes from the others."""
+    fake = FakeKube()
+    followed = Followed(fake)
+
+    def broken(change: Change[Thing]) -> None:
+        raise RuntimeError(change.key)
+
+    followed.informer.subscribe(broken)
+    later: asyncio.Queue[Change[Thing]] = asyncio.Queue()
+    followed.informer.subscribe(later.put_nowait)
+    task = asyncio.create_task(followed.informer.run())
+    fake.add(PODS, pod("a"))
+    assert (await asyncio.wait_for(later.get(), 5)).new == Thing("a", "n1")
+    task.cancel()
+
+
+async def test_late_subscribers_hear_of_everything() -> None:
+    """Who subscribes after the list is told what is known."""
+    fake = FakeKube()
+    fake.add(PODS, pod("a"))
+    async with following(fake) as followed:
+        late: list[Change[Thing]] = []
+        followed.informer.subscribe(late.append)
+        assert [change.new for change in late] == [Thing("a", "n1")]
+
+
+async def test_waiting_for_the_first_list_ends() -> None:
+    """Who waits for a server that does not answer learns it in time."""
+    informer = Informer(FakeKube(), PODS, decode)
+    with pytest.raises(DeadlineExceededError, match="pods"):
+        await informer.wait_synced(0.01)
+    assert not informer.synced

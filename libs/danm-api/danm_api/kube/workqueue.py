@@ -1,0 +1,175 @@
+"""A queue of keys for level-triggered controllers, and the workers that empty it.
+
+A key waits at most once; a key that is added while it is being worked on is worked on once more
+afterwards, and never by two workers at a time. So whatever happens to an object, its reconcile
+runs after the last change and reads the state that is then.
+"""
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, NoReturn, TypeVar
+
+from danm_api.errors import DanmError
+from danm_api.kube import metrics
+from danm_api.kube.backoff import delay_after
+from danm_api.telemetry import get_logger, span
+
+K = TypeVar("K", bound=Hashable)
+
+_BASE_DELAY_S: Final = 0.05
+_MAX_DELAY_S: Final = 30.0
+
+_log = get_logger(__name__)
+
+
+class WorkQueue(Generic[K]):
+    """Keys that wait for work; for one event loop.
+
+    Its size is bounded by the number of distinct keys.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        base_delay_s: float = _BASE_DELAY_S,
+        max_delay_s: float = _MAX_DELAY_S,
+    ) -> None:
+        """Start empty; delays are those of ``retry``."""
+        self._clock = clock
+        self._base_delay_s = base_delay_s
+        self._max_delay_s = max_delay_s
+        self._ready: deque[K] = deque()
+        self._waiting: set[K] = set()  # what is in _ready, or was added while in work
+        self._in_work: set[K] = set()
+        self._due_at: dict[K, float] = {}
+        # May hold outdated pairs; _due_at decides.
+        self._timers: list[tuple[float, int, K]] = []
+        self._timer_count = 0
+        self._failures: dict[K, int] = {}
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Return how many keys wait, ready or delayed; those in work do not count."""
+        return len(self._waiting | self._due_at.keys())
+
+    def add(self, key: K) -> None:
+        """Let ``key`` be worked on as soon as possible."""
+        self._due_at.pop(key, None)
+        if key in self._waiting:
+            return
+        self._waiting.add(key)
+        if key not in self._in_work:
+            self._ready.append(key)
+            self._news.set()
+
+    def add_after(self, key: K, delay_s: float) -> None:
+        """Let ``key`` be worked on in ``delay_s``, or earlier if that was asked for."""
+        if delay_s <= 0:
+            self.add(key)
+            return
+        due_at = self._clock() + delay_s
+        if key in self._waiting or self._due_at.get(key, float("inf")) <= due_at:
+            return
+        self._due_at[key] = due_at
+        self._timer_count += 1
+        heapq.heappush(self._timers, (due_at, self._timer_count, key))
+        self._news.set()
+
+    def retry(self, key: K) -> float:
+        """Let ``key`` be worked on after its back-off, and return the delay in seconds."""
+        failures = self._failures.get(key, 0) + 1
+        self._failures[key] = failures
+        delay_s = delay_after(failures, base_s=self._base_delay_s, max_s=self._max_delay_s)
+        self.add_after(key, delay_s)
+        return delay_s
+
+    def forget(self, key: K) -> None:
+        """Forget that ``key`` failed: its next back-off is the shortest."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """Wait for a key; the caller works on it until ``done``."""
+        while True:
+            self._promote()
+            if self._ready:
+                key = self._ready.popleft()
+                self._waiting.discard(key)
+                self._in_work.add(key)
+                if self._ready:
+                    self._news.set()  # for the next worker that waits
+                return key
+            self._news.clear()
+            timeout_s = self._timers[0][0] - self._clock() if self._timers else None
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    def done(self, key: K) -> None:
+        """End the work on ``key``; it comes again if it was added meanwhile."""
+        self._in_work.discard(key)
+        if key in self._waiting:
+            self._ready.append(key)
+            self._news.set()
+
+    def _promote(self) -> None:
+        """Move delayed keys whose time has come."""
+        now = self._clock()
+        while self._timers and self._timers[0][0] <= now:
+            due_at, _, key = heapq.heappop(self._timers)
+            if self._due_at.get(key) == due_at:
+                self.add(key)
+
+
+async def run_workers(
+    queue: WorkQueue[K],
+    reconcile: Callable[[K], Awaitable[None]],
+    *,
+    concurrency: int,
+    name: str,
+) -> None:
+    """Reconcile the keys of a queue, ``concurrency`` at a time, until cancelled.
+
+    A reconcile that raises is tried again after the key's back-off: a DanmError is logged in one
+    line, any other exception with its traceback. One that wants to come again without having
+    failed uses ``queue.add_after``.
+    """
+
+    async def work() -> NoReturn:
+        while True:
+            key = await queue.get()
+            try:
+                await _reconcile(queue, key, reconcile, name)
+            finally:
+                queue.done(key)
+                metrics.QUEUE_DEPTH.labels(name).set(len(queue))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(concurrency):
+            group.create_task(work(), name=f"{name}-{number}")
+
+
+async def _reconcile(
+    queue: WorkQueue[K], key: K, reconcile: Callable[[K], Awaitable[None]], name: str
+) -> None:
+    with metrics.RECONCILE_SECONDS.labels(name).time(), span(f"reconcile {name}", key=str(key)):
+        try:
+            await reconcile(key)
+        except DanmError as error:
+            delay_s = queue.retry(key)
+            metrics.RECONCILES.labels(name, "retry").inc()
+            _log.warning(
+                "Reconcile failed", queue=name, key=key, error=error, retry_in_s=round(delay_s, 2)
+            )
+        except Exception as error:  # noqa: BLE001  (a bug with one key must not stop the others)
+            queue.retry(key)
+            metrics.RECONCILES.labels(name, "bug").inc()
+            _log.exception("Reconcile failed unexpectedly", queue=name, key=key, error=error)
+        else:
+            queue.forget(key)
+            metrics.RECONCILES.labels(name, "ok").inc()

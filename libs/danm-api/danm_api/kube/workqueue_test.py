@@ -1,0 +1,146 @@
+"""The work queue: nothing is lost, nothing runs twice at a time."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from danm_api.errors import ConflictError
+from danm_api.kube.workqueue import WorkQueue, run_workers
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        """Start at 0."""
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+async def take(queue: WorkQueue[str]) -> str:
+    """Take a key that must be there."""
+    return await asyncio.wait_for(queue.get(), 5)
+
+
+async def test_a_key_waits_once() -> None:
+    """Keys come in the order of their first addition, once each."""
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "b", "a"):
+        queue.add(key)
+    assert len(queue) == 2
+    assert [await take(queue), await take(queue)] == ["a", "b"]
+    assert len(queue) == 0
+
+
+async def test_a_key_added_during_its_work_comes_again_afterwards() -> None:
+    """The change that arrives during the work is worked on, after it and not beside it."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    await take(queue)
+    queue.add("a")
+    queue.add("b")
+    assert await take(queue) == "b"
+    queue.done("a")
+    assert await take(queue) == "a"
+
+
+async def test_delayed_keys_come_when_due() -> None:
+    """A delay holds a key back, the earliest of several counts, and add ends it."""
+    clock = Clock()
+    queue: WorkQueue[str] = WorkQueue(clock=clock)
+    queue.add_after("late", 50)
+    queue.add_after("soon", 20)
+    queue.add_after("soon", 10)
+    queue.add_after("soon", 30)
+    queue.add_after("now", 40)
+    queue.add("now")
+    assert len(queue) == 3
+    assert await take(queue) == "now"
+    clock.now = 10
+    assert await take(queue) == "soon"
+    queue.done("soon")
+    clock.now = 30
+    queue.add("other")
+    assert await take(queue) == "other"  # the outdated timers of "soon" and "now" are nothing
+    clock.now = 50
+    assert await take(queue) == "late"
+    assert len(queue) == 0
+
+
+async def test_a_waiting_worker_wakes_for_a_delayed_key() -> None:
+    """Who waits already is woken by a key that becomes due."""
+    queue: WorkQueue[str] = WorkQueue()
+    waiting = asyncio.create_task(take(queue))
+    await asyncio.sleep(0)
+    queue.add_after("a", 0.01)
+    assert await waiting == "a"
+
+
+async def test_retries_back_off_until_forgotten() -> None:
+    """Each failure doubles the pause; success resets it."""
+    clock = Clock()
+    queue: WorkQueue[str] = WorkQueue(clock=clock, base_delay_s=1, max_delay_s=8)
+    delays = []
+    for _ in range(5):
+        delays.append(queue.retry("a"))
+        clock.now += 8
+        queue.done(await take(queue))
+    for delay, exact in zip(delays, (1, 2, 4, 8, 8), strict=True):
+        assert exact * 0.75 <= delay <= exact
+    queue.forget("a")
+    assert queue.retry("a") <= 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [pytest.param(ConflictError("stale"), id="expected"), pytest.param(ValueError(), id="bug")],
+)
+async def test_failed_keys_are_tried_again(error: Exception) -> None:
+    """A reconcile that raises runs again, and the other keys go on meanwhile."""
+    queue: WorkQueue[str] = WorkQueue(base_delay_s=0.001)
+    runs: list[str] = []
+    finished = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        runs.append(key)
+        if key == "bad" and runs.count("bad") < 3:
+            raise error
+        if runs.count("bad") >= 3 and "good" in runs:
+            finished.set()
+
+    queue.add("bad")
+    queue.add("good")
+    workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=2, name="test"))
+    await asyncio.wait_for(finished.wait(), 5)
+    workers.cancel()
+    with suppress(asyncio.CancelledError):
+        await workers
+    assert sorted(runs) == ["bad", "bad", "bad", "good"]
+
+
+async def test_one_key_has_one_worker() -> None:
+    """Two workers never hold the same key, however often it is added."""
+    queue: WorkQueue[str] = WorkQueue()
+    running = 0
+    runs = 0
+    finished = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        nonlocal running, runs
+        running += 1
+        assert running == 1
+        queue.add(key)
+        await asyncio.sleep(0)
+        running -= 1
+        runs += 1
+        if runs == 20:
+            finished.set()
+
+    queue.add("a")
+    workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=4, name="test"))
+    await asyncio.wait_for(finished.wait(), 5)
+    workers.cancel()

@@ -1,0 +1,30 @@
+"""Logs, traces, health and metrics: what every process of DANM has.
+
+Metrics themselves are defined with prometheus_client beside the code that counts; HealthServer
+serves them.
+"""
+
+from danm_api.telemetry.health import HealthServer, Readiness
+from danm_api.telemetry.logs import Logger, configure_logging, get_logger
+from danm_api.telemetry.traces import (
+    configure_tracing,
+    current_trace_id,
+    extract,
+    inject,
+    shutdown_tracing,
+    span,
+)
+
+__all__ = [
+    "HealthServer",
+    "Logger",
+    "Readiness",
+    "configure_logging",
+    "configure_tracing",
+    "current_trace_id",
+    "extract",
+    "get_logger",
+    "inject",
+    "shutdown_tracing",
+    "span",
+]

@@ -1,0 +1,93 @@
+"""/healthz, /readyz and /metrics of a process."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+
+# True, or why not yet (a sentence, or False without one).
+Readiness = bool | str
+
+# A request is tiny; who needs longer to send one is no probe.
+_SHUTDOWN_TIMEOUT_S: Final = 1.0
+
+
+def _always() -> Readiness:
+    """Answer for a process that is alive when its event loop answers at all."""
+    return True
+
+
+class HealthServer:
+    """Serves health and metrics while its ``async with`` block runs.
+
+        async with HealthServer(host="", port=9440, ready=lambda: informer.synced or "not synced"):
+
+    Attributes:
+        port: The port that is listened on; chosen by the kernel when 0 was asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        ready: Callable[[], Readiness],
+        live: Callable[[], Readiness] = _always,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        """Prepare; an empty ``host`` listens on all addresses, IPv4 and IPv6."""
+        self.port = port
+        self._host = host
+        self._ready = ready
+        self._live = live
+        self._registry = registry
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S, handle_signals=False
+        )
+
+    async def __aenter__(self) -> "HealthServer":
+        """Listen.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host or None, self.port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return _answer(self._live())
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        return _answer(self._ready())
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+
+def _answer(state: Readiness) -> web.Response:
+    if state is True:
+        return web.Response(text="ok\n")
+    return web.Response(status=503, text=f"{state or 'not ready'}\n")

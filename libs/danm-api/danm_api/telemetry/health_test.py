@@ -1,0 +1,46 @@
+"""Health endpoints: what probes and Prometheus see."""
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from danm_api.telemetry import HealthServer, Readiness
+
+
+async def answer(port: int, path: str) -> tuple[int, str]:
+    """Return status and text of a GET."""
+    url = f"http://127.0.0.1:{port}{path}"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.text()
+
+
+async def test_readiness_says_why_not() -> None:
+    """Readiness follows the process's own state and gives its reason."""
+    state: Readiness = "the Pods are not read yet"
+    async with HealthServer(host="127.0.0.1", port=0, ready=lambda: state) as server:
+        assert await answer(server.port, "/readyz") == (503, "the Pods are not read yet\n")
+        assert await answer(server.port, "/healthz") == (200, "ok\n")
+        state = True
+        assert await answer(server.port, "/readyz") == (200, "ok\n")
+        state = False
+        assert await answer(server.port, "/readyz") == (503, "not ready\n")
+
+
+async def test_metrics_are_served() -> None:
+    """Prometheus gets the registry's metrics in its text form."""
+    registry = CollectorRegistry()
+    Counter("served", "How many", registry=registry).inc(3)
+    async with HealthServer(
+        host="127.0.0.1", port=0, ready=lambda: True, registry=registry
+    ) as server:
+        status, text = await answer(server.port, "/metrics")
+    assert status == 200
+    assert "served_total 3.0" in text
+
+
+async def test_a_taken_port_is_an_error() -> None:
+    """Two processes on one port: the second says so at its start."""
+    async with HealthServer(host="127.0.0.1", port=0, ready=lambda: True) as first:
+        second = HealthServer(host="127.0.0.1", port=first.port, ready=lambda: True)
+        with pytest.raises(OSError, match="in use"):
+            await second.__aenter__()

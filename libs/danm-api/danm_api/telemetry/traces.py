@@ -1,0 +1,81 @@
+"""OpenTelemetry traces with W3C context.
+
+Spans cost next to nothing until ``configure_tracing`` finds an OTLP endpoint in the standard
+environment variables.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_TRACER_NAME: Final = "danm"
+
+
+def configure_tracing(component: str, *, environ: Mapping[str, str] | None = None) -> bool:
+    """Export the process's spans by OTLP over HTTP when an endpoint is configured.
+
+    Args:
+        component: The service name, unless OTEL_SERVICE_NAME names another.
+        environ: The environment; the process's own when None.
+
+    Returns:
+        Whether spans are exported.
+    """
+    environ = os.environ if environ is None else environ
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    if not any(environ.get(name) for name in _ENDPOINTS):
+        return False
+    # Imported here: the exporter brings protobuf and requests, which idle processes need not load.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    name = environ.get("OTEL_SERVICE_NAME") or component
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return True
+
+
+def shutdown_tracing() -> None:
+    """Send what is left; blocks for as long as the exporter's time-out at most."""
+    shutdown = getattr(trace.get_tracer_provider(), "shutdown", None)
+    if shutdown is not None:
+        shutdown()
+
+
+@contextmanager
+def span(
+    name: str, *, parent: Context | None = None, **attributes: AttributeValue
+) -> Iterator[trace.Span]:
+    """Trace a piece of work as a child of the current span, or of ``parent``."""
+    tracer = trace.get_tracer(_TRACER_NAME)
+    with tracer.start_as_current_span(name, context=parent, attributes=attributes) as current:
+        yield current
+
+
+def inject(headers: MutableMapping[str, str]) -> None:
+    """Add ``traceparent`` of the current span to the headers of a request."""
+    _PROPAGATOR.inject(headers)
+
+
+def extract(headers: Mapping[str, str]) -> Context:
+    """Return the context that a request carries, as a ``parent`` of ``span``."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    return _PROPAGATOR.extract(lower, context=Context())
+
+
+def current_trace_id() -> str:
+    """Return the current trace's id in hexadecimal, or an empty text outside of recorded spans."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else ""

@@ -1,0 +1,49 @@
+"""Traces: the context travels, and nothing is exported unasked."""
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import use_span
+
+from danm_api.telemetry import configure_tracing, current_trace_id, extract, inject, span
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+
+
+def test_nothing_is_exported_without_an_endpoint() -> None:
+    """Without the standard variables, or when they say so, tracing stays off."""
+    assert not configure_tracing("x", environ={})
+    off = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}
+    assert not configure_tracing("x", environ=off)
+
+
+def test_the_context_of_a_request_goes_on() -> None:
+    """A span below a request's context has its trace, and hands it to the next request."""
+    with span("work", parent=extract({"Traceparent": TRACEPARENT}), network="internal"):
+        assert current_trace_id() == TRACE_ID
+        headers: dict[str, str] = {}
+        inject(headers)
+    assert headers["traceparent"].split("-")[1] == TRACE_ID
+    assert current_trace_id() == ""
+
+
+def test_requests_without_context_start_anew() -> None:
+    """Headers without or with a broken traceparent are no error."""
+    for headers in ({}, {"traceparent": "nonsense"}):
+        with span("work", parent=extract(headers)):
+            assert current_trace_id() == ""
+
+
+def test_spans_of_a_provider_carry_the_headers() -> None:
+    """With the SDK, the injected header names the span that is current."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    headers: dict[str, str] = {}
+    with use_span(provider.get_tracer("t").start_span("outer"), end_on_exit=True):
+        inject(headers)
+    (finished,) = exporter.get_finished_spans()
+    assert finished.context is not None
+    assert headers["traceparent"].split("-")[1] == f"{finished.context.trace_id:032x}"
+    provider.shutdown()
