@@ -74,7 +74,6 @@ def encode_danm_node(node: DanmNode) -> RawObject:
         "apiVersion": API_VERSION,
         "kind": "DanmNode",
         "metadata": metadata,
-        "spec": {},
         "status": status,
     }
 

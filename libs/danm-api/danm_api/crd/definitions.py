@@ -1,0 +1,32 @@
+"""All definitions and their files' content. Pure."""
+
+from typing import Final
+
+import yaml
+
+from danm_api.crd.danm_node import DANMNODE
+from danm_api.crd.danmep import DANMEP
+from danm_api.crd.danmnet import DANMNET
+from danm_api.crd.definition import Definition
+from danm_api.crd.ip_block import DANMIPBLOCK
+
+ALL: Final = (DANMNET, DANMEP, DANMIPBLOCK, DANMNODE)
+
+_HEADER: Final = (
+    "# Written by `python -m danm_api.crd`: change libs/danm-api/danm_api/crd instead.\n"
+)
+_LINE_LENGTH: Final = 100
+
+
+class _Dumper(yaml.SafeDumper):
+    """Repeats what occurs twice, since people read it."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Write no anchors."""
+        return True
+
+
+def render(definition: Definition) -> str:
+    """Return the content of a definition's file."""
+    body = yaml.dump(definition.manifest(), Dumper=_Dumper, sort_keys=False, width=_LINE_LENGTH)
+    return _HEADER + body

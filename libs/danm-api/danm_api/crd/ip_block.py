@@ -1,0 +1,77 @@
+"""The definition of DanmIPBlock (DESIGN, "IPAM"). Pure.
+
+Keys that this release does not know are kept, so that two releases can share a block.
+"""
+
+from typing import Final
+
+from danm_api import labels
+from danm_api.crd.definition import AGE, Column, Definition
+from danm_api.crd.schema import flag, group, list_of, moment, number, text
+
+# A /26 or a /122.
+_MAX_ENTRIES: Final = 64
+
+
+def _label_path(key: str) -> str:
+    escaped = key.replace(".", "\\.")
+    return f".metadata.labels['{escaped}']"
+
+
+_ENTRY: Final = group(
+    "An address that somebody holds, or that cools down.",
+    {
+        "ip": text("The address."),
+        "kind": text("Kind of the owner: Pod if left out, Container or External."),
+        "ns": text("Namespace of the owner: the block's if left out."),
+        "name": text("Name of the owner, or the container's id."),
+        "uid": text("UID of the Pod."),
+        "if": text("Name of the interface."),
+        "node": text("The node whose danmd alone may free the address."),
+        "attempt": number("Number of the attempt that took the address."),
+        "since": moment("When the address was taken."),
+        "mac": text("MAC address, where it does not follow from the address."),
+        "reason": text("Why an external owner holds the address."),
+        "expires": moment("When an external owner's address comes back."),
+        "freeAt": moment("Of an address without owner: from when on it is free."),
+    },
+    required=("ip",),
+    keep_unknown=True,
+)
+
+DANMIPBLOCK: Final = Definition(
+    kind="DanmIPBlock",
+    plural="danmipblocks",
+    singular="danmipblock",
+    short_names=("dib",),
+    schema=group(
+        "The record of who holds which of 64 consecutive addresses of a DanmNet. Written by "
+        "ipam-svc only: editing it by hand can give one address to two owners.",
+        {
+            "spec": group(
+                "The record.",
+                {
+                    "network": text("The DanmNet, in the same namespace."),
+                    "networkUID": text("The DanmNet's UID."),
+                    "cidr": text("The block's addresses."),
+                    "sealed": flag("No address is taken any more: the DanmNet is being deleted."),
+                    "entries": list_of(
+                        _ENTRY,
+                        "What is not free, in the order of addresses.",
+                        max_items=_MAX_ENTRIES,
+                    ),
+                },
+                required=("network", "networkUID", "cidr"),
+                keep_unknown=True,
+            ),
+        },
+        required=("spec",),
+    ),
+    columns=(
+        Column(name="Network", path=".spec.network", description="The DanmNet"),
+        Column(name="CIDR", path=".spec.cidr", description="The block's addresses"),
+        Column(name="Free", path=_label_path(labels.FREE), description="How many are free"),
+        Column(name="Sealed", path=".spec.sealed", kind="boolean"),
+        AGE,
+    ),
+)
