@@ -1,0 +1,90 @@
+"""What the kernel's events have told so far, and which link names an event concerns.
+
+Pure. Nearly all events of a node are about Pods' interfaces and concern no host link: they cost a
+few look-ups here (DESIGN, P6). What the table says only decides where to look; what is done follows
+from what the kernel answers then.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from danm_api.names import InterfaceName
+from netwatcher.kernel import LinkChanged
+from netwatcher.links import ObservedLink, name_in_alias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """What an event may mean.
+
+    Attributes:
+        links: Names whose link may have changed.
+        marked: Those of them that links with our mark were made under.
+        parents: Names of host_devices that came, went, or changed in what their links follow.
+    """
+
+    links: frozenset[InterfaceName] = frozenset()
+    marked: frozenset[InterfaceName] = frozenset()
+    parents: frozenset[InterfaceName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    name: InterfaceName
+    made_as: InterfaceName | None
+    up: bool
+    mtu: int
+
+
+class LinkTable:
+    """The links of the node by index, as far as anybody may care about them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, _Row] = {}
+
+    def fill(self, links: Iterable[ObservedLink]) -> None:
+        """Replace what is known by a dump."""
+        self._rows = {
+            link.index: _Row(name=link.name, made_as=link.made_as, up=link.up, mtu=link.mtu)
+            for link in links
+        }
+
+    def changed(self, event: LinkChanged) -> Concern:
+        """Take in that a link came or changed."""
+        row = _Row(name=event.name, made_as=name_in_alias(event.alias), up=event.up, mtu=event.mtu)
+        old = self._rows.get(event.index)
+        self._rows[event.index] = row
+        if old is None:
+            return _concern(row)
+        same = (old.name, old.up, old.mtu) == (row.name, row.up, row.mtu)
+        return _concern(row, old, about_children=not same)
+
+    def gone(self, index: int, name: InterfaceName) -> Concern:
+        """Take in that a link went."""
+        last = _Row(name=name, made_as=None, up=False, mtu=0)
+        old = self._rows.pop(index, None)
+        return _concern(last) if old is None else _concern(last, old)
+
+    def name_of(self, index: int) -> InterfaceName | None:
+        """Return the name of an index."""
+        row = self._rows.get(index)
+        return None if row is None else row.name
+
+    def renamed(self, name: InterfaceName) -> int | None:
+        """Return the index of a link that was made under a name and bears another one."""
+        return next(
+            (
+                index
+                for index, row in self._rows.items()
+                if row.made_as == name and row.name != name
+            ),
+            None,
+        )
+
+
+def _concern(*rows: _Row, about_children: bool = True) -> Concern:
+    names = frozenset(row.name for row in rows)
+    marked = frozenset(row.made_as for row in rows if row.made_as is not None)
+    return Concern(
+        links=names | marked, marked=marked, parents=names if about_children else frozenset()
+    )

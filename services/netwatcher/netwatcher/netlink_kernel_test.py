@@ -1,0 +1,263 @@
+"""Netlink against a real kernel, in a netns of the test's own."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
+from uuid import uuid4
+
+import pytest
+from pyroute2 import IPRoute, netns
+
+from danm_api.errors import LinkSetupError
+from danm_api.model.danmnet import Vxlan
+from danm_api.names import InterfaceName
+from netwatcher.kernel import AddressesChanged, LinkChanged, LinkEvent, LinkGone
+from netwatcher.links import HALF_MADE_GROUP, HostLink, ObservedVxlan, alias_for, source_of
+from netwatcher.netlink import NetlinkKernel
+from netwatcher.plan import (
+    CreateVxlan,
+    Delete,
+    Mark,
+    Plan,
+    Rename,
+    Seen,
+    SetMtu,
+    SetUp,
+    SetVxlanSource,
+    plan_link,
+)
+
+PARENT = InterfaceName("ens3")
+NAME = InterfaceName("vx_internal")
+
+
+@dataclass
+class Node:
+    """A netns with a device ``ens3`` (one end of a veth pair) and its kernel."""
+
+    kernel: NetlinkKernel
+    by_hand: Callable[[Callable[[IPRoute], object]], None]
+    parent_index: int
+
+    def creation(self, source: str, group: str, *, name: str = NAME, vni: int = 600) -> CreateVxlan:
+        """Build the creation of a tunnel."""
+        return CreateVxlan(
+            name=InterfaceName(name),
+            parent_index=self.parent_index,
+            vni=vni,
+            source=ip_address(source),
+            group=ip_address(group),
+        )
+
+
+@pytest.fixture()
+def namespace() -> Iterator[str]:
+    """Make a netns and remove it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    name = f"netwatcher-{uuid4().hex[:12]}"
+    netns.create(name)
+    yield name
+    netns.remove(name)
+
+
+@pytest.fixture()
+async def node(namespace: str) -> AsyncIterator[Node]:
+    """Open the netns's kernel, with its device up and addressed."""
+
+    def by_hand(work: Callable[[IPRoute], object]) -> None:
+        netns.setns(namespace, flags=0)
+        with IPRoute() as route:
+            work(route)
+
+    def set_up(route: IPRoute) -> None:
+        route.link("add", ifname=PARENT, kind="veth", peer={"ifname": "peer"})
+        for name in (PARENT, "peer"):
+            route.link("set", ifname=name, state="up")
+        index = route.link_lookup(ifname=PARENT)[0]
+        for text in ("198.18.0.1/24", "2001:db8::1/64"):
+            interface = ip_interface(text)
+            # 0x02: no duplicate address detection, so that no test has to wait for it.
+            route.addr(
+                "add",
+                index=index,
+                address=str(interface.ip),
+                prefixlen=interface.network.prefixlen,
+                flags=0x02 if interface.version == 6 else 0,
+            )
+
+    executor = ThreadPoolExecutor(
+        max_workers=1, initializer=lambda: netns.setns(namespace, flags=0)
+    )
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(max_workers=1) as hands:
+        await loop.run_in_executor(hands, by_hand, set_up)
+
+        def do(work: Callable[[IPRoute], object]) -> None:
+            hands.submit(by_hand, work).result(timeout=10)
+
+        async with NetlinkKernel(executor) as kernel:
+            parent = await kernel.link_by_name(PARENT)
+            assert parent is not None
+            yield Node(kernel=kernel, by_hand=do, parent_index=parent.index)
+
+
+async def plan_for(node: Node) -> Plan:
+    """Plan the demo's tunnel as the reconciler does."""
+    parent = await node.kernel.link_by_name(PARENT)
+    assert parent is not None
+    seen = Seen(
+        link=await node.kernel.link_by_name(NAME),
+        parent=parent,
+        parent_addresses=await node.kernel.addresses(parent.index),
+    )
+    wanted = HostLink(name=NAME, parent=PARENT, segment=Vxlan(vni=600))
+    plan = plan_link(NAME, wanted, seen, users=())
+    assert isinstance(plan, Plan)
+    return plan
+
+
+async def test_a_tunnel_is_made_and_marked(node: Node) -> None:
+    """What the kernel then says about it is what was planned: nothing is left to do."""  # SPEC N2
+    for action in (await plan_for(node)).actions:
+        await node.kernel.execute(action)
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    assert (link.alias, link.group, link.up, link.mtu) == (alias_for(NAME), 0, True, 1450)
+    assert link.kind == ObservedVxlan(
+        parent_index=node.parent_index,
+        vni=600,
+        port=4789,
+        source=ip_address("198.18.0.1"),
+        group=ip_address("239.0.2.88"),
+        learning=True,
+    )
+    assert await plan_for(node) == Plan()
+
+
+async def test_a_tunnel_over_ipv6(node: Node) -> None:
+    """Source and group are IPv6 where the parent has no IPv4 address."""  # SPEC N2
+    node.by_hand(lambda route: route.flush_addr(index=node.parent_index, family=2))
+    for action in (await plan_for(node)).actions:
+        await node.kernel.execute(action)
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    assert isinstance(link.kind, ObservedVxlan)
+    assert (link.kind.source, link.kind.group, link.mtu) == (
+        ip_address("2001:db8::1"),
+        ip_address("ff05::258"),
+        1430,
+    )
+    assert await plan_for(node) == Plan()
+
+
+async def test_every_repair_works(node: Node) -> None:
+    """Renamed, downed, of another MTU and source: one plan puts all of it right."""  # SPEC N4
+    await node.kernel.execute(node.creation("198.18.0.1", "239.0.2.88"))
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    for action in (
+        Rename(index=link.index, name=InterfaceName("oops")),
+        SetMtu(index=link.index, mtu=1300),
+        SetVxlanSource(index=link.index, source=ip_address("198.18.0.9")),
+        Rename(index=link.index, name=NAME),
+    ):
+        await node.kernel.execute(action)
+    node.by_hand(lambda route: route.link("set", index=link.index, state="down"))
+    actions = (await plan_for(node)).actions
+    assert actions == (
+        SetVxlanSource(index=link.index, source=ip_address("198.18.0.1")),
+        SetMtu(index=link.index, mtu=1450),
+        SetUp(index=link.index),
+    )
+    for repair in actions:
+        await node.kernel.execute(repair)
+    assert await node.kernel.link_by_index(link.index) == link
+
+
+async def test_a_half_made_link_is_recognised(node: Node) -> None:
+    """The group that a link is created with tells whose it is before the alias does."""  # SPEC N4
+    node.by_hand(
+        lambda route: route.link(
+            "add",
+            ifname=NAME,
+            kind="vxlan",
+            vxlan_id=600,
+            vxlan_link=node.parent_index,
+            vxlan_local="198.18.0.1",
+            vxlan_group="239.0.2.88",
+            vxlan_port=4789,
+            group=HALF_MADE_GROUP,
+        )
+    )
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    assert link.half_made
+    plan = await plan_for(node)
+    assert plan.actions == (Mark(index=link.index, name=NAME), SetUp(index=link.index))
+    for action in plan.actions:
+        await node.kernel.execute(action)
+    assert await plan_for(node) == Plan()
+
+
+async def test_the_kernels_refusal_is_told(node: Node) -> None:
+    """A VNI that is taken is said in the kernel's own words."""  # SPEC N6
+    await node.kernel.execute(node.creation("198.18.0.1", "239.0.2.88", name="foreign"))
+    with pytest.raises(LinkSetupError, match="create link vx_internal .*specified VNI already"):
+        await node.kernel.execute(node.creation("198.18.0.1", "239.0.2.88"))
+
+
+async def test_deleting_twice_succeeds(node: Node) -> None:
+    """A link that is gone is what was wanted."""
+    await node.kernel.execute(node.creation("198.18.0.1", "239.0.2.88"))
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    for _ in range(2):
+        await node.kernel.execute(Delete(index=link.index))
+    assert await node.kernel.link_by_name(NAME) is None
+    assert await node.kernel.link_by_index(link.index) is None
+
+
+async def test_addresses_come_in_the_kernels_order(node: Node) -> None:
+    """A second address of a subnet does not displace the first."""  # SPEC N2
+    node.by_hand(
+        lambda route: route.addr("add", index=node.parent_index, address="198.18.0.5", prefixlen=24)
+    )
+    addresses = await node.kernel.addresses(node.parent_index)
+    assert source_of(addresses) == ip_address("198.18.0.1")
+    assert {str(a.address) for a in addresses if not a.is_global} == {
+        str(a.address) for a in addresses if a.address.is_link_local
+    }
+
+
+async def test_children_of_the_host_are_seen(node: Node) -> None:
+    """A link that somebody hung on another one is told."""
+    assert "peer" not in await node.kernel.children(99)
+    node.by_hand(
+        lambda route: route.link("add", ifname="mv0", kind="macvlan", link=node.parent_index)
+    )
+    assert "mv0" in await node.kernel.children(node.parent_index)
+
+
+async def test_events_arrive(node: Node) -> None:
+    """Whatever happens to links and addresses is heard of."""  # SPEC N4
+    events: list[LinkEvent] = []
+    await node.kernel.subscribe(events.append)
+    await node.kernel.execute(node.creation("198.18.0.1", "239.0.2.88"))
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    node.by_hand(
+        lambda route: route.addr("add", index=node.parent_index, address="198.18.0.5", prefixlen=24)
+    )
+    await node.kernel.execute(Delete(index=link.index))
+    expected = [
+        LinkChanged(index=link.index, name=NAME, alias=link.alias, up=True, mtu=link.mtu),
+        AddressesChanged(index=node.parent_index),
+        LinkGone(index=link.index, name=NAME),
+    ]
+    async with asyncio.timeout(5):
+        while not all(event in events for event in expected):
+            await asyncio.sleep(0.001)

@@ -1,0 +1,272 @@
+"""Keeps the host links of one node as the DanmNets want them (SPEC N2 to N4).
+
+Level-triggered: an event says only which link name to look at; what is done follows from the
+DanmNets and from what the kernel answers at that moment. So a missed or doubled event, a restart or
+a second netwatcher on the node changes nothing. Every so often, and whenever events were lost, all
+links are compared in one pass over a dump.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from danm_api.errors import DanmError, LinkSetupError
+from danm_api.kube.informer import Change, Informer
+from danm_api.kube.workqueue import WorkQueue
+from danm_api.model.addresses import IPAddress
+from danm_api.model.danmnet import DanmNet
+from danm_api.names import InterfaceName
+from danm_api.telemetry import get_logger
+from netwatcher.kernel import (
+    AddressesChanged,
+    EventsLost,
+    Kernel,
+    LinkChanged,
+    LinkEvent,
+    LinkGone,
+)
+from netwatcher.link_states import LinkState, LinkStates
+from netwatcher.link_table import Concern, LinkTable
+from netwatcher.links import (
+    Demand,
+    HostLink,
+    ObservedAddress,
+    ObservedLink,
+    PlainLink,
+    demand,
+    link_of,
+    source_of,
+)
+from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS
+from netwatcher.plan import AskUsers, Plan, Seen, plan_link
+from netwatcher.users import LinkUsers
+
+_log = get_logger(__name__)
+
+# Names of the informer's indices.
+BY_LINK: Final = "link"
+BY_PARENT: Final = "parent"
+
+# A link that somebody still uses is looked at again after this long; DanmEps are not watched.
+_USERS_RECHECK_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLink:
+    """Bring one link about."""
+
+    name: InterfaceName
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSource:
+    """See whether tunnels over a host_device have to start at another address."""
+
+    parent: InterfaceName
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAll:
+    """Compare all links."""
+
+
+Task = CheckLink | CheckSource | CheckAll
+
+
+def link_names(net: DanmNet) -> Iterable[str]:
+    """Index a network by the link that its interfaces hang on."""
+    link = link_of(net)
+    return () if link is None else (link.name,)
+
+
+def parent_names(net: DanmNet) -> Iterable[str]:
+    """Index a network by the host_device of the link that is made for it."""
+    match link_of(net):
+        case HostLink(parent=parent):
+            return (parent,)
+        case PlainLink() | None:
+            return ()
+
+
+class LinkReconciler:
+    """The node role."""
+
+    def __init__(
+        self,
+        *,
+        networks: Informer[DanmNet],
+        kernel: Kernel,
+        users: LinkUsers,
+        queue: WorkQueue[Task],
+        states: LinkStates,
+        users_recheck_s: float = _USERS_RECHECK_S,
+    ) -> None:
+        """Take the edges; ``networks`` has the indices BY_LINK and BY_PARENT."""
+        self._networks = networks
+        self._kernel = kernel
+        self._users = users
+        self._queue = queue
+        self._states = states
+        self._users_recheck_s = users_recheck_s
+        self._table = LinkTable()
+        self._sources: dict[InterfaceName, IPAddress | None] = {}
+
+    def on_network(self, change: Change[DanmNet]) -> None:
+        """Look at the links that a DanmNet asks for, and at those that it asked for before."""
+        for net in (change.old, change.new):
+            for name in () if net is None else link_names(net):
+                self._queue.add(CheckLink(InterfaceName(name)))
+        self._states.networks_changed()
+
+    def on_event(self, event: LinkEvent) -> None:
+        """Look at what an event of the kernel may concern."""
+        match event:
+            case LinkChanged():
+                self._look_at(self._table.changed(event))
+            case LinkGone(index=index, name=name):
+                self._look_at(self._table.gone(index, name))
+            case AddressesChanged(index=index):
+                parent = self._table.name_of(index)
+                if parent is not None and self._networks.by_index(BY_PARENT, parent):
+                    self._queue.add(CheckSource(parent))
+            case EventsLost():
+                EVENTS_LOST.inc()
+                self._queue.add(CheckAll())
+
+    async def reconcile(self, task: Task) -> None:
+        """Do one task.
+
+        Raises:
+            DanmError: It has to be tried again.
+        """
+        match task:
+            case CheckLink(name=name):
+                await self._check_link(name)
+            case CheckSource(parent=parent):
+                await self._check_source(parent)
+            case CheckAll():
+                await self._check_all()
+
+    def _look_at(self, concern: Concern) -> None:
+        for name in concern.links:
+            wanted = self._networks.by_index(BY_LINK, name) or self._states.known(name)
+            if wanted or name in concern.marked:
+                self._queue.add(CheckLink(name))
+        for parent in concern.parents:
+            self._check_dependents(parent)
+
+    def _check_dependents(self, parent: InterfaceName) -> None:
+        for net in self._networks.by_index(BY_PARENT, parent):
+            for name in link_names(net):
+                self._queue.add(CheckLink(InterfaceName(name)))
+
+    async def _check_source(self, parent: InterfaceName) -> None:
+        link = await self._kernel.link_by_name(parent)
+        source = None if link is None else source_of(await self._kernel.addresses(link.index))
+        if source != self._sources.get(parent):
+            self._sources[parent] = source
+            self._check_dependents(parent)
+
+    async def _check_all(self) -> None:
+        links = await self._kernel.links()
+        self._table.fill(links)
+        by_name = {link.name: link for link in links}
+        strays = {
+            link.made_as: link
+            for link in links
+            if link.made_as is not None and link.made_as != link.name
+        }
+        addresses: dict[InterfaceName, tuple[ObservedAddress, ...]] = {}
+        names = {InterfaceName(name) for net in self._networks.items() for name in link_names(net)}
+        made = {link.made_as for link in links if link.made_as is not None}
+        for name in sorted(names | made | self._states.names()):
+            wanted = self._demand(name)
+            parent = by_name.get(wanted.parent) if wanted.parent is not None else None
+            if parent is not None and wanted.needs_source and parent.name not in addresses:
+                addresses[parent.name] = tuple(await self._kernel.addresses(parent.index))
+                self._sources[parent.name] = source_of(addresses[parent.name])
+            seen = Seen(
+                link=by_name.get(name),
+                stray=strays.get(name),
+                parent=parent,
+                parent_addresses=() if parent is None else addresses.get(parent.name, ()),
+            )
+            if not self._settled(name, wanted, seen):
+                self._queue.add(CheckLink(name))
+
+    def _settled(self, name: InterfaceName, wanted: Demand, seen: Seen) -> bool:
+        """Record the state of a link that needs no work, and say whether it needs none."""
+        if isinstance(wanted.link, PlainLink):
+            self._states.set(name, plain_state(name, seen.link))
+            return True
+        if plan_link(name, wanted.link, seen) != Plan():
+            return False
+        self._record(name, wanted, Plan())
+        return True
+
+    async def _check_link(self, name: InterfaceName) -> None:
+        wanted = self._demand(name)
+        if isinstance(wanted.link, PlainLink):
+            self._states.set(name, plain_state(name, await self._kernel.link_by_name(name)))
+            return
+        try:
+            plan = await self._plan(name, wanted)
+            for action in plan.actions:
+                await self._kernel.execute(action)
+                LINK_ACTIONS.labels(action=type(action).__name__).inc()
+                _log.info("Changed host link", link=name, action=str(action))
+        except DanmError as error:
+            if wanted.link is not None:
+                self._states.set(name, LinkState(up=False, reason=error.reason))
+            raise
+        self._record(name, wanted, plan)
+
+    async def _plan(self, name: InterfaceName, wanted: Demand) -> Plan:
+        link = wanted.link if isinstance(wanted.link, HostLink) else None
+        seen = await self._observe(name, link)
+        plan = plan_link(name, link, seen)
+        if isinstance(plan, AskUsers):
+            users = await self._users.users_of(name, plan.link, plain=wanted.plain)
+            if users:
+                self._queue.add_after(CheckLink(name), self._users_recheck_s)
+            plan = plan_link(name, link, seen, users=users)
+        if isinstance(plan, AskUsers):
+            reason = f"the plan for link {name} asks for its users twice"
+            raise LinkSetupError(reason)
+        return plan
+
+    async def _observe(self, name: InterfaceName, wanted: HostLink | None) -> Seen:
+        link = await self._kernel.link_by_name(name)
+        stray = None if link is not None else await self._find_stray(name)
+        if wanted is None:
+            return Seen(link=link, stray=stray)
+        parent = await self._kernel.link_by_name(wanted.parent)
+        if parent is None or not wanted.needs_source:
+            return Seen(link=link, stray=stray, parent=parent)
+        addresses = tuple(await self._kernel.addresses(parent.index))
+        return Seen(link=link, stray=stray, parent=parent, parent_addresses=addresses)
+
+    async def _find_stray(self, name: InterfaceName) -> ObservedLink | None:
+        index = self._table.renamed(name)
+        link = None if index is None else await self._kernel.link_by_index(index)
+        return link if link is not None and link.made_as == name else None
+
+    def _demand(self, name: InterfaceName) -> Demand:
+        return demand(name, self._networks.by_index(BY_LINK, name))
+
+    def _record(self, name: InterfaceName, wanted: Demand, plan: Plan) -> None:
+        if wanted.link is None and not plan.blocked:
+            self._states.forget(name)
+            return
+        self._states.set(name, LinkState(up=not plan.blocked, reason=plan.blocked))
+
+
+def plain_state(name: InterfaceName, link: ObservedLink | None) -> LinkState:
+    """Return the state of a host_device that Pods hang on directly."""
+    if link is None:
+        reason = f"host_device {name} does not exist on this node; add it, or correct host_device"
+    elif not link.up:
+        reason = f"host_device {name} is down on this node; set it up"
+    else:
+        return LinkState(up=True)
+    return LinkState(up=False, reason=reason)

@@ -1,0 +1,373 @@
+"""The node role against a kernel and an API server in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+import pytest
+
+from danm_api.codec.danmep import encode_danmep
+from danm_api.codec.danmnet import decode_danmnet, encode_spec, encode_status
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import DANMEPS, DANMNETS, RawObject
+from danm_api.kube.informer import Informer
+from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.model.danmep import DanmEp, EndpointInterface
+from danm_api.model.danmnet import DanmNet, NetworkSpec, NetworkStatus, Vlan, Vxlan
+from danm_api.names import (
+    ContainerId,
+    InterfaceName,
+    Namespace,
+    NetworkName,
+    NodeName,
+    PodName,
+    PodUid,
+)
+from danm_api.testing.fake_kube import FakeKube
+from netwatcher.kernel import EventsLost
+from netwatcher.link_states import LinkStates, node_networks
+from netwatcher.links import ObservedAddress, OtherKind, alias_for
+from netwatcher.plan import CreateVlan, Delete, Rename
+from netwatcher.reconciler import (
+    BY_LINK,
+    BY_PARENT,
+    CheckAll,
+    LinkReconciler,
+    Task,
+    link_names,
+    parent_names,
+)
+from netwatcher.testing.fake_kernel import FakeKernel
+from netwatcher.testing.networks import a_net
+from netwatcher.users import ClusterLinkUsers
+
+NODE = NodeName("node-1")
+EXTERNAL = a_net(segment=Vlan(vid=300))
+INTERNAL = a_net("internal", segment=Vxlan(vni=600), device="ens3")
+ADDRESS = ObservedAddress(address=ip_address("198.18.0.1"), is_global=True, is_stable=True)
+OTHER_ADDRESS = replace(ADDRESS, address=ip_address("198.18.0.2"))
+
+
+def raw_net(net: DanmNet) -> RawObject:
+    """Return a DanmNet as the API server has it after the validator accepted it."""
+    assert isinstance(net.spec, NetworkSpec)
+    return {
+        "apiVersion": "danm.k8s.io/v1",
+        "kind": "DanmNet",
+        "metadata": {"namespace": net.namespace, "name": net.name},
+        "spec": encode_spec(net.spec),
+        "status": encode_status(NetworkStatus(applied=net.status.applied)),
+    }
+
+
+def a_danmep(network: str, *, node: str = NODE, namespace: str = "n") -> RawObject:
+    """Return the record of an interface on a network."""
+    return encode_danmep(
+        DanmEp(
+            namespace=Namespace(namespace),
+            name=f"ep-{network}-{node}",
+            network=NetworkName(network),
+            network_type="ipvlan",
+            endpoint_id="e",
+            interface=EndpointInterface(name=InterfaceName("ext")),
+            node=NodeName(node),
+            pod=PodName("client"),
+            pod_uid=PodUid("u"),
+            container_id=ContainerId("c"),
+            netns="/run/netns/x",
+        )
+    )
+
+
+@dataclass
+class Lab:
+    """One node."""
+
+    api: FakeKube
+    kernel: FakeKernel
+    networks: Informer[DanmNet]
+    queue: WorkQueue[Task]
+    states: LinkStates
+    reconciler: LinkReconciler
+
+    def reason(self, network: str) -> str:
+        """Return why a network is not up; empty when it is."""
+        found = [
+            entry
+            for entry in node_networks(self.networks.items(), self.states)
+            if entry.network == network
+        ]
+        return found[0].reason if found else "not known"
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition."""
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+    async def delete(self, net: DanmNet) -> None:
+        """Delete a DanmNet."""
+        await self.api.delete(DANMNETS, net.name, namespace=net.namespace)
+
+
+@asynccontextmanager
+async def a_lab(api: FakeKube, kernel: FakeKernel) -> AsyncIterator[Lab]:
+    """Run the node role."""
+    networks = Informer(
+        api,
+        DANMNETS,
+        decode_danmnet,
+        indexers={BY_LINK: link_names, BY_PARENT: parent_names},
+    )
+    queue: WorkQueue[Task] = WorkQueue(base_delay_s=0.001, max_delay_s=0.01)
+    states = LinkStates(on_change=lambda: None)
+    reconciler = LinkReconciler(
+        networks=networks,
+        kernel=kernel,
+        users=ClusterLinkUsers(api=api, kernel=kernel, node=NODE),
+        queue=queue,
+        states=states,
+        users_recheck_s=0.001,
+    )
+    tasks = [asyncio.create_task(networks.run())]
+    await networks.wait_synced(5)
+    networks.subscribe(reconciler.on_network)
+    await kernel.subscribe(reconciler.on_event)
+    queue.add(CheckAll())
+    tasks.append(
+        asyncio.create_task(run_workers(queue, reconciler.reconcile, concurrency=1, name="links"))
+    )
+    try:
+        yield Lab(api, kernel, networks, queue, states, reconciler)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture()
+async def lab() -> AsyncIterator[Lab]:
+    """Run the node role with the demo's two networks."""
+    api, kernel = FakeKube(), FakeKernel()
+    kernel.add_parent("ens3", ADDRESS)
+    kernel.add_parent("ens4")
+    for net in (EXTERNAL, INTERNAL):
+        api.add(DANMNETS, raw_net(net))
+    async with a_lab(api, kernel) as running:
+        await running.until(
+            lambda: running.reason("external") == "" and running.reason("internal") == ""
+        )
+        yield running
+
+
+async def test_the_links_of_all_networks_come_up(lab: Lab) -> None:
+    """A new node gets what is there already."""  # SPEC N2
+    assert lab.kernel.names() == {"ens3", "ens4", "external.300", "vx_internal"}
+    link = lab.kernel.named("external.300")
+    assert link.up
+    assert link.alias == alias_for(InterfaceName("external.300"))
+
+
+async def test_a_link_goes_with_the_last_network_that_needs_it(lab: Lab) -> None:
+    """Two DanmNets share a link: deleting one does not cut the other."""  # SPEC N2, N3
+    other = replace(EXTERNAL, namespace=Namespace("m"))
+    lab.api.add(DANMNETS, raw_net(other))
+    await lab.until(lambda: len(lab.networks.items()) == 3)
+    await lab.delete(EXTERNAL)
+    await lab.until(lambda: len(lab.networks.items()) == 2)
+    await lab.until(lambda: len(lab.queue) == 0)
+    assert "external.300" in lab.kernel.names()
+    await lab.delete(other)
+    await lab.until(lambda: "external.300" not in lab.kernel.names())
+
+
+async def test_a_link_stays_while_a_pod_of_the_node_uses_it(lab: Lab) -> None:
+    """The DanmEp of an interface keeps its link, also when the DanmNet was removed by force."""
+    lab.api.add(DANMEPS, a_danmep("external"))  # SPEC N2
+    await lab.delete(EXTERNAL)
+    await lab.until(lambda: lab.api.calls[("list", DANMEPS.plural)] >= 2)
+    assert "external.300" in lab.kernel.names()
+    await lab.api.delete(DANMEPS, "ep-external-node-1", namespace="n")
+    await lab.until(lambda: "external.300" not in lab.kernel.names())
+
+
+async def test_a_pod_of_another_node_keeps_no_link(lab: Lab) -> None:
+    """Each node looks at its own Pods only."""
+    lab.api.add(DANMEPS, a_danmep("external", node="node-2"))
+    await lab.delete(EXTERNAL)
+    await lab.until(lambda: "external.300" not in lab.kernel.names())
+
+
+async def test_a_link_stays_while_nobody_can_tell_who_uses_it(lab: Lab) -> None:
+    """An API server that is away never costs a Pod its network."""  # DESIGN P5
+    error = ApiUnavailableError("away", status=0)
+    lab.api.fail_next("list", DANMEPS, error, times=3)
+    await lab.delete(EXTERNAL)
+    await lab.until(lambda: lab.api.calls[("list", DANMEPS.plural)] == 3)
+    assert "external.300" in lab.kernel.names()
+    await lab.until(lambda: "external.300" not in lab.kernel.names())
+
+
+async def down_by_hand(lab: Lab) -> None:
+    """Set a link down."""
+    lab.kernel.change("external.300", up=False)
+
+
+async def removed_by_hand(lab: Lab) -> None:
+    """Remove a link."""
+    lab.kernel.remove("external.300")
+
+
+async def renamed_by_hand(lab: Lab) -> None:
+    """Rename a link."""
+    lab.kernel.change("external.300", renamed_to="oops")
+
+
+async def moved_to_another_mtu(lab: Lab) -> None:
+    """Change a link's MTU."""
+    lab.kernel.change("external.300", mtu=1280)
+
+
+async def missed_its_removal(lab: Lab) -> None:
+    """Remove a link while the event socket runs over."""
+    lab.kernel.silent = True
+    lab.kernel.remove("external.300")
+    lab.kernel.silent = False
+    lab.reconciler.on_event(EventsLost())
+
+
+async def lost_its_parent(lab: Lab) -> None:
+    """Unplug the device for a while, and let it come back as another one."""
+    lab.kernel.remove("ens4")
+    await lab.until(lambda: "ens4 does not exist" in lab.reason("external"))
+    lab.kernel.add_parent("ens4", up=False)
+    await lab.until(lambda: "ens4 is down" in lab.reason("external"))
+    lab.kernel.change("ens4", up=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        down_by_hand,
+        removed_by_hand,
+        renamed_by_hand,
+        moved_to_another_mtu,
+        missed_its_removal,
+        lost_its_parent,
+    ],
+)
+async def test_damage_is_repaired(lab: Lab, damage: Callable[[Lab], Awaitable[None]]) -> None:
+    """The link is as it was, whatever was done to it, and its neighbour was left alone."""
+    before = lab.kernel.named("external.300")  # SPEC N4
+    neighbour = lab.kernel.named("vx_internal")
+    await damage(lab)
+
+    def repaired() -> bool:
+        if "external.300" not in lab.kernel.names():
+            return False
+        link = lab.kernel.named("external.300")
+        return replace(link, index=0, kind=before.kind) == replace(before, index=0)
+
+    await lab.until(repaired)
+    await lab.until(lambda: lab.reason("external") == "")
+    assert lab.kernel.named("vx_internal") == neighbour
+
+
+async def test_a_renamed_link_keeps_what_hangs_on_it(lab: Lab) -> None:
+    """It is given its name back, and is not made anew."""  # SPEC N4
+    index = lab.kernel.named("external.300").index
+    lab.kernel.change("external.300", renamed_to="oops")
+    await lab.until(lambda: "external.300" in lab.kernel.names())
+    assert lab.kernel.named("external.300").index == index
+    assert any(isinstance(action, Rename) for action in lab.kernel.executed)
+
+
+async def test_the_mtu_follows_the_parent(lab: Lab) -> None:
+    """Links grow and shrink with the device that they are on."""
+    lab.kernel.change("ens3", mtu=9000)
+    await lab.until(lambda: lab.kernel.named("vx_internal").mtu == 8950)
+
+
+async def test_a_tunnel_follows_its_parents_address(lab: Lab) -> None:
+    """A node that gets another address stays on the network, link and all."""  # SPEC N2
+    link = lab.kernel.named("vx_internal")
+    parent = lab.kernel.named("ens3").index
+    lab.kernel.set_addresses(parent, OTHER_ADDRESS)
+
+    def moved() -> bool:
+        kind = lab.kernel.named("vx_internal").kind
+        return getattr(kind, "source", None) == OTHER_ADDRESS.address
+
+    await lab.until(moved)
+    assert lab.kernel.named("vx_internal").index == link.index
+
+
+async def test_a_foreign_link_is_never_touched() -> None:
+    """A link of the name that DANM did not make stays, and DanmNode says so."""  # SPEC N4, N6
+    api, kernel = FakeKube(), FakeKernel()
+    kernel.add_parent("ens4")
+    kernel.add_foreign("external.300", OtherKind(name="dummy"))
+    foreign = kernel.named("external.300")
+    api.add(DANMNETS, raw_net(EXTERNAL))
+    async with a_lab(api, kernel) as lab:
+        await lab.until(lambda: "DANM did not make" in lab.reason("external"))
+        await lab.delete(EXTERNAL)
+        await lab.until(lambda: lab.reason("external") == "not known")
+        await lab.until(lambda: len(lab.queue) == 0)
+    assert kernel.named("external.300") == foreign
+    assert kernel.executed == []
+
+
+async def test_a_half_made_link_is_finished() -> None:
+    """A netwatcher that dies between two requests leaves nothing foreign behind."""  # SPEC N4
+    api, kernel = FakeKube(), FakeKernel()
+    kernel.add_parent("ens4")
+    kernel.die_after_next_create()
+    api.add(DANMNETS, raw_net(EXTERNAL))
+    async with a_lab(api, kernel) as lab:
+        await lab.until(lambda: lab.reason("external") == "")
+    link = kernel.named("external.300")
+    assert link.up
+    assert link.alias == alias_for(InterfaceName("external.300"))
+    assert sum(isinstance(action, CreateVlan) for action in kernel.executed) == 1
+
+
+async def test_a_left_over_link_is_removed_at_start() -> None:
+    """What was deleted while netwatcher was away goes when it is back."""  # SPEC N4
+    api, kernel = FakeKube(), FakeKernel()
+    kernel.add_parent("ens4")
+    api.add(DANMNETS, raw_net(EXTERNAL))
+    async with a_lab(api, kernel) as lab:
+        await lab.until(lambda: lab.reason("external") == "")
+    await api.delete(DANMNETS, EXTERNAL.name, namespace=EXTERNAL.namespace)
+    async with a_lab(api, kernel) as lab:
+        await lab.until(lambda: "external.300" not in kernel.names())
+
+
+async def test_a_changed_vlan_waits_for_the_nodes_pods(lab: Lab) -> None:
+    """The old link stays under the Pods, and the new one comes beside it."""  # SPEC N2, N5
+    lab.api.add(DANMEPS, a_danmep("external"))
+    moved = a_net(segment=Vlan(vid=301))
+    await lab.api.patch(
+        DANMNETS,
+        "external",
+        {"status": raw_net(moved)["status"]},
+        namespace="n",
+        subresource="status",
+    )
+    await lab.until(lambda: "external.301" in lab.kernel.names())
+    assert "external.300" in lab.kernel.names()
+    await lab.api.delete(DANMEPS, "ep-external-node-1", namespace="n")
+    await lab.until(lambda: "external.300" not in lab.kernel.names())
+    assert sum(isinstance(action, Delete) for action in lab.kernel.executed) == 1
+
+
+async def test_events_of_pods_cost_nothing(lab: Lab) -> None:
+    """The interfaces of thousands of Pods come and go without any work."""  # DESIGN P6
+    await lab.until(lambda: len(lab.queue) == 0)
+    for number in range(100):
+        lab.kernel.add_foreign(f"veth{number}", OtherKind(name="veth"))
+        lab.kernel.remove(f"veth{number}")
+    assert len(lab.queue) == 0
