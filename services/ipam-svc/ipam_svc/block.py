@@ -1,0 +1,340 @@
+"""What can happen to one block: pure functions from a block to its successor.
+
+The committer applies any number of changes to a block and writes the result at once (DESIGN, "Group
+commit"). A change is data, so that it can be judged anew on a newer block after a conflict.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from danm_api.errors import (
+    AddressTakenError,
+    DanmError,
+    InvalidRequestError,
+    NetworkNotReadyError,
+    StaleAttemptError,
+)
+from danm_api.model.addresses import IPAddress, mac_of
+from danm_api.model.ip_block import (
+    ContainerOwner,
+    Cooling,
+    Entry,
+    ExternalOwner,
+    Held,
+    IPBlock,
+    Owner,
+    PodOwner,
+    owner_key,
+)
+from danm_api.names import NodeName
+from ipam_svc.address_space import AddressSpace, address_of
+
+OwnerKey = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeAny:
+    """Take the next free address of the block, or keep the one that the owner has there.
+
+    Attributes:
+        space: Only these addresses; what the owner has already is kept all the same.
+        after: The search begins behind this number and wraps around within the block.
+        mac: None derives it from the address taken.
+    """
+
+    owner: Owner
+    node: NodeName
+    attempt: int
+    space: AddressSpace
+    after: int
+    mac: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeExact:
+    """Take this address, or keep it.
+
+    Attributes:
+        keep_only: Only an entry that the owner already has; nothing new.
+    """
+
+    owner: Owner
+    node: NodeName
+    attempt: int
+    address: IPAddress
+    mac: str
+    keep_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveBack:
+    """Free an entry of exactly this owner and attempt (DESIGN, "Attempts fence")."""
+
+    key: OwnerKey
+    attempt: int
+    address: IPAddress
+    cooldown_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Take in no new entry any more: the network is being deleted."""
+
+
+Change = TakeAny | TakeExact | GiveBack | Seal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """The owner holds the entry now.
+
+    Attributes:
+        new: It held no entry for this address before.
+    """
+
+    held: Held
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSpace:
+    """The block has nothing free for the request, as far as this replica knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaveBack:
+    """The entry is free."""
+
+    held: Held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotHeld:
+    """There was no such entry; ``holder`` has the address under another attempt or name."""
+
+    holder: Held | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """The block is sealed."""
+
+
+Outcome = Took | NoSpace | GaveBack | NotHeld | Sealed
+
+
+def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Outcome]:
+    """Return the block after a change, and what came of it.
+
+    Raises:
+        AddressTakenError: A static address belongs to another owner.
+        StaleAttemptError: The owner's entry is of a later attempt.
+        NetworkNotReadyError: The block is sealed.
+    """
+    match change:
+        case TakeAny():
+            return _take_any(block, change, now)
+        case TakeExact():
+            return _take_exact(block, change, now)
+        case GiveBack():
+            return _give_back(block, change, now)
+        case Seal():
+            return replace(block, sealed=True), Sealed()
+    assert_never(change)
+
+
+def judge(
+    block: IPBlock, changes: Iterable[Change], *, now: datetime
+) -> tuple[IPBlock, list[Outcome | DanmError]]:
+    """Apply changes one after the other; one that is refused leaves the block to the next."""
+    verdicts: list[Outcome | DanmError] = []
+    for change in changes:
+        try:
+            block, outcome = apply(block, change, now=now)
+        except DanmError as error:
+            verdicts.append(error)
+        else:
+            verdicts.append(outcome)
+    return block, verdicts
+
+
+def entry_at(block: IPBlock, address: IPAddress) -> Entry | None:
+    """Return what the block says of an address."""
+    position = _position(block.entries, address)
+    if position < len(block.entries) and block.entries[position].address == address:
+        return block.entries[position]
+    return None
+
+
+def held_entries(block: IPBlock) -> tuple[Held, ...]:
+    """Return the entries that have an owner."""
+    return tuple(entry for entry in block.entries if isinstance(entry, Held))
+
+
+def held_by(block: IPBlock, key: OwnerKey) -> tuple[Held, ...]:
+    """Return an owner's entries."""
+    return tuple(entry for entry in held_entries(block) if owner_key(entry.owner) == key)
+
+
+def without_interface(key: OwnerKey) -> OwnerKey:
+    """Return what the keys of all interfaces of one owner have in common."""
+    kind, identity, *_ = key
+    return key if kind == "External" else (kind, identity)
+
+
+def dead_doubles(blocks: Iterable[IPBlock]) -> list[Held]:
+    """Return the entries whose owner has a newer one of the family on the same network.
+
+    Source: DESIGN, "Attempts fence": anyone may remove them.
+    """
+    newest: dict[tuple[OwnerKey, int], Held] = {}
+    dead: list[Held] = []
+    for block in blocks:
+        for entry in held_entries(block):
+            key = (owner_key(entry.owner), entry.address.version)
+            other = newest.get(key)
+            if other is None or other.attempt < entry.attempt:
+                newest[key] = entry
+            if other is not None and other.attempt != entry.attempt:
+                dead.append(min(other, entry, key=lambda each: each.attempt))
+    return dead
+
+
+def is_free(entry: Entry | None, *, now: datetime) -> bool:
+    """Say whether an address with this entry may be handed out dynamically."""
+    match entry:
+        case None:
+            return True
+        case Cooling():
+            return entry.free_at <= now
+        case Held():
+            return has_expired(entry, now=now)
+
+
+def has_expired(entry: Held, *, now: datetime) -> bool:
+    """Say whether the owner agreed to lose the address by now (SPEC I3)."""
+    owner = entry.owner
+    return isinstance(owner, ExternalOwner) and owner.expires is not None and owner.expires <= now
+
+
+def is_empty(block: IPBlock, *, now: datetime) -> bool:
+    """Say whether nothing would be lost with the block."""
+    return all(isinstance(entry, Cooling) and entry.free_at <= now for entry in block.entries)
+
+
+def free_numbers(block: IPBlock, space: AddressSpace, *, now: datetime) -> list[int]:
+    """Return the free addresses of a space in a block, in order."""
+    taken = {int(entry.address) for entry in block.entries if not is_free(entry, now=now)}
+    first, last = int(block.cidr.network_address), int(block.cidr.broadcast_address)
+    return [number for number in space.within(first, last) if number not in taken]
+
+
+def describe_owner(owner: Owner) -> str:
+    """Name an owner in a sentence."""
+    match owner:
+        case PodOwner():
+            return f"Pod {owner.namespace}/{owner.name} (interface {owner.interface})"
+        case ContainerOwner():
+            return f"container {owner.container_id} (interface {owner.interface})"
+        case ExternalOwner():
+            return f"the external owner {owner.namespace}/{owner.name}"
+
+
+def _take_any(block: IPBlock, change: TakeAny, now: datetime) -> tuple[IPBlock, Outcome]:
+    mine = held_by(block, owner_key(change.owner))
+    if mine:
+        newest = max(mine, key=lambda entry: entry.attempt)
+        _refuse_stale(newest, change.attempt)
+        return _keep(block, newest, change)
+    if block.sealed:
+        return block, NoSpace()
+    free = free_numbers(block, change.space, now=now)
+    if not free:
+        return block, NoSpace()
+    position = bisect_left(free, change.after + 1)
+    address = address_of(change.space.version, free[position % len(free)])
+    held = _new_entry(change, address, mac=change.mac or mac_of(address), now=now)
+    return _with_entry(block, held), Took(held=held, new=True)
+
+
+def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlock, Outcome]:
+    if change.address not in block.cidr:
+        reason = f"{change.address} does not belong to block {block.cidr}"
+        raise InvalidRequestError(reason)
+    entry = entry_at(block, change.address)
+    where = f"{change.address} of DanmNet {block.namespace}/{block.network}"
+    if isinstance(entry, Held):
+        if owner_key(entry.owner) == owner_key(change.owner):
+            _refuse_stale(entry, change.attempt)
+            return _keep(block, entry, change)
+        if not has_expired(entry, now=now):
+            reason = (
+                f"{where} is held by {describe_owner(entry.owner)}; ask for another address or"
+                " wait until it is given back"
+            )
+            raise AddressTakenError(reason)
+    if change.keep_only:
+        return block, NotHeld(holder=None)
+    if block.sealed:
+        reason = f"{where} is not handed out: the DanmNet is being deleted"
+        raise NetworkNotReadyError(reason)
+    held = _new_entry(change, change.address, mac=change.mac, now=now)
+    return _with_entry(block, held), Took(held=held, new=True)
+
+
+def _give_back(block: IPBlock, change: GiveBack, now: datetime) -> tuple[IPBlock, Outcome]:
+    entry = entry_at(block, change.address)
+    if not isinstance(entry, Held):
+        return block, NotHeld(holder=None)
+    if owner_key(entry.owner) != change.key or entry.attempt != change.attempt:
+        return block, NotHeld(holder=entry)
+    position = _position(block.entries, change.address)
+    left = block.entries[:position] + block.entries[position + 1 :]
+    freed = replace(block, entries=left)
+    if change.cooldown_s > 0:
+        free_at = now + timedelta(seconds=change.cooldown_s)
+        freed = _with_entry(freed, Cooling(address=change.address, free_at=free_at))
+    return freed, GaveBack(held=entry)
+
+
+def _keep(block: IPBlock, entry: Held, change: TakeAny | TakeExact) -> tuple[IPBlock, Outcome]:
+    """Raise the attempt of the owner's own entry: all else that decides stays as it is."""
+    kept = replace(entry, owner=change.owner, node=change.node, attempt=change.attempt)
+    return _with_entry(block, kept), Took(held=kept, new=False)
+
+
+def _refuse_stale(entry: Held, attempt: int) -> None:
+    if entry.attempt > attempt:
+        reason = (
+            f"attempt {attempt} of {describe_owner(entry.owner)} is older than its attempt"
+            f" {entry.attempt}, which holds {entry.address}; use a larger number"
+        )
+        raise StaleAttemptError(reason, current_attempt=entry.attempt)
+
+
+def _new_entry(change: TakeAny | TakeExact, address: IPAddress, *, mac: str, now: datetime) -> Held:
+    return Held(
+        address=address,
+        owner=change.owner,
+        node=change.node,
+        attempt=change.attempt,
+        since=now,
+        mac=mac,
+    )
+
+
+def _with_entry(block: IPBlock, entry: Entry) -> IPBlock:
+    """Put an entry in place of what the block says of its address."""
+    position = _position(block.entries, entry.address)
+    behind = position
+    if position < len(block.entries) and block.entries[position].address == entry.address:
+        behind += 1
+    entries = (*block.entries[:position], entry, *block.entries[behind:])
+    return replace(block, entries=entries)
+
+
+def _position(entries: tuple[Entry, ...], address: IPAddress) -> int:
+    return bisect_left(entries, int(address), key=lambda entry: int(entry.address))

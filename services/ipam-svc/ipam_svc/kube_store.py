@@ -1,0 +1,122 @@
+"""The record in the Kubernetes API: DanmIPBlocks and the finalizers of DanmNets."""
+
+from dataclasses import replace
+from typing import Final
+
+from danm_api import labels
+from danm_api.codec.danmnet import decode_danmnet
+from danm_api.codec.ip_block import decode_ip_block, encode_ip_block
+from danm_api.errors import (
+    ConflictError,
+    NetworkNotFoundError,
+    NetworkNotReadyError,
+    NotFoundError,
+)
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi
+from danm_api.model.danmnet import DanmNet
+from danm_api.model.ip_block import IPBlock
+from danm_api.names import Namespace, NetworkName, NetworkUid
+from ipam_svc import metrics
+from ipam_svc.store import BlockList
+
+# The validator and the summary write a DanmNet now and then: more conflicts in a row than this are
+# somebody else's fault.
+_FINALIZER_TRIES: Final = 10
+
+
+class KubeStore:
+    """A ``BlockStore`` on the Kubernetes API."""
+
+    def __init__(self, api: KubeApi) -> None:
+        """Use an API client."""
+        self._api = api
+
+    async def read_block(self, namespace: Namespace, name: str) -> IPBlock:
+        """Read one block consistently."""
+        return decode_ip_block(await self._api.get(DANMIPBLOCKS, name, namespace=namespace))
+
+    async def create_block(self, block: IPBlock) -> IPBlock:
+        """Create a block."""
+        body = encode_ip_block(block)
+        return decode_ip_block(
+            await self._api.create(DANMIPBLOCKS, body, namespace=block.namespace)
+        )
+
+    async def write_block(self, block: IPBlock) -> IPBlock:
+        """Replace a block, guarded by its resource_version."""
+        body = encode_ip_block(block)
+        return decode_ip_block(
+            await self._api.replace(DANMIPBLOCKS, body, namespace=block.namespace)
+        )
+
+    async def remove_block(self, block: IPBlock) -> None:
+        """Delete an empty block, unless it was written since it was read."""
+        if not block.deleting:
+            await self._api.delete(
+                DANMIPBLOCKS,
+                block.name,
+                namespace=block.namespace,
+                uid=block.uid,
+                resource_version=block.resource_version,
+            )
+            marked = await self.read_block(block.namespace, block.name)
+            if marked.uid != block.uid or marked.entries != block.entries:
+                raise ConflictError(f"DanmIPBlock {block.namespace}/{block.name} is used again")
+            block = marked
+        # Without entries and marked as deleted it is written without its finalizer.
+        await self.write_block(replace(block, entries=()))
+
+    async def list_blocks(self, namespace: Namespace, network_uid: NetworkUid) -> BlockList:
+        """Read all blocks of a network consistently."""
+        metrics.CONSISTENT_LISTS.inc()
+        found = await self._api.list(
+            DANMIPBLOCKS,
+            namespace=namespace,
+            label_selector=f"{labels.NETWORK_UID}={network_uid}",
+        )
+        return BlockList(
+            blocks=tuple(decode_ip_block(raw) for raw in found.items),
+            resource_version=found.resource_version,
+        )
+
+    async def read_network(self, namespace: Namespace, name: NetworkName) -> DanmNet:
+        """Read a DanmNet consistently."""
+        try:
+            return decode_danmnet(await self._api.get(DANMNETS, name, namespace=namespace))
+        except NotFoundError as error:
+            reason = (
+                f"there is no DanmNet {namespace}/{name}; create it, or correct the name in the"
+                " Pod's annotation"
+            )
+            raise NetworkNotFoundError(reason) from error
+
+    async def protect_network(self, net: DanmNet) -> None:
+        """Add the finalizer that keeps a DanmNet while it is in use."""
+        where = f"DanmNet {net.namespace}/{net.name}"
+        present = net
+        for _ in range(_FINALIZER_TRIES):
+            if present.uid != net.uid:
+                raise NetworkNotFoundError(f"{where} was deleted and created anew; try again")
+            if labels.DANMNET_FINALIZER in present.finalizers:
+                return
+            if present.deleting:
+                raise NetworkNotReadyError(f"{where} is being deleted: it gives no new addresses")
+            try:
+                await self._set_finalizers(present, [*present.finalizers, labels.DANMNET_FINALIZER])
+                return
+            except ConflictError:
+                present = await self.read_network(net.namespace, net.name)
+        raise ConflictError(f"{where} is being written all the time; try again")
+
+    async def _set_finalizers(self, net: DanmNet, finalizers: list[str]) -> None:
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": net.resource_version}}
+        await self._api.patch(DANMNETS, net.name, patch, namespace=net.namespace)
+
+    async def release_network(self, net: DanmNet) -> None:
+        """Take the finalizer away: nothing uses the DanmNet any more.
+
+        Raises:
+            ConflictError: Somebody wrote the DanmNet since it was read.
+        """
+        left = [each for each in net.finalizers if each != labels.DANMNET_FINALIZER]
+        await self._set_finalizers(net, left)

@@ -1,0 +1,312 @@
+"""What this replica knows of all blocks: from its watch, its own writes and consistent lists.
+
+It may be behind the API server, so it only says where to look. Who holds an address is decided by
+the write that the committer makes on what it read here (DESIGN, "One linearisation point").
+"""
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from danm_api.model.ip_block import Held, IPBlock, owner_key
+from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
+from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
+from ipam_svc.block import OwnerKey, free_numbers, held_entries, without_interface
+
+_BlockId = tuple[NetworkUid, Version, int]
+
+
+def block_id(block: IPBlock) -> _BlockId:
+    """Return what makes a block the same block."""
+    version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
+    return block.network_uid, version, int(block.cidr.network_address)
+
+
+def is_newer(block: IPBlock, than: IPBlock) -> bool:
+    """Say whether one reading of a block is later than another.
+
+    Kubernetes documents resourceVersions as comparable integers since 1.35; they have been so since
+    its first release.
+    """
+    return int(block.resource_version) > int(than.resource_version)
+
+
+@dataclass(slots=True)
+class _Family:
+    """One network's blocks of one family: ``open_starts`` are those that may have space, sorted."""
+
+    blocks: dict[int, IPBlock] = field(default_factory=dict)
+    open_starts: list[int] = field(default_factory=list)
+
+
+class Ledger:
+    """The blocks, indexed by network, by owner and by node."""
+
+    def __init__(self, *, now: Callable[[], datetime]) -> None:
+        """Start empty."""
+        self._now = now
+        self._families: dict[tuple[NetworkUid, Version], _Family] = {}
+        self._uids: dict[tuple[Namespace, NetworkName], set[NetworkUid]] = {}
+        self._by_person: dict[tuple[NetworkUid, OwnerKey], set[_BlockId]] = {}
+        self._by_node: dict[NodeName, set[_BlockId]] = {}
+        self._node_revisions: Counter[NodeName] = Counter()
+        self._network_revisions: Counter[NetworkUid] = Counter()
+        self._pending: Counter[_BlockId] = Counter()
+        self._cursors: dict[tuple[NetworkUid, Version], int] = {}
+
+    # What is known.
+
+    def get(self, uid: NetworkUid, version: Version, start: int) -> IPBlock | None:
+        """Return the newest known form of a block."""
+        family = self._families.get((uid, version))
+        return None if family is None else family.blocks.get(start)
+
+    def blocks_of(self, uid: NetworkUid) -> list[IPBlock]:
+        """Return a network's blocks, IPv4 first, in the order of addresses."""
+        found: list[IPBlock] = []
+        for version in _VERSIONS:
+            family = self._families.get((uid, version))
+            if family is not None:
+                found += [family.blocks[start] for start in sorted(family.blocks)]
+        return found
+
+    def networks(self) -> set[NetworkUid]:
+        """Return the networks that have blocks."""
+        return {uid for uid, _ in self._families}
+
+    def all_blocks(self) -> Iterator[IPBlock]:
+        """Yield every block."""
+        for family in self._families.values():
+            yield from family.blocks.values()
+
+    def uids_of(self, namespace: Namespace, network: NetworkName) -> set[NetworkUid]:
+        """Return the UIDs under which a DanmNet of this name has blocks."""
+        return set(self._uids.get((namespace, network), ()))
+
+    def held_by(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
+        """Return the entries of an owner on a network."""
+        return [entry for entry in self.held_by_any(uid, key) if owner_key(entry.owner) == key]
+
+    def held_by_any(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
+        """Return the entries of an owner's every interface on a network."""
+        person = without_interface(key)
+        found: list[Held] = []
+        for identity in sorted(self._by_person.get((uid, person), ())):
+            block = self.get(*identity)
+            if block is not None:
+                found += (
+                    entry
+                    for entry in held_entries(block)
+                    if without_interface(owner_key(entry.owner)) == person
+                )
+        return found
+
+    def nodes(self) -> list[NodeName]:
+        """Return the nodes that have entries."""
+        return list(self._by_node)
+
+    def node_blocks(self, node: NodeName) -> list[IPBlock]:
+        """Return the blocks with entries of a node."""
+        found = (self.get(*identity) for identity in sorted(self._by_node.get(node, ())))
+        return [block for block in found if block is not None]
+
+    def node_revision(self, node: NodeName) -> int:
+        """Return a number that changes with the entries of a node."""
+        return self._node_revisions[node]
+
+    def network_revision(self, uid: NetworkUid) -> int:
+        """Return a number that changes with the entries of a network."""
+        return self._network_revisions[uid]
+
+    # What becomes known.
+
+    def observe(self, block: IPBlock) -> None:
+        """Take in one reading of a block, unless a later one is known."""
+        identity = block_id(block)
+        known = self.get(*identity)
+        if known is not None and not is_newer(block, known):
+            return
+        self._index(identity, known, block)
+
+    def forget(self, block: IPBlock) -> None:
+        """Drop a block that is gone; another object of its name stays."""
+        identity = block_id(block)
+        known = self.get(*identity)
+        if known is not None and known.uid == block.uid:
+            self._index(identity, known, None)
+
+    def replace_network(
+        self, uid: NetworkUid, blocks: Iterable[IPBlock], *, resource_version: str
+    ) -> None:
+        """Take in a consistent list of all blocks of a network.
+
+        What it lacks is gone, unless it was created after the list.
+        """
+        listed = {block_id(block): block for block in blocks}
+        for block in listed.values():
+            self.observe(block)
+        for known in self.blocks_of(uid):
+            missing = block_id(known) not in listed
+            if missing and int(known.resource_version) <= int(resource_version):
+                self.forget(known)
+
+    # Where to look next.
+
+    def cursor(self, uid: NetworkUid, space: AddressSpace) -> int:
+        """Return the number behind which the next search begins.
+
+        A replica that has just started goes on behind the address handed out last.
+        """
+        known = self._cursors.get((uid, space.version))
+        if known is not None:
+            return known
+        family = self._families.get((uid, space.version))
+        blocks = () if family is None else family.blocks.values()
+        dynamic = (
+            entry for block in blocks for entry in held_entries(block) if entry.address in space
+        )
+        last = max(dynamic, key=lambda entry: entry.since, default=None)
+        cursor = space.start - 1 if last is None else int(last.address)
+        self._cursors[(uid, space.version)] = cursor
+        return cursor
+
+    def move_cursor(self, uid: NetworkUid, version: Version, number: int) -> None:
+        """Note the address handed out last."""
+        self._cursors[(uid, version)] = number
+
+    def add_pending(self, uid: NetworkUid, version: Version, start: int, count: int) -> None:
+        """Count a request that queues for a block (or, with -1, that does not any more)."""
+        identity = (uid, version, start)
+        self._pending[identity] += count
+        if self._pending[identity] <= 0:
+            del self._pending[identity]
+
+    def index_of(self, uid: NetworkUid, version: Version, *, count_pending: bool) -> "FamilyIndex":
+        """Return the blocks of one family as the allocator wants to see them.
+
+        Args:
+            uid: The network.
+            version: The family.
+            count_pending: Requests that queue for a block diminish its room.
+        """
+        return FamilyIndex(ledger=self, uid=uid, version=version, count_pending=count_pending)
+
+    def open_starts(self, uid: NetworkUid, version: Version) -> list[int]:
+        """Return the starts of blocks that may have space, sorted."""
+        family = self._families.get((uid, version))
+        return [] if family is None else family.open_starts
+
+    def room(self, uid: NetworkUid, space: AddressSpace, start: int) -> int:
+        """Return how many addresses of a space are free in a block."""
+        block = self.get(uid, space.version, start)
+        if block is None:
+            return sum(1 for _ in space.within(start, start + BLOCK_SIZE - 1))
+        return len(free_numbers(block, space, now=self._now()))
+
+    def pending(self, uid: NetworkUid, version: Version, start: int) -> int:
+        """Return how many requests queue for a block."""
+        return self._pending[(uid, version, start)]
+
+    def _index(self, identity: _BlockId, old: IPBlock | None, new: IPBlock | None) -> None:
+        uid, version, start = identity
+        family = self._families.setdefault((uid, version), _Family())
+        block = new or old
+        if block is not None:
+            self._uids.setdefault((block.namespace, block.network), set()).add(uid)
+        was_open = old is not None and _may_have_space(old)
+        is_open = new is not None and _may_have_space(new)
+        if is_open and not was_open:
+            insort(family.open_starts, start)
+        if was_open and not is_open:
+            del family.open_starts[bisect_left(family.open_starts, start)]
+        if new is None:
+            family.blocks.pop(start, None)
+            if not family.blocks:
+                del self._families[(uid, version)]
+        else:
+            family.blocks[start] = new
+        before = () if old is None else held_entries(old)
+        after = () if new is None else held_entries(new)
+        self._index_owners(identity, before, after)
+        self._index_nodes(identity, before, after)
+        self._network_revisions[uid] += 1
+        if not any((uid, version) in self._families for version in _VERSIONS):
+            self._drop_network(uid, block)
+
+    def _index_owners(
+        self, identity: _BlockId, before: tuple[Held, ...], after: tuple[Held, ...]
+    ) -> None:
+        uid = identity[0]
+        gone = {without_interface(owner_key(entry.owner)) for entry in before}
+        present = {without_interface(owner_key(entry.owner)) for entry in after}
+        for person in gone - present:
+            blocks = self._by_person.get((uid, person), set())
+            blocks.discard(identity)
+            if not blocks:
+                self._by_person.pop((uid, person), None)
+        for person in present - gone:
+            self._by_person.setdefault((uid, person), set()).add(identity)
+
+    def _index_nodes(
+        self, identity: _BlockId, before: tuple[Held, ...], after: tuple[Held, ...]
+    ) -> None:
+        known = {entry.address: entry for entry in before}
+        present = {entry.node for entry in after if entry.node}
+        changed = {entry.node for entry in after if known.pop(entry.address, None) != entry}
+        changed |= {entry.node for entry in known.values()}
+        changed |= {entry.node for entry in before if entry.node not in present}
+        for node in changed - {NodeName("")}:
+            self._node_revisions[node] += 1
+            blocks = self._by_node.setdefault(node, set())
+            if node in present:
+                blocks.add(identity)
+            else:
+                blocks.discard(identity)
+            if not blocks:
+                del self._by_node[node]
+
+    def _drop_network(self, uid: NetworkUid, block: IPBlock | None) -> None:
+        if block is not None:
+            uids = self._uids.pop((block.namespace, block.network)) - {uid}
+            if uids:
+                self._uids[(block.namespace, block.network)] = uids
+        self._network_revisions.pop(uid, None)
+        for version in _VERSIONS:
+            self._cursors.pop((uid, version), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyIndex:
+    """One network's blocks of one family, for ``allocator.choose_block``."""
+
+    ledger: Ledger
+    uid: NetworkUid
+    version: Version
+    count_pending: bool
+
+    def exists(self, start: int) -> bool:
+        """Say whether a block is known."""
+        return self.ledger.get(self.uid, self.version, start) is not None
+
+    def open_from(self, start: int) -> Iterator[int]:
+        """Yield the starts of blocks that may have space, from ``start`` on and around."""
+        starts = self.ledger.open_starts(self.uid, self.version)
+        position = bisect_left(starts, start)
+        yield from starts[position:]
+        yield from starts[:position]
+
+    def room(self, start: int, space: AddressSpace) -> int:
+        """Return how many addresses are free there."""
+        room = self.ledger.room(self.uid, space, start)
+        if self.count_pending:
+            room -= self.ledger.pending(self.uid, self.version, start)
+        return room
+
+
+_VERSIONS: tuple[Version, ...] = (4, 6)
+
+
+def _may_have_space(block: IPBlock) -> bool:
+    return not block.sealed and len(held_entries(block)) < BLOCK_SIZE

@@ -1,0 +1,41 @@
+"""What ipam-svc counts."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RESERVES: Final = Counter(
+    "danm_ipam_reserves", "Requests for addresses, by how they ended.", ["result"]
+)
+RELEASES: Final = Counter(
+    "danm_ipam_releases", "Requests to give addresses back, by how they ended.", ["result"]
+)
+REQUEST_SECONDS: Final = Histogram(
+    "danm_ipam_request_seconds",
+    "Time to answer a request.",
+    ["method", "path"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+IN_FLIGHT: Final = Gauge("danm_ipam_requests_in_flight", "Requests that are being answered.")
+REFUSED: Final = Counter(
+    "danm_ipam_requests_refused", "Requests refused because too many were in flight."
+)
+WRITE_SECONDS: Final = Histogram(
+    "danm_ipam_block_write_seconds",
+    "Time to write a block.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+)
+BATCH_SIZE: Final = Histogram(
+    "danm_ipam_batch_size",
+    "Changes carried by one write of a block.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+CONFLICTS: Final = Counter(
+    "danm_ipam_block_conflicts", "Writes of a block that somebody else's write preceded."
+)
+CONSISTENT_LISTS: Final = Counter(
+    "danm_ipam_consistent_lists", "Consistent lists of a network's blocks."
+)
+RECLAIMED: Final = Counter(
+    "danm_ipam_reclaimed", "Addresses freed by the Lease holder, by reason.", ["reason"]
+)

@@ -1,0 +1,100 @@
+"""The DanmNets as reservations see them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from danm_api.errors import InvalidNetworkError, NetworkNotReadyError
+from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.names import Namespace, NetworkName
+from danm_api.validation import parent_link_name, shares_wire, validate_network
+from ipam_svc.store import BlockStore
+
+
+class NetworkCache(Protocol):
+    """What this replica's watch knows of DanmNets; it may be behind."""
+
+    def find(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
+        """Return a DanmNet by name."""
+        ...
+
+    def on_link(self, link: str) -> Collection[DanmNet]:
+        """Return the DanmNets that hang on a link of the nodes, or whose own link hangs on it."""
+        ...
+
+    def all(self) -> Collection[DanmNet]:
+        """Return every DanmNet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyNetwork:
+    """A network that may hand out addresses.
+
+    Attributes:
+        spec: The spec in force (SPEC N5).
+        shares_wire: Other DanmNets are on its wire (DESIGN, P1).
+    """
+
+    net: DanmNet
+    spec: NetworkSpec
+    shares_wire: bool
+
+
+class Networks:
+    """Finds networks and judges whether they may hand out addresses."""
+
+    def __init__(self, *, cache: NetworkCache, store: BlockStore) -> None:
+        """Use a cache, and the store for what it does not know yet."""
+        self._cache = cache
+        self._store = store
+
+    async def find(self, namespace: Namespace, name: NetworkName) -> DanmNet:
+        """Return a DanmNet, from the cache where it knows one.
+
+        Raises:
+            NetworkNotFoundError: There is none.
+        """
+        known = self._cache.find(namespace, name)
+        return known or await self._store.read_network(namespace, name)
+
+    async def ready(self, namespace: Namespace, name: NetworkName) -> ReadyNetwork:
+        """Return a network that may hand out addresses.
+
+        What the cache refuses is judged again by a consistent read: it may just be validated,
+        or created anew.
+
+        Raises:
+            NetworkNotFoundError: There is none.
+            NetworkNotReadyError: It has not been validated yet.
+            InvalidNetworkError: It breaks a rule.
+        """
+        net = await self.find(namespace, name)
+        try:
+            spec = _judged_spec(net)
+        except (InvalidNetworkError, NetworkNotReadyError):
+            net = await self._store.read_network(namespace, name)
+            spec = _judged_spec(net)
+        others = [other for link in links_of(spec) for other in self._cache.on_link(link)]
+        return ReadyNetwork(net=net, spec=spec, shares_wire=shares_wire(net, spec, others))
+
+
+def links_of(spec: NetworkSpec) -> frozenset[str]:
+    """Return the links by which networks on one wire find each other (``same_wire``)."""
+    return frozenset(link for link in (spec.host_device, parent_link_name(spec)) if link)
+
+
+def _judged_spec(net: DanmNet) -> NetworkSpec:
+    """Return the spec in force, judged once more by the shared rules (DESIGN, "IPAM").
+
+    Raises:
+        NetworkNotReadyError: It has not been validated yet.
+        InvalidNetworkError: It breaks a rule, whatever its status says.
+    """
+    spec = net.spec_in_force()
+    violations = validate_network(replace(net, spec=spec))
+    if violations:
+        clauses = "; ".join(str(violation) for violation in violations)
+        reason = f"DanmNet {net.namespace}/{net.name} is not valid: {clauses}"
+        raise InvalidNetworkError(reason, violations=violations)
+    return spec

@@ -1,0 +1,125 @@
+"""Releasing: an owner gives back what it holds under exactly one attempt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from danm_api.errors import NetworkNotFoundError
+from danm_api.ipam_api import ReleaseAnswer, Reservation
+from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.model.ip_block import ExternalOwner, Held, owner_key
+from danm_api.names import NetworkName
+from ipam_svc.block import GaveBack
+from ipam_svc.ledger import Ledger
+from ipam_svc.networks import Networks
+from ipam_svc.orders import ReleaseOrder, reservation_of
+from ipam_svc.taking import NetworkRef, Taker
+
+
+@dataclass(slots=True, kw_only=True)
+class _Result:
+    released: list[Reservation] = field(default_factory=list)
+    kept: list[Reservation] = field(default_factory=list)
+
+
+class Releases:
+    """Releases addresses."""
+
+    def __init__(
+        self,
+        *,
+        networks: Networks,
+        ledger: Ledger,
+        taker: Taker,
+        clock: Callable[[], float],
+    ) -> None:
+        """Release on networks through a taker."""
+        self._networks = networks
+        self._ledger = ledger
+        self._taker = taker
+        self._clock = clock
+
+    async def release(self, order: ReleaseOrder) -> ReleaseAnswer:
+        """Free the owner's entries of exactly the order's attempt (DESIGN, "Attempts fence").
+
+        Entries that are gone, and networks that are, are no error. An entry of a later attempt, or
+        of another node (DESIGN, "Nodes fence"), is kept and reported.
+
+        Raises:
+            DanmError: What happened to an entry is not known; ask again.
+        """
+        deadline = self._clock() + order.timeout_s
+        result = _Result()
+        for name in order.networks:
+            cooldown_s = 0
+            refs = {
+                NetworkRef(namespace=order.namespace, name=name, uid=uid)
+                for uid in self._ledger.uids_of(order.namespace, name)
+            }
+            net = await self._find(order, name)
+            if net is not None:
+                refs.add(NetworkRef.of(net))
+                cooldown_s = _cooldown_of(net)
+            for ref in sorted(refs, key=lambda each: each.uid):
+                await self._release_on(ref, order, cooldown_s, deadline, result)
+        return ReleaseAnswer(released=result.released, kept=result.kept)
+
+    async def _find(self, order: ReleaseOrder, name: NetworkName) -> DanmNet | None:
+        try:
+            return await self._networks.find(order.namespace, name)
+        except NetworkNotFoundError:
+            return None
+
+    async def _release_on(
+        self,
+        ref: NetworkRef,
+        order: ReleaseOrder,
+        cooldown_s: int,
+        deadline: float,
+        result: _Result,
+    ) -> None:
+        if not self._knows_enough(ref, order):
+            await self._taker.refresh(ref)
+        for held in self._entries(ref, order):
+            shown = reservation_of(ref.name, ref.uid, held)
+            if held.attempt > order.attempt or held.node != order.node:
+                result.kept.append(shown)
+            elif held.attempt == order.attempt:
+                outcome = await self._taker.give_back(
+                    ref, held, cooldown_s=cooldown_s, deadline=deadline
+                )
+                if isinstance(outcome, GaveBack):
+                    result.released.append(shown)
+                elif outcome.holder is not None and _same_owner(outcome.holder, held):
+                    result.kept.append(reservation_of(ref.name, ref.uid, outcome.holder))
+
+    def _knows_enough(self, ref: NetworkRef, order: ReleaseOrder) -> bool:
+        """Say whether the replica's watch has what is to be released, or something later.
+
+        Only entries with this attempt or a later one prove that the watch is not behind.
+        """
+        found = [held for held in self._entries(ref, order) if held.attempt >= order.attempt]
+        if isinstance(order.owner, ExternalOwner) or not order.interfaces:
+            return bool(found)
+        names = {
+            held.owner.interface for held in found if not isinstance(held.owner, ExternalOwner)
+        }
+        return order.interfaces <= names
+
+    def _entries(self, ref: NetworkRef, order: ReleaseOrder) -> list[Held]:
+        return [
+            held
+            for held in self._ledger.held_by_any(ref.uid, owner_key(order.owner))
+            if not order.interfaces
+            or isinstance(held.owner, ExternalOwner)
+            or held.owner.interface in order.interfaces
+        ]
+
+
+def _same_owner(one: Held, other: Held) -> bool:
+    return owner_key(one.owner) == owner_key(other.owner)
+
+
+def _cooldown_of(net: DanmNet) -> int:
+    """Return the cooldown of the spec in force, or of what is written when none is yet."""
+    spec = net.status.applied or net.spec
+    return spec.cooldown_s if isinstance(spec, NetworkSpec) else 0

@@ -1,0 +1,140 @@
+"""One replica without its edges: what it knows, and what it does with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import datetime
+
+from danm_api.codec.danmnet import decode_danmnet
+from danm_api.codec.ip_block import decode_ip_block
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi
+from danm_api.kube.informer import Change, Informer, ObjectKey
+from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.model.ip_block import IPBlock
+from danm_api.names import Namespace, NetworkName
+from ipam_svc.committer import Committer
+from ipam_svc.kube_store import KubeStore
+from ipam_svc.ledger import Ledger
+from ipam_svc.networks import Networks, links_of
+from ipam_svc.releases import Releases
+from ipam_svc.reservations import Reservations
+from ipam_svc.taking import Taker
+
+# Between these two, an index of DanmNets by the links that they hang on.
+_BY_LINK = "link"
+
+
+class InformedNetworks:
+    """A ``NetworkCache`` on an informer."""
+
+    def __init__(self, informer: Informer[DanmNet]) -> None:
+        """Use an informer that has the index of ``network_informer``."""
+        self._informer = informer
+
+    def find(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
+        """Return a DanmNet by name."""
+        return self._informer.get(ObjectKey(namespace=namespace, name=name))
+
+    def on_link(self, link: str) -> Collection[DanmNet]:
+        """Return the DanmNets that hang on a link of the nodes, or whose own link hangs on it."""
+        return self._informer.by_index(_BY_LINK, link)
+
+    def all(self) -> Collection[DanmNet]:
+        """Return every DanmNet."""
+        return self._informer.items()
+
+
+class Replica:
+    """Everything of one replica but its edges.
+
+    Attributes:
+        store: The record.
+        ledger: What is known of the blocks.
+        networks: What is known of the DanmNets.
+        taker: Takes addresses and gives entries back.
+        reservations: Reserves.
+        releases: Releases.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        *,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            api: The API server.
+            now: The time that entries carry.
+            clock: Monotonic seconds.
+            sleep: Waits between tries.
+        """
+        self._nets = Informer(
+            api, DANMNETS, decode_danmnet, indexers={_BY_LINK: _links}, sleep=sleep
+        )
+        self._blocks = Informer(api, DANMIPBLOCKS, decode_ip_block, sleep=sleep)
+        self.store = KubeStore(api)
+        self.ledger = Ledger(now=now)
+        self.cache = InformedNetworks(self._nets)
+        self.networks = Networks(cache=self.cache, store=self.store)
+        self._committer = Committer(
+            store=self.store, ledger=self.ledger, now=now, clock=clock, sleep=sleep
+        )
+        self.taker = Taker(
+            store=self.store, ledger=self.ledger, committer=self._committer, clock=clock
+        )
+        self.reservations = Reservations(
+            networks=self.networks, store=self.store, taker=self.taker, clock=clock, now=now
+        )
+        self.releases = Releases(
+            networks=self.networks, ledger=self.ledger, taker=self.taker, clock=clock
+        )
+        self._blocks.subscribe(self._on_block)
+
+    @property
+    def synced(self) -> bool:
+        """Whether the blocks and the DanmNets have been read once."""
+        return self._nets.synced and self._blocks.synced
+
+    async def run(self) -> None:
+        """Follow the API server until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._nets.run())
+            group.create_task(self._blocks.run())
+
+    async def wait_synced(self, timeout_s: float) -> None:
+        """Wait until the blocks and the DanmNets have been read once.
+
+        Raises:
+            DeadlineExceededError: They were not read within ``timeout_s``.
+        """
+        await self._nets.wait_synced(timeout_s)
+        await self._blocks.wait_synced(timeout_s)
+
+    async def close(self) -> None:
+        """Wait for what is under way to end."""
+        await self.reservations.close()
+        await self._committer.close()
+
+    def on_network_change(self, handler: Callable[[Change[DanmNet]], None]) -> None:
+        """Call a handler for each change of a DanmNet."""
+        self._nets.subscribe(handler)
+
+    def on_block_change(self, handler: Callable[[Change[IPBlock]], None]) -> None:
+        """Call a handler for each change of a block."""
+        self._blocks.subscribe(handler)
+
+    def _on_block(self, change: Change[IPBlock]) -> None:
+        if change.new is not None:
+            self.ledger.observe(change.new)
+        elif change.old is not None:
+            self.ledger.forget(change.old)
+            self._committer.forget_admission(change.old)
+
+
+def _links(net: DanmNet) -> Iterable[str]:
+    """Return the links of what a DanmNet asks and of what is in force."""
+    specs = (spec for spec in (net.spec, net.status.applied) if isinstance(spec, NetworkSpec))
+    return frozenset(link for spec in specs for link in links_of(spec))

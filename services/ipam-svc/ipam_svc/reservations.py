@@ -1,0 +1,325 @@
+"""Reserving: the attachments of one owner at once, all or nothing (SPEC I2).
+
+Whatever fails, only entries that this very attempt made are given back: one that the owner had
+before may be that of a live interface (DESIGN, P3).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from danm_api.codec.attachment import encode_ip_request
+from danm_api.errors import (
+    AccessDeniedError,
+    DanmError,
+    DeadlineExceededError,
+    SeveralErrors,
+)
+from danm_api.ipam_api import AttachmentAnswer
+from danm_api.model.addresses import IPAddress, IPNetwork
+from danm_api.model.attachment import IPv4Request, IPv6Request
+from danm_api.model.ip_block import ExternalOwner, owner_key
+from danm_api.names import NetworkName
+from danm_api.telemetry import get_logger
+from ipam_svc.allocator import (
+    AnyOf,
+    Exactly,
+    Nothing,
+    OfMac,
+    Wishes,
+    mac_for,
+    mac_of_any4,
+    mac_of_any6,
+    wishes,
+)
+from ipam_svc.block import Took
+from ipam_svc.mac import eui64_address
+from ipam_svc.networks import Networks, ReadyNetwork
+from ipam_svc.orders import OrderedAttachment, ReserveOrder
+from ipam_svc.store import BlockStore
+from ipam_svc.taking import Claim, NetworkRef, Taker
+
+_log = get_logger(__name__)
+
+# How long a failed reserve tries to give back what it took; what is left then is freed by the
+# node's danmd or at its expiry (DESIGN, "Nodes fence").
+_GIVE_BACK_S: Final = 10.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Item:
+    """One attachment on its way.
+
+    Attributes:
+        ipv4: The address; tracked or not.
+        took: What was taken or kept for it.
+    """
+
+    asked: OrderedAttachment
+    network: ReadyNetwork
+    ref: NetworkRef
+    wishes: Wishes
+    claim: Claim
+    ipv4: IPAddress | None = None
+    ipv6: IPAddress | None = None
+    mac: str = ""
+    took: list[Took] = field(default_factory=list)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What the MAC is drawn from where no address gives it."""
+        return owner_key(self.claim.owner)
+
+    def add(self, took: Took) -> Took:
+        """Note what was taken, so that it can be given back."""
+        self.took.append(took)
+        return took
+
+
+class Reservations:
+    """Reserves addresses."""
+
+    def __init__(
+        self,
+        *,
+        networks: Networks,
+        store: BlockStore,
+        taker: Taker,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        """Reserve on networks through a taker."""
+        self._networks = networks
+        self._store = store
+        self._taker = taker
+        self._clock = clock
+        self._now = now
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def reserve(self, order: ReserveOrder) -> list[AttachmentAnswer]:
+        """Take all that an order asks and return it in the order's sequence.
+
+        Raises:
+            DanmError: Something cannot be had; then nothing new is held.
+        """
+        started = self._now()
+        items = await self._prepare(order, deadline=self._clock() + order.timeout_s)
+        try:
+            await self._look_first(order, items)
+            # Canonical order: two batches that want the last addresses of the same networks meet at
+            # the first one, rather than each taking what the other lacks.
+            for _, group in groupby(items, key=lambda item: item.asked.network):
+                await self._take_on_network(list(group))
+        except BaseException as error:
+            undo = asyncio.create_task(self._undo(items, since=started))
+            self._background.add(undo)
+            undo.add_done_callback(self._background.discard)
+            if isinstance(error, DanmError):
+                # Who asks again at the answer must not meet the leftovers of this attempt.
+                await asyncio.shield(undo)
+            raise
+        for item in items:
+            for took in item.took:
+                await self._taker.drop_older(item.ref, item.claim, took.held)
+        return [_answer(item) for item in sorted(items, key=lambda item: item.asked.index)]
+
+    async def close(self) -> None:
+        """Wait for what failed reservations still give back."""
+        while self._background:
+            await asyncio.wait(self._background)
+
+    async def _prepare(self, order: ReserveOrder, *, deadline: float) -> list[_Item]:
+        """Judge everything by the rules before anything is taken; sort by network."""
+        ready: dict[NetworkName, ReadyNetwork] = {}
+        for name in sorted({asked.network for asked in order.attachments}):
+            ready[name] = await self._networks.ready(order.namespace, name)
+            if order.via_fakeipam and not ready[name].spec.fakeipam:
+                raise AccessDeniedError(
+                    f"DanmNet {order.namespace}/{name} does not admit fakeipam; set"
+                    " Options.fakeipam to true in it"
+                )
+        items = []
+        for asked in sorted(order.attachments, key=lambda each: (each.network, each.index)):
+            network = ready[asked.network]
+            claim = Claim(
+                owner=asked.owner,
+                node=order.node,
+                attempt=order.attempt,
+                deadline=deadline,
+                keep_only=network.net.deleting,
+            )
+            wanted = wishes(
+                network.net,
+                network.spec,
+                asked.ip,
+                asked.ip6,
+                shares_wire=network.shares_wire,
+            )
+            items.append(
+                _Item(
+                    asked=asked,
+                    network=network,
+                    ref=NetworkRef.of(network.net),
+                    wishes=wanted,
+                    claim=claim,
+                )
+            )
+        return items
+
+    async def _look_first(self, order: ReserveOrder, items: Sequence[_Item]) -> None:
+        """Make each network ready to be used, and find what earlier sends may have left there.
+
+        Raises:
+            DeadlineExceededError: It took too long; nothing is taken yet.
+        """
+        tracked = {item.ref: item for item in items if _is_tracked(item.wishes)}
+        try:
+            async with asyncio.timeout(order.timeout_s):
+                for item in tracked.values():
+                    if not item.claim.keep_only:
+                        await self._store.protect_network(item.network.net)
+                if not order.fresh:
+                    await asyncio.gather(*(self._taker.refresh(ref) for ref in tracked))
+        except TimeoutError as error:
+            reason = f"the networks could not be read within {order.timeout_s:g} s"
+            raise DeadlineExceededError(reason) from error
+
+    async def _take_on_network(self, items: Sequence[_Item]) -> None:
+        await _all_of([self._take4(item) for item in items])
+        await _all_of([self._take6(item) for item in items])
+
+    async def _take4(self, item: _Item) -> None:
+        net, spec = item.network.net, item.network.spec
+        match item.wishes.ipv4:
+            case Nothing():
+                return
+            case AnyOf(space=space):
+                mac = mac_of_any4(net, spec, item.identity)
+                took = item.add(await self._taker.take_any(item.ref, item.claim, space, mac=mac))
+                item.ipv4, item.mac = took.held.address, took.held.mac
+            case Exactly(address=address, tracked=tracked):
+                item.ipv4 = address
+                item.mac = mac_for(net, spec, ipv4=address, ipv6=None, identity=item.identity)
+                if tracked:
+                    took = item.add(
+                        await self._taker.take_exact(item.ref, item.claim, address, mac=item.mac)
+                    )
+                    item.mac = took.held.mac
+
+    async def _take6(self, item: _Item) -> None:
+        net, spec = item.network.net, item.network.spec
+        match item.wishes.ipv6:
+            case Nothing():
+                pass
+            case AnyOf(space=space):
+                mac = item.mac or mac_of_any6(net, spec, item.identity)
+                took = item.add(await self._taker.take_any(item.ref, item.claim, space, mac=mac))
+                item.ipv6, item.mac = took.held.address, item.mac or took.held.mac
+            case OfMac():
+                # Only of a network with net6 (allocator.wishes).
+                assert spec.net6 is not None  # noqa: S101
+                await self._take6_exactly(item, eui64_address(spec.net6, item.mac))
+            case Exactly(address=address, tracked=True):
+                await self._take6_exactly(item, address)
+            case Exactly(address=address):
+                item.ipv6 = address
+        item.mac = item.mac or mac_for(
+            net, spec, ipv4=item.ipv4, ipv6=item.ipv6, identity=item.identity
+        )
+
+    async def _take6_exactly(self, item: _Item, address: IPAddress) -> None:
+        net, spec = item.network.net, item.network.spec
+        mac = item.mac or mac_for(net, spec, ipv4=None, ipv6=address, identity=item.identity)
+        took = item.add(await self._taker.take_exact(item.ref, item.claim, address, mac=mac))
+        item.ipv6, item.mac = address, item.mac or took.held.mac
+
+    async def _undo(self, items: Sequence[_Item], *, since: datetime) -> None:
+        """Give back what this attempt made, also where its outcome is not known."""
+        deadline = self._clock() + _GIVE_BACK_S
+        new = {
+            (item.ref, took.held.address): took.held
+            for item in items
+            for took in item.took
+            if took.new
+        }
+        try:
+            for ref in {item.ref for item in items if _is_tracked(item.wishes)}:
+                await self._taker.refresh(ref)
+        except DanmError as error:
+            _log.warning("Could not look for what a failed reserve took", error=error)
+        kept = {
+            (item.ref, took.held.address) for item in items for took in item.took if not took.new
+        }
+        for item in items:
+            for held in self._taker.made_by(item.ref, item.claim, since=since):
+                if (item.ref, held.address) not in kept:
+                    new[item.ref, held.address] = held
+        for (ref, address), held in new.items():
+            try:
+                await self._taker.give_back(ref, held, cooldown_s=0, deadline=deadline)
+            except DanmError as error:
+                _log.warning(
+                    "Could not give back an address",
+                    network=str(ref),
+                    address=str(address),
+                    attempt=held.attempt,
+                    error=error,
+                )
+
+
+async def _all_of(steps: Sequence[Coroutine[None, None, None]]) -> None:
+    """Run steps at once and wait for every one, so that nothing is taken after a failure.
+
+    Raises:
+        DanmError: A step failed; SeveralErrors when more than one did.
+    """
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in errors:
+        if not isinstance(error, DanmError):
+            raise error
+    known = [error for error in errors if isinstance(error, DanmError)]
+    if len(known) == 1:
+        raise known[0]
+    if known:
+        raise _joined(known)
+
+
+def _joined(errors: Sequence[DanmError]) -> DanmError:
+    """Return one error for several: of a kind when they are, such as an exhausted pool."""
+    kinds = {type(error) for error in errors}
+    return errors[0] if len(kinds) == 1 else SeveralErrors(errors)
+
+
+def _is_tracked(wanted: Wishes) -> bool:
+    return any(
+        wish != Nothing() and not (isinstance(wish, Exactly) and not wish.tracked)
+        for wish in (wanted.ipv4, wanted.ipv6)
+    )
+
+
+def _answer(item: _Item) -> AttachmentAnswer:
+    owner = item.claim.owner
+    spec = item.network.spec
+    return AttachmentAnswer(
+        network=item.asked.network,
+        network_uid=item.network.net.uid,
+        interface="" if isinstance(owner, ExternalOwner) else owner.interface,
+        mac=item.mac,
+        ip=_interface(item.ipv4, spec.cidr, item.asked.ip),
+        ip6=_interface(item.ipv6, spec.net6, item.asked.ip6),
+    )
+
+
+def _interface(
+    address: IPAddress | None, subnet: IPNetwork | None, asked: IPv4Request | IPv6Request
+) -> str | None:
+    """Return an address with its prefix length; on a network without subnet the one asked for."""
+    if address is None:
+        return None
+    if subnet is not None:
+        return f"{address}/{subnet.prefixlen}"
+    return encode_ip_request(asked)

@@ -1,0 +1,418 @@
+"""Reservations and releases by one or several replicas on one API server."""
+
+import asyncio
+
+import pytest
+
+from danm_api.errors import (
+    AddressTakenError,
+    ApiUnavailableError,
+    InvalidRequestError,
+    NetworkNotFoundError,
+    NetworkNotReadyError,
+    PoolExhaustedError,
+    StaleAttemptError,
+)
+from danm_api.ipam_api import ExternalOwnerMessage
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
+from danm_api.labels import DANMNET_FINALIZER
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
+
+_POOL = {"start": "10.0.0.10", "end": "10.0.0.13"}
+_LOST = ApiUnavailableError("lost", status=0)
+
+
+async def test_dynamic_addresses_use_both_ends_of_the_pool() -> None:
+    """Each address of the pool is handed out once, the pool's end too."""
+    # SPEC G2: the old program left out the pool's end.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=_POOL)
+    async with cluster.running() as (replica,):
+        answers = [
+            (await cluster.reserve(replica, pod(f"p{i}"), attachment()))[0] for i in range(4)
+        ]
+        assert [f"10.0.0.{i}/24" for i in range(10, 14)] == [answer.ip for answer in answers]
+        assert answers[0].mac == "fa:16:3e:00:00:0a"
+
+
+async def test_full_pool_is_an_error() -> None:
+    """A full pool answers so, after a consistent read, and gives nothing."""
+    # SPEC G2: the old program returned an empty address without an error when full.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=_POOL)
+    async with cluster.running() as (replica,):
+        for i in range(4):
+            await cluster.reserve(replica, pod(f"p{i}"), attachment())
+        with pytest.raises(PoolExhaustedError, match="ns/net has no free IPv4 address among 4"):
+            await cluster.reserve(replica, pod("late"), attachment(), fresh=True)
+        assert len(cluster.held()) == 4
+
+
+async def test_same_owner_gets_the_same_answer() -> None:
+    """A repeated request keeps the address, also through another replica and on a full pool."""
+    # SPEC G7, C5; peers' complaint 7.
+    cluster = Cluster()
+    cluster.add_network(
+        cidr="10.0.0.0/24", allocation_pool={"start": "10.0.0.10", "end": "10.0.0.10"}
+    )
+    async with cluster.running(2) as (one, two):
+        first = await cluster.reserve(one, pod("p"), attachment())
+        again = await cluster.reserve(two, pod("p"), attachment())
+        assert first == again
+        assert cluster.held()[0].attempt == 2
+
+
+async def test_the_first_reservation_protects_the_network() -> None:
+    """The DanmNet has its finalizer before an address of it is held."""
+    # SPEC A5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("p"), attachment())
+        assert cluster.network().finalizers == (DANMNET_FINALIZER,)
+
+
+async def test_dual_stack_follows_the_mac() -> None:
+    """Dynamic IPv6 is the EUI-64 address of the MAC that the IPv4 address gives."""
+    # SPEC G5, G6
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", net6="2001:db8::/64")
+    async with cluster.running() as (replica,):
+        (answer,) = await cluster.reserve(replica, pod("p"), attachment(ip6="dynamic"))
+        assert answer.ip == "10.0.0.1/24"
+        assert answer.ip6 == "2001:db8::f816:3eff:fe00:1/64"
+        assert ["10.0.0.1", "2001:db8::f816:3eff:fe00:1"] == cluster.addresses()
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        pytest.param("10.0.0.20/24", None, id="outside the pool"),
+        pytest.param("10.0.0.0/24", InvalidRequestError, id="network address"),
+        pytest.param("10.0.0.255/24", InvalidRequestError, id="broadcast address"),
+        pytest.param("10.0.0.20/25", InvalidRequestError, id="other prefix length"),
+        pytest.param("10.0.1.20/24", InvalidRequestError, id="other subnet"),
+        pytest.param("10.0.0.10/24", AddressTakenError, id="taken"),
+    ],
+)
+async def test_static_address(asked: str, error: type[Exception] | None) -> None:
+    """A static address must be usable and free; it may lie outside the pool."""
+    # SPEC G3
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=_POOL)
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("first"), attachment())
+        if error is not None:
+            with pytest.raises(error):
+                await cluster.reserve(replica, pod("p"), attachment(ip=asked))
+            return
+        (answer,) = await cluster.reserve(replica, pod("p"), attachment(ip=asked))
+        assert asked == answer.ip
+
+
+async def test_static_address_on_a_shared_wire_must_lie_in_the_pool() -> None:
+    """Where two DanmNets share a wire, neither takes addresses of the other's pool."""
+    # SPEC G3; DESIGN P1
+    cluster = Cluster()
+    for name, last in (("a", 19), ("b", 29)):
+        cluster.add_network(
+            name,
+            host_device="ens4",
+            cidr="10.0.0.0/24",
+            allocation_pool={"start": f"10.0.0.{last - 9}", "end": f"10.0.0.{last}"},
+        )
+    async with cluster.running() as (replica,):
+        with pytest.raises(InvalidRequestError, match="wire"):
+            await cluster.reserve(replica, pod("p"), attachment("a", ip="10.0.0.25/24"))
+        await cluster.reserve(replica, pod("p"), attachment("a", ip="10.0.0.15/24"))
+
+
+async def test_networks_that_may_not_be_used() -> None:
+    """An unknown network and one that was not validated give their own errors."""
+    # SPEC G1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", valid=False)
+    async with cluster.running() as (replica,):
+        with pytest.raises(NetworkNotReadyError, match="has not been validated yet"):
+            await cluster.reserve(replica, pod("p"), attachment())
+        with pytest.raises(NetworkNotFoundError, match="no DanmNet ns/other"):
+            await cluster.reserve(replica, pod("p"), attachment("other"))
+
+
+async def test_network_validated_a_moment_ago_is_found_so() -> None:
+    """A replica whose watch is behind asks the API server before it refuses."""
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        cluster.add_network(cidr="10.0.0.0/24")
+        (answer,) = await cluster.reserve(replica, pod("p"), attachment())
+        assert answer.ip == "10.0.0.1/24"
+
+
+async def test_all_or_nothing() -> None:
+    """When one attachment cannot be had, what was taken for the others is given back."""
+    # SPEC I2
+    cluster = Cluster()
+    cluster.add_network("a", cidr="10.0.0.0/24")
+    cluster.add_network("b", cidr="10.0.1.0/32")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("other"), attachment("b"))
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(
+                replica, pod("p"), attachment("a"), attachment("b", interface="eth1")
+            )
+        assert ["10.0.1.0"] == cluster.addresses()
+
+
+async def test_failed_batch_keeps_what_the_owner_had() -> None:
+    """A batch that fails gives back only what it made: an older entry may be in use."""
+    # DESIGN P3
+    cluster = Cluster()
+    cluster.add_network("a", cidr="10.0.0.0/24")
+    cluster.add_network("b", cidr="10.0.1.0/32")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("p"), attachment("a"))
+        await cluster.reserve(replica, pod("other"), attachment("b"))
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(
+                replica, pod("p"), attachment("a"), attachment("b", interface="eth1")
+            )
+        assert ["10.0.0.1", "10.0.1.0"] == cluster.addresses()
+
+
+async def test_several_attachments_on_one_network() -> None:
+    """Several interfaces of a Pod may be on one network, with an address each."""
+    # SPEC B5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        answers = await cluster.reserve(
+            replica, pod("p"), attachment(), attachment(interface="eth1")
+        )
+        assert {"10.0.0.1/24", "10.0.0.2/24"} == {answer.ip for answer in answers}
+        # One write carried both (and one opened the block).
+        assert cluster.kube.calls["replace", "danmipblocks"] == 1
+
+
+async def test_release_acts_on_exactly_its_attempt() -> None:
+    """A late release of an older attempt does not free what a later one holds."""
+    # DESIGN, "Attempts fence"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running(2) as (one, two):
+        await cluster.reserve(one, pod("p"), attachment(), attempt=5)
+        await cluster.reserve(two, pod("p"), attachment(), attempt=6)
+        late = await cluster.release(one, pod("p"), attempt=5)
+        assert late.released == []
+        assert [6] == [kept.attempt for kept in late.kept]
+        assert ["10.0.0.1"] == cluster.addresses()
+        done = await cluster.release(one, pod("p"), attempt=6)
+        assert ["10.0.0.1"] == [gone.address for gone in done.released]
+        assert cluster.addresses() == []
+        again = await cluster.release(two, pod("p"), attempt=6)
+        assert (again.released, again.kept) == ([], [])
+
+
+async def test_release_of_another_node_is_refused() -> None:
+    """Only the node that has an interface may free its address."""
+    # DESIGN, "Nodes fence"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=5, node="n1")
+        answer = await cluster.release(replica, pod("p"), attempt=5, node="n2")
+        assert (len(answer.released), len(answer.kept)) == (0, 1)
+        assert ["10.0.0.1"] == cluster.addresses()
+
+
+async def test_older_attempt_is_refused_with_the_current_number() -> None:
+    """A reserve that comes late is told which attempt holds the address."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=6)
+        with pytest.raises(StaleAttemptError) as caught:
+            await cluster.reserve(replica, pod("p"), attachment(), attempt=5)
+        assert caught.value.current_attempt == 6
+
+
+async def test_cooldown_delays_the_next_owner() -> None:
+    """A freed address is not handed out dynamically before its cooldown is over."""
+    # SPEC A7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/32", cooldown=30)
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
+        await cluster.release(replica, pod("a"), attempt=1)
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(replica, pod("b"), attachment())
+        cluster.clock.seconds += 30
+        await cluster.reserve(replica, pod("b"), attachment())
+        assert ["10.0.0.0"] == cluster.addresses()
+
+
+async def test_next_fit_does_not_reuse_at_once() -> None:
+    """An address that was given back is the last to be handed out again."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=_POOL)
+    async with cluster.running() as (replica,):
+        seen = []
+        for i in range(5):
+            (answer,) = await cluster.reserve(replica, pod(f"p{i}"), attachment(), attempt=i)
+            await cluster.release(replica, pod(f"p{i}"), attempt=i)
+            seen.append(answer.ip)
+        assert [f"10.0.0.{i}/24" for i in (10, 11, 12, 13, 10)] == seen
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+async def test_exact_fit(replicas: int) -> None:
+    """As many Pods as a pool has addresses fit it, all at once, again and again."""
+    # DESIGN P4
+    cluster = Cluster()
+    cluster.add_network(
+        cidr="10.0.0.0/22", allocation_pool={"start": "10.0.0.60", "end": "10.0.1.203"}
+    )
+    async with cluster.running(replicas) as running:
+        for round_ in range(2):
+            jobs = [
+                cluster.reserve(
+                    running[i % replicas],
+                    pod(f"p{round_}-{i}"),
+                    attachment(),
+                    attempt=round_ + 1,
+                    fresh=True,
+                )
+                for i in range(400)
+            ]
+            answers = await asyncio.gather(*jobs)
+            assert len({answer.ip for (answer,) in answers}) == 400
+            with pytest.raises(PoolExhaustedError):
+                await cluster.reserve(running[0], pod("late"), attachment())
+            await asyncio.gather(
+                *(
+                    cluster.release(
+                        running[(i + 1) % replicas], pod(f"p{round_}-{i}"), attempt=round_ + 1
+                    )
+                    for i in range(400)
+                )
+            )
+            assert cluster.addresses() == []
+
+
+async def test_requests_that_queue_share_a_write() -> None:
+    """While a write is in flight the next requests queue, and one write carries them all."""
+    # DESIGN, "Group commit"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("first"), attachment())
+        before = cluster.kube.calls["replace", "danmipblocks"]
+        await asyncio.gather(
+            *(cluster.reserve(replica, pod(f"p{i}"), attachment(), fresh=True) for i in range(50))
+        )
+        assert len(cluster.held()) == 51
+        assert cluster.kube.calls["replace", "danmipblocks"] - before <= 2
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+@pytest.mark.parametrize("method", ["create", "replace"])
+async def test_lost_answers_lose_and_double_nothing(method: str, *, took_effect: bool) -> None:
+    """Whether a write whose answer was lost took effect or not, the owner gets one address."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        assert method in {"create", "replace"}
+        cluster.kube.fail_next(
+            "create" if method == "create" else "replace",
+            DANMIPBLOCKS,
+            _LOST,
+            took_effect=took_effect,
+        )
+        (answer,) = await cluster.reserve(replica, pod("p"), attachment())
+        assert answer.ip == "10.0.0.1/24"
+        assert ["10.0.0.1"] == cluster.addresses()
+
+
+async def test_late_write_of_a_frozen_replica_is_harmless() -> None:
+    """A replica that wakes up in its write neither frees nor takes what a later attempt holds."""
+    # DESIGN, "Attempts fence"; P1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running(2) as (frozen, other):
+        await cluster.reserve(frozen, pod("first"), attachment())
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        late = asyncio.create_task(
+            cluster.reserve(frozen, pod("p"), attachment(), attempt=10, fresh=True)
+        )
+        await gate.reached.wait()
+        (answer,) = await cluster.reserve(other, pod("p"), attachment(), attempt=11)
+        gate.open()
+        with pytest.raises(StaleAttemptError):
+            await late
+        assert {(answer.ip or "").split("/")[0]: 11}.items() <= {
+            str(entry.address): entry.attempt for entry in cluster.held()
+        }.items()
+        assert len(cluster.held()) == 2
+
+
+async def test_deleting_network_gives_nothing_new() -> None:
+    """A DanmNet that is being deleted keeps its owners' addresses and refuses new ones."""
+    # SPEC A5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        first = await cluster.reserve(replica, pod("p"), attachment())
+        cluster.kube.mark_deleted(DANMNETS, "net", namespace=NAMESPACE)
+        await eventually(lambda: all(net.deleting for net in replica.cache.all()))
+        with pytest.raises(NetworkNotReadyError):
+            await cluster.reserve(replica, pod("q"), attachment())
+        assert first == await cluster.reserve(replica, pod("p"), attachment())
+
+
+async def test_block_of_a_network_that_is_gone_takes_nothing() -> None:
+    """A replica that creates a block late sees that the DanmNet is gone, and answers so."""
+    # DESIGN, "Life and death of a DanmNet"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        gate = cluster.kube.hold_next("create", DANMIPBLOCKS)
+        late = asyncio.create_task(cluster.reserve(replica, pod("p"), attachment()))
+        await gate.reached.wait()
+        net = cluster.network()
+        await replica.store.release_network(net)
+        await cluster.kube.delete(DANMNETS, "net", namespace=NAMESPACE)
+        gate.open()
+        with pytest.raises(NetworkNotFoundError):
+            await late
+        assert cluster.addresses() == []
+
+
+async def test_external_owner() -> None:
+    """Somebody outside of Pods reserves by a name, and loses the address at its expiry."""
+    # SPEC I3
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/32")
+    printer = ExternalOwnerMessage(
+        namespace=NAMESPACE, name="printer", reason="third floor", expires=cluster.clock.now()
+    )
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, printer, attachment(interface=""), node="")
+        assert ["10.0.0.0"] == cluster.addresses()
+        await cluster.reserve(replica, pod("p"), attachment())
+        assert cluster.held()[0].owner.namespace == NAMESPACE
+        assert cluster.held()[0].node == "n1"
+
+
+async def test_network_without_subnet() -> None:
+    """An L2 network refuses "dynamic", takes any static address untracked, and "none" works."""
+    # SPEC G3, G4
+    cluster = Cluster()
+    cluster.add_network()
+    async with cluster.running() as (replica,):
+        with pytest.raises(InvalidRequestError, match="dynamic"):
+            await cluster.reserve(replica, pod("p"), attachment())
+        (static,) = await cluster.reserve(replica, pod("p"), attachment(ip="192.0.2.7/24"))
+        assert static.ip == "192.0.2.7/24"
+        (none,) = await cluster.reserve(replica, pod("p"), attachment(ip="none"))
+        assert (none.ip, none.ip6) == (None, None)
+        assert none.mac == (await cluster.reserve(replica, pod("p"), attachment(ip="none")))[0].mac
+        assert cluster.blocks() == []

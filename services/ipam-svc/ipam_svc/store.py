@@ -1,0 +1,81 @@
+"""The seam between ipam-svc and where the record is kept.
+
+``ipam_svc.kube_store.KubeStore`` implements it on the Kubernetes API. Every method is one
+consistent read or one guarded write.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from danm_api.model.danmnet import DanmNet
+from danm_api.model.ip_block import IPBlock
+from danm_api.names import Namespace, NetworkName, NetworkUid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockList:
+    """A consistent list of a network's blocks."""
+
+    blocks: tuple[IPBlock, ...]
+    resource_version: str
+
+
+class BlockStore(Protocol):
+    """Blocks and the networks they belong to.
+
+    Every method raises ApiUnavailableError when its outcome is not known.
+    """
+
+    async def read_block(self, namespace: Namespace, name: str) -> IPBlock:
+        """Read one block consistently.
+
+        Raises:
+            NotFoundError: There is no such block.
+        """
+        ...
+
+    async def create_block(self, block: IPBlock) -> IPBlock:
+        """Create a block and return it as stored.
+
+        Raises:
+            ConflictError: It exists already.
+        """
+        ...
+
+    async def write_block(self, block: IPBlock) -> IPBlock:
+        """Replace a block, guarded by its resource_version, and return it as stored.
+
+        Raises:
+            ConflictError: Somebody else wrote it first.
+            NotFoundError: It is gone.
+        """
+        ...
+
+    async def remove_block(self, block: IPBlock) -> None:
+        """Delete a block that is empty, unless it was written since it was read.
+
+        Raises:
+            ConflictError: Somebody else wrote it first.
+        """
+        ...
+
+    async def list_blocks(self, namespace: Namespace, network_uid: NetworkUid) -> BlockList:
+        """Read all blocks of a network consistently."""
+        ...
+
+    async def read_network(self, namespace: Namespace, name: NetworkName) -> DanmNet:
+        """Read a DanmNet consistently.
+
+        Raises:
+            NetworkNotFoundError: There is no such DanmNet.
+        """
+        ...
+
+    async def protect_network(self, net: DanmNet) -> None:
+        """Make sure that a DanmNet has the finalizer that keeps it while it is in use (SPEC A5).
+
+        Raises:
+            NetworkNotFoundError: It is gone, or another one of its name.
+            NetworkNotReadyError: It is being deleted.
+        """
+        ...

@@ -1,0 +1,295 @@
+"""Taking one address on one network, and giving one entry back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from danm_api.errors import (
+    DanmError,
+    DeadlineExceededError,
+    NetworkNotReadyError,
+    PoolExhaustedError,
+    StaleAttemptError,
+)
+from danm_api.model.addresses import IPAddress
+from danm_api.model.danmnet import DanmNet
+from danm_api.model.ip_block import Held, IPBlock, Owner, owner_key
+from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
+from danm_api.telemetry import get_logger
+from ipam_svc.address_space import AddressSpace, Version, block_start
+from ipam_svc.allocator import choose_block
+from ipam_svc.block import (
+    GaveBack,
+    GiveBack,
+    NotHeld,
+    TakeAny,
+    TakeExact,
+    Took,
+    dead_doubles,
+    describe_owner,
+)
+from ipam_svc.committer import BlockRef, Committer
+from ipam_svc.consistent_read import ConsistentReads
+from ipam_svc.ledger import Ledger
+from ipam_svc.store import BlockStore
+
+_log = get_logger(__name__)
+
+_V4: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who takes an address, and until when.
+
+    Attributes:
+        attempt: DESIGN, "Attempts fence".
+        deadline: In the clock's seconds.
+        keep_only: Nothing new: the network is being deleted (SPEC A5).
+    """
+
+    owner: Owner
+    node: NodeName
+    attempt: int
+    deadline: float
+    keep_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRef:
+    """A network whose blocks are looked at, whether its DanmNet still exists or not."""
+
+    namespace: Namespace
+    name: NetworkName
+    uid: NetworkUid
+
+    @classmethod
+    def of(cls, net: DanmNet | IPBlock) -> "NetworkRef":
+        """Return the network of an object."""
+        if isinstance(net, IPBlock):
+            return cls(namespace=net.namespace, name=net.network, uid=net.network_uid)
+        return cls(namespace=net.namespace, name=net.name, uid=net.uid)
+
+    def block_of(self, address: IPAddress) -> BlockRef:
+        """Return the block that an address belongs to."""
+        version: Version = 4 if address.version == _V4 else 6
+        return self.block_at(version, block_start(int(address)))
+
+    def block_at(self, version: Version, start: int) -> BlockRef:
+        """Return the block that starts at a number."""
+        return BlockRef(
+            namespace=self.namespace,
+            network=self.name,
+            network_uid=self.uid,
+            version=version,
+            start=start,
+        )
+
+    def __str__(self) -> str:
+        """Name it in a sentence."""
+        return f"DanmNet {self.namespace}/{self.name}"
+
+
+class Taker:
+    """Takes addresses and gives entries back."""
+
+    def __init__(
+        self,
+        *,
+        store: BlockStore,
+        ledger: Ledger,
+        committer: Committer,
+        clock: Callable[[], float],
+    ) -> None:
+        """Work on the blocks of a ledger through a committer."""
+        self._store = store
+        self._ledger = ledger
+        self._committer = committer
+        self._clock = clock
+        self._reads = ConsistentReads[NetworkRef](self._read)
+
+    async def refresh(self, network: NetworkRef) -> None:
+        """Read a network's blocks consistently; the read begins after this call.
+
+        Raises:
+            ApiUnavailableError: The API server did not answer.
+        """
+        await self._reads.after_now(network)
+
+    async def take_any(
+        self, network: NetworkRef, claim: Claim, space: AddressSpace, *, mac: str | None
+    ) -> Took:
+        """Take the next free address of a space, or keep what the owner has of the family.
+
+        Raises:
+            PoolExhaustedError: None is free, proven by a consistent read.
+            StaleAttemptError: The owner has an entry of a later attempt.
+        """
+        kept = await self._keep(network, claim, space.version)
+        if kept is not None:
+            return kept
+        certain = False
+        while True:
+            if self._clock() >= claim.deadline:
+                raise DeadlineExceededError(f"no address of {network} was taken in time")
+            index = self._ledger.index_of(network.uid, space.version, count_pending=not certain)
+            after = self._ledger.cursor(network.uid, space)
+            start = choose_block(space, index, after=after)
+            if start is None and certain:
+                raise PoolExhaustedError(
+                    f"{network} has no free IPv{space.version} address among"
+                    f" {space.total}; widen its allocation pool or give addresses back"
+                )
+            if start is None:
+                await self._make_sure(network, claim)
+                certain = True
+                kept = await self._keep(network, claim, space.version)
+                if kept is not None:
+                    return kept
+                continue
+            outcome = await self._committer.commit(
+                network.block_at(space.version, start),
+                TakeAny(
+                    owner=claim.owner,
+                    node=claim.node,
+                    attempt=claim.attempt,
+                    space=space,
+                    after=after,
+                    mac=mac,
+                ),
+                deadline=claim.deadline,
+            )
+            if isinstance(outcome, Took):
+                self._ledger.move_cursor(network.uid, space.version, int(outcome.held.address))
+                return outcome
+
+    async def take_exact(
+        self, network: NetworkRef, claim: Claim, address: IPAddress, *, mac: str
+    ) -> Took:
+        """Take this address, or keep it.
+
+        Raises:
+            AddressTakenError: It belongs to another owner.
+            StaleAttemptError: The owner has an entry of a later attempt.
+            NetworkNotReadyError: The network gives nothing new.
+        """
+        self._refuse_stale(network, claim, 4 if address.version == _V4 else 6)
+        outcome = await self._committer.commit(
+            network.block_of(address),
+            TakeExact(
+                owner=claim.owner,
+                node=claim.node,
+                attempt=claim.attempt,
+                address=address,
+                mac=mac,
+                keep_only=claim.keep_only,
+            ),
+            deadline=claim.deadline,
+        )
+        if isinstance(outcome, Took):
+            return outcome
+        raise _being_deleted(network)
+
+    async def give_back(
+        self, network: NetworkRef, held: Held, *, cooldown_s: int, deadline: float
+    ) -> GaveBack | NotHeld:
+        """Free an entry if it is still of this owner and attempt.
+
+        Raises:
+            DanmError: The outcome is not known.
+        """
+        outcome = await self._committer.commit(
+            network.block_of(held.address),
+            GiveBack(
+                key=owner_key(held.owner),
+                attempt=held.attempt,
+                address=held.address,
+                cooldown_s=cooldown_s,
+            ),
+            deadline=deadline,
+        )
+        return outcome if isinstance(outcome, GaveBack) else _not_held(outcome)
+
+    def made_by(self, network: NetworkRef, claim: Claim, *, since: datetime) -> list[Held]:
+        """Return the entries that an attempt made, as far as they are known; not those it kept."""
+        return [
+            entry
+            for entry in self._ledger.held_by(network.uid, owner_key(claim.owner))
+            if entry.attempt == claim.attempt and entry.since >= since
+        ]
+
+    async def drop_older(self, network: NetworkRef, claim: Claim, kept: Held) -> None:
+        """Free the owner's dead entries: those of older attempts beside a newer one.
+
+        What cannot be freed now is left to the Lease holder.
+        """
+        for entry in self._ledger.held_by(network.uid, owner_key(claim.owner)):
+            same_family = entry.address.version == kept.address.version
+            if not same_family or entry.address == kept.address or entry.attempt >= kept.attempt:
+                continue
+            try:
+                await self.give_back(network, entry, cooldown_s=0, deadline=claim.deadline)
+            except DanmError as error:
+                _log.warning("Left a dead entry", address=str(entry.address), error=error)
+
+    async def _keep(self, network: NetworkRef, claim: Claim, version: Version) -> Took | None:
+        """Keep the owner's entry of a family; None when it has none and may take one."""
+        mine = self._refuse_stale(network, claim, version)
+        if mine is not None:
+            outcome = await self._committer.commit(
+                network.block_of(mine.address),
+                TakeExact(
+                    owner=claim.owner,
+                    node=claim.node,
+                    attempt=claim.attempt,
+                    address=mine.address,
+                    mac=mine.mac,
+                    keep_only=True,
+                ),
+                deadline=claim.deadline,
+            )
+            if isinstance(outcome, Took):
+                return outcome
+        if claim.keep_only:
+            raise _being_deleted(network)
+        return None
+
+    def _refuse_stale(self, network: NetworkRef, claim: Claim, version: Version) -> Held | None:
+        """Return the owner's newest known entry of a family.
+
+        Attempts only grow, so even an entry that is gone by now proves a later attempt.
+        """
+        mine = [
+            entry
+            for entry in self._ledger.held_by(network.uid, owner_key(claim.owner))
+            if entry.address.version == version
+        ]
+        newest = max(mine, key=lambda entry: entry.attempt, default=None)
+        if newest is not None and newest.attempt > claim.attempt:
+            reason = (
+                f"attempt {claim.attempt} of {describe_owner(claim.owner)} on {network} is older"
+                f" than its attempt {newest.attempt}; use a larger number"
+            )
+            raise StaleAttemptError(reason, current_attempt=newest.attempt)
+        return newest
+
+    async def _make_sure(self, network: NetworkRef, claim: Claim) -> None:
+        """Read a network that seems to be full, and remove its dead doubles."""
+        await self.refresh(network)
+        for dead in dead_doubles(self._ledger.blocks_of(network.uid)):
+            await self.give_back(network, dead, cooldown_s=0, deadline=claim.deadline)
+
+    async def _read(self, network: NetworkRef) -> None:
+        found = await self._store.list_blocks(network.namespace, network.uid)
+        self._ledger.replace_network(
+            network.uid, found.blocks, resource_version=found.resource_version
+        )
+
+
+def _being_deleted(network: NetworkRef) -> NetworkNotReadyError:
+    return NetworkNotReadyError(f"{network} is being deleted: it gives no new addresses")
+
+
+def _not_held(outcome: object) -> NotHeld:
+    return outcome if isinstance(outcome, NotHeld) else NotHeld(holder=None)
