@@ -1,8 +1,9 @@
 """The Kubernetes API server in memory, as faithful as DANM's tests need it.
 
-One counter gives every write its resourceVersion. Stale writes conflict, the ``status`` of DANM's
-own kinds is a subresource, finalizers hold deleted objects, watches replay history and are refused
-with 410 after ``compact``. What a test may do beyond the API:
+One counter gives every write its resourceVersion. Stale writes conflict, the ``status`` of
+DanmNets and DanmNodes is a subresource, finalizers hold deleted objects, watches replay history and
+are refused with 410 after ``compact``. tests/kube_api_apiserver_test.py runs the same promises on a
+real server. What a test may do beyond the API:
 
     fake.add(PODS, {...})                      seed an object as it is, status included
     fake.fail_next("replace", DANMIPBLOCKS, ApiUnavailableError(...), took_effect=True)

@@ -12,6 +12,8 @@ import msgspec
 
 from danm_api.errors import ApiError, InvalidObjectError
 from danm_api.kube.api import (
+    DANMNETS,
+    DANMNODES,
     JsonPatch,
     MergePatch,
     RawObject,
@@ -63,8 +65,9 @@ def new_object(
     raw.setdefault("kind", resource.kind)
     metadata.setdefault("uid", str(uuid4()))
     metadata.setdefault("creationTimestamp", timestamp)
-    if has_status_subresource(resource):
+    if has_generation(resource):
         metadata["generation"] = 1
+    if has_status_subresource(resource):
         raw.pop("status", None)
     return raw
 
@@ -81,7 +84,16 @@ def title(resource: Resource, raw: RawObject) -> str:
 
 
 def has_status_subresource(resource: Resource) -> bool:
-    """Say whether ``status`` is written apart: DANM's own kinds only, to seed Pods easily."""
+    """Say whether ``status`` is written apart, as deploy/crds says.
+
+    Pods, Nodes and Services have the subresource as well, but here their status is written with
+    the rest, so that tests seed and change them in one step.
+    """
+    return resource in (DANMNETS, DANMNODES)
+
+
+def has_generation(resource: Resource) -> bool:
+    """Say whether changes of what is wanted are counted: in all custom resources."""
     return resource.group == GROUP
 
 
@@ -151,12 +163,13 @@ def updated(resource: Resource, old: RawObject, body: RawObject, subresource: st
         if key in old["metadata"]:
             new["metadata"][key] = old["metadata"][key]
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-    if has_status_subresource(resource):
+    if has_generation(resource):
         new["metadata"]["generation"] = old["metadata"]["generation"]
-        if _desired(new) != _desired(old):
+        if _desired(resource, new) != _desired(resource, old):
             new["metadata"]["generation"] += 1
     return new
 
 
-def _desired(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in raw.items() if key not in ("metadata", "status")}
+def _desired(resource: Resource, raw: Mapping[str, Any]) -> dict[str, Any]:
+    apart = ("metadata", "status") if has_status_subresource(resource) else ("metadata",)
+    return {key: value for key, value in raw.items() if key not in apart}
