@@ -42,6 +42,18 @@ def lab() -> None:
 _name = click.option(
     "--name", default="danm", show_default=True, envvar="DANM_LAB_NAME", help="Which lab."
 )
+
+
+def _without_dashes(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Accept `--` in front of a command, as people write it, and do without."""
+    return value[1:] if value[:1] == ("--",) else value
+
+
+_command_argument = click.argument(
+    "command", nargs=-1, required=True, type=click.UNPROCESSED, callback=_without_dashes
+)
 _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -94,7 +106,7 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
 
 @lab.command(name="exec", context_settings=_PASS_ON)
 @_name
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@_command_argument
 def execute(name: str, command: tuple[str, ...]) -> None:
     """Run a program of this machine in a lab's network, with KUBECONFIG set."""
     the_lab = Lab.named(name)
@@ -106,7 +118,7 @@ def execute(name: str, command: tuple[str, ...]) -> None:
 @lab.command(context_settings=_PASS_ON)
 @_name
 @click.argument("node")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@_command_argument
 def node(name: str, node: str, command: tuple[str, ...]) -> None:
     """Run a command in a node: `lab node 1 -- ip link`."""
     chosen = node_named(node)
@@ -122,7 +134,7 @@ def node(name: str, node: str, command: tuple[str, ...]) -> None:
 
 @lab.command(context_settings=_PASS_ON)
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds.")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@_command_argument
 def guest(timeout: float, command: tuple[str, ...]) -> None:
     """Run a command under a kernel with IPVLAN, VLAN and VXLAN: `lab guest -- pytest ...`.
 

@@ -69,7 +69,12 @@ class GivenCluster:
 
 def objects(cluster: Cluster, *arguments: str) -> list[dict[str, Any]]:
     """Return the objects that `kubectl get` finds; none where their kind or namespace is gone."""
-    answer = cluster.kubectl("get", *arguments, "--ignore-not-found", "-o", "json")
+    try:
+        answer = cluster.kubectl("get", *arguments, "--ignore-not-found", "-o", "json")
+    except LabError as error:
+        if "doesn't have a resource type" in str(error):
+            return []
+        raise
     if not answer.strip():
         return []
     found = json.loads(answer)

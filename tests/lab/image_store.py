@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -63,40 +63,56 @@ class ImageStore:
         """The directory in containerd's form."""
         return self._directory / "root"
 
-    def add(self, archives: Mapping[str, Path | Callable[[Path], None]]) -> None:
-        """Unpack the images that are not there yet.
+    def missing(self, identities: Iterable[str]) -> list[str]:
+        """Return which of these images have not been unpacked yet.
 
         Args:
-            archives: Identity of an image's content -> its archive, or what writes its archive
-                to the path that it is given (asked only where the image is missing).
+            identities: Words that tell one image's content from every other's.
         """
-        imported = self._directory / "imported"
-        imported.mkdir(parents=True, exist_ok=True)
-        marks = {
-            imported / hashlib.sha256(identity.encode()).hexdigest(): archive
-            for identity, archive in archives.items()
-        }
-        with file_lock(self._directory / "lock"):
-            missing = {mark: archive for mark, archive in marks.items() if not mark.exists()}
+        return [identity for identity in identities if not self._mark(identity).exists()]
+
+    def identities(self) -> set[str]:
+        """Return the identities of all images that are unpacked."""
+        return {mark.read_text() for mark in self._marks.iterdir()}
+
+    def add(self, archives: Mapping[str, Path]) -> None:
+        """Unpack images, those that are not there yet.
+
+        Args:
+            archives: Identity of an image's content -> an archive that contains it; one archive
+                may contain several.
+
+        Raises:
+            BuildError: An archive is not one.
+        """
+        self._marks.mkdir(parents=True, exist_ok=True)
+        with file_lock(self._lock):
+            missing = self.missing(archives)
             if not missing:
                 return
             with self._progress.step(f"Unpacking {len(missing)} images"), self._containerd() as ctr:
-                for mark, archive in missing.items():
-                    if isinstance(archive, Path):
-                        self._import(ctr, archive)
-                    else:
-                        with tempfile.TemporaryDirectory(dir=self._directory) as temporary:
-                            path = Path(temporary) / "image.tar"
-                            archive(path)
-                            self._import(ctr, path)
-                    mark.touch()
+                for archive in sorted({archives[identity] for identity in missing}):
+                    self._import(ctr, archive)
+            for identity in missing:
+                self._mark(identity).write_text(identity)
 
     def copy_databases(self, target: Path) -> None:
         """Copy what a guest needs copies of: one consistent state of the store's databases."""
         target.mkdir(parents=True, exist_ok=True)
-        with file_lock(self._directory / "lock"):
+        with file_lock(self._lock):
             for name in (_SNAPSHOTS, _METADATA):
                 shutil.copy(self.root / name, target)
+
+    @property
+    def _marks(self) -> Path:
+        return self._directory / "imported"
+
+    @property
+    def _lock(self) -> Path:
+        return self._directory / "lock"
+
+    def _mark(self, identity: str) -> Path:
+        return self._marks / hashlib.sha256(identity.encode()).hexdigest()
 
     def _import(self, ctr: list[str], archive: Path) -> None:
         command = [*ctr, "images", "import", "--local", "--snapshotter", "overlayfs", str(archive)]

@@ -88,6 +88,19 @@ class Images:
                 self._run_engine("load", "--quiet", "--input", str(archive))
             mark.write_text(self.engine_id(PYTHON_BASE) or "")
 
+    def identities(self, names: Sequence[str]) -> dict[str, str]:
+        """Return, for images that the engine has, name -> a word that tells its content.
+
+        Raises:
+            BuildError: The engine lacks one of them.
+        """
+        found = {name: self.engine_id(name) for name in names}
+        if lacking := [name for name, identity in found.items() if identity is None]:
+            raise BuildError(
+                f"These images are not built: {', '.join(lacking)}. Build all: ./pants package ::"
+            )
+        return {name: f"{name}@{identity}" for name, identity in found.items()}
+
     def engine_id(self, name: str) -> str | None:
         """Return the id of an image that the engine has, None where it has none of that name."""
         command = [str(self._engine), "image", "inspect", "--format", "{{.Id}}", name]

@@ -19,6 +19,7 @@ import shutil
 import ssl
 import string
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -65,6 +66,7 @@ _NODE_MEMORY: Final = "3G"
 _NODES_READY_S: Final = 120.0
 _DNS_READY_S: Final = 120.0
 _POLL_S: Final = 0.5
+_IMPORT_TIMEOUT_S: Final = 600.0
 _MANIFESTS: Final = Path(__file__).parent / "manifest"
 
 
@@ -145,8 +147,8 @@ class Lab:
             )
             programs.result()
             base.result()
-        archives = (images.pause(), images.coredns(), images.python_base())
         # An archive's path names its recipe.
+        archives = (images.pause(), images.coredns(), images.python_base())
         self._store().add({str(archive): archive for archive in archives})
 
     def up(self) -> None:
@@ -169,6 +171,39 @@ class Lab:
         """End the lab and remove everything of it. One that is not there is no error."""
         with self._lock():
             self._clean()
+
+    def load_images(self, names: Sequence[str]) -> None:
+        """Give images that this machine's engine has (`docker images`) to the nodes.
+
+        A lab that is down has them from its next start on, which costs next to nothing; nodes
+        that run unpack what is new to them.
+
+        Args:
+            names: With tags, as they were built.
+
+        Raises:
+            BuildError: One of them is not built.
+        """
+        images = self.images
+        store = self._store()
+        identities = images.identities(names)
+        with self._lock():
+            up = self._facts_path.exists()
+            new_here = set(store.missing(identities.values()))
+            new_there = set(identities.values()) - self._present_images() if up else set()
+            wanted = [name for name in names if identities[name] in new_here | new_there]
+            if not wanted:
+                return
+            # Guests see the cache.
+            with tempfile.TemporaryDirectory(dir=self.cache.directory) as temporary:
+                archive = Path(temporary) / "images.tar"
+                with self.progress.step(f"Exporting {', '.join(wanted)}"):
+                    images.export(wanted, archive)
+                store.add(dict.fromkeys(new_here, archive))
+                if new_there:
+                    with self.progress.step("Unpacking them in the nodes"):
+                        self._import_in_nodes(archive)
+                    self._write_present_images(self._present_images() | new_there)
 
     def is_up(self) -> bool:
         """Tell whether the lab was started completely and answers."""
@@ -280,6 +315,7 @@ class Lab:
         with self.progress.step("Network namespace and wires"):
             self.namespace.create()
             trust = Trust.create(control / "pki", place_in(self.namespace).address)
+        self._write_present_images(self._store().identities())
         with self.progress.step("Control plane, and the nodes' kernels"):
             kernels = [self._boot(node, trust, agent_token) for node in NODES]
             start_control_plane(self.namespace, control, binaries=self.binaries, trust=trust)
@@ -329,6 +365,29 @@ class Lab:
             log=directory / "log" / "console.log",
             env=kernel_environment(self.cache),
         )
+
+    @property
+    def _present_path(self) -> Path:
+        return self.state / "images.json"
+
+    def _present_images(self) -> set[str]:
+        """Return the identities of the images that the nodes have."""
+        return set(json.loads(self._present_path.read_text()))
+
+    def _write_present_images(self, identities: set[str]) -> None:
+        self._present_path.write_text(json.dumps(sorted(identities)))
+
+    def _import_in_nodes(self, archive: Path) -> None:
+        ctr = self.binaries.program(CONTAINERD, "ctr")
+        command = [ctr, "--namespace", "k8s.io", "images", "import", "--local", str(archive)]
+        with ThreadPoolExecutor() as pool:
+            done = pool.map(
+                lambda node: self.node_exec(node, command, timeout_s=_IMPORT_TIMEOUT_S), NODES
+            )
+        for node, completed in zip(NODES, done, strict=True):
+            if completed.status != 0:
+                said = completed.stderr.decode(errors="replace").strip()
+                raise LabError(f"{node.name} did not take the images: {said}")
 
     def _wait(
         self, condition: Callable[[], bool], what: str, timeout_s: float, alive: list[Background]

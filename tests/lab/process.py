@@ -16,12 +16,18 @@ _STOP_S: Final = 10.0
 _LOG_TAIL_LINES: Final = 15
 
 # Ends the program as soon as standard input closes, which the kernel does whenever the process
-# that holds the other end dies, and ends itself when the program does.
+# that holds the other end dies, and ends itself when the program does. An API server whose etcd
+# went first never ends by itself.
 _LEASH: Final = """
 exec 3<&0
 "$@" < /dev/null 3<&- &
 child=$!
-(cat <&3 > /dev/null; kill -TERM $child 2> /dev/null) &
+(
+  cat <&3 > /dev/null
+  kill -TERM $child
+  for _ in 1 2 3 4 5; do sleep 1; kill -0 $child || exit; done
+  kill -KILL $child
+) 2> /dev/null &
 exec 3<&-
 wait $child
 """

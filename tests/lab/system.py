@@ -31,6 +31,7 @@ PACKAGES: Final[Mapping[str, str]] = MappingProxyType(
         "runc": "runc",
         "xtables-legacy-multi": "iptables",
         "ip": "iproute2",
+        "ping": "iputils-ping",
         "conntrack": "conntrack",
         "nsenter": "util-linux",
         "mmdebstrap": "mmdebstrap",
