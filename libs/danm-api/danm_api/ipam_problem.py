@@ -1,0 +1,110 @@
+"""DANM's errors as RFC 9457 problem documents of ipam-svc's HTTP API, and back. Pure.
+
+The one table that maps the error tree to HTTP (STYLE: one table at each edge); the client turns a
+document back into the same error, so that callers see no difference.
+"""
+
+from http import HTTPStatus
+from typing import Final
+
+from danm_api import errors
+from danm_api.errors import (
+    ApiError,
+    DanmError,
+    DelegateError,
+    InvalidObjectError,
+    IpamUnavailableError,
+    SeveralErrors,
+    StaleAttemptError,
+    Violation,
+)
+from danm_api.ipam_api import FieldViolation, Problem
+
+CONTENT_TYPE: Final = "application/problem+json"
+_TYPE_PREFIX: Final = "urn:danm:error:"
+
+# The most specific class that is named here decides.
+HTTP_STATUS: Final[dict[type[DanmError], HTTPStatus]] = {
+    DanmError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InvalidObjectError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.PoolExhaustedError: HTTPStatus.CONFLICT,
+    errors.AddressTakenError: HTTPStatus.CONFLICT,
+    errors.StaleAttemptError: HTTPStatus.CONFLICT,
+    errors.AccessDeniedError: HTTPStatus.FORBIDDEN,
+    errors.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.NetworkNotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.IpamUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ConflictError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.OverloadedError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineExceededError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ApiError: HTTPStatus.BAD_GATEWAY,
+    errors.ApiUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    # ipam-svc makes no interfaces; should one of these arrive, it is a bug of the service.
+    errors.LinkSetupError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.DelegateError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.SeveralErrors: HTTPStatus.CONFLICT,
+}
+
+
+def status_of(error: DanmError) -> HTTPStatus:
+    """Return the HTTP status of an error."""
+    if isinstance(error, SeveralErrors) and error.transient:
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return next(HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS)
+
+
+def problem_of(error: DanmError) -> Problem:
+    """Return the document that tells a caller of an error."""
+    status = status_of(error)
+    violations = error.violations if isinstance(error, InvalidObjectError) else ()
+    return Problem(
+        type=f"{_TYPE_PREFIX}{type(error).__name__}",
+        title=status.phrase,
+        status=status,
+        detail=error.reason,
+        transient=error.transient,
+        violations=[
+            FieldViolation(field=each.field, rule=each.rule, message=each.message)
+            for each in violations
+        ],
+        current_attempt=error.current_attempt if isinstance(error, StaleAttemptError) else None,
+    )
+
+
+def error_of(problem: Problem) -> DanmError:
+    """Return the error that a document tells of.
+
+    One of a later release, whose class this one does not know, becomes an ApiError with its status.
+    """
+    kind = _known().get(problem.type.removeprefix(_TYPE_PREFIX))
+    if kind is None:
+        return ApiError(problem.detail, status=problem.status, transient=problem.transient)
+    if issubclass(kind, SeveralErrors):
+        single = DanmError(problem.detail, transient=problem.transient)
+        return SeveralErrors([single])
+    if issubclass(kind, StaleAttemptError):
+        return kind(problem.detail, current_attempt=problem.current_attempt or 0)
+    if issubclass(kind, InvalidObjectError):
+        violations = [
+            Violation(field=each.field, rule=each.rule, message=each.message)
+            for each in problem.violations
+        ]
+        return kind(problem.detail, violations=violations)
+    if issubclass(kind, ApiError):
+        return kind(problem.detail, status=problem.status, transient=problem.transient)
+    if issubclass(kind, DelegateError):
+        return IpamUnavailableError(problem.detail)
+    return kind(problem.detail, transient=problem.transient)
+
+
+def _known() -> dict[str, type[DanmError]]:
+    """Return the classes of the tree by name."""
+    found: dict[str, type[DanmError]] = {}
+    pending: list[type[DanmError]] = [DanmError]
+    while pending:
+        kind = pending.pop()
+        found[kind.__name__] = kind
+        pending += kind.__subclasses__()
+    return found
