@@ -1,10 +1,8 @@
 """Elections: never two leaders, and never none for long."""
 
 import asyncio
-import heapq
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,41 +10,14 @@ from danm_api.codec.lease import decode_lease
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import LEASES
 from danm_api.kube.election import LeaderElection
+from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
 
 
-class Time:
-    """A clock whose sleepers wake when it is moved."""
-
-    def __init__(self) -> None:
-        """Start at 0."""
-        self.now = 0.0
-        self._sleepers: list[tuple[float, int, asyncio.Event]] = []
-        self._count = 0
-
-    def clock(self) -> float:
-        """Return the seconds."""
-        return self.now
-
-    def wall(self) -> datetime:
-        """Return the time of day."""
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
-
-    async def sleep(self, delay_s: float) -> None:
-        """Wait until the clock has moved so far."""
-        woken = asyncio.Event()
-        self._count += 1
-        heapq.heappush(self._sleepers, (self.now + delay_s, self._count, woken))
-        await woken.wait()
-
-    async def advance(self, seconds: float) -> None:
-        """Move the clock, waking sleepers in order and letting each run."""
-        end = self.now + seconds
-        while self._sleepers and self._sleepers[0][0] <= end:
-            self.now, _, woken = heapq.heappop(self._sleepers)
-            woken.set()
-            await settle()
-        self.now = end
+async def advance(clock: FakeClock, seconds: float) -> None:
+    """Move the clock in small steps, letting everything run after each."""
+    for _ in range(round(seconds / STEP_S)):
+        clock.advance(STEP_S)
         await settle()
 
 
@@ -59,16 +30,16 @@ async def settle() -> None:
 class Candidate:
     """One process that stands for election."""
 
-    def __init__(self, fake: FakeKube, time: Time, name: str) -> None:
+    def __init__(self, fake: FakeKube, clock: FakeClock, name: str) -> None:
         """Stand as ``name``."""
         self.election = LeaderElection(
             fake,
             namespace="danm-system",
             name="test",
             identity=name,
-            clock=time.clock,
-            now=time.wall,
-            sleep=time.sleep,
+            clock=clock,
+            now=clock.now,
+            sleep=clock.sleep,
         )
         self.working = False
         self.terms = 0
@@ -90,11 +61,13 @@ class Candidate:
 
 
 @asynccontextmanager
-async def candidates(fake: FakeKube, time: Time, *names: str) -> AsyncIterator[list[Candidate]]:
+async def candidates(
+    fake: FakeKube, clock: FakeClock, *names: str
+) -> AsyncIterator[list[Candidate]]:
     """Yield candidates, started one after the other."""
     standing = []
     for name in names:
-        standing.append(Candidate(fake, time, name))
+        standing.append(Candidate(fake, clock, name))
         await settle()
     try:
         yield standing
@@ -110,14 +83,15 @@ def holder(fake: FakeKube) -> str:
     return decode_lease(raw).holder
 
 
+STEP_S = 0.5
 DOWN = ApiUnavailableError("no answer", status=0)
 
 
 async def test_one_of_two_leads() -> None:
     """The first holds the Lease as long as it renews it."""
-    fake, time = FakeKube(), Time()
-    async with candidates(fake, time, "a", "b") as (a, b):
-        await time.advance(300)
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a", "b") as (a, b):
+        await advance(clock, 100)
         assert (a.working, b.working) == (True, False)
         assert (a.election.is_leader, b.election.is_leader) == (True, False)
         assert a.terms == 1
@@ -125,17 +99,17 @@ async def test_one_of_two_leads() -> None:
 
 async def test_an_orderly_stop_hands_over_at_once() -> None:
     """A leader that stops releases the Lease: the next need not wait for its end."""
-    fake, time = FakeKube(), Time()
-    async with candidates(fake, time, "a", "b") as (a, b):
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a", "b") as (a, b):
         await a.stop()
         assert holder(fake) == ""
-        await time.advance(2)
+        await advance(clock, 2)
         assert b.working
 
 
 async def test_a_dead_leader_is_followed_after_the_leases_duration() -> None:
     """A leader that dies without a word is replaced, and not before its Lease has run out."""
-    fake, time = FakeKube(), Time()
+    fake, clock = FakeKube(), FakeClock()
     fake.add(
         LEASES,
         {
@@ -143,62 +117,60 @@ async def test_a_dead_leader_is_followed_after_the_leases_duration() -> None:
             "spec": {"holderIdentity": "dead", "leaseDurationSeconds": 15},
         },
     )
-    async with candidates(fake, time, "b") as (b,):
-        await time.advance(14)
+    async with candidates(fake, clock, "b") as (b,):
+        await advance(clock, 14)
         assert not b.working
-        await time.advance(4)
+        await advance(clock, 4)
         assert b.working
 
 
 async def test_a_leader_that_cannot_renew_stops_before_another_begins() -> None:
     """Cut off from the API server, the leader's work ends before its Lease can be taken."""
-    fake, time = FakeKube(), Time()
-    async with candidates(fake, time, "a") as (a,):
-        await time.advance(2)
-        last_renewal = time.now
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a") as (a,):
+        await advance(clock, 2)
+        last_renewal = clock()
         fake.fail_next("replace", LEASES, DOWN, times=20)
         while a.working:
-            await time.advance(0.5)
-        assert time.now - last_renewal <= 12.5  # deadline of 10 s, noticed at a retry
-        assert time.now - last_renewal < 15
+            await advance(clock, 0.5)
+        assert clock() - last_renewal <= 12.5  # deadline of 10 s, noticed at a retry
+        assert clock() - last_renewal < 15
 
 
 async def test_is_leader_looks_at_the_clock() -> None:
     """A process that was frozen knows that it does not lead before anything else runs."""
-    fake, time = FakeKube(), Time()
-    async with candidates(fake, time, "a") as (a,):
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a") as (a,):
         assert a.election.is_leader
-        time.now += 60
+        clock.advance(60)
         assert not a.election.is_leader
 
 
 async def test_a_lost_answer_does_not_end_a_term() -> None:
     """A renewal whose answer was lost is recognised as one's own."""
-    fake, time = FakeKube(), Time()
-    async with candidates(fake, time, "a") as (a,):
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a") as (a,):
         fake.fail_next("replace", LEASES, DOWN, took_effect=True)
-        await time.advance(60)
+        await advance(clock, 60)
         assert a.working
         assert a.terms == 1
 
 
 async def test_a_usurped_leader_stops() -> None:
     """A leader that finds another's name in the Lease ends its work, and stands again."""
-    fake, time = FakeKube(), Time()
-    async with candidates(fake, time, "a") as (a,):
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a") as (a,):
         await fake.patch(LEASES, "test", {"spec": {"holderIdentity": "z"}}, namespace="danm-system")
-        await time.advance(3)
+        await advance(clock, 3)
         assert (a.working, a.terms) == (False, 1)
-        await time.advance(20)
+        await advance(clock, 20)
         assert (a.working, a.terms) == (True, 2)
 
 
 async def test_the_end_of_the_work_ends_the_term() -> None:
     """When the work returns or raises, the Lease is released and the caller told."""
-    fake, time = FakeKube(), Time()
-    election = LeaderElection(
-        fake, namespace="danm-system", name="test", identity="a", clock=time.clock
-    )
+    fake, clock = FakeKube(), FakeClock()
+    election = LeaderElection(fake, namespace="danm-system", name="test", identity="a", clock=clock)
 
     async def fails() -> None:
         raise RuntimeError

@@ -3,6 +3,7 @@
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import DANMNETS, EVENTS
 from danm_api.kube.events import EventRecorder, EventType, ObjectReference
+from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
 
 NET = ObjectReference(
@@ -11,19 +12,7 @@ NET = ObjectReference(
 NODE = ObjectReference(api_version="v1", kind="Node", namespace="", name="n1", uid="u2")
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        """Start at 0."""
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-def recorder(fake: FakeKube, clock: Clock) -> EventRecorder:
+def recorder(fake: FakeKube, clock: FakeClock) -> EventRecorder:
     """Return a recorder of a test."""
     return EventRecorder(fake, component="netwatcher", instance="n1", clock=clock)
 
@@ -31,7 +20,7 @@ def recorder(fake: FakeKube, clock: Clock) -> EventRecorder:
 async def test_an_event_says_what_happened_to_what() -> None:
     """The Event has what `kubectl describe` shows, and what the API server insists on."""
     fake = FakeKube()
-    await recorder(fake, Clock()).record(NET, reason="Invalid", message="cidr is missing")
+    await recorder(fake, FakeClock()).record(NET, reason="Invalid", message="cidr is missing")
     (event,) = fake.all_stored(EVENTS)
     assert event["metadata"]["namespace"] == "ns"
     assert event["regarding"]["uid"] == "u1"
@@ -48,12 +37,12 @@ async def test_an_event_says_what_happened_to_what() -> None:
 
 async def test_repetitions_become_a_series() -> None:
     """What is said again is counted in one Event, written now and then."""
-    fake, clock = FakeKube(), Clock()
+    fake, clock = FakeKube(), FakeClock()
     events = recorder(fake, clock)
     for _ in range(10):
         await events.record(NET, reason="Invalid", message="cidr is missing")
     assert fake.calls["patch", "events"] == 0
-    clock.now = 31
+    clock.advance(31)
     await events.record(NET, reason="Invalid", message="cidr is missing")
     (event,) = fake.all_stored(EVENTS)
     assert event["series"]["count"] == 11
@@ -66,12 +55,12 @@ async def test_repetitions_become_a_series() -> None:
 
 async def test_an_expired_event_is_written_anew() -> None:
     """When the API server has dropped the Event, a repetition makes a new one."""
-    fake, clock = FakeKube(), Clock()
+    fake, clock = FakeKube(), FakeClock()
     events = recorder(fake, clock)
     await events.record(NET, reason="Invalid", message="m")
     (event,) = fake.all_stored(EVENTS)
     await fake.delete(EVENTS, event["metadata"]["name"], namespace="ns")
-    clock.now = 60
+    clock.advance(60)
     await events.record(NET, reason="Invalid", message="m")
     assert len(fake.all_stored(EVENTS)) == 1
 
@@ -79,7 +68,7 @@ async def test_an_expired_event_is_written_anew() -> None:
 async def test_failures_harm_nobody() -> None:
     """An Event that cannot be written is dropped, and said when it is asked for again."""
     fake = FakeKube()
-    events = recorder(fake, Clock())
+    events = recorder(fake, FakeClock())
     fake.fail_next("create", EVENTS, ApiUnavailableError("no answer", status=0))
     await events.record(NET, reason="Invalid", message="m")
     assert fake.all_stored(EVENTS) == []
@@ -89,11 +78,11 @@ async def test_failures_harm_nobody() -> None:
 
 async def test_a_flood_is_bounded() -> None:
     """A fault that hits everything does not flood the API server."""
-    fake, clock = FakeKube(), Clock()
+    fake, clock = FakeKube(), FakeClock()
     events = recorder(fake, clock)
     for number in range(500):
         await events.record(NET, reason="Invalid", message=f"sentence {number}")
     assert len(fake.all_stored(EVENTS)) == 100
-    clock.now = 10
+    clock.advance(10)
     await events.record(NET, reason="Invalid", message="later")
     assert len(fake.all_stored(EVENTS)) == 101

@@ -7,18 +7,7 @@ import pytest
 
 from danm_api.errors import ConflictError
 from danm_api.kube.workqueue import WorkQueue, run_workers
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        """Start at 0."""
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
+from danm_api.testing.clock import FakeClock
 
 
 async def take(queue: WorkQueue[str]) -> str:
@@ -50,7 +39,7 @@ async def test_a_key_added_during_its_work_comes_again_afterwards() -> None:
 
 async def test_delayed_keys_come_when_due() -> None:
     """A delay holds a key back, the earliest of several counts, and add ends it."""
-    clock = Clock()
+    clock = FakeClock()
     queue: WorkQueue[str] = WorkQueue(clock=clock)
     queue.add_after("late", 50)
     queue.add_after("soon", 20)
@@ -60,13 +49,13 @@ async def test_delayed_keys_come_when_due() -> None:
     queue.add("now")
     assert len(queue) == 3
     assert await take(queue) == "now"
-    clock.now = 10
+    clock.advance(10)
     assert await take(queue) == "soon"
     queue.done("soon")
-    clock.now = 30
+    clock.advance(20)
     queue.add("other")
     assert await take(queue) == "other"  # the outdated timers of "soon" and "now" are nothing
-    clock.now = 50
+    clock.advance(20)
     assert await take(queue) == "late"
     assert len(queue) == 0
 
@@ -82,12 +71,12 @@ async def test_a_waiting_worker_wakes_for_a_delayed_key() -> None:
 
 async def test_retries_back_off_until_forgotten() -> None:
     """Each failure doubles the pause; success resets it."""
-    clock = Clock()
+    clock = FakeClock()
     queue: WorkQueue[str] = WorkQueue(clock=clock, base_delay_s=1, max_delay_s=8)
     delays = []
     for _ in range(5):
         delays.append(queue.retry("a"))
-        clock.now += 8
+        clock.advance(8)
         queue.done(await take(queue))
     for delay, exact in zip(delays, (1, 2, 4, 8, 8), strict=True):
         assert exact * 0.75 <= delay <= exact
