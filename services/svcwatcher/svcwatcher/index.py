@@ -38,6 +38,16 @@ class _Pair(NamedTuple):
     value: str
 
 
+class _PodId(NamedTuple):
+    """A Pod as its interfaces know it.
+
+    With its namespace: the uid of a static Pod is an annotation, which a tenant could forge.
+    """
+
+    namespace: Namespace
+    runtime_uid: PodUid
+
+
 class _NetworkPair(NamedTuple):
     """A label in a namespace and one of its networks: the key of an index."""
 
@@ -59,9 +69,9 @@ class Index:
         self._selections: dict[ServiceKey, Selection] = {}
         self._services_by_pair: dict[_NetworkPair, set[ServiceKey]] = {}
         self._pair_of_service: dict[ServiceKey, _NetworkPair] = {}
-        self._pods: dict[PodUid, PodView] = {}
-        self._pods_by_pair: dict[_Pair, set[PodUid]] = {}
-        self._interfaces_by_pod: dict[PodUid, tuple[InterfaceView, ...]] = {}
+        self._pods: dict[_PodId, PodView] = {}
+        self._pods_by_pair: dict[_Pair, set[_PodId]] = {}
+        self._interfaces_by_pod: dict[_PodId, tuple[InterfaceView, ...]] = {}
 
     def set_selection(self, key: ServiceKey, selection: Selection | None) -> None:
         """Take in what a Service asks for; its own reconciliation is the caller's business."""
@@ -89,17 +99,17 @@ class Index:
             return set()
         affected: set[ServiceKey] = set()
         # What is stored decides what is removed: a name may by now belong to another Pod.
-        for uid in {pod.uid for pod in (old, new) if pod is not None}:
-            stored = self._pods.pop(uid, None)
+        for pod_id in {_id_of(pod) for pod in (old, new) if pod is not None}:
+            stored = self._pods.pop(pod_id, None)
             if stored is not None:
                 affected |= self._services_of(stored)
                 for pair in _pairs(stored):
-                    _discard(self._pods_by_pair, pair, uid)
+                    _discard(self._pods_by_pair, pair, pod_id)
         if new is not None:
-            self._pods[new.uid] = new
+            self._pods[_id_of(new)] = new
             affected |= self._services_of(new)
             for pair in _pairs(new):
-                self._pods_by_pair.setdefault(pair, set()).add(new.uid)
+                self._pods_by_pair.setdefault(pair, set()).add(_id_of(new))
         return affected
 
     def set_interface(
@@ -110,7 +120,7 @@ class Index:
             return set()
         affected: set[ServiceKey] = set()
         for interface in (old, new):
-            pod = None if interface is None else self._pods.get(interface.pod_uid)
+            pod = None if interface is None else self._pods.get(_owner_of(interface))
             if interface is not None and pod is not None:
                 affected |= self._services_on(pod, [interface.network])
         if old is not None:
@@ -118,8 +128,8 @@ class Index:
         if new is not None:
             # Beside what is there, less what it replaces (an event that came twice).
             self._drop_interface(new)
-            others = self._interfaces_by_pod.get(new.pod_uid, ())
-            self._interfaces_by_pod[new.pod_uid] = (*others, new)
+            others = self._interfaces_by_pod.get(_owner_of(new), ())
+            self._interfaces_by_pod[_owner_of(new)] = (*others, new)
         return affected
 
     def members(self, selection: Selection) -> Iterator[Member]:
@@ -131,15 +141,12 @@ class Index:
             ),
             key=len,
         )
-        for uid in candidates:
-            pod = self._pods[uid]
+        for pod_id in candidates:
+            pod = self._pods[pod_id]
             if not selection.admits(pod.labels):
                 continue
-            for interface in self._interfaces_by_pod.get(uid, ()):
-                if (
-                    interface.network == selection.network
-                    and interface.namespace == selection.namespace
-                ):
+            for interface in self._interfaces_by_pod.get(pod_id, ()):
+                if interface.network == selection.network:
                     yield Member(pod=pod, interface=interface)
 
     def services(self) -> Collection[ServiceKey]:
@@ -152,7 +159,7 @@ class Index:
 
     def _services_of(self, pod: PodView) -> set[ServiceKey]:
         """Return the Services that select a Pod on any of its networks."""
-        interfaces = self._interfaces_by_pod.get(pod.uid, ())
+        interfaces = self._interfaces_by_pod.get(_id_of(pod), ())
         return self._services_on(pod, {interface.network for interface in interfaces})
 
     def _services_on(self, pod: PodView, networks: Iterable[NetworkName]) -> set[ServiceKey]:
@@ -168,12 +175,21 @@ class Index:
         }
 
     def _drop_interface(self, interface: InterfaceView) -> None:
-        present = self._interfaces_by_pod.get(interface.pod_uid, ())
+        owner = _owner_of(interface)
+        present = self._interfaces_by_pod.get(owner, ())
         left = tuple(i for i in present if i.name != interface.name)
         if left:
-            self._interfaces_by_pod[interface.pod_uid] = left
+            self._interfaces_by_pod[owner] = left
         else:
-            self._interfaces_by_pod.pop(interface.pod_uid, None)
+            self._interfaces_by_pod.pop(owner, None)
+
+
+def _id_of(pod: PodView) -> _PodId:
+    return _PodId(pod.namespace, pod.runtime_uid)
+
+
+def _owner_of(interface: InterfaceView) -> _PodId:
+    return _PodId(interface.namespace, interface.pod_uid)
 
 
 def _pairs(pod: PodView) -> Iterator[_Pair]:

@@ -85,6 +85,32 @@ def test_a_pod_of_the_same_name_and_another_uid_replaces_its_predecessor() -> No
     assert list(index.members(selecting(app="lb"))) == []
 
 
+def test_a_static_pod_is_known_by_its_runtimes_uid() -> None:
+    """Its interfaces carry the uid that its node knows, not the one of its mirror object."""
+    # DESIGN "An ADD"
+    index = Index()
+    index.set_selection(key("hit"), selecting(app="lb"))
+    pod = replace(a_pod(uid="mirror"), runtime_uid=PodUid("static"))
+    interface = an_interface(pod, "10.0.0.1")
+    index.set_interface(None, interface)
+    assert index.set_pod(None, pod) == {key("hit")}
+    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+
+
+def test_a_forged_uid_takes_nothing_out_of_another_namespace() -> None:
+    """The uid of a static Pod is an annotation that anybody may write."""
+    index = Index()
+    pod = a_pod(uid="u")
+    interface = an_interface(pod, "10.0.0.1")
+    index.set_pod(None, pod)
+    index.set_interface(None, interface)
+    forged = a_pod("thief", uid="u", namespace="other")
+    index.set_pod(None, forged)
+    assert list(index.members(selecting(namespace="other", app="lb"))) == []
+    index.set_pod(forged, None)
+    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+
+
 def test_nothing_is_left_of_what_has_gone() -> None:
     """Memory follows what exists."""
     # DESIGN P6
@@ -126,7 +152,7 @@ class IndexMachine(RuleBasedStateMachine):
             for pod in self.pods.values()
             for interface in self.interfaces.values()
             if pod.namespace == selection.namespace == interface.namespace
-            and interface.pod_uid == pod.uid
+            and interface.pod_uid == pod.runtime_uid
             and interface.network == selection.network
             and all(pod.labels.get(k) == v for k, v in selection.labels)
         }

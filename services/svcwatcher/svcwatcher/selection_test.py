@@ -1,7 +1,7 @@
 """Tests of reading a Service's annotations."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from danm_api.model.service import Service
@@ -98,6 +98,7 @@ def test_other_services_are_left_alone(service: Service) -> None:
     assert select(service) == NotOurs()
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_no_annotation_ends_in_an_exception(selector: str, network: str) -> None:
     """Whatever a tenant writes, the answer is a verdict."""

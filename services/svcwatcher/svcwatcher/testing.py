@@ -73,6 +73,7 @@ def a_pod(
         namespace=Namespace(namespace),
         name=PodName(name),
         uid=PodUid(uid or f"uid-{name}"),
+        runtime_uid=PodUid(uid or f"uid-{name}"),
         labels=dict(LABELS if labels is None else labels),
         node=NodeName("n1"),
         ready=ready,
@@ -91,7 +92,7 @@ def an_interface(
         namespace=pod.namespace,
         name=name or f"{pod.name}-{network}",
         network=NetworkName(network),
-        pod_uid=pod.uid,
+        pod_uid=pod.runtime_uid,
         addresses=tuple(ip_address(address) for address in addresses),
     )
 

@@ -18,6 +18,8 @@ class PodView:
     """One Pod.
 
     Attributes:
+        uid: By which the API server knows it.
+        runtime_uid: By which its node and its interfaces know it: another one for static Pods.
         ready: Its condition ``Ready`` is true, whether or not it is about to go.
         terminating: It carries a deletion mark.
         ended: All its containers have ended for good.
@@ -27,6 +29,7 @@ class PodView:
     namespace: Namespace
     name: PodName
     uid: PodUid
+    runtime_uid: PodUid
     labels: dict[str, str]
     node: NodeName | None = None
     ready: bool = False
@@ -42,6 +45,7 @@ class InterfaceView:
 
     Attributes:
         name: The DanmEp's name.
+        pod_uid: The ``runtime_uid`` of its Pod.
         addresses: IPv4 first; empty for an interface without addresses.
     """
 
@@ -58,6 +62,7 @@ def view_of_pod(pod: Pod) -> PodView:
         namespace=Namespace(intern(pod.namespace)),
         name=pod.name,
         uid=pod.uid,
+        runtime_uid=pod.runtime_uid,
         # Thousands of Pods share the same few labels: one copy of each text.
         labels={intern(key): intern(value) for key, value in pod.labels.items()},
         node=None if pod.node is None else NodeName(intern(pod.node)),

@@ -65,6 +65,12 @@ def encode_endpoint_slice(slice_: EndpointSlice) -> RawObject:
     }
 
 
+def manager_of_slice(raw: RawObject) -> str:
+    """Return which controller writes a slice, whatever is in it; empty when none is named."""
+    labels: dict[str, str] = raw["metadata"].get("labels") or {}
+    return labels.get(MANAGED_BY_LABEL, "")
+
+
 def decode_service_owner(metadata: dict[str, Any]) -> ServiceUid | None:
     """Return the uid of the Service that controls an object, if one does."""
     owners: list[dict[str, Any]] = metadata.get("ownerReferences") or []

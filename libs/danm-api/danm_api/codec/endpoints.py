@@ -52,6 +52,12 @@ def decode_endpoints(raw: RawObject) -> Endpoints:
     )
 
 
+def manager_of_endpoints(raw: RawObject) -> str:
+    """Return which of DANM's services writes an object; empty when none does."""
+    labels: dict[str, str] = raw["metadata"].get("labels") or {}
+    return labels.get(danm_labels.MANAGED_BY, "")
+
+
 def encode_endpoints(endpoints: Endpoints) -> RawObject:
     """Return the whole object, to create it or to replace it."""
     labels: dict[str, str] = {}

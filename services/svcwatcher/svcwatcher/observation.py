@@ -1,0 +1,173 @@
+"""What svcwatcher follows in the cluster: Services, Pods, interfaces, and what it wrote itself."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from danm_api import labels
+from danm_api.codec.danmep import decode_danmep
+from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL, decode_endpoint_slice
+from danm_api.codec.endpoints import decode_endpoints
+from danm_api.codec.pod import decode_pod
+from danm_api.codec.service import decode_service
+from danm_api.kube.api import (
+    DANMEPS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    PODS,
+    SERVICES,
+    KubeApi,
+    RawObject,
+)
+from danm_api.kube.informer import Change, Informer, ObjectKey
+from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
+from danm_api.model.service import Service
+from danm_api.names import Namespace, ServiceName
+from svcwatcher.endpoints import MANAGED_BY as ENDPOINTS_MANAGED_BY
+from svcwatcher.endpoints import Member
+from svcwatcher.index import Index, ServiceKey
+from svcwatcher.plan import Observed
+from svcwatcher.selection import NotOurs, Selection, select
+from svcwatcher.slicing import MANAGED_BY as SLICES_MANAGED_BY
+from svcwatcher.views import InterfaceView, PodView, view_of_interface, view_of_pod
+
+_BY_SERVICE: Final = "service"
+
+
+class Observation:
+    """Follows the cluster and says which Services an event concerns."""
+
+    def __init__(self, api: KubeApi, *, follow_endpoints: bool) -> None:
+        """Prepare; nothing is read before ``run``.
+
+        Args:
+            api: Where to read.
+            follow_endpoints: False on a cluster that has no Endpoints any more, or where none
+                shall be written.
+        """
+        self._index = Index()
+        self._handlers: list[Callable[[ServiceKey], None]] = []
+        self._services = Informer(api, SERVICES, decode_service)
+        self._pods = Informer(api, PODS, _decode_pod_view)
+        self._interfaces = Informer(api, DANMEPS, _decode_interface_view)
+        self._slices = Informer(
+            api,
+            ENDPOINT_SLICES,
+            decode_endpoint_slice,
+            label_selector=f"{MANAGED_BY_LABEL}={SLICES_MANAGED_BY}",
+            indexers={_BY_SERVICE: lambda slice_: [f"{slice_.namespace}/{slice_.service}"]},
+        )
+        self._endpoints = (
+            Informer(
+                api,
+                ENDPOINTS,
+                decode_endpoints,
+                label_selector=f"{labels.MANAGED_BY}={ENDPOINTS_MANAGED_BY}",
+            )
+            if follow_endpoints
+            else None
+        )
+        self._services.subscribe(self._on_service)
+        self._pods.subscribe(self._on_pod)
+        self._interfaces.subscribe(self._on_interface)
+        self._slices.subscribe(self._on_slice)
+        if self._endpoints is not None:
+            self._endpoints.subscribe(self._on_endpoints)
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been read once; before that, nothing may be concluded."""
+        endpoints_synced = self._endpoints is None or self._endpoints.synced
+        return endpoints_synced and all(
+            informer.synced
+            for informer in (self._services, self._pods, self._interfaces, self._slices)
+        )
+
+    def subscribe(self, handler: Callable[[ServiceKey], None]) -> None:
+        """Call ``handler`` for each Service that an event concerns."""
+        self._handlers.append(handler)
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._services.run(), name="services")
+            group.create_task(self._pods.run(), name="pods")
+            group.create_task(self._interfaces.run(), name="interfaces")
+            group.create_task(self._slices.run(), name="slices")
+            if self._endpoints is not None:
+                group.create_task(self._endpoints.run(), name="endpoints")
+
+    async def wait_synced(self, timeout_s: float) -> None:
+        """Wait until everything has been read once.
+
+        Raises:
+            DeadlineExceededError: It was not within ``timeout_s`` for one of the kinds.
+        """
+        await self._services.wait_synced(timeout_s)
+        await self._pods.wait_synced(timeout_s)
+        await self._interfaces.wait_synced(timeout_s)
+        await self._slices.wait_synced(timeout_s)
+        if self._endpoints is not None:
+            await self._endpoints.wait_synced(timeout_s)
+
+    def observed(self, key: ServiceKey) -> Observed:
+        """Return what exists for a Service."""
+        object_key = ObjectKey(namespace=key.namespace, name=key.name)
+        return Observed(
+            service=self._services.get(object_key),
+            slices=self._slices.by_index(_BY_SERVICE, f"{key.namespace}/{key.name}"),
+            endpoints=None if self._endpoints is None else self._endpoints.get(object_key),
+        )
+
+    def members(self, selection: Selection) -> Iterator[Member]:
+        """Yield the interfaces that a Service selects."""
+        return self._index.members(selection)
+
+    def all_keys(self) -> set[ServiceKey]:
+        """Return every Service for which something exists or should exist."""
+        keys = {
+            _key(service.namespace, service.name)
+            for service in self._services.items()
+            if not isinstance(select(service), NotOurs)
+        }
+        keys |= {_key(s.namespace, s.service) for s in self._slices.items()}
+        if self._endpoints is not None:
+            keys |= {_key(e.namespace, e.name) for e in self._endpoints.items()}
+        return keys
+
+    def _on_service(self, change: Change[Service]) -> None:
+        key = _key(Namespace(change.key.namespace), ServiceName(change.key.name))
+        verdicts = [select(s) for s in (change.old, change.new) if s is not None]
+        now = verdicts[-1] if change.new is not None else None
+        self._index.set_selection(key, now if isinstance(now, Selection) else None)
+        if not all(isinstance(verdict, NotOurs) for verdict in verdicts):
+            self._tell({key})
+
+    def _on_pod(self, change: Change[PodView]) -> None:
+        self._tell(self._index.set_pod(change.old, change.new))
+
+    def _on_interface(self, change: Change[InterfaceView]) -> None:
+        self._tell(self._index.set_interface(change.old, change.new))
+
+    def _on_slice(self, change: Change[EndpointSlice]) -> None:
+        self._tell({_key(s.namespace, s.service) for s in (change.old, change.new) if s})
+
+    def _on_endpoints(self, change: Change[Endpoints]) -> None:
+        self._tell({_key(e.namespace, e.name) for e in (change.old, change.new) if e})
+
+    def _tell(self, keys: set[ServiceKey]) -> None:
+        for key in keys:
+            for handler in self._handlers:
+                handler(key)
+
+
+def _key(namespace: Namespace, name: ServiceName) -> ServiceKey:
+    return ServiceKey(namespace=namespace, name=name)
+
+
+def _decode_pod_view(raw: RawObject) -> PodView:
+    return view_of_pod(decode_pod(raw))
+
+
+def _decode_interface_view(raw: RawObject) -> InterfaceView:
+    return view_of_interface(decode_danmep(raw))

@@ -1,0 +1,117 @@
+"""Tests of the plan for one Service."""
+
+from dataclasses import replace
+
+import pytest
+
+from danm_api.model.service import IpFamily, Service
+from svcwatcher.endpoints import Member, Membership, endpoints_object
+from svcwatcher.plan import (
+    Complaint,
+    CreateEndpoints,
+    DeleteEndpoints,
+    EndpointsWrite,
+    Observed,
+    ReplaceEndpoints,
+    ServicePlan,
+    plan_service,
+)
+from svcwatcher.selection import NotOurs, select
+from svcwatcher.slicing import plan_slices
+from svcwatcher.testing import a_pod, a_service, an_interface
+
+SERVICE = a_service(families=(IpFamily.IPV4,))
+POD = a_pod()
+MEMBER = Member(pod=POD, interface=an_interface(POD, "10.0.0.1"))
+EMPTY = replace(endpoints_object(SERVICE, Membership()), resource_version="7")
+
+
+def plan(observed: Observed, *members: Member, write_endpoints: bool = True) -> ServicePlan:
+    """Plan for a Service as its annotations say."""
+    service = observed.service
+    verdict = NotOurs() if service is None else select(service)
+    return plan_service(observed, verdict, members, write_endpoints=write_endpoints)
+
+
+def settled(service: Service, *members: Member) -> Observed:
+    """Return what exists after a first plan was carried out."""
+    first = plan(Observed(service=service), *members)
+    assert isinstance(first.endpoints, CreateEndpoints)
+    return Observed(
+        service=service,
+        slices=[replace(s, resource_version="1") for s in first.slices.creates],
+        endpoints=replace(first.endpoints.endpoints, resource_version="1"),
+    )
+
+
+def test_what_is_as_it_should_be_needs_no_write() -> None:
+    """Planning again changes nothing."""
+    # SPEC S3
+    assert plan(settled(SERVICE, MEMBER), MEMBER) == ServicePlan()
+
+
+@pytest.mark.parametrize(
+    ("observed", "write_endpoints", "expected"),
+    [
+        pytest.param(
+            Observed(service=SERVICE),
+            True,
+            CreateEndpoints(endpoints=replace(EMPTY, resource_version="")),
+            id="missing",
+        ),
+        pytest.param(Observed(service=SERVICE), False, None, id="not-wanted"),
+        pytest.param(
+            Observed(service=SERVICE, endpoints=EMPTY),
+            False,
+            DeleteEndpoints(endpoints=EMPTY),
+            id="not-wanted-any-more",
+        ),
+        pytest.param(
+            Observed(service=SERVICE, endpoints=replace(EMPTY, skip_mirror=False)),
+            True,
+            ReplaceEndpoints(endpoints=EMPTY),
+            id="mirrored",
+        ),
+        pytest.param(
+            Observed(service=None, endpoints=EMPTY),
+            True,
+            DeleteEndpoints(endpoints=EMPTY),
+            id="service-gone",
+        ),
+    ],
+)
+def test_endpoints(
+    observed: Observed, expected: EndpointsWrite | None, *, write_endpoints: bool
+) -> None:
+    """Endpoints exist exactly where a served Service shall have them."""
+    # SPEC S2
+    assert plan(observed, write_endpoints=write_endpoints).endpoints == expected
+
+
+def test_a_refused_service_loses_everything_and_is_told_why() -> None:
+    """The complaint carries the sentence, the plan removes what was made."""
+    # SPEC S4
+    present = settled(SERVICE, MEMBER)
+    refused = a_service(selector="{}", families=(IpFamily.IPV4,))
+    result = plan(replace(present, service=refused))
+    assert result.slices == plan_slices(None, Membership(), present.slices)
+    assert isinstance(result.endpoints, DeleteEndpoints)
+    assert [c.reason for c in result.complaints] == ["InvalidAnnotation"]
+
+
+def test_a_service_that_gained_a_selector_is_kubernetes_own() -> None:
+    """Ours go, so that Kubernetes' do not stand beside them."""
+    # DESIGN "Controllers"
+    present = settled(SERVICE, MEMBER)
+    gained = a_service(kubernetes_selector={"app": "lb"})
+    result = plan(replace(present, service=gained))
+    assert (len(result.slices.deletes), type(result.endpoints)) == (1, DeleteEndpoints)
+
+
+def test_an_address_that_cannot_be_published_is_named() -> None:
+    """The author learns which address is missing and what to do."""
+    # SPEC S4, DESIGN P7
+    member = Member(pod=POD, interface=an_interface(POD, "169.254.3.4"))
+    (complaint,) = plan(Observed(service=SERVICE), member).complaints
+    assert isinstance(complaint, Complaint)
+    assert "169.254.3.4" in complaint.message

@@ -1,0 +1,177 @@
+"""Makes each Service's slices and Endpoints what its annotations ask for.
+
+Source: SPEC S2, S3, S4; DESIGN "Controllers". Only the replica that leads has a queue; the others
+follow the cluster too, so that a hand-over costs no lists.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from danm_api.errors import DanmError, NotFoundError
+from danm_api.kube.api import SERVICES
+from danm_api.kube.events import EventRecorder, ObjectReference
+from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.model.service import Service
+from danm_api.telemetry import get_logger
+from svcwatcher import metrics
+from svcwatcher.index import ServiceKey
+from svcwatcher.observation import Observation
+from svcwatcher.plan import Complaint, plan_service
+from svcwatcher.selection import NotOurs, Selection, select
+from svcwatcher.writer import FOREIGN_RETRY_S, Writer
+
+# Every node reads every write, so a Service whose Pods all change at once is written once a
+# second; look-ups still follow within 2 s.
+MIN_WRITE_INTERVAL_S: Final = 1.0
+
+_SYNC_TIMEOUT_S: Final = 60.0
+
+_log = get_logger(__name__)
+
+
+class Reconciler:
+    """Writes what follows from the observation, while it leads."""
+
+    def __init__(
+        self,
+        observation: Observation,
+        writer: Writer,
+        recorder: EventRecorder,
+        *,
+        write_endpoints: bool,
+        concurrency: int = 4,
+        min_write_interval_s: float = MIN_WRITE_INTERVAL_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Subscribe to the observation.
+
+        Args:
+            observation: What is known of the cluster.
+            writer: Carries plans out.
+            recorder: Tells a Service's author what is wrong.
+            write_endpoints: Whether Services have Endpoints beside their slices.
+            concurrency: How many Services are worked on at once.
+            min_write_interval_s: Between two writes for one Service; the first goes at once.
+            clock: Monotonic seconds.
+        """
+        self._observation = observation
+        self._writer = writer
+        self._recorder = recorder
+        self._write_endpoints = write_endpoints
+        self._concurrency = concurrency
+        self._min_write_interval_s = min_write_interval_s
+        self._clock = clock
+        self._queue: WorkQueue[ServiceKey] | None = None
+        self._concerned_since: dict[ServiceKey, float] = {}
+        self._next_write_at: dict[ServiceKey, float] = {}
+        self._told: dict[ServiceKey, frozenset[Complaint]] = {}
+        observation.subscribe(self._on_event)
+
+    async def lead(self) -> None:
+        """Bring every Service in order and keep it so, until cancelled.
+
+        Raises:
+            DeadlineExceededError: The cluster could not be read.
+        """
+        # Before everything is known, Pods would seem to be missing.
+        await self._observation.wait_synced(_SYNC_TIMEOUT_S)
+        queue = WorkQueue[ServiceKey](clock=self._clock)
+        self._queue = queue
+        try:
+            for key in self._observation.all_keys():
+                queue.add(key)
+            await run_workers(queue, self.reconcile, concurrency=self._concurrency, name="services")
+        finally:
+            self._queue = None
+            self._concerned_since.clear()
+            self._next_write_at.clear()
+            self._told.clear()
+
+    async def reconcile(self, key: ServiceKey) -> None:
+        """Bring one Service in order; a second time changes nothing.
+
+        Raises:
+            DanmError: Something could not be written; the next try starts from what is then.
+        """
+        observed = self._observation.observed(key)
+        service = observed.service
+        verdict = NotOurs() if service is None else select(service)
+        served = isinstance(verdict, Selection)
+        members = self._observation.members(verdict) if isinstance(verdict, Selection) else ()
+        plan = self._writer.without_obstacles(
+            key, plan_service(observed, verdict, members, write_endpoints=self._write_endpoints)
+        )
+        complaints = plan.complaints
+        if plan.writes:
+            wait_s = self._next_write_at.get(key, 0.0) - self._clock()
+            if wait_s > 0:
+                self._add_after(key, wait_s)
+                return
+            # A failed try counts: a server in trouble is not asked more often.
+            self._next_write_at[key] = self._clock() + self._min_write_interval_s
+            try:
+                complaints += await self._writer.write(key, plan)
+            except DanmError as error:
+                if not error.transient and not isinstance(error, NotFoundError):
+                    await self._tell(key, service, (*complaints, _not_written(error)))
+                raise
+        await self._tell(key, service, complaints)
+        if self._writer.is_hindered(key):
+            self._add_after(key, FOREIGN_RETRY_S)
+        self._finish(key, wrote=plan.writes, served=served)
+
+    def _on_event(self, key: ServiceKey) -> None:
+        if self._queue is not None:
+            self._concerned_since.setdefault(key, self._clock())
+            self._queue.add(key)
+
+    def _add_after(self, key: ServiceKey, delay_s: float) -> None:
+        if self._queue is not None:
+            self._queue.add_after(key, delay_s)
+
+    def _finish(self, key: ServiceKey, *, wrote: bool, served: bool) -> None:
+        """Measure, and forget what is only needed while something is going on."""
+        since = self._concerned_since.pop(key, None)
+        if wrote and since is not None:
+            metrics.FOLLOW_SECONDS.observe(self._clock() - since)
+        if not served:
+            self._writer.forget(key)
+        if not wrote and self._next_write_at.get(key, 0.0) <= self._clock():
+            self._next_write_at.pop(key, None)
+
+    async def _tell(
+        self, key: ServiceKey, service: Service | None, complaints: tuple[Complaint, ...]
+    ) -> None:
+        """Record Events on a Service for what is new since the last time."""
+        now = frozenset(complaints)
+        before = self._told.pop(key, frozenset())
+        if service is None or not now:
+            return
+        self._told[key] = now
+        regarding = ObjectReference(
+            api_version=SERVICES.api_version,
+            kind=SERVICES.kind,
+            namespace=service.namespace,
+            name=service.name,
+            uid=service.uid,
+        )
+        for complaint in sorted(now - before, key=lambda c: (c.reason, c.message)):
+            _log.warning(
+                "Service is not served as asked",
+                namespace=service.namespace,
+                name=service.name,
+                reason=complaint.reason,
+                explanation=complaint.message,
+            )
+            metrics.COMPLAINTS.labels(complaint.reason).inc()
+            await self._recorder.record(
+                regarding, reason=complaint.reason, message=complaint.message
+            )
+
+
+def _not_written(error: DanmError) -> Complaint:
+    return Complaint(
+        reason="NotWritten",
+        message=f"the endpoints of this Service cannot be written: {error.reason}",
+    )

@@ -1,0 +1,174 @@
+"""Carries plans out, and never touches what svcwatcher did not make (SPEC S2).
+
+Replacements and deletions are guarded by the version that was judged, and creations by their names.
+Where a name is taken by somebody else's object, that object stays, and its Service's author is
+told.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from danm_api.codec.endpoint_slice import encode_endpoint_slice, manager_of_slice
+from danm_api.codec.endpoints import encode_endpoints, manager_of_endpoints
+from danm_api.errors import ConflictError, NotFoundError
+from danm_api.kube.api import ENDPOINT_SLICES, ENDPOINTS, KubeApi, RawObject, Resource
+from danm_api.telemetry import get_logger
+from svcwatcher import endpoints, metrics, slicing
+from svcwatcher.index import ServiceKey
+from svcwatcher.plan import (
+    Complaint,
+    CreateEndpoints,
+    DeleteEndpoints,
+    ReplaceEndpoints,
+    ServicePlan,
+)
+
+# Objects that are not ours are not watched; this is how late their disappearance is noticed.
+FOREIGN_RETRY_S: Final = 60.0
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Obstacle:
+    """Somebody else's object that has the name of one of ours."""
+
+    resource: Resource
+    name: str
+
+    def complaint(self) -> Complaint:
+        """Return what the Service's author is told."""
+        kind = self.resource.kind
+        return Complaint(
+            reason="NameTaken",
+            message=f"the {kind} {self.name} was not made by svcwatcher and is left alone; "
+            f"delete it (kubectl delete {kind.lower()} {self.name}) to get svcwatcher's, or "
+            "take DANM's annotations off the Service",
+        )
+
+
+class Writer:
+    """Writes slices and Endpoints."""
+
+    def __init__(self, api: KubeApi, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to ``api``; ``clock`` gives monotonic seconds."""
+        self._api = api
+        self._clock = clock
+        self._obstacles: dict[ServiceKey, dict[_Obstacle, float]] = {}
+
+    def without_obstacles(self, key: ServiceKey, plan: ServicePlan) -> ServicePlan:
+        """Leave out creations that met an obstacle lately, and complain of it instead."""
+        now = self._clock()
+        known = {o: t for o, t in self._obstacles.pop(key, {}).items() if now < t}
+        if not known:
+            return plan
+        self._obstacles[key] = known
+        creates = tuple(
+            slice_
+            for slice_ in plan.slices.creates
+            if _Obstacle(resource=ENDPOINT_SLICES, name=slice_.name) not in known
+        )
+        wanted = plan.endpoints
+        if (
+            isinstance(wanted, CreateEndpoints)
+            and _Obstacle(resource=ENDPOINTS, name=wanted.endpoints.name) in known
+        ):
+            wanted = None
+        complaints = tuple(obstacle.complaint() for obstacle in known)
+        return replace(
+            plan,
+            slices=replace(plan.slices, creates=creates),
+            endpoints=wanted,
+            complaints=(*plan.complaints, *complaints),
+        )
+
+    async def write(self, key: ServiceKey, plan: ServicePlan) -> tuple[Complaint, ...]:
+        """Carry a plan out in its order; return complaints about new obstacles.
+
+        Raises:
+            DanmError: A write failed; what was written before stays. ConflictError means that
+                somebody wrote first, or that the plan was made from what is outdated.
+        """
+        obstacles = [
+            await self._create(ENDPOINT_SLICES, encode_endpoint_slice(slice_))
+            for slice_ in plan.slices.creates
+        ]
+        for slice_ in plan.slices.replaces:
+            await self._replace(ENDPOINT_SLICES, encode_endpoint_slice(slice_))
+        for slice_ in plan.slices.deletes:
+            await self._delete(ENDPOINT_SLICES, encode_endpoint_slice(slice_))
+        match plan.endpoints:
+            case CreateEndpoints(endpoints=wanted):
+                obstacles.append(await self._create(ENDPOINTS, encode_endpoints(wanted)))
+            case ReplaceEndpoints(endpoints=wanted):
+                await self._replace(ENDPOINTS, encode_endpoints(wanted))
+            case DeleteEndpoints(endpoints=present):
+                await self._delete(ENDPOINTS, encode_endpoints(present))
+            case None:
+                pass
+        found = [obstacle for obstacle in obstacles if obstacle is not None]
+        until = self._clock() + FOREIGN_RETRY_S
+        if found:
+            self._obstacles.setdefault(key, {}).update(dict.fromkeys(found, until))
+        return tuple(obstacle.complaint() for obstacle in found)
+
+    def is_hindered(self, key: ServiceKey) -> bool:
+        """Say whether somebody else's object has the name of one of a Service's."""
+        return key in self._obstacles
+
+    def forget(self, key: ServiceKey) -> None:
+        """Forget a Service that is not served any more."""
+        self._obstacles.pop(key, None)
+
+    async def _create(self, resource: Resource, body: RawObject) -> _Obstacle | None:
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        try:
+            await self._api.create(resource, body, namespace=namespace)
+        except ConflictError:
+            try:
+                present = await self._api.get(resource, name, namespace=namespace)
+            except NotFoundError as error:
+                raise ConflictError(f"{resource.kind} {namespace}/{name} has just gone") from error
+            if _is_ours(resource, present):
+                # Made by the replica that led before, or by a try whose answer was lost: the
+                # watch will tell.
+                raise
+            return _Obstacle(resource=resource, name=name)
+        self._note("create", resource, body)
+        return None
+
+    async def _replace(self, resource: Resource, body: RawObject) -> None:
+        await self._api.replace(resource, body, namespace=body["metadata"]["namespace"])
+        self._note("replace", resource, body)
+
+    async def _delete(self, resource: Resource, body: RawObject) -> None:
+        metadata = body["metadata"]
+        try:
+            await self._api.delete(
+                resource,
+                metadata["name"],
+                namespace=metadata["namespace"],
+                resource_version=metadata["resourceVersion"],
+            )
+        except NotFoundError:
+            # Kubernetes removes it together with its Service.
+            return
+        self._note("delete", resource, body)
+
+    def _note(self, verb: str, resource: Resource, body: RawObject) -> None:
+        metrics.WRITES.labels(resource.plural, verb).inc()
+        _log.debug(
+            "Wrote object",
+            verb=verb,
+            kind=resource.kind,
+            namespace=body["metadata"]["namespace"],
+            name=body["metadata"]["name"],
+        )
+
+
+def _is_ours(resource: Resource, raw: RawObject) -> bool:
+    if resource == ENDPOINTS:
+        return manager_of_endpoints(raw) == endpoints.MANAGED_BY
+    return manager_of_slice(raw) == slicing.MANAGED_BY
