@@ -1,0 +1,1 @@
+"""What ./test runs beside Pants, and how it counts."""
