@@ -1,0 +1,201 @@
+"""Judges DanmNets and writes the verdicts (SPEC N1, N3, N5): one replica at a time, by Lease.
+
+Verdicts are given one after the other. What this replica wrote counts at once for the next one,
+before its own watch brings it back; a new leader begins with a consistent list. So two DanmNets
+that contradict each other are never both accepted.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final
+
+from danm_api.codec.danmnet import decode_danmnet
+from danm_api.codec.danmnet_update import with_mark, with_status
+from danm_api.errors import DanmError, NotFoundError
+from danm_api.kube.api import DANMNETS, KubeApi, RawObject
+from danm_api.kube.backoff import delay_after
+from danm_api.kube.events import EventRecorder, EventType, reference_to
+from danm_api.kube.informer import Change, Informer, ObjectKey
+from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.model.danmnet import DanmNet, NetworkStatus
+from danm_api.telemetry import get_logger
+from netwatcher.applied import UNUSED, InForce, bring_into_force, depends_on_use
+from netwatcher.metrics import VERDICTS
+from netwatcher.network_use import UseReader
+from netwatcher.verdict import (
+    Accepted,
+    Refused,
+    Verdict,
+    claim_keys,
+    judge,
+    keys_to_rivals,
+    news,
+    refused_keys,
+    status_after,
+)
+
+_log = get_logger(__name__)
+
+# Names of the informer's indices.
+BY_CLAIM: Final = "claim"
+BY_REFUSED: Final = "refused"
+
+# Who uses a network is not watched; while an edit waits for the last user it is asked this often.
+_USE_RECHECK_S: Final = 2.0
+
+# Of the list that a new leader begins with.
+_BASE_DELAY_S: Final = 0.1
+_MAX_DELAY_S: Final = 5.0
+
+
+class Validator:
+    """The validator role."""
+
+    def __init__(
+        self,
+        *,
+        api: KubeApi,
+        networks: Informer[DanmNet],
+        use: UseReader,
+        events: EventRecorder,
+        now: Callable[[], datetime],
+        use_recheck_s: float = _USE_RECHECK_S,
+    ) -> None:
+        """Take the edges; ``networks`` has the indices BY_CLAIM and BY_REFUSED."""
+        self._api = api
+        self._networks = networks
+        self._use = use
+        self._events = events
+        self._now = now
+        self._use_recheck_s = use_recheck_s
+        self._queue: WorkQueue[ObjectKey] = WorkQueue()
+        # What was read or written and has not come by the watch yet.
+        self._ahead: dict[ObjectKey, DanmNet] = {}
+
+    def on_network(self, change: Change[DanmNet]) -> None:
+        """Judge a DanmNet that came or changed, and those for which it may have made way."""
+        ahead = self._ahead.get(change.key)
+        if change.new is None or (ahead is not None and not _is_newer(ahead, change.new)):
+            self._ahead.pop(change.key, None)
+        self._queue.add(change.key)
+        for net in (change.old, change.new):
+            for key in () if net is None else {*claim_keys(net), *refused_keys(net)}:
+                for loser in self._networks.by_index(BY_REFUSED, key):
+                    self._queue.add(_key(loser))
+
+    async def lead(self) -> None:
+        """Judge all DanmNets, and whatever changes, until cancelled."""
+        self._ahead.clear()
+        # Those that were never judged are judged by age.
+        for net in sorted(await self._read_all(), key=lambda n: (n.created, n.namespace, n.name)):
+            self._remember(net)
+            self._queue.add(_key(net))
+        await run_workers(self._queue, self.reconcile, concurrency=1, name="validator")
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        """Bring a DanmNet's verdict up to date.
+
+        Raises:
+            DanmError: It has to be tried again.
+        """
+        net = self._ahead.get(key) or self._networks.get(key)
+        # The spec in force stays while a deleted network is still used (SPEC A5).
+        if net is None or net.deleting:
+            return
+        verdict, in_force = await self._decide(net)
+        if self._status(net, verdict, in_force, net.generation) == net.status:
+            return
+        try:
+            raw = await self._api.get(DANMNETS, key.name, namespace=key.namespace)
+        except NotFoundError:
+            self._ahead.pop(key, None)
+            return
+        await self._write(raw)
+
+    async def _read_all(self) -> list[DanmNet]:
+        """Read all DanmNets consistently, however long the API server is away."""
+        failures = 0
+        while True:
+            try:
+                listed = await self._api.list(DANMNETS)
+            except DanmError as error:
+                failures += 1
+                delay_s = delay_after(failures, base_s=_BASE_DELAY_S, max_s=_MAX_DELAY_S)
+                _log.warning("Cannot list DanmNets", error=error, retry_in_s=delay_s)
+                await asyncio.sleep(delay_s)
+            else:
+                return [decode_danmnet(raw) for raw in listed.items]
+
+    async def _write(self, raw: RawObject) -> None:
+        net = decode_danmnet(raw)
+        if net.deleting:
+            return
+        verdict, in_force = await self._decide(net)
+        valid = isinstance(verdict, Accepted)
+        marked = with_mark(raw, valid=valid)
+        if marked != raw:
+            # First the mark, since it makes a new generation, and the status names the judged one.
+            raw = await self._api.replace(DANMNETS, marked, namespace=net.namespace)
+            self._remember(decode_danmnet(raw))
+        generation = decode_danmnet(raw).generation
+        status = self._status(net, verdict, in_force, generation)
+        if status != net.status:
+            body = with_status(raw, status)
+            raw = await self._api.replace(
+                DANMNETS, body, namespace=net.namespace, subresource="status"
+            )
+            self._remember(decode_danmnet(raw))
+        VERDICTS.labels(verdict=type(verdict).__name__).inc()
+        _log.info("Judged DanmNet", namespace=net.namespace, name=net.name, valid=valid)
+        await self._tell(raw, before=net.status, after=status)
+
+    async def _decide(self, net: DanmNet) -> tuple[Verdict, InForce | None]:
+        verdict = judge(net, self._rivals(net))
+        match verdict:
+            case Refused():
+                return verdict, None
+            case Accepted(spec=spec):
+                applied = net.status.applied
+                use = await self._use.use_of(net) if depends_on_use(applied, spec) else UNUSED
+                in_force = bring_into_force(applied, spec, use)
+                if in_force.waiting:
+                    self._queue.add_after(_key(net), self._use_recheck_s)
+                return verdict, in_force
+
+    def _rivals(self, net: DanmNet) -> Iterable[DanmNet]:
+        found = {
+            _key(rival): rival
+            for key in keys_to_rivals(net)
+            for rival in self._networks.by_index(BY_CLAIM, key)
+        }
+        # Few, and only for the moment: the rules themselves sort out who does not matter.
+        return {**found, **self._ahead}.values()
+
+    def _status(
+        self, net: DanmNet, verdict: Verdict, in_force: InForce | None, generation: int
+    ) -> NetworkStatus:
+        return status_after(net, verdict, in_force, generation=generation, now=self._now())
+
+    def _remember(self, net: DanmNet) -> None:
+        known = self._networks.get(_key(net))
+        if known is None or _is_newer(net, known):
+            self._ahead[_key(net)] = net
+
+    async def _tell(self, raw: RawObject, *, before: NetworkStatus, after: NetworkStatus) -> None:
+        for condition in news(before, after):
+            await self._events.record(
+                reference_to(raw),
+                type=EventType.NORMAL if condition.status else EventType.WARNING,
+                reason=condition.reason,
+                message=condition.message,
+            )
+
+
+def _key(net: DanmNet) -> ObjectKey:
+    return ObjectKey(namespace=net.namespace, name=net.name)
+
+
+def _is_newer(one: DanmNet, other: DanmNet) -> bool:
+    # Versions of one resource grow as numbers (Kubernetes 1.35 says so, and etcd always did so).
+    return int(one.resource_version) > int(other.resource_version)
