@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -92,9 +92,20 @@ class ImageStore:
                 return
             with self._progress.step(f"Unpacking {len(missing)} images"), self._containerd() as ctr:
                 for archive in sorted({archives[identity] for identity in missing}):
-                    self._import(ctr, archive)
+                    _run([*ctr, "images", "import", "--local", str(archive)])
             for identity in missing:
                 self._mark(identity).write_text(identity)
+
+    def export(self, names: Sequence[str], archive: Path) -> None:
+        """Write images of the store into an archive whose layers are named by their content.
+
+        Whoever imports it skips, without reading it twice, what he has.
+
+        Raises:
+            BuildError: The store lacks one of them.
+        """
+        with file_lock(self._lock), self._containerd() as ctr:
+            _run([*ctr, "images", "export", str(archive), *names])
 
     def copy_databases(self, target: Path) -> None:
         """Copy what a guest needs copies of: one consistent state of the store's databases."""
@@ -113,12 +124,6 @@ class ImageStore:
 
     def _mark(self, identity: str) -> Path:
         return self._marks / hashlib.sha256(identity.encode()).hexdigest()
-
-    def _import(self, ctr: list[str], archive: Path) -> None:
-        command = [*ctr, "images", "import", "--local", "--snapshotter", "overlayfs", str(archive)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise BuildError(f"The images of {archive} were not unpacked: {done.stderr.strip()}")
 
     @contextmanager
     def _containerd(self) -> Iterator[list[str]]:
@@ -147,3 +152,9 @@ class ImageStore:
                 yield ctr
             finally:
                 containerd.stop()
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")

@@ -40,6 +40,17 @@ _BASE_OPTIONS: Final = (
 )
 
 
+def full_name(name: str) -> str:
+    """Return an image's name as a container runtime takes it: nothing is added to it.
+
+    What is built here under a name without registry gets `localhost/` in front, so that no
+    runtime takes it for an image of a public registry.
+    """
+    first, _, rest = name.partition("/")
+    has_registry = rest and (first == "localhost" or "." in first or ":" in first)
+    return name if has_registry else f"localhost/{name}"
+
+
 class Images:
     """Builds the lab's own images into the cache, as archives."""
 

@@ -47,7 +47,7 @@ from tests.lab.guest_kernel import (
     write_scripts,
 )
 from tests.lab.image_store import ImageStore
-from tests.lab.images import COREDNS_IMAGE, Images
+from tests.lab.images import COREDNS_IMAGE, Images, full_name
 from tests.lab.namespace import Namespace
 from tests.lab.node_files import NodePrograms, node_environment, write_node_files
 from tests.lab.process import Background, wait_until
@@ -186,24 +186,25 @@ class Lab:
         """
         images = self.images
         store = self._store()
+        names = [full_name(name) for name in names]
         identities = images.identities(names)
         with self._lock():
             up = self._facts_path.exists()
-            new_here = set(store.missing(identities.values()))
-            new_there = set(identities.values()) - self._present_images() if up else set()
-            wanted = [name for name in names if identities[name] in new_here | new_there]
-            if not wanted:
-                return
+            new_here = [name for name in names if store.missing([identities[name]])]
+            present = self._present_images() if up else set(identities.values())
+            new_there = [name for name in names if identities[name] not in present]
             # Guests see the cache.
             with tempfile.TemporaryDirectory(dir=self.cache.directory) as temporary:
                 archive = Path(temporary) / "images.tar"
-                with self.progress.step(f"Exporting {', '.join(wanted)}"):
-                    images.export(wanted, archive)
-                store.add(dict.fromkeys(new_here, archive))
+                if new_here:
+                    with self.progress.step(f"Exporting {', '.join(new_here)}"):
+                        images.export(new_here, archive)
+                    store.add({identities[name]: archive for name in new_here})
                 if new_there:
-                    with self.progress.step("Unpacking them in the nodes"):
+                    with self.progress.step(f"Unpacking {', '.join(new_there)} in the nodes"):
+                        store.export(new_there, archive)
                         self._import_in_nodes(archive)
-                    self._write_present_images(self._present_images() | new_there)
+                    self._write_present_images(present | {identities[name] for name in new_there})
 
     def is_up(self) -> bool:
         """Tell whether the lab was started completely and answers."""

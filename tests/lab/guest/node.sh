@@ -121,6 +121,9 @@ ln -s -t "$snapshots/snapshots" \
 cp "$labdir/images/metadata.db" "$snapshots/metadata.db"
 cp "$labdir/images/meta.db" "$bolt/meta.db"
 
+# Signals and context switches are what costs here; memory is plenty.
+export GODEBUG=asyncpreemptoff=1 GOGC=400
+
 supervise containerd env PATH="$LAB_CONTAINERD:$PATH" "$LAB_CONTAINERD/containerd" \
   --config "$labdir/containerd.toml"
 until "$LAB_CONTAINERD/ctr" version > /dev/null 2>&1; do sleep 0.2; done
