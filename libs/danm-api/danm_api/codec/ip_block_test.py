@@ -1,0 +1,131 @@
+"""DanmIPBlock on the wire."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+
+from danm_api import labels
+from danm_api.codec.ip_block import (
+    block_cidr_of,
+    block_name,
+    decode_block_labels,
+    decode_ip_block,
+    encode_ip_block,
+)
+from danm_api.errors import InvalidObjectError
+from danm_api.model.addresses import IPAddress
+from danm_api.model.ip_block import Cooling, IPBlock
+from danm_api.names import NetworkUid
+from danm_api.testing.builders import a_block, a_held_entry, a_pod_owner
+from danm_api.testing.clock import START
+from danm_api.testing.strategies import addresses, ip_blocks
+
+
+@given(ip_blocks())
+def test_a_block_survives_the_round_trip(block: IPBlock) -> None:
+    """Fields of a later release included."""  # DESIGN, "IPAM"
+    assert decode_ip_block(encode_ip_block(block)) == block
+
+
+@given(addresses)
+def test_a_block_holds_its_address(address: IPAddress) -> None:
+    """Blocks are aligned and have 64 addresses in either family."""  # DESIGN, "IPAM"
+    cidr = block_cidr_of(address)
+    assert (address in cidr, cidr.num_addresses) == (True, 64)
+
+
+def test_two_creators_meet_in_one_object() -> None:
+    """The name follows from the network and the block, and from nothing else."""  # DESIGN, "IPAM"
+    uid = NetworkUid("0e8f9b1c-63a8-4be5-b6c6-5a0f3fbc1d5e")
+    names = {block_name(uid, block_cidr_of(ip_address(f"10.0.0.{n}"))) for n in range(256)}
+    assert names == {f"{uid}-0a0000{first}" for first in ("00", "40", "80", "c0")}
+
+
+def test_families_do_not_meet() -> None:
+    """The IPv6 block of the same number has another name."""
+    uid = NetworkUid("u")
+    assert block_name(uid, ip_network("0.0.0.64/26")) != block_name(uid, ip_network("::40/122"))
+
+
+def test_a_full_block_stays_small() -> None:
+    """A write costs the same, whatever the network's size."""  # DESIGN, P6
+    cidr = block_cidr_of(ip_address("10.240.1.64"))
+    entries = tuple(
+        a_held_entry(
+            str(address),
+            owner=a_pod_owner("internal-processor-7d9c8b5f4-x2x9z", uid="u" * 36),
+            mac=f"fa:16:3e:f0:01:{int(address) & 0xFF:02x}",
+            attempt=1_700_000_000_000,
+        )
+        for address in cidr
+    )
+    block = a_block("10.240.1.64", *entries, network_uid="u" * 36)
+    assert len(msgspec.json.encode(encode_ip_block(block))) < 14_000
+
+
+def test_labels_say_how_full_a_block_is() -> None:
+    """Free and the earliest end of cooling, rounded up."""  # DESIGN, "Full means full"
+    block = a_block(
+        "10.240.1.100",
+        a_held_entry("10.240.1.100"),
+        Cooling(address=ip_address("10.240.1.101"), free_at=START + timedelta(seconds=9.5)),
+        Cooling(address=ip_address("10.240.1.102"), free_at=START + timedelta(seconds=20)),
+    )
+    raw = encode_ip_block(block)
+    found = decode_block_labels(raw)
+    assert (found.free, found.cooling_until) == (61, START + timedelta(seconds=10))
+    assert raw["metadata"]["labels"][labels.FAMILY] == "4"
+    assert all(":" not in value for value in raw["metadata"]["labels"].values())
+
+
+def test_the_pool_may_say_how_many_are_free() -> None:
+    """A block that lies half outside of the pool is full earlier."""
+    found = decode_block_labels(encode_ip_block(a_block(), free=3))
+    assert (found.free, found.cooling_until) == (3, None)
+
+
+def test_labels_that_are_missing_are_refused() -> None:
+    """Nobody takes a block for full, or for free, that does not say so."""
+    raw = encode_ip_block(a_block())
+    del raw["metadata"]["labels"][labels.FREE]
+    with pytest.raises(InvalidObjectError, match="unreadable labels"):
+        decode_block_labels(raw)
+
+
+def test_a_block_stays_while_it_has_entries() -> None:
+    """The finalizer goes with the last entry of a block that is being deleted."""  # DESIGN
+    used = replace(a_block("10.240.1.100", a_held_entry()), deleting=True)
+    empty = replace(a_block(), deleting=True)
+    assert encode_ip_block(used)["metadata"]["finalizers"] == [labels.IP_BLOCK_FINALIZER]
+    assert "finalizers" not in encode_ip_block(empty)["metadata"]
+    assert "finalizers" in encode_ip_block(a_block())["metadata"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"ip": "10.0.0"}, id="address"),
+        pytest.param({"kind": "Ghost"}, id="owner of a later release"),
+        pytest.param({"since": None}, id="no time"),
+        pytest.param({"attempt": "one"}, id="type"),
+    ],
+)
+def test_an_unreadable_entry_makes_the_block_unreadable(change: dict[str, Any]) -> None:
+    """An entry that is skipped would be an address that is handed out twice."""  # DESIGN, P1
+    raw = encode_ip_block(a_block("10.240.1.100", a_held_entry()))
+    raw["spec"]["entries"][0] |= change
+    with pytest.raises(InvalidObjectError, match="DanmIPBlock example-vnf/"):
+        decode_ip_block(raw)
+
+
+def test_times_are_read_in_utc() -> None:
+    """So that equal moments are equal values."""
+    raw = encode_ip_block(a_block("10.240.1.100", a_held_entry()))
+    raw["spec"]["entries"][0]["since"] = "2026-01-01T02:00:00+02:00"
+    (entry,) = decode_ip_block(raw).entries
+    assert entry == a_held_entry(since=datetime(2026, 1, 1, tzinfo=UTC))
