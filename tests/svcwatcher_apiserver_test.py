@@ -80,7 +80,9 @@ class Cluster:
             },
         )
 
-    async def run_pod(self, name: str, address: str, *, subdomain: str = "") -> None:
+    async def run_pod(
+        self, name: str, address: str, *, address6: str = "", subdomain: str = ""
+    ) -> None:
         """Create a Pod that is ready, and its interface."""
         spec: dict[str, Any] = {
             "containers": [{"name": "c", "image": "none"}],
@@ -93,11 +95,14 @@ class Cluster:
             PODS, {"metadata": {"name": name, "labels": {"app": "lb"}}, "spec": spec}
         )
         await self.set_ready(name, ready=True)
+        interface = {"Name": "int", "Address": f"{address}/24"}
+        if address6:
+            interface["AddressIPv6"] = f"{address6}/64"
         endpoint = {
             "NetworkID": "internal",
             "NetworkType": "ipvlan",
             "EndpointID": str(uuid4()),
-            "Interface": {"Name": "int", "Address": f"{address}/24"},
+            "Interface": interface,
             "Host": "n1",
             "Pod": name,
             "CID": "c" * 64,
@@ -246,6 +251,18 @@ async def test_what_the_server_stores_is_what_was_meant(
         await cluster.until_endpoints("later", in_order)
     # Each as it was, its resourceVersion included.
     assert [raw for raw in await remaining(cluster) if raw in settled] == settled
+
+
+async def test_ipv6_is_found_whatever_the_cluster_has(server: ApiServer, cluster: Cluster) -> None:
+    """A cluster that gives its Pods IPv4 only still finds the IPv6 addresses of a DanmNet."""
+    # SPEC S2
+    await cluster.serve("lb")
+    await cluster.serve("lb4", ipFamilyPolicy="SingleStack")
+    await cluster.run_pod("a", "10.240.1.100", address6="fd00::100")
+    async with running(server):
+        await cluster.until_found("lb", ["10.240.1.100", "fd00::100"])
+        await cluster.until_endpoints("lb", ["10.240.1.100", "fd00::100"])
+        await cluster.until_found("lb4", ["10.240.1.100"])
 
 
 async def test_a_bad_annotation_becomes_an_event(server: ApiServer, cluster: Cluster) -> None:

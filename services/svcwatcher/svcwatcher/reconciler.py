@@ -137,7 +137,7 @@ class Reconciler:
             metrics.FOLLOW_SECONDS.observe(self._clock() - since)
         if not served:
             self._writer.forget(key)
-        if not wrote and self._next_write_at.get(key, 0.0) <= self._clock():
+        if not wrote and (not served or self._next_write_at.get(key, 0.0) <= self._clock()):
             self._next_write_at.pop(key, None)
 
     async def _tell(
