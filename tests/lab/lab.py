@@ -137,7 +137,9 @@ class Lab:
     def prepare(self) -> None:
         """Build or find all that a lab needs (minutes, once)."""
         self._check_machine()
-        install_missing_packages(self.progress, log=self.binaries.logs / "debian-packages.log")
+        install_missing_packages(
+            repository(), self.progress, log=self.binaries.logs / "debian-packages.log"
+        )
         images = self.images
         # The base image waits for the network most of the time, the programs for the processor.
         with ThreadPoolExecutor(max_workers=2) as pool:

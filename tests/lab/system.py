@@ -1,14 +1,11 @@
-"""Debian's packages that the lab needs, and where programs are found."""
+"""Where programs are found, and how missing ones are installed."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
-from tests.lab.cache import file_lock
 from tests.lab.errors import MissingToolError
 from tests.lab.progress import Progress
 
@@ -23,26 +20,19 @@ _USUAL_DIRECTORIES: Final = (
     "/usr/local/go/bin",
 )
 
-# A program that proves that the package is there -> the package.
-PACKAGES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "linux.uml": "user-mode-linux",
-        "modprobe": "kmod",
-        "runc": "runc",
-        "xtables-legacy-multi": "iptables",
-        "ip": "iproute2",
-        "ping": "iputils-ping",
-        "conntrack": "conntrack",
-        "nsenter": "util-linux",
-        "mmdebstrap": "mmdebstrap",
-        "podman": "podman",
-        "buildah": "buildah",
-        "gcc": "gcc",
-    }
-)
-# Programs do not tell whether these are there.
-_DEVELOPMENT_FILES: Final[Mapping[str, str]] = MappingProxyType(
-    {"/usr/include/x86_64-linux-gnu/sys/ptrace.h": "libc6-dev"}
+# Programs that the lab calls; build-support/system-packages knows their packages.
+_PROGRAMS: Final = (
+    "buildah",
+    "gcc",
+    "ip",
+    "linux.uml",
+    "mmdebstrap",
+    "modprobe",
+    "nsenter",
+    "ping",
+    "podman",
+    "runc",
+    "xtables-legacy-multi",
 )
 
 
@@ -64,45 +54,35 @@ def program(name: str) -> str:
     """
     if found := find_program(name):
         return found
-    package = PACKAGES.get(name, name)
-    raise MissingToolError(f"The program {name} is missing. Install it: apt-get install {package}")
+    raise MissingToolError(
+        f"The program {name} is missing. build-support/system-packages installs what is needed on "
+        "Debian."
+    )
 
 
-def missing_packages() -> list[str]:
-    """Return the Debian packages that the lab needs and the machine lacks."""
-    missing = {package for name, package in PACKAGES.items() if find_program(name) is None}
-    missing |= {package for path, package in _DEVELOPMENT_FILES.items() if not Path(path).exists()}
-    return sorted(missing)
-
-
-def install_missing_packages(progress: Progress, *, log: Path) -> None:
-    """Install what the machine lacks, from Debian.
+def install_missing_packages(repository: Path, progress: Progress, *, log: Path) -> None:
+    """Install the Debian packages of the programs that the machine lacks.
 
     Raises:
-        MissingToolError: apt-get is not there or failed.
+        MissingToolError: They could not be installed.
     """
-    if not missing_packages():
+    missing = [name for name in _PROGRAMS if find_program(name) is None]
+    if not missing:
         return
-    with file_lock(log.with_suffix(".lock")):
-        if not (missing := missing_packages()):
-            return
-        if os.geteuid() != 0 or find_program("apt-get") is None:
-            raise MissingToolError(
-                "The lab needs these Debian packages: " + " ".join(missing) + ". Install them "
-                "with apt-get, as root."
-            )
-        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive", PATH=search_path())
-        install = ["install", "--yes", "--no-install-recommends", *missing]
-        with progress.step(f"Debian packages {' '.join(missing)}"), log.open("ab") as output:
-            for arguments in (["update"], install):
-                command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=600", *arguments]
-                status = subprocess.run(
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                ).returncode
-                if status != 0:
-                    raise MissingToolError(f"`{' '.join(command)}` failed; see {log}")
+    script = repository / "build-support" / "system-packages"
+    what = f"Debian packages with {', '.join(missing)} (once; log {log})"
+    with progress.step(what), log.open("ab") as output:
+        done = subprocess.run(
+            [str(script)],
+            env=dict(os.environ, PATH=search_path()),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+    missing = [name for name in _PROGRAMS if find_program(name) is None]
+    if done.returncode != 0 or missing:
+        raise MissingToolError(
+            f"These programs are missing: {', '.join(missing)}. {script} did not install them; "
+            f"see {log}"
+        )
