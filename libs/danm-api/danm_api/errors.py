@@ -209,3 +209,10 @@ class SeveralErrors(DanmError):  # noqa: N818  (it is plural on purpose)
             transient=all(error.transient for error in errors),
         )
         self.errors = tuple(errors)
+
+
+def leaves(error: BaseException) -> tuple[BaseException, ...]:
+    """Return what went wrong, out of the exception groups that task groups raise."""
+    if isinstance(error, BaseExceptionGroup):
+        return tuple(leaf for part in error.exceptions for leaf in leaves(part))
+    return (error,)

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
-from danm_api.errors import DanmError
+from danm_api.errors import DanmError, leaves
 from danm_api.telemetry import get_logger, shutdown_tracing
 
 # Kubernetes kills 30 s after SIGTERM (terminationGracePeriodSeconds); this leaves time to log.
@@ -78,7 +78,7 @@ def _exit_code(task: "asyncio.Future[None]", *, stop_requested: bool) -> int:
     error = task.exception()
     if error is None:
         return 0
-    flat = _flatten(error)
+    flat = leaves(error)
     for each in flat:
         if isinstance(each, DanmError | OSError):
             _log.error("Failed", error=each)
@@ -86,10 +86,3 @@ def _exit_code(task: "asyncio.Future[None]", *, stop_requested: bool) -> int:
     for bug in bugs:
         _log.exception("Failed unexpectedly", error=bug)
     return _EXIT_BUG if bugs else _EXIT_FAILED
-
-
-def _flatten(error: BaseException) -> list[BaseException]:
-    """Return the leaves of exception groups, which task groups raise."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in _flatten(part)]
-    return [error]

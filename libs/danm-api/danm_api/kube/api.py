@@ -134,6 +134,23 @@ class KubeApi(Protocol):
         """Read objects consistently, all pages."""
         ...
 
+    def pages(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncGenerator[ObjectList, None]:
+        """Yield the same list page by page, for those who keep less than the JSON form.
+
+        All pages have one ``resource_version``.
+
+        Raises:
+            ApiError: With status 410 when the server forgot that version meanwhile: start anew.
+        """
+        ...
+
     def watch(
         self,
         resource: Resource,

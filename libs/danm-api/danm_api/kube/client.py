@@ -24,16 +24,14 @@ from danm_api.kube.api import (
     RawObject,
     Resource,
     WatchEvent,
-    WatchType,
 )
 from danm_api.kube.api_errors import (
-    Status,
     error_of_answer,
-    error_of_status,
     is_too_old,
     unreachable,
 )
 from danm_api.kube.config import KubeConfig, load_kube_client_config
+from danm_api.kube.decoding import decode_event, decode_object, decode_page
 from danm_api.kube.lines import LineTooLongError, split_lines
 from danm_api.kube.sockets import keepalive_socket
 
@@ -61,33 +59,6 @@ class Timeouts:
     connect_s: float = 5.0
     watch_s: int = 300
     watch_silence_s: float = 100.0
-
-
-class _ListMetadata(msgspec.Struct, frozen=True, rename={"next_page": "continue"}):
-    resourceVersion: str = ""  # noqa: N815  (the wire's name)
-    next_page: str = ""
-
-
-class _Page(msgspec.Struct, frozen=True):
-    metadata: _ListMetadata
-    items: list[RawObject] | None = None
-
-
-class _Event(msgspec.Struct, frozen=True):
-    type: str
-    object: msgspec.Raw
-
-
-class _EventMetadata(msgspec.Struct, frozen=True):
-    """What an object must have for a watch to go on after it."""
-
-    resourceVersion: str  # noqa: N815  (the wire's name)
-
-
-_PAGE_DECODER: Final = msgspec.json.Decoder(_Page)
-_EVENT_DECODER: Final = msgspec.json.Decoder(_Event)
-_OBJECT_DECODER: Final = msgspec.json.Decoder(RawObject)
-_STATUS_DECODER: Final = msgspec.json.Decoder(Status)
 
 
 class KubeClient:
@@ -162,31 +133,51 @@ class KubeClient:
         label_selector: str = "",
         field_selector: str = "",
     ) -> ObjectList:
-        """Read objects consistently, page by page, each completed with apiVersion and kind."""
+        """Read objects consistently, each completed with apiVersion and kind."""
         params = _selectors(label_selector, field_selector)
-        params["limit"] = str(_PAGE_SIZE)
-        items: list[RawObject] = []
+        try:
+            pages = [page async for page in self._pages(resource, namespace, params, _PAGE_SIZE)]
+        except DanmError as error:
+            if not is_too_old(error):
+                raise
+            # The pages' version was compacted meanwhile: all at once, then.
+            pages = [page async for page in self._pages(resource, namespace, params, None)]
+        items = [item for page in pages for item in page.items]
+        return ObjectList(items=items, resource_version=pages[-1].resource_version)
+
+    async def pages(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncGenerator[ObjectList, None]:
+        """Yield the same list page by page."""
+        params = _selectors(label_selector, field_selector)
+        async for page in self._pages(resource, namespace, params, _PAGE_SIZE):
+            yield page
+
+    async def _pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selectors: Mapping[str, str],
+        page_size: int | None,
+    ) -> AsyncGenerator[ObjectList, None]:
+        params = dict(selectors)
+        if page_size is not None:
+            params["limit"] = str(page_size)
         while True:
+            body = await self._request("GET", resource, namespace, params=params)
             try:
-                body = await self._request("GET", resource, namespace, params=params)
-            except DanmError as error:
-                if not is_too_old(error) or "continue" not in params:
-                    raise
-                # The pages' version was compacted meanwhile: all at once, then.
-                del params["limit"], params["continue"]
-                items.clear()
-                continue
-            try:
-                page = _PAGE_DECODER.decode(body)
+                page, continuation = decode_page(resource, body)
             except msgspec.DecodeError as error:
                 raise self._garbage(f"list {resource.plural}", error) from error
-            for item in page.items or ():
-                item.setdefault("apiVersion", resource.api_version)
-                item.setdefault("kind", resource.kind)
-                items.append(item)
-            if not page.metadata.next_page:
-                return ObjectList(items=items, resource_version=page.metadata.resourceVersion)
-            params["continue"] = page.metadata.next_page
+            yield page
+            if not continuation:
+                return
+            params["continue"] = continuation
 
     async def watch(
         self,
@@ -213,8 +204,8 @@ class KubeClient:
                 if response.status >= _BAD_REQUEST:
                     raise error_of_answer(what, response.status, await response.read())
                 async for line in split_lines(response.content.iter_any()):
-                    yield self._decode_event(what, line)
-        except LineTooLongError as error:
+                    yield decode_event(what, line)
+        except (msgspec.DecodeError, LineTooLongError) as error:
             raise self._garbage(what, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(what, self._config.server, error) from error
@@ -287,7 +278,7 @@ class KubeClient:
             method, resource, namespace, name, subresource, body=body, content_type=content_type
         )
         try:
-            return _OBJECT_DECODER.decode(answer)
+            return decode_object(answer)
         except msgspec.DecodeError as error:
             raise self._garbage(f"{method} {resource.plural} {name}", error) from error
 
@@ -365,18 +356,6 @@ class KubeClient:
         place = f"/namespaces/{namespace}" if namespace else ""
         path = "".join(f"/{part}" for part in (resource.plural, name, subresource) if part)
         return f"{self._config.server}/{root}/{resource.api_version}{place}{path}"
-
-    def _decode_event(self, what: str, line: bytes) -> WatchEvent:
-        try:
-            event = _EVENT_DECODER.decode(line)
-            if event.type == "ERROR":
-                status = _STATUS_DECODER.decode(event.object)
-                raise error_of_status(what, status.code, status)
-            changed = _OBJECT_DECODER.decode(event.object)
-            msgspec.convert(changed.get("metadata"), _EventMetadata)
-            return WatchEvent(type=WatchType(event.type), object=changed)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise self._garbage(what, error) from error
 
     def _garbage(self, what: str, error: Exception) -> ApiUnavailableError:
         return ApiUnavailableError(

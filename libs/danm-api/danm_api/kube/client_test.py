@@ -355,3 +355,20 @@ async def test_outside_of_a_pod_a_kubeconfig_is_needed(monkeypatch: pytest.Monke
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(ApiError, match="service account"):
         await load_kube_client_config(None)
+
+
+async def test_pages_are_yielded_as_they_come() -> None:
+    """Who reads page by page holds one page at a time, and learns of an expired one."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if "continue" in request.query:
+            return json({"message": "expired"}, status=410)
+        page = {"resourceVersion": "5", "continue": "more"}
+        return json({"metadata": page, "items": [{"metadata": {"name": "a"}}]})
+
+    async with served(handler) as client:
+        pages = client.pages(PODS)
+        assert [item["kind"] for item in (await anext(pages)).items] == ["Pod"]
+        with pytest.raises(ApiError) as caught:
+            await anext(pages)
+    assert caught.value.status == 410

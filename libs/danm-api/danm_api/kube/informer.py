@@ -179,23 +179,25 @@ class Informer(Generic[T]):
             await self._sleep(delay_after(self._failures, base_s=_BASE_DELAY_S, max_s=_MAX_DELAY_S))
 
     async def _list(self) -> None:
-        listed = await self._api.list(
+        """Read all objects; while it runs, only one page of them exists in its JSON form."""
+        gone = set(self._objects)
+        version = None
+        pages = self._api.pages(
             self.resource,
             namespace=self._namespace,
             label_selector=self._label_selector,
             field_selector=self._field_selector,
         )
+        async with aclosing(pages):
+            async for page in pages:
+                version = page.resource_version
+                for raw in page.items:
+                    gone.discard(_key_of(raw))
+                    self._store(raw, unless_equal=True)
         metrics.INFORMER_LISTS.labels(self.resource.plural).inc()
-        gone = set(self._objects)
-        # Taken from the end, so that the JSON form goes while the decoded one comes.
-        listed.items.reverse()
-        while listed.items:
-            raw = listed.items.pop()
-            gone.discard(_key_of(raw))
-            self._store(raw, unless_equal=True)
         for key in gone:
             self._remove(key)
-        self._version = listed.resource_version
+        self._version = version
         self._first_list.set()
 
     async def _watch(self) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, NoReturn, TypeVar
 
-from danm_api.errors import DanmError
+from danm_api.errors import DanmError, leaves
 from danm_api.kube import metrics
 from danm_api.kube.backoff import delay_after
 from danm_api.telemetry import get_logger, span
@@ -135,9 +135,9 @@ async def run_workers(
 ) -> None:
     """Reconcile the keys of a queue, ``concurrency`` at a time, until cancelled.
 
-    A reconcile that raises is tried again after the key's back-off: a DanmError is logged in one
-    line, any other exception with its traceback. One that wants to come again without having
-    failed uses ``queue.add_after``.
+    A reconcile that raises is tried again after the key's back-off: a DanmError, or a group of
+    them, is logged in one line, any other exception with its traceback. One that wants to come
+    again without having failed uses ``queue.add_after``.
     """
 
     async def work() -> NoReturn:
@@ -160,16 +160,18 @@ async def _reconcile(
     with metrics.RECONCILE_SECONDS.labels(name).time(), span(f"reconcile {name}", key=str(key)):
         try:
             await reconcile(key)
-        except DanmError as error:
-            delay_s = queue.retry(key)
-            metrics.RECONCILES.labels(name, "retry").inc()
-            _log.warning(
-                "Reconcile failed", queue=name, key=key, error=error, retry_in_s=round(delay_s, 2)
-            )
         except Exception as error:  # noqa: BLE001  (a bug with one key must not stop the others)
-            queue.retry(key)
-            metrics.RECONCILES.labels(name, "bug").inc()
-            _log.exception("Reconcile failed unexpectedly", queue=name, key=key, error=error)
+            delay_s = queue.retry(key)
+            if all(isinstance(leaf, DanmError) for leaf in leaves(error)):
+                metrics.RECONCILES.labels(name, "retry").inc()
+                reasons = "; ".join(str(leaf) for leaf in leaves(error))
+                retry_in_s = round(delay_s, 2)
+                _log.warning(
+                    "Reconcile failed", queue=name, key=key, error=reasons, retry_in_s=retry_in_s
+                )
+            else:
+                metrics.RECONCILES.labels(name, "bug").inc()
+                _log.exception("Reconcile failed unexpectedly", queue=name, key=key, error=error)
         else:
             queue.forget(key)
             metrics.RECONCILES.labels(name, "ok").inc()

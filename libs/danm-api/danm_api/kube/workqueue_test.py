@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 
 from danm_api.errors import ConflictError
+from danm_api.kube import metrics
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.testing.clock import FakeClock
 
@@ -133,3 +134,24 @@ async def test_one_key_has_one_worker() -> None:
     workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=4, name="test"))
     await asyncio.wait_for(finished.wait(), 5)
     workers.cancel()
+
+
+async def test_a_group_of_errors_is_no_bug() -> None:
+    """DanmErrors out of a task group count as what they are, and the key comes again."""
+    queue: WorkQueue[str] = WorkQueue(base_delay_s=0.001)
+    outcomes: list[str] = []
+    finished = asyncio.Event()
+
+    async def reconcile(_: str) -> None:
+        outcomes.append("run")
+        if len(outcomes) == 1:
+            raise ExceptionGroup("several", [ConflictError("a"), ConflictError("b")])
+        finished.set()
+
+    before = metrics.RECONCILES.labels("group", "retry")._value.get()  # noqa: SLF001  (no reader)
+    queue.add("a")
+    workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=1, name="group"))
+    await asyncio.wait_for(finished.wait(), 5)
+    workers.cancel()
+    after = metrics.RECONCILES.labels("group", "retry")._value.get()  # noqa: SLF001  (no reader)
+    assert after - before == 1

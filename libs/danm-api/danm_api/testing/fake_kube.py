@@ -16,7 +16,6 @@ import asyncio
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -35,31 +34,19 @@ from danm_api.kube.api import (
 )
 from danm_api.testing.fake_plans import Gate, Method, Plan, Plans, leave
 from danm_api.testing.object_rules import (
-    Change,
     copy_json,
-    new_object,
     patched,
     selection,
     title,
-    updated,
     watch_event,
 )
+from danm_api.testing.object_store import ObjectStore
 
 Review = Callable[[RawObject], RawObject]
 
-_Key = tuple[str, str]  # namespace ("" when cluster-scoped), name
 
-_CONFLICT_REASON: Final = (
-    "the object has been modified; please apply your changes to the latest version and try again"
-)
-
-
-@dataclass(kw_only=True, slots=True)
-class _Kind:
-    """All objects of one resource, and their history."""
-
-    objects: dict[_Key, RawObject] = field(default_factory=dict)
-    history: list[Change] = field(default_factory=list)
+# So small that tests meet lists of several pages.
+_PAGE_SIZE: Final = 2
 
 
 class FakeKube:
@@ -76,10 +63,7 @@ class FakeKube:
         self.review_token: Review = lambda _: {"authenticated": False}
         self.review_access: Review = lambda _: {"allowed": True}
         self.calls: Counter[tuple[Method, str]] = Counter()
-        self._now = now
-        self._version = 1
-        self._compacted = 0
-        self._kinds: dict[Resource, _Kind] = {}
+        self._store = ObjectStore(now=now, on_change=self._wake)
         self._plans = Plans()
         self._news = asyncio.Event()
         self._bookmarks = 0
@@ -89,21 +73,23 @@ class FakeKube:
 
     def add(self, resource: Resource, body: RawObject) -> RawObject:
         """Store an object as it is given, status, uid and deletionTimestamp included."""
-        raw = self._prepare(resource, body, body.get("metadata", {}).get("namespace"))
+        raw = self._store.prepare(resource, body, body.get("metadata", {}).get("namespace"))
         if "status" in body:
             raw["status"] = copy_json(body["status"])
-        return copy_json(self._commit(resource, old=None, new=raw))
+        return copy_json(self._store.commit(resource, old=None, new=raw))
 
     def stored(
         self, resource: Resource, name: str, *, namespace: str | None = None
     ) -> RawObject | None:
         """Return what is stored, without counting as a call."""
-        raw = self._kind(resource).objects.get((namespace or "", name))
-        return None if raw is None else copy_json(raw)
+        try:
+            return copy_json(self._store.find(resource, name, namespace))
+        except NotFoundError:
+            return None
 
     def all_stored(self, resource: Resource) -> list[RawObject]:
-        """Return all objects of a kind, without counting as a call."""
-        return [copy_json(raw) for raw in self._kind(resource).objects.values()]
+        """Return all objects of a kind by namespace and name, without counting as a call."""
+        return [copy_json(raw) for raw in self._store.objects(resource)]
 
     def mark_deleted(
         self, resource: Resource, name: str, *, namespace: str | None = None
@@ -113,10 +99,10 @@ class FakeKube:
         Raises:
             NotFoundError: No such object.
         """
-        old = self._find(resource, name, namespace)
+        old = self._store.find(resource, name, namespace)
         new = copy_json(old)
-        new["metadata"]["deletionTimestamp"] = self._timestamp()
-        return copy_json(self._commit(resource, old=old, new=new))
+        new["metadata"]["deletionTimestamp"] = self._store.timestamp()
+        return copy_json(self._store.commit(resource, old=old, new=new))
 
     def fail_next(
         self,
@@ -149,10 +135,7 @@ class FakeKube:
 
     def compact(self) -> None:
         """Forget all history: watches that run or resume from an earlier version get a 410."""
-        self._version += 1
-        self._compacted = self._version
-        for kind in self._kinds.values():
-            kind.history.clear()
+        self._store.compact()
         self._wake()
 
     def end_watches(self) -> None:
@@ -172,7 +155,7 @@ class FakeKube:
     ) -> RawObject:
         """Read one object."""
         after = await self._enter("get", resource)
-        raw = copy_json(self._find(resource, name, namespace))
+        raw = copy_json(self._store.find(resource, name, namespace))
         await leave(after)
         return raw
 
@@ -187,13 +170,34 @@ class FakeKube:
         """Read objects, ordered by namespace and name."""
         after = await self._enter("list", resource)
         selects = selection(namespace, label_selector, field_selector)
-        objects = sorted(self._kind(resource).objects.items())
         result = ObjectList(
-            items=[copy_json(raw) for _, raw in objects if selects(raw)],
-            resource_version=str(self._version),
+            items=[copy_json(raw) for raw in self._store.objects(resource) if selects(raw)],
+            resource_version=str(self._store.version),
         )
         await leave(after)
         return result
+
+    async def pages(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncGenerator[ObjectList, None]:
+        """Yield a list in small pages; plans for "list" hold here too."""
+        listed = await self.list(
+            resource,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+        )
+        for start in range(0, max(1, len(listed.items)), _PAGE_SIZE):
+            yield ObjectList(
+                items=listed.items[start : start + _PAGE_SIZE],
+                resource_version=listed.resource_version,
+            )
+            await asyncio.sleep(0)
 
     async def watch(
         self,
@@ -212,13 +216,13 @@ class FakeKube:
         ended, bookmarks = self._ended_watches, self._bookmarks
         while True:
             news = self._news
-            if position < self._compacted:
+            if position < self._store.compacted:
                 raise ApiError(
                     f"the watch of {resource.plural} cannot go on from version {position}: too "
                     "old resource version; list again",
                     status=410,
                 )
-            history = self._kind(resource).history
+            history = self._store.history(resource)
             start = bisect_right(history, position, key=lambda change: change.version)
             for change in history[start:]:
                 position = change.version
@@ -227,7 +231,7 @@ class FakeKube:
                     yield event
             if bookmarks != self._bookmarks:
                 bookmarks = self._bookmarks
-                position = max(position, self._version)
+                position = max(position, self._store.version)
                 yield self._bookmark_event(resource)
             if ended != self._ended_watches:
                 return
@@ -242,8 +246,8 @@ class FakeKube:
             review = self.review_token if resource == TOKEN_REVIEWS else self.review_access
             result = {**copy_json(body), "status": review(copy_json(body)["spec"])}
         else:
-            new = self._prepare(resource, body, namespace)
-            result = copy_json(self._commit(resource, old=None, new=new))
+            new = self._store.prepare(resource, body, namespace)
+            result = copy_json(self._store.commit(resource, old=None, new=new))
         await leave(after)
         return result
 
@@ -258,13 +262,13 @@ class FakeKube:
         """Write an object over its stored form of the same resourceVersion."""
         after = await self._enter("replace", resource)
         metadata = body.get("metadata", {})
-        old = self._find(resource, metadata.get("name", ""), namespace)
+        old = self._store.find(resource, metadata.get("name", ""), namespace)
         if not metadata.get("resourceVersion"):
             raise InvalidObjectError(
                 f"{title(resource, old)}: metadata.resourceVersion: must be specified for an "
                 "update"
             )
-        result = self._update(resource, old, copy_json(body), subresource)
+        result = copy_json(self._store.update(resource, old, copy_json(body), subresource))
         await leave(after)
         return result
 
@@ -280,8 +284,10 @@ class FakeKube:
     ) -> RawObject:
         """Patch an object; guarded only when the patch sets or tests the resourceVersion."""
         after = await self._enter("patch", resource)
-        old = self._find(resource, name, namespace)
-        result = self._update(resource, old, patched(resource, old, patch), subresource)
+        old = self._store.find(resource, name, namespace)
+        result = copy_json(
+            self._store.update(resource, old, patched(resource, old, patch), subresource)
+        )
         await leave(after)
         return result
 
@@ -296,7 +302,7 @@ class FakeKube:
     ) -> None:
         """Delete an object, or mark it while finalizers hold it."""
         after = await self._enter("delete", resource)
-        old = self._find(resource, name, namespace)
+        old = self._store.find(resource, name, namespace)
         metadata = old["metadata"]
         for expected, actual in ((uid, "uid"), (resource_version, "resourceVersion")):
             if expected is not None and expected != metadata[actual]:
@@ -305,18 +311,12 @@ class FakeKube:
                     f"expected and {metadata[actual]} is stored"
                 )
         if not metadata.get("finalizers"):
-            self._commit(resource, old=old, new=None)
+            self._store.commit(resource, old=old, new=None)
         elif "deletionTimestamp" not in metadata:
             self.mark_deleted(resource, name, namespace=namespace)
         await leave(after)
 
     # Inside.
-
-    def _kind(self, resource: Resource) -> _Kind:
-        return self._kinds.setdefault(resource, _Kind())
-
-    def _timestamp(self) -> str:
-        return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _wake(self) -> None:
         self._news.set()
@@ -329,69 +329,12 @@ class FakeKube:
         await asyncio.sleep(0)
         return await self._plans.enter(method, resource)
 
-    def _find(self, resource: Resource, name: str, namespace: str | None) -> RawObject:
-        raw = self._kind(resource).objects.get((namespace or "", name))
-        if raw is None:
-            place = f" in namespace {namespace}" if namespace else ""
-            raise NotFoundError(f'{resource.plural} "{name}"{place} not found')
-        return raw
-
-    def _prepare(self, resource: Resource, body: RawObject, namespace: str | None) -> RawObject:
-        raw = new_object(resource, body, namespace, timestamp=self._timestamp())
-        name = raw["metadata"]["name"]
-        if (namespace or "", name) in self._kind(resource).objects:
-            raise ConflictError(f'{resource.plural} "{name}" already exists')
-        return raw
-
-    def _update(
-        self, resource: Resource, old: RawObject, body: RawObject, subresource: str
-    ) -> RawObject:
-        metadata = body.get("metadata", {})
-        if metadata.get("resourceVersion", old["metadata"]["resourceVersion"]) != (
-            old["metadata"]["resourceVersion"]
-        ) or metadata.get("uid", old["metadata"]["uid"]) != (old["metadata"]["uid"]):
-            raise ConflictError(f"{title(resource, old)}: {_CONFLICT_REASON}")
-        new = updated(resource, old, body, subresource)
-        added = set(new["metadata"].get("finalizers") or ()) - set(
-            old["metadata"].get("finalizers") or ()
-        )
-        terminating = "deletionTimestamp" in old["metadata"]
-        if terminating and added:
-            raise InvalidObjectError(
-                f"{title(resource, old)}: no new finalizers can be added while it is being deleted"
-            )
-        had_finalizers = bool(old["metadata"].get("finalizers"))
-        if terminating and had_finalizers and not new["metadata"].get("finalizers"):
-            self._commit(resource, old=old, new=None)
-            return new
-        # The API server writes nothing, and no watch hears of it, when nothing changes.
-        return copy_json(old if new == old else self._commit(resource, old=old, new=new))
-
-    def _commit(
-        self, resource: Resource, *, old: RawObject | None, new: RawObject | None
-    ) -> RawObject:
-        """Make one change: the only place that writes. Stored objects are never changed later."""
-        self._version += 1
-        present = new or old or {}
-        metadata = {**present["metadata"], "resourceVersion": str(self._version)}
-        stored = {**present, "metadata": metadata}
-        key = (metadata.get("namespace", ""), metadata["name"])
-        kind = self._kind(resource)
-        if new is None:
-            del kind.objects[key]
-            kind.history.append(Change(version=self._version, old=stored, new=None))
-        else:
-            kind.objects[key] = stored
-            kind.history.append(Change(version=self._version, old=old, new=stored))
-        self._wake()
-        return stored
-
     def _bookmark_event(self, resource: Resource) -> WatchEvent:
         return WatchEvent(
             type=WatchType.BOOKMARK,
             object={
                 "apiVersion": resource.api_version,
                 "kind": resource.kind,
-                "metadata": {"resourceVersion": str(self._version)},
+                "metadata": {"resourceVersion": str(self._store.version)},
             },
         )
