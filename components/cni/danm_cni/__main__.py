@@ -1,0 +1,238 @@
+"""danmd: DANM's node daemon, and the commands that put DANM onto a node and take it off."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from danm_api import labels
+from danm_api.codec.danmep import decode_danmep
+from danm_api.ipam_client import IpamClient
+from danm_api.kube.api import DANMEPS
+from danm_api.kube.client import KubeClient
+from danm_api.names import SYSTEM_NAMESPACE, NodeName
+from danm_api.service_main import run_service
+from danm_api.telemetry import configure_logging, configure_tracing
+from danm_cni.attempts import AttemptCounter
+from danm_cni.config import Config, HostPaths
+from danm_cni.daemon import Daemon, Edges, node_lock
+from danm_cni.delegate import PluginProcesses
+from danm_cni.delegate_config import DpdkSettings
+from danm_cni.installation import Installation
+from danm_cni.ipam_client import IpamDiscovery, NodeAddresses
+from danm_cni.kernel import KernelInterfaces
+
+_ENVIRONMENT_PREFIX = "DANM"
+_READABLE = click.Path(path_type=Path)
+
+
+def _host_paths(values: dict[str, Any]) -> HostPaths:
+    return HostPaths(
+        root=values.pop("host_root"),
+        cni_config=values.pop("cni_conf_dir"),
+        cni_bin=values.pop("cni_bin_dir"),
+        executables=values.pop("executables_dir"),
+        state=values.pop("state_dir"),
+        run=values.pop("run_dir"),
+    )
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"auto_envvar_prefix": _ENVIRONMENT_PREFIX, "show_default": True},
+    help="DANM's node daemon. Without a command it runs until SIGTERM.",
+)
+@click.option("--node-name", envvar="DANM_NODE_NAME", help="Name of the Node object of this node.")
+@click.option(
+    "--namespace",
+    envvar="DANM_NAMESPACE",
+    default=SYSTEM_NAMESPACE,
+    help="Where DANM is installed.",
+)
+@click.option(
+    "--kubeconfig", type=_READABLE, help="How to reach the API server; default: as a Pod does."
+)
+@click.option(
+    "--host-root",
+    type=_READABLE,
+    default=Path("/proc/1/root"),
+    help="The host's root directory as danmd sees it.",
+)
+@click.option(
+    "--cni-conf-dir",
+    default="/etc/cni/net.d",
+    help="The runtime's CNI configuration directory, on the host.",
+)
+@click.option(
+    "--cni-bin-dir", default="/opt/cni/bin", help="The runtime's CNI plugin directory, on the host."
+)
+@click.option(
+    "--executables-dir",
+    type=_READABLE,
+    default=Path("/opt/danm/bin"),
+    help="Where the executables danm and fakeipam are, in the image.",
+)
+@click.option(
+    "--state-dir",
+    type=_READABLE,
+    default=Path("/var/lib/danm"),
+    help="Journal and tombstones; must be the host's own /var/lib/danm and survive restarts.",
+)
+@click.option(
+    "--run-dir",
+    type=_READABLE,
+    default=Path("/run/danm"),
+    help="Socket and marker; must be the host's own /run/danm.",
+)
+@click.option(
+    "--fallback-config",
+    help="CNI configuration on the host for Pods that ask for no network; 'none' for no such "
+    "network. Default: the one that was the node's first when DANM came.",
+)
+@click.option(
+    "--allowed-static-types",
+    help="Comma-separated NetworkTypes beside the built-in ones that DanmNets may name. "
+    "Default: all.",
+)
+@click.option("--max-sandboxes", default=64, type=click.IntRange(1), help="Pods made at once.")
+@click.option(
+    "--max-waiting",
+    default=1000,
+    type=click.IntRange(0),
+    help="Pods that wait for their turn; the runtime is told to try again beyond that.",
+)
+@click.option(
+    "--delegates-in-host-mounts/--delegates-in-own-mounts",
+    default=True,
+    help="Run other CNI plugins in the mount namespace of process 1.",
+)
+@click.option("--health-host", default="", help="Address of health and metrics; default: all.")
+@click.option("--health-port", default=9441, type=click.IntRange(0, 65535))
+@click.option("--ipam-token-file", type=_READABLE, default=Path("/var/run/secrets/danm/ipam-token"))
+@click.option("--dpdk-kernel-driver", default="", help="For sriov networks with dpdk.")
+@click.option("--dpdk-driver", default="", help="For sriov networks with dpdk.")
+@click.option("--dpdk-tool", default="", help="For sriov networks with dpdk.")
+@click.option("--flannel-bridge", envvar="FLANNEL_BRIDGE", default="cbr0")
+@click.option(
+    "--install/--no-install",
+    default=True,
+    help="Put the executables and the CNI configuration onto the host when ready.",
+)
+@click.option(
+    "--cni-version",
+    default="1.1.0",
+    type=click.Choice(["0.4.0", "1.0.0", "1.1.0"]),
+    help="Of the installed configuration; containerd before 2.0 needs 1.0.0.",
+)
+@click.option(
+    "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
+@click.pass_context
+def main(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401  (click's own)
+    """Read the settings; run the daemon unless a command is given."""
+    configure_logging("danmd", level=values.pop("log_level"))
+    allowed = values.pop("allowed_static_types")
+    config = Config(
+        node=NodeName(values.pop("node_name") or ""),
+        paths=_host_paths(values),
+        fallback=values.pop("fallback_config"),
+        allowed_static_types=frozenset(allowed.split(",")) if allowed is not None else None,
+        dpdk=DpdkSettings(
+            kernel_driver=values.pop("dpdk_kernel_driver"),
+            dpdk_driver=values.pop("dpdk_driver"),
+            dpdk_tool=values.pop("dpdk_tool"),
+        ),
+        **values,
+    )
+    context.obj = config
+    if context.invoked_subcommand is None:
+        _require_node(config)
+        configure_tracing("danmd")
+        run_service(lambda stop: _serve(config, stop))
+
+
+def _require_node(config: Config) -> None:
+    if not config.node:
+        raise click.UsageError("--node-name or DANM_NODE_NAME is required")
+
+
+async def _serve(config: Config, stop: asyncio.Event) -> None:
+    async with (
+        node_lock(config.paths.state / "lock"),
+        await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api,
+    ):
+        discovery = IpamDiscovery(
+            api, system_namespace=config.namespace, token_file=config.ipam_token_file
+        )
+        client = IpamClient(discovery.endpoints, discovery.trust, discovery.token)
+        attempts = AttemptCounter(
+            config.paths.state / "attempts", clock_ms=lambda: time.time_ns() // 1_000_000
+        )
+        edges = Edges(
+            kernel=KernelInterfaces(host_root=config.paths.root),
+            plugins=PluginProcesses(
+                host_root=config.paths.root, in_host_mounts=config.delegates_in_host_mounts
+            ),
+            addresses=NodeAddresses(client, node=config.node, attempts=attempts),
+        )
+        async with client, asyncio.TaskGroup() as tasks:
+            watches = [
+                tasks.create_task(discovery.slices.run()),
+                tasks.create_task(discovery.trust_maps.run()),
+            ]
+            await Daemon(config, api, edges).run(stop)
+            for watch in watches:
+                watch.cancel()
+
+
+@main.command()
+@click.pass_obj
+def install(config: Config) -> None:
+    """Copy the executables onto the host and write the CNI configuration, without the daemon."""
+    installation = _installation(config)
+    installation.install_executables()
+    installation.write_configuration()
+
+
+@main.command()
+@click.option("--force", is_flag=True, help="Even if Pods of this node use DANM's networks.")
+@click.pass_obj
+def uninstall_node(config: Config, *, force: bool) -> None:
+    """Take DANM off this node: CNI configuration first, then executables, then state.
+
+    Refuses while Pods of this node use DANM's networks, and says which. Run it in danmd's own
+    container, then delete the DaemonSet.
+    """
+    _require_node(config)
+    users = asyncio.run(_users(config))
+    for user in users:
+        click.echo(user, err=True)
+    if users and not force:
+        raise click.ClickException(
+            f"{len(users)} interfaces of Pods on {config.node} use DANM; delete these Pods first, "
+            "or use --force and lose their clean-up"
+        )
+    _installation(config).uninstall()
+
+
+def _installation(config: Config) -> Installation:
+    return Installation(config.paths, fallback=config.fallback, cni_version=config.cni_version)
+
+
+async def _users(config: Config) -> list[str]:
+    """Return a line for each interface of the node's Pods."""
+    selector = f"{labels.NODE}={labels.label_value(config.node)}"
+    async with await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api:
+        listed = await api.list(DANMEPS, label_selector=selector)
+    endpoints = [decode_danmep(raw) for raw in listed.items]
+    return [
+        f"Pod {each.namespace}/{each.pod} uses DanmNet {each.network} as {each.interface.name}"
+        for each in endpoints
+        if each.node == config.node
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+
+import msgspec
+
+from danm_api.codec.attachment import encode_ip_request
+from danm_api.codec.cni import encode_result
+from danm_api.codec.danmep import endpoint_object_name
+from danm_api.errors import DanmError, LinkSetupError, SeveralErrors
+from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest
+from danm_api.model.cni import CniVersion
+from danm_api.model.danmnet import BuiltInType
+from danm_api.model.pod import Pod
+from danm_api.names import INTERFACES_ANNOTATION, ContainerId, InterfaceName, NodeName
+from danm_api.telemetry import span
+from danm_cni.concurrency import all_of
+from danm_cni.delegate import plugin_environment
+from danm_cni.delegate_config import DynamicAddresses
+from danm_cni.edges import AddressService, EndpointStore, InterfaceMaker, NetworkSource
+from danm_cni.endpoints import planned_endpoint
+from danm_cni.fallback import Fallback
+from danm_cni.interfaces import (
+    ReadyAttachment,
+    SandboxContext,
+    SandboxInterfaces,
+    interface_record,
+)
+from danm_cni.journal import (
+    InterfaceKind,
+    InterfaceRecord,
+    Journal,
+    SandboxRecord,
+    SandboxState,
+)
+from danm_cni.netlink import LinkFacts
+from danm_cni.plan import (
+    PlannedAttachment,
+    UseFallback,
+    plan_attachments,
+    requested_attachments,
+)
+from danm_cni.removal import owner_of
+from danm_cni.request import CniRequest, PodIdentity
+from danm_cni.result import merge, require_primary_address
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far an ADD has come: what an error says when its time is over."""
+
+    step: str
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxAddition:
+    """Makes sandboxes; the caller holds their locks and undoes what failed."""
+
+    node: NodeName
+    journal: Journal
+    kernel: InterfaceMaker
+    interfaces: SandboxInterfaces
+    endpoints: EndpointStore
+    addresses: AddressService
+    networks: NetworkSource
+    fallback: Fallback
+    allowed_static_types: frozenset[str] | None = None
+
+    async def run(
+        self,
+        request: CniRequest,
+        pod: Pod,
+        *,
+        held: Sequence[SandboxRecord],
+        progress: Progress,
+    ) -> bytes:
+        """Make everything that a Pod asks for.
+
+        Args:
+            request: The runtime's.
+            pod: Whose sandbox it is.
+            held: Earlier sandboxes of the Pod of which only addresses are left.
+            progress: Kept up to date.
+
+        Returns:
+            The result in the request's version.
+
+        Raises:
+            DanmError: What was made stays, and the journal knows it.
+        """
+        progress.step = "planning"
+        identity = PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
+        planned = await self._plan(identity, pod)
+        if isinstance(planned, UseFallback):
+            return await self._by_fallback(request, pod, identity, progress)
+        parents = await self.kernel.parents([each.parent for each in planned if each.parent])
+        _require_parents(identity, planned, parents)
+        progress.step = "writing the journal"
+        await self._write_intent(request, pod, planned, held)
+        progress.step = "waiting for addresses from ipam-svc"
+        answers = await self._reserve(request.container_id, planned, progress)
+        progress.step = "writing DanmEps"
+        ready = [
+            self._ready(request, pod, each, answers.get(each.interface), parents.get(each.parent))
+            for each in planned
+        ]
+        with span("create DanmEps"):
+            await all_of(self.endpoints.create(each.endpoint) for each in ready)
+        progress.step = "making the interfaces"
+        context = SandboxContext(
+            container_id=request.container_id,
+            netns=request.netns or "",
+            environment=request.environment,
+            runtime_config=request.runtime_config,
+        )
+        with span("make interfaces"):
+            parts = await all_of(self.interfaces.make(context, each) for each in ready)
+        merged = merge(parts, netns=context.netns)
+        require_primary_address(str(identity), merged)
+        await self._finish(request.container_id, encode_result(merged, CniVersion.V1_1_0))
+        return encode_result(merged, request.version)
+
+    async def _plan(
+        self, identity: PodIdentity, pod: Pod
+    ) -> tuple[PlannedAttachment, ...] | UseFallback:
+        attachments = requested_attachments(
+            identity,
+            pod.annotations.get(INTERFACES_ANNOTATION),
+            lambda name: self.networks.get(pod.namespace, name),
+        )
+        if isinstance(attachments, UseFallback):
+            return attachments
+        await self.networks.refresh(pod.namespace, [each.network for each in attachments])
+        return plan_attachments(
+            identity,
+            attachments,
+            lambda name: self.networks.get(pod.namespace, name),
+            allowed_static_types=self.allowed_static_types,
+        )
+
+    async def _by_fallback(
+        self, request: CniRequest, pod: Pod, identity: PodIdentity, progress: Progress
+    ) -> bytes:
+        progress.step = "waiting for the fallback network's plugin"
+        chain = self.fallback.chain(identity)
+        record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
+        await self.journal.put(_intent(request, pod, (record,)))
+        output = await self.fallback.add(request, chain)
+        await self._finish(request.container_id, output)
+        return output
+
+    async def _write_intent(
+        self,
+        request: CniRequest,
+        pod: Pod,
+        planned: Sequence[PlannedAttachment],
+        held: Sequence[SandboxRecord],
+    ) -> None:
+        records = tuple(
+            interface_record(
+                each,
+                endpoint=endpoint_object_name(
+                    pod.runtime_uid, request.container_id, each.interface
+                ),
+            )
+            for each in planned
+        )
+        await self.journal.put(_intent(request, pod, records))
+        # The new record now stands for the addresses of the old ones: while ipam-svc is away, a
+        # Pod that is tried again and again has one record and not hundreds.
+        for old in held:
+            if _covers(records, old):
+                await self.journal.forget(ContainerId(old.container_id))
+
+    async def _reserve(
+        self,
+        container_id: ContainerId,
+        planned: Sequence[PlannedAttachment],
+        progress: Progress,
+    ) -> Mapping[InterfaceName, AttachmentAnswer]:
+        wanted = [
+            AttachmentRequest(
+                network=each.network.name,
+                interface=each.interface,
+                ip=encode_ip_request(each.attachment.ip),
+                ip6=encode_ip_request(each.attachment.ip6),
+            )
+            for each in planned
+            if each.asks_for_addresses
+        ]
+        if not wanted:
+            return {}
+        with span("reserve"):
+            answer = await self.addresses.reserve(
+                owner_of(self.journal.existing(container_id)),
+                wanted,
+                deadline_s=progress.deadline_s,
+                note_attempt=lambda attempt: self.journal.remember_attempt(container_id, attempt),
+            )
+        by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
+        record = self.journal.existing(container_id)
+        interfaces = tuple(
+            _with_answer(each, by_interface.get(InterfaceName(each.interface)))
+            for each in record.interfaces
+        )
+        await self.journal.put(
+            msgspec.structs.replace(record, attempt=answer.attempt, interfaces=interfaces)
+        )
+        return by_interface
+
+    def _ready(
+        self,
+        request: CniRequest,
+        pod: Pod,
+        planned: PlannedAttachment,
+        answer: AttachmentAnswer | None,
+        parent: LinkFacts | None,
+    ) -> ReadyAttachment:
+        ip = IPv4Interface(answer.ip) if answer and answer.ip else None
+        ip6 = IPv6Interface(answer.ip6) if answer and answer.ip6 else None
+        mac = answer.mac if answer else None
+        if planned.spec.network_type is BuiltInType.IPVLAN and parent is not None:
+            # IPVLAN has no MAC of its own (SPEC G6).
+            mac = parent.mac
+        return ReadyAttachment(
+            planned=planned,
+            addresses=DynamicAddresses(ip=ip, ip6=ip6, mac=mac),
+            endpoint=planned_endpoint(
+                planned,
+                pod=pod,
+                node=self.node,
+                container_id=request.container_id,
+                netns=request.netns or "",
+                ip=ip,
+                ip6=ip6,
+                mac=mac,
+            ),
+        )
+
+    async def _finish(self, container_id: ContainerId, result: bytes) -> None:
+        record = self.journal.existing(container_id)
+        await self.journal.put(
+            msgspec.structs.replace(record, state=SandboxState.ADDED, result=result)
+        )
+
+
+def _intent(
+    request: CniRequest, pod: Pod, interfaces: tuple[InterfaceRecord, ...]
+) -> SandboxRecord:
+    return SandboxRecord(
+        container_id=request.container_id,
+        namespace=pod.namespace,
+        pod=pod.name,
+        pod_uid=pod.runtime_uid,
+        netns=request.netns or "",
+        state=SandboxState.ADDING,
+        interfaces=interfaces,
+        environment=plugin_environment(request.environment),
+        request_interface=request.interface,
+    )
+
+
+def _covers(records: Sequence[InterfaceRecord], old: SandboxRecord) -> bool:
+    """Say whether the new interfaces stand for every address that an old sandbox holds."""
+    new = {(each.network, each.interface) for each in records if each.reserved}
+    return all((each.network, each.interface) in new for each in old.interfaces if each.reserved)
+
+
+def _with_answer(record: InterfaceRecord, answer: AttachmentAnswer | None) -> InterfaceRecord:
+    if answer is None:
+        return record
+    return msgspec.structs.replace(record, ip=answer.ip, ip6=answer.ip6, mac=answer.mac)
+
+
+def _require_parents(
+    identity: PodIdentity,
+    planned: Sequence[PlannedAttachment],
+    parents: Mapping[str, LinkFacts],
+) -> None:
+    """Find missing parents before anything is reserved."""
+    errors: list[DanmError] = [
+        LinkSetupError(
+            f"{identity}, entry {each.attachment.index}: this node has no link {each.parent!r} for "
+            f"DanmNet {each.network.namespace}/{each.network.name}; netwatcher makes the links of "
+            "a vlan or vxlan on host_device (see 'kubectl get danmnodes'), other links are "
+            "the node's own: correct Options.host_device"
+        )
+        for each in planned
+        if each.parent and each.parent not in parents
+    ]
+    if errors:
+        raise SeveralErrors(errors)

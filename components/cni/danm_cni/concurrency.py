@@ -1,0 +1,92 @@
+"""Locks by name, bounded admission, and work in parallel whose errors are told together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Hashable, Iterable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from danm_api.errors import DanmError, OverloadedError, SeveralErrors
+
+T = TypeVar("T")
+
+
+class KeyedLocks:
+    """One lock for each key, kept only while somebody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        """Start without locks."""
+        self._locks: dict[Hashable, asyncio.Lock] = {}
+        self._users: dict[Hashable, int] = {}
+
+    @asynccontextmanager
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
+        """Hold a key's lock; waiters get it in their order."""
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        self._users[key] = self._users.get(key, 0) + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._users[key] -= 1
+            if not self._users[key]:
+                del self._users[key], self._locks[key]
+
+    def is_held(self, key: Hashable) -> bool:
+        """Say whether somebody holds a key's lock or waits for it."""
+        return key in self._locks
+
+
+class Admission:
+    """Lets a bounded number work at once and a bounded number wait (DESIGN, P6)."""
+
+    def __init__(self, *, limit: int, queue_limit: int) -> None:
+        """Set the bounds."""
+        self._slots = asyncio.Semaphore(limit)
+        self._queue_limit = queue_limit
+        self.waiting = 0
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold one of the slots.
+
+        Raises:
+            OverloadedError: As many wait already as may wait.
+        """
+        if self._slots.locked() and self.waiting >= self._queue_limit:
+            raise OverloadedError(
+                f"danmd has {self.waiting} Pods waiting on this node and takes no more; the "
+                "runtime will try again"
+            )
+        self.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Run everything at once, wait for all of it, and return the results in order.
+
+    Raises:
+        DanmError: The only one that failed.
+        SeveralErrors: All that failed.
+    """
+    results = await asyncio.gather(*work, return_exceptions=True)
+    errors: list[DanmError] = []
+    values: list[T] = []
+    for result in results:
+        if isinstance(result, DanmError):
+            errors.append(result)
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            values.append(result)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SeveralErrors(errors)
+    return values

@@ -1,0 +1,74 @@
+"""danmd's settings: flags, or the environment (``--node-name`` is DANM_NODE_NAME)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from danm_api.names import NodeName
+from danm_cni.delegate_config import DpdkSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPaths:
+    """Where things are on the host.
+
+    Attributes:
+        root: The host's root directory as danmd sees it.
+        cni_config: The runtime's CNI configuration directory, as the host names it.
+        cni_bin: Where executables are installed, as the host names it.
+        executables: Where the image has ``danm`` and ``fakeipam``.
+        state: Journal, tombstones and what the installation remembers.
+        run: Socket and marker; empty after a boot.
+    """
+
+    root: Path
+    cni_config: str
+    cni_bin: str
+    executables: Path
+    state: Path
+    run: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where the executables call."""
+        return self.run / "danmd.sock"
+
+    @property
+    def ready_marker(self) -> Path:
+        """Exists once danmd has been ready since the node booted (DESIGN, step 9)."""
+        return self.run / "ready"
+
+    @property
+    def tombstones(self) -> Path:
+        """Where the ``danm`` executable leaves DELs."""
+        return self.state / "tombstones"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that danmd is told.
+
+    Attributes:
+        fallback: The configuration of Pods that ask for nothing, as the host names it; None to
+            remember the one that was the node's first.
+        allowed_static_types: SPEC E2; None allows all.
+        max_sandboxes: ADDs at once.
+        max_waiting: ADDs that wait; more are told to come again.
+        cni_version: Of the configuration that is installed.
+    """
+
+    node: NodeName
+    namespace: str
+    paths: HostPaths
+    kubeconfig: Path | None
+    ipam_token_file: Path
+    fallback: str | None
+    allowed_static_types: frozenset[str] | None
+    max_sandboxes: int
+    max_waiting: int
+    delegates_in_host_mounts: bool
+    health_host: str
+    health_port: int
+    dpdk: DpdkSettings
+    flannel_bridge: str
+    install: bool
+    cni_version: str

@@ -1,0 +1,258 @@
+"""danmd put together: edges, flow, and what runs beside them."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from danm_api.errors import DeadlineExceededError
+from danm_api.kube.api import KubeApi
+from danm_api.kube.events import EventRecorder
+from danm_api.kube.informer import Change, Informer, ObjectKey
+from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.model.danmep import DanmEp
+from danm_api.model.danmnet import DanmNet
+from danm_api.model.pod import Pod
+from danm_api.telemetry import HealthServer, get_logger
+from danm_cni import metrics
+from danm_cni.addition import SandboxAddition
+from danm_cni.concurrency import Admission, KeyedLocks
+from danm_cni.config import Config
+from danm_cni.durable import write_atomically
+from danm_cni.edges import AddressService, InterfaceMaker, PluginRunner
+from danm_cni.endpoints import NodeEndpoints
+from danm_cni.fallback import Fallback
+from danm_cni.installation import Installation
+from danm_cni.interfaces import BackendSettings, SandboxInterfaces
+from danm_cni.journal import Journal, SandboxState
+from danm_cni.networks import Networks
+from danm_cni.pods import NodePods, PodEvents
+from danm_cni.removal import SandboxRemoval
+from danm_cni.sandbox import Sandboxes
+from danm_cni.server import CniServer
+from danm_cni.tombstones import Tombstones
+from danm_cni.upkeep import Upkeep
+
+log = get_logger(__name__)
+
+# An older danmd of this node ends within its grace period.
+_LOCK_TIMEOUT_S: Final = 60.0
+_LOCK_POLL_S: Final = 0.2
+# Label changes are rare; one at a time keeps danmd's load on the API server small.
+_RELABEL_WORKERS: Final = 1
+# After this the wait for the watches is told again.
+_SYNC_TIMEOUT_S: Final = 60.0
+_METRICS_PERIOD_S: Final = 5.0
+
+
+@asynccontextmanager
+async def node_lock(path: Path) -> AsyncIterator[None]:
+    """Be the only danmd of the node (DESIGN, "Nodes fence").
+
+    Raises:
+        DeadlineExceededError: Another one does not end.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline_s = time.monotonic() + _LOCK_TIMEOUT_S
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline_s:
+                raise DeadlineExceededError(
+                    f"another danmd runs on this node: it holds {path}; end it first"
+                )
+            await asyncio.sleep(_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno == errno.EWOULDBLOCK:
+            return False
+        raise
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """The world outside of the API server."""
+
+    kernel: InterfaceMaker
+    plugins: PluginRunner
+    addresses: AddressService
+
+
+class Daemon:
+    """One danmd.
+
+    Attributes:
+        unready: Why ADDs cannot be served yet; None when they can.
+    """
+
+    def __init__(self, config: Config, api: KubeApi, edges: Edges) -> None:
+        """Put the parts together, and read the journal."""
+        self._config = config
+        self.unready: str | None = "the API server has not been read yet"
+        self._installation = Installation(
+            config.paths, fallback=config.fallback, cni_version=config.cni_version
+        )
+        self.journal = Journal(config.paths.state / "journal")
+        self.journal.load()
+        tombstones = Tombstones(config.paths.tombstones)
+        self._pods = NodePods(api, config.node)
+        self._networks = Networks(api)
+        self._endpoints = NodeEndpoints(api, config.node)
+        self._relabel: WorkQueue[ObjectKey] = WorkQueue()
+        self._admission = Admission(limit=config.max_sandboxes, queue_limit=config.max_waiting)
+        interfaces = SandboxInterfaces(
+            journal=self.journal,
+            kernel=edges.kernel,
+            plugins=edges.plugins,
+            endpoints=self._endpoints,
+            settings=BackendSettings(
+                config_directory=self._installation.config_directory,
+                host_root=config.paths.root,
+                dpdk=config.dpdk,
+                flannel_bridge=config.flannel_bridge,
+            ),
+        )
+        fallback = Fallback(
+            find=self._installation.fallback_path, runner=edges.plugins, journal=self.journal
+        )
+        self.sandboxes = Sandboxes(
+            journal=self.journal,
+            kernel=edges.kernel,
+            endpoints=self._endpoints,
+            pods=self._pods,
+            events=PodEvents(EventRecorder(api, component="danmd", instance=config.node)),
+            fallback=fallback,
+            addition=SandboxAddition(
+                node=config.node,
+                journal=self.journal,
+                kernel=edges.kernel,
+                interfaces=interfaces,
+                endpoints=self._endpoints,
+                addresses=edges.addresses,
+                networks=self._networks,
+                fallback=fallback,
+                allowed_static_types=config.allowed_static_types,
+            ),
+            removal=SandboxRemoval(
+                node=config.node,
+                journal=self.journal,
+                interfaces=interfaces,
+                endpoints=self._endpoints,
+                addresses=edges.addresses,
+                pods=self._pods,
+            ),
+            tombstones=tombstones,
+            admission=self._admission,
+            locks=KeyedLocks(),
+            background=set(),
+        )
+        self.upkeep = Upkeep(
+            node=config.node,
+            journal=self.journal,
+            tombstones=tombstones,
+            endpoints=self._endpoints,
+            addresses=edges.addresses,
+            kernel=edges.kernel,
+            sandboxes=self.sandboxes,
+        )
+        self._pods.informer.subscribe(self._pod_changed)
+        self._endpoints.informer.subscribe(self._endpoint_changed)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set."""
+        paths = self._config.paths
+        server = CniServer(
+            paths.socket,
+            sandboxes=self.sandboxes,
+            unready=lambda: self.unready,
+            was_ready=paths.ready_marker.exists,
+        )
+        health = HealthServer(
+            host=self._config.health_host,
+            port=self._config.health_port,
+            ready=lambda: self.unready or True,
+        )
+        async with health, server, asyncio.TaskGroup() as tasks:
+            running = [
+                *(tasks.create_task(informer.run()) for informer in self.informers),
+                tasks.create_task(self._serve()),
+                tasks.create_task(self._count()),
+                tasks.create_task(self.follow_labels()),
+            ]
+            await stop.wait()
+            for task in running:
+                task.cancel()
+        if self.sandboxes.background:
+            await asyncio.wait(self.sandboxes.background)
+
+    async def _serve(self) -> None:
+        """Become ready once the watches have shown what there is; then install, and compare."""
+        await self._wait_synced()
+        if self._config.install:
+            await asyncio.to_thread(self._installation.install_executables)
+        self.unready = None
+        write_atomically(self._config.paths.ready_marker, b"")
+        if self._config.install:
+            await asyncio.to_thread(self._installation.write_configuration)
+        log.info("Ready", node=self._config.node)
+        await self.upkeep.run()
+
+    @property
+    def informers(self) -> tuple[Informer[Pod], Informer[DanmNet], Informer[DanmEp]]:
+        """Return the watches that an ADD needs."""
+        return (self._pods.informer, self._networks.informer, self._endpoints.informer)
+
+    async def _wait_synced(self) -> None:
+        for informer in self.informers:
+            while not informer.synced:
+                try:
+                    await informer.wait_synced(_SYNC_TIMEOUT_S)
+                except DeadlineExceededError as error:
+                    self.unready = error.reason
+                    log.warning("Not ready", error=error.reason)
+
+    async def _count(self) -> None:
+        while True:
+            for state in SandboxState:
+                metrics.SANDBOXES.labels(state).set(self.upkeep.count(state))
+            metrics.WAITING.set(self._admission.waiting)
+            await asyncio.sleep(_METRICS_PERIOD_S)
+
+    def _pod_changed(self, change: Change[Pod]) -> None:
+        old, new = change.old, change.new
+        if new is not None and (old is None or old.labels != new.labels):
+            self._relabel.add(change.key)
+        ending = new is None or new.deleting or new.ended
+        pod = old or new
+        if ending and pod is not None and self.journal.of_pod(pod.runtime_uid):
+            # Addresses that were kept for a next sandbox are free now.
+            self.upkeep.wake()
+
+    def _endpoint_changed(self, change: Change[DanmEp]) -> None:
+        if change.old is None and change.new is not None:
+            self._relabel.add(ObjectKey(namespace=change.new.namespace, name=change.new.pod))
+
+    async def follow_labels(self) -> None:
+        """Keep the labels of DanmEps in step with their Pods', for ever (SPEC A2)."""
+        await run_workers(
+            self._relabel, self._reconcile_labels, concurrency=_RELABEL_WORKERS, name="relabel"
+        )
+
+    async def _reconcile_labels(self, key: ObjectKey) -> None:
+        pod = self._pods.informer.get(key)
+        if pod is not None:
+            await self._endpoints.relabel(pod)

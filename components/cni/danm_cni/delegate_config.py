@@ -1,0 +1,275 @@
+"""The configurations that delegate plugins are called with. Pure.
+
+Dynamic types (macvlan, sriov) get a configuration made from the DanmNet (SPEC E1). Static types
+and the fallback get the administrator's file (SPEC E2, B2). Either way the answer is a chain of
+plugins, each rendered with the result of the one before it (CNI specification 1.1.0, section 4).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import PurePath
+from typing import Any, Final
+
+import msgspec
+
+from danm_api.errors import InvalidNetworkError
+from danm_api.model.cni import CniVersion
+from danm_api.model.danmnet import BuiltInType, NetworkSpec, Untagged, Vlan, Vxlan
+from danm_api.names import InterfaceName
+
+# What a generated configuration speaks: the reference plugins of the last five years know it.
+GENERATED_VERSION: Final = CniVersion.V0_4_0
+# The plugin that must never be called by itself (SPEC E2).
+OWN_TYPE: Final = "danm"
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", re.ASCII)
+# libcni reads these three.
+SUFFIXES: Final = (".conflist", ".conf", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginConfig:
+    """One plugin of a chain.
+
+    Attributes:
+        type: The plugin's executable.
+        exact: The bytes to send as they are; None when they must be rendered.
+        keys: The configuration as read.
+    """
+
+    type: str
+    keys: Mapping[str, Any]
+    exact: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginChain:
+    """The plugins of one network, in the order of ADD.
+
+    Attributes:
+        source: What errors name: the file, or the DanmNet.
+    """
+
+    source: str
+    version: str
+    plugins: tuple[PluginConfig, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DpdkSettings:
+    """Names for SR-IOV with a user-space driver, from danmd's environment (SPEC E1)."""
+
+    kernel_driver: str = ""
+    dpdk_driver: str = ""
+    dpdk_tool: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicAddresses:
+    """What ipam-svc reserved for one interface."""
+
+    ip: IPv4Interface | None = None
+    ip6: IPv6Interface | None = None
+    mac: str | None = None
+
+    @property
+    def delegated(self) -> IPv4Interface | IPv6Interface | None:
+        """Return the one that the delegate is given; the node adds the other itself."""
+        return self.ip if self.ip is not None else self.ip6
+
+
+_NO_DPDK: Final = DpdkSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicRequest:
+    """What a dynamic delegate's configuration is made of."""
+
+    spec: NetworkSpec
+    interface: InterfaceName
+    parent: str
+    addresses: DynamicAddresses
+    dpdk: DpdkSettings = field(default=_NO_DPDK)
+
+
+def dynamic_chain(request: DynamicRequest) -> PluginChain:
+    """Return the chain of a macvlan or sriov network (SPEC E1)."""
+    spec = request.spec
+    match spec.network_type:
+        case BuiltInType.MACVLAN:
+            own: dict[str, Any] = {"master": request.parent, "mode": "bridge"}
+            if spec.mtu is not None:
+                own["mtu"] = spec.mtu
+        case BuiltInType.SRIOV:
+            own = _sriov(request)
+        case _:
+            raise InvalidNetworkError(
+                f"DanmNet {spec.network_id}: type {spec.network_type} has no delegate"
+            )
+    keys: dict[str, Any] = {
+        "cniVersion": str(GENERATED_VERSION),
+        "name": spec.network_id,
+        "type": spec.network_type.value,
+        **own,
+        "ipam": _ipam(request),
+    }
+    if request.addresses.mac is not None:
+        keys["runtimeConfig"] = {"mac": request.addresses.mac}
+    plugin = PluginConfig(type=spec.network_type.value, keys=keys, exact=msgspec.json.encode(keys))
+    return PluginChain(
+        source=f"DanmNet {spec.network_id}", version=str(GENERATED_VERSION), plugins=(plugin,)
+    )
+
+
+def _sriov(request: DynamicRequest) -> dict[str, Any]:
+    spec = request.spec
+    keys: dict[str, Any] = {
+        "if0": spec.host_device,
+        "if0name": request.interface,
+        "l2enable": request.addresses.delegated is None,
+    }
+    match spec.segment:
+        case Vlan(vid=vid):
+            keys["vlan"] = vid
+        case Untagged() | Vxlan():
+            pass
+    if spec.dpdk:
+        keys["dpdk"] = {
+            "kernel_driver": request.dpdk.kernel_driver,
+            "dpdk_driver": request.dpdk.dpdk_driver,
+            "dpdk_tool": request.dpdk.dpdk_tool,
+        }
+    return keys
+
+
+def _ipam(request: DynamicRequest) -> dict[str, Any]:
+    address = request.addresses.delegated
+    if address is None:
+        return {}
+    spec = request.spec
+    routes = spec.routes if isinstance(address, IPv4Interface) else spec.routes6
+    keys: dict[str, Any] = {
+        "type": "fakeipam",
+        "ip": str(address.ip),
+        "subnet": str(address.network),
+    }
+    if routes:
+        keys["routes"] = [
+            {"dst": str(each.destination), "gw": str(each.gateway)} for each in routes
+        ]
+    default = next((each for each in routes if each.destination.prefixlen == 0), None)
+    if default is not None:
+        keys["gateway"] = str(default.gateway)
+    return keys
+
+
+def require_plain_name(name: str) -> None:
+    """Refuse a name that could reach another directory.
+
+    Source: SPEC E2: a DanmNet's author must not run or read arbitrary files.
+
+    Raises:
+        InvalidNetworkError: It is no plain file name.
+    """
+    if not _PLAIN_NAME.fullmatch(name) or ".." in name:
+        raise InvalidNetworkError(
+            f"NetworkType or plugin {name!r} is not a plain file name: letters, digits, '.', '_' "
+            "and '-' are allowed"
+        )
+
+
+def file_chain(data: bytes, *, source: str) -> PluginChain:
+    """Read a .conf or .conflist.
+
+    Raises:
+        InvalidNetworkError: It cannot be read, has no plugin, or calls DANM again.
+    """
+    try:
+        keys = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InvalidNetworkError(f"{source} cannot be read: {error}") from error
+    if "plugins" in keys:
+        chain = _list_chain(keys, source)
+    else:
+        plugin = PluginConfig(type=str(keys.get("type", "")), keys=keys, exact=data)
+        chain = PluginChain(source=source, version=_version(keys), plugins=(plugin,))
+    for plugin in chain.plugins:
+        if plugin.type == OWN_TYPE:
+            raise InvalidNetworkError(f"{source} calls the plugin danm, which would call itself")
+        if not plugin.type:
+            raise InvalidNetworkError(f"{source} has a plugin without a type")
+        require_plain_name(plugin.type)
+    return chain
+
+
+def _version(keys: Mapping[str, Any]) -> str:
+    return str(keys.get("cniVersion") or CniVersion.V0_1_0)
+
+
+def _list_chain(keys: Mapping[str, Any], source: str) -> PluginChain:
+    listed = keys["plugins"]
+    if not isinstance(listed, list) or not listed or not all(isinstance(p, dict) for p in listed):
+        raise InvalidNetworkError(f"{source}: plugins must be a list of at least one object")
+    version = _version(keys)
+    plugins = tuple(
+        PluginConfig(
+            type=str(each.get("type", "")),
+            keys={**each, "cniVersion": version, "name": keys.get("name", "")},
+        )
+        for each in listed
+    )
+    return PluginChain(source=source, version=version, plugins=plugins)
+
+
+def render(
+    plugin: PluginConfig,
+    *,
+    previous: bytes | None,
+    runtime_config: Mapping[str, Any],
+) -> bytes:
+    """Return the bytes for a plugin's standard input.
+
+    Args:
+        plugin: One of a chain.
+        previous: The result of the plugin before it.
+        runtime_config: What the runtime gave; only declared capabilities are passed on.
+    """
+    offered = _capabilities(plugin, runtime_config)
+    if plugin.exact is not None and not offered:
+        return plugin.exact
+    keys = {key: value for key, value in plugin.keys.items() if key != "capabilities"}
+    if offered:
+        keys["runtimeConfig"] = offered
+    if previous is not None:
+        keys["prevResult"] = msgspec.Raw(previous)
+    return msgspec.json.encode(keys)
+
+
+def _capabilities(plugin: PluginConfig, runtime_config: Mapping[str, Any]) -> dict[str, Any]:
+    declared = plugin.keys.get("capabilities")
+    if not isinstance(declared, dict):
+        return {}
+    return {key: value for key, value in runtime_config.items() if declared.get(key) is True}
+
+
+def declared_capabilities(chain: PluginChain) -> dict[str, bool]:
+    """Return what DANM's own configuration must declare so that the chain gets it (SPEC B2)."""
+    declared: dict[str, bool] = {}
+    for plugin in chain.plugins:
+        capabilities = plugin.keys.get("capabilities")
+        if isinstance(capabilities, dict):
+            declared.update(
+                {str(key): True for key, value in capabilities.items() if value is True}
+            )
+    return declared
+
+
+def first_configuration(names: Sequence[str], *, own: str) -> str | None:
+    """Return the file that a runtime would choose if DANM's were not there.
+
+    Runtimes take the first in the order of names (SPEC B2).
+    """
+    candidates = [name for name in names if name != own and PurePath(name).suffix in SUFFIXES]
+    return min(candidates, default=None)

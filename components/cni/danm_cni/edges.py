@@ -1,0 +1,143 @@
+"""What a sandbox's flow needs from the world; each has a fake in the tests."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from danm_api.ipam_api import (
+    AttachmentRequest,
+    PodOwnerMessage,
+    ReleaseRequest,
+    Reservation,
+    ReserveAnswer,
+)
+from danm_api.model.danmep import DanmEp
+from danm_api.model.danmnet import DanmNet
+from danm_api.model.pod import Pod
+from danm_api.names import Namespace, NetworkName
+from danm_cni.journal import PluginCall, SandboxRecord
+from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
+from danm_cni.request import PodIdentity, Verb
+
+
+class AddressService(Protocol):
+    """ipam-svc, as danmd uses it."""
+
+    async def reserve(
+        self,
+        owner: PodOwnerMessage,
+        attachments: Sequence[AttachmentRequest],
+        *,
+        deadline_s: float,
+        note_attempt: Callable[[int], None],
+    ) -> ReserveAnswer:
+        """Reserve all or nothing; every send carries a new attempt, which is noted before.
+
+        Raises:
+            DanmError: As ipam-svc says, or IpamUnavailableError.
+        """
+        ...
+
+    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> None:
+        """Give back what an owner holds under exactly that attempt; nothing there is no error."""
+        ...
+
+    async def node_reservations(self) -> Sequence[Reservation]:
+        """Return all entries of this node."""
+        ...
+
+
+class PluginRunner(Protocol):
+    """Other CNI plugins."""
+
+    async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
+        """Run a plugin and return what it printed.
+
+        Raises:
+            DelegateError: It failed.
+        """
+        ...
+
+
+class InterfaceMaker(Protocol):
+    """The node's kernel; every method raises LinkSetupError, or its NetnsGoneError."""
+
+    async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
+        """Read links of the host; a missing one is left out."""
+        ...
+
+    async def create(self, link: ChildLink, setup: InterfaceSetup, netns: str) -> LinkFacts:
+        """Create a link directly in a namespace and set it up."""
+        ...
+
+    async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
+        """Set up what a delegate has created."""
+        ...
+
+    async def take_down(
+        self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool
+    ) -> None:
+        """Remove an interface and its rules, where they are there."""
+        ...
+
+    def has_netns(self, netns: str) -> bool:
+        """Say whether a namespace exists."""
+        ...
+
+
+class EndpointStore(Protocol):
+    """The DanmEps of this node."""
+
+    async def create(self, endpoint: DanmEp) -> None:
+        """Create, or replace one of the same name."""
+        ...
+
+    async def update(self, endpoint: DanmEp) -> None:
+        """Write what a delegate reported."""
+        ...
+
+    async def delete(self, namespace: Namespace, name: str) -> None:
+        """Delete; one that is gone is no error."""
+        ...
+
+    def of_container(self, container_id: str) -> Sequence[DanmEp]:
+        """Return the DanmEps of a sandbox that the watch has shown."""
+        ...
+
+
+class PodSource(Protocol):
+    """The Pods of this node."""
+
+    async def find(self, identity: PodIdentity) -> Pod:
+        """Return a Pod; one that was not seen yet is fetched.
+
+        Raises:
+            PodNotFoundError: No such Pod, or another one of that name.
+        """
+        ...
+
+    async def wants_addresses(self, record: SandboxRecord) -> bool:
+        """Say whether a Pod keeps its addresses after its sandbox is gone.
+
+        Unknown counts as yes: an address that may still be live is never freed.
+        """
+        ...
+
+
+class NetworkSource(Protocol):
+    """The DanmNets."""
+
+    async def refresh(self, namespace: Namespace, names: Sequence[NetworkName]) -> None:
+        """Fetch those that the watch has not shown yet."""
+        ...
+
+    def get(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
+        """Return a DanmNet."""
+        ...
+
+
+class EventSink(Protocol):
+    """Events on Pods."""
+
+    async def attachment_failed(self, pod: Pod, message: str) -> None:
+        """Tell the Pod's owner; never raises."""
+        ...

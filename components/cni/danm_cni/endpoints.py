@@ -1,0 +1,143 @@
+"""The DanmEps of this node (SPEC A2): created before the interface, deleted after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Final
+from uuid import NAMESPACE_OID, uuid5
+
+from danm_api import labels
+from danm_api.codec.danmep import decode_danmep, encode_danmep, endpoint_object_name
+from danm_api.errors import ConflictError, NotFoundError
+from danm_api.kube.api import DANMEPS, KubeApi
+from danm_api.kube.informer import Informer
+from danm_api.model.danmep import DanmEp, EndpointInterface
+from danm_api.model.danmnet import BuiltInType, StaticDelegate
+from danm_api.model.pod import Pod
+from danm_api.names import ContainerId, Namespace, NodeName
+from danm_api.telemetry import get_logger
+from danm_cni.plan import PlannedAttachment
+
+log = get_logger(__name__)
+
+_BY_CONTAINER: Final = "container"
+_BY_POD: Final = "pod"
+
+
+def network_type_text(network_type: BuiltInType | StaticDelegate) -> str:
+    """Return a network's type as DanmEps and journal records name it."""
+    match network_type:
+        case StaticDelegate(name=name):
+            return name
+        case _:
+            return network_type.value
+
+
+def planned_endpoint(
+    planned: PlannedAttachment,
+    *,
+    pod: Pod,
+    node: NodeName,
+    container_id: ContainerId,
+    netns: str,
+    ip: IPv4Interface | None,
+    ip6: IPv6Interface | None,
+    mac: str | None,
+) -> DanmEp:
+    """Return the DanmEp of an attachment; pure."""
+    name = endpoint_object_name(pod.runtime_uid, container_id, planned.interface)
+    return DanmEp(
+        namespace=pod.namespace,
+        name=name,
+        network=planned.network.name,
+        network_type=network_type_text(planned.spec.network_type),
+        # The name says all that makes it unique, so a repeated ADD finds the same one.
+        endpoint_id=str(uuid5(NAMESPACE_OID, name)),
+        interface=EndpointInterface(
+            name=planned.interface,
+            address=ip,
+            address_ipv6=ip6,
+            mac_address=mac,
+            policy_routes=planned.attachment.policy_routes,
+            policy_routes6=planned.attachment.policy_routes6,
+        ),
+        node=node,
+        pod=pod.name,
+        pod_uid=pod.runtime_uid,
+        container_id=container_id,
+        netns=netns,
+        pod_labels=labels.of_tenant(pod.labels),
+    )
+
+
+class NodeEndpoints:
+    """Reads and writes the DanmEps of one node."""
+
+    def __init__(self, api: KubeApi, node: NodeName) -> None:
+        """Watch by the node's label."""
+        self._api = api
+        self._node = node
+        self.informer: Informer[DanmEp] = Informer(
+            api,
+            DANMEPS,
+            decode_danmep,
+            label_selector=f"{labels.NODE}={labels.label_value(node)}",
+            indexers={
+                _BY_CONTAINER: lambda endpoint: [endpoint.container_id],
+                _BY_POD: lambda endpoint: [endpoint.pod_uid],
+            },
+        )
+
+    async def create(self, endpoint: DanmEp) -> None:
+        """Create, or replace one of the same name that an interrupted ADD left."""
+        body = encode_danmep(endpoint)
+        try:
+            await self._api.create(DANMEPS, body, namespace=endpoint.namespace)
+        except ConflictError:
+            await self.update(endpoint)
+
+    async def update(self, endpoint: DanmEp) -> None:
+        """Write what a delegate reported.
+
+        Raises:
+            ConflictError: Somebody else writes it all the time.
+        """
+        found = await self._api.get(DANMEPS, endpoint.name, namespace=endpoint.namespace)
+        current = replace(endpoint, resource_version=found["metadata"]["resourceVersion"])
+        await self._api.replace(DANMEPS, encode_danmep(current), namespace=endpoint.namespace)
+
+    async def delete(self, namespace: Namespace, name: str) -> None:
+        """Delete; one that is gone is no error."""
+        try:
+            await self._api.delete(DANMEPS, name, namespace=namespace)
+        except NotFoundError:
+            return
+        log.info("Deleted DanmEp", namespace=namespace, name=name)
+
+    def of_container(self, container_id: str) -> Sequence[DanmEp]:
+        """Return the DanmEps of a sandbox that the watch has shown."""
+        return tuple(self.informer.by_index(_BY_CONTAINER, container_id))
+
+    def of_node(self) -> Sequence[DanmEp]:
+        """Return all DanmEps of the node that the watch has shown."""
+        # The label of a long node name is a hash.
+        return [each for each in self.informer.items() if each.node == self._node]
+
+    async def relabel(self, pod: Pod) -> None:
+        """Bring the labels of a Pod's DanmEps in step with the Pod's (SPEC A2)."""
+        wanted = labels.of_tenant(pod.labels)
+        for endpoint in self.informer.by_index(_BY_POD, pod.runtime_uid):
+            if endpoint.pod_labels != wanted and not endpoint.deleting:
+                patch = label_patch(endpoint, wanted)
+                await self._api.patch(DANMEPS, endpoint.name, patch, namespace=endpoint.namespace)
+
+
+def label_patch(endpoint: DanmEp, wanted: Mapping[str, str]) -> dict[str, object]:
+    """Return the merge patch that makes a DanmEp's tenant labels what they should be; pure."""
+    gone: dict[str, str | None] = {key: None for key in endpoint.pod_labels if key not in wanted}
+    return {
+        "metadata": {
+            "labels": {**gone, **wanted},
+            "resourceVersion": endpoint.resource_version,
+        }
+    }

@@ -1,0 +1,100 @@
+"""The network of Pods that ask for nothing (SPEC B2): another plugin's, passed through.
+
+Installing DANM changes nothing for these Pods: their plugin gets what the runtime would have given
+it, and its answer goes back as it is.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from danm_api.codec.cni import decode_result, encode_result
+from danm_api.errors import InvalidNetworkError
+from danm_cni.delegate import add_chain, delete_calls, load_chain, plugin_environment
+from danm_cni.delegate_config import PluginChain, render
+from danm_cni.edges import PluginRunner
+from danm_cni.journal import Journal, PluginCall
+from danm_cni.request import CniRequest, PodIdentity
+
+# The runtime's own patience ends about there.
+_DEL_TIMEOUT_S: Final = 30.0
+
+
+class Fallback:
+    """Runs the fallback's plugins."""
+
+    def __init__(
+        self, *, find: Callable[[], Path | None], runner: PluginRunner, journal: Journal
+    ) -> None:
+        """Ask ``find`` for the configuration at every use: its owner may change it."""
+        self._find = find
+        self._runner = runner
+        self._journal = journal
+
+    def chain(self, pod: PodIdentity | None) -> PluginChain:
+        """Return the fallback's plugins.
+
+        Raises:
+            InvalidNetworkError: There is no fallback, or its file is not usable.
+        """
+        path = self._find()
+        if path is None:
+            namespace = pod.namespace if pod else "..."
+            raise InvalidNetworkError(
+                f"{pod or 'the Pod'} asks for no network, namespace {namespace} has no DanmNet "
+                "'default', and this node has no fallback network; annotate the Pod with "
+                "danm.k8s.io/interfaces, create a DanmNet named 'default' in the namespace, or "
+                "name a CNI configuration to danmd with --fallback-config"
+            )
+        return load_chain(path)
+
+    async def add(self, request: CniRequest, chain: PluginChain) -> bytes:
+        """Run ADD; each plugin is journalled before it starts.
+
+        Raises:
+            DanmError: A plugin failed, with its own code.
+        """
+
+        async def note(call: PluginCall) -> None:
+            await self._journal.change(
+                request.container_id,
+                request.interface,
+                lambda record: msgspec.structs.replace(record, calls=(*record.calls, call)),
+            )
+
+        output = await add_chain(
+            chain,
+            runner=self._runner,
+            note=note,
+            environment=plugin_environment(request.environment),
+            runtime_config=request.runtime_config,
+        )
+        if chain.version == request.version:
+            return output
+        return encode_result(decode_result(output), request.version)
+
+    async def delete_unknown(self, request: CniRequest) -> None:
+        """Run DEL for a container that danmd never added: from before the installation.
+
+        Raises:
+            DanmError: A plugin failed, with its own code.
+        """
+        path = self._find()
+        if path is None:
+            return
+        chain = load_chain(path)
+        calls = [
+            PluginCall(
+                type=plugin.type,
+                config=render(plugin, previous=None, runtime_config=request.runtime_config),
+            )
+            for plugin in chain.plugins
+        ]
+        await delete_calls(
+            calls,
+            runner=self._runner,
+            environment=plugin_environment(request.environment),
+            timeout_s=_DEL_TIMEOUT_S,
+        )

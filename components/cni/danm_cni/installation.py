@@ -1,0 +1,158 @@
+"""Putting DANM onto a node and taking it off again (DESIGN, "Parts"; SPEC B2).
+
+Executables come first and the CNI configuration last; on the way out it is the other way round. So
+the runtime never sees a configuration whose plugin is missing. All of it is atomic.
+"""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from danm_api.errors import InvalidNetworkError
+from danm_api.telemetry import get_logger
+from danm_cni.config import HostPaths
+from danm_cni.delegate import load_chain
+from danm_cni.delegate_config import declared_capabilities, first_configuration
+from danm_cni.durable import remove_durably, write_atomically
+from danm_cni.netns import resolve_in_root
+
+log = get_logger(__name__)
+
+# Runtimes take the first configuration in the order of names.
+CONFIG_NAME: Final = "00-danm.conflist"
+NETWORK_NAME: Final = "danm"
+EXECUTABLES: Final = ("danm", "fakeipam")
+# What an administrator writes to have no fallback.
+NO_FALLBACK: Final = "none"
+
+
+class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that was the node's first when DANM came."""
+
+    file: str
+
+
+class Installation:
+    """What DANM puts outside of its own directories."""
+
+    def __init__(self, paths: HostPaths, *, fallback: str | None, cni_version: str) -> None:
+        """Work below the host's root; ``fallback`` is the administrator's choice, if any."""
+        self._paths = paths
+        self._fallback = fallback
+        self._cni_version = cni_version
+
+    @property
+    def config_directory(self) -> Path:
+        """Return the runtime's configuration directory as danmd reaches it."""
+        return resolve_in_root(self._paths.root, self._paths.cni_config)
+
+    @property
+    def bin_directory(self) -> Path:
+        """Return the runtime's plugin directory as danmd reaches it."""
+        return resolve_in_root(self._paths.root, self._paths.cni_bin)
+
+    def install_executables(self) -> None:
+        """Copy the executables; one that is there already, byte for byte, is left alone.
+
+        Raises:
+            OSError: The image lacks one, or the host's directory cannot be written.
+        """
+        directory = self.bin_directory
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for name in EXECUTABLES:
+            data = (self._paths.executables / name).read_bytes()
+            target = directory / name
+            if target.exists() and target.read_bytes() == data:
+                continue
+            write_atomically(target, data, mode=0o755)
+            log.info("Installed executable", path=str(target))
+
+    def write_configuration(self) -> None:
+        """Write the CNI configuration, last of all.
+
+        Raises:
+            OSError: The host's directory cannot be written.
+        """
+        directory = self.config_directory
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        data = msgspec.json.format(msgspec.json.encode(self._configuration()))
+        target = directory / CONFIG_NAME
+        if not (target.exists() and target.read_bytes() == data):
+            write_atomically(target, data, mode=0o644)
+            log.info("Installed CNI configuration", path=str(target))
+        first = min((each.name for each in directory.iterdir()), default=CONFIG_NAME)
+        if first_configuration([first], own=CONFIG_NAME) is not None:
+            log.warning("Another CNI configuration comes before DANM's", name=first)
+
+    def _configuration(self) -> dict[str, Any]:
+        plugin: dict[str, Any] = {"type": "danm"}
+        path = self.fallback_path()
+        if path is not None:
+            try:
+                capabilities = declared_capabilities(load_chain(path))
+            except InvalidNetworkError as error:
+                log.warning("Fallback is not usable", path=str(path), error=error.reason)
+                capabilities = {}
+            if capabilities:
+                # Or the runtime would keep host ports and the like from the fallback's plugins.
+                plugin["capabilities"] = capabilities
+        return {"cniVersion": self._cni_version, "name": NETWORK_NAME, "plugins": [plugin]}
+
+    def fallback_path(self) -> Path | None:
+        """Return the configuration of Pods that ask for nothing, or None when there is none.
+
+        Without the administrator's choice it is the one that was the node's first, which is
+        remembered: what appears later does not take over running nodes by its name.
+        """
+        if self._fallback == NO_FALLBACK:
+            return None
+        if self._fallback:
+            return resolve_in_root(self._paths.root, self._fallback)
+        directory = self.config_directory
+        remembered = self._remembered()
+        if remembered is not None and (directory / remembered).is_file():
+            return directory / remembered
+        if not directory.is_dir():
+            return None
+        chosen = first_configuration([each.name for each in directory.iterdir()], own=CONFIG_NAME)
+        if chosen is None:
+            return None
+        write_atomically(self._memory, msgspec.json.encode(_Remembered(file=chosen)))
+        log.info("Chose fallback network", name=chosen)
+        return directory / chosen
+
+    @property
+    def _memory(self) -> Path:
+        return self._paths.state / "fallback.json"
+
+    def _remembered(self) -> str | None:
+        try:
+            return msgspec.json.decode(self._memory.read_bytes(), type=_Remembered).file
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def uninstall(self) -> None:
+        """Take everything off the node: configuration, executables, own state.
+
+        Raises:
+            OSError: Something cannot be removed.
+        """
+        remove_durably(self.config_directory / CONFIG_NAME)
+        for name in EXECUTABLES:
+            remove_durably(self.bin_directory / name)
+        for directory in (self._paths.state, self._paths.run):
+            with suppress(FileNotFoundError):
+                _empty(directory)
+        log.info("Uninstalled from node")
+
+
+def _empty(directory: Path) -> None:
+    """Remove what a directory holds; the directory itself may be a mount."""
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,352 @@
+"""Making and removing one interface of a sandbox, with whichever backend its network names."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from danm_api.codec.cni import decode_result
+from danm_api.errors import DelegateError, InvalidRequestError
+from danm_api.model.addresses import IPAddress
+from danm_api.model.cni import CniInterface, CniIp, CniResult, CniRoute
+from danm_api.model.danmep import DanmEp
+from danm_api.model.danmnet import BuiltInType, StaticDelegate
+from danm_api.names import ContainerId
+from danm_cni.cni_errors import CniCode
+from danm_cni.delegate import add_chain, delete_calls, load_static_chain, plugin_environment
+from danm_cni.delegate_config import (
+    DpdkSettings,
+    DynamicAddresses,
+    DynamicRequest,
+    PluginChain,
+    dynamic_chain,
+)
+from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
+from danm_cni.ipvlan import ipvlan_link
+from danm_cni.journal import InterfaceKind, InterfaceRecord, Journal, PluginCall, SandboxRecord
+from danm_cni.netlink import Address, InterfaceSetup, LinkFacts, PolicyRule
+from danm_cni.netns import NetnsGoneError, resolve_in_root
+from danm_cni.plan import PlannedAttachment, PlannedRoute
+from danm_cni.result import InterfaceResult, complete_result
+
+# A DEL that a plugin does not finish in this time is killed and tried again later.
+_DELEGATE_DEL_TIMEOUT_S: Final = 30.0
+# Where host-local keeps its addresses; flannel's wrapper forgets one when it is killed (SPEC E5).
+_HOST_LOCAL: Final = "/var/lib/cni/networks"
+_FLANNEL: Final = "flannel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxContext:
+    """What all interfaces of one ADD share.
+
+    Attributes:
+        environment: The runtime's.
+        runtime_config: The runtime's, for plugins that declare capabilities.
+    """
+
+    container_id: ContainerId
+    netns: str
+    environment: Mapping[str, str]
+    runtime_config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyAttachment:
+    """A planned attachment with its addresses, its parent's facts and its DanmEp."""
+
+    planned: PlannedAttachment
+    addresses: DynamicAddresses
+    endpoint: DanmEp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSettings:
+    """What the administrator sets for delegates.
+
+    Attributes:
+        config_directory: Where static types have their files.
+        flannel_bridge: The name under which flannel's host-local state is kept.
+    """
+
+    config_directory: Path
+    host_root: Path
+    dpdk: DpdkSettings
+    flannel_bridge: str = "cbr0"
+
+
+class SandboxInterfaces:
+    """Makes and removes interfaces; what it starts is journalled before."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        kernel: InterfaceMaker,
+        plugins: PluginRunner,
+        endpoints: EndpointStore,
+        settings: BackendSettings,
+    ) -> None:
+        """Work with these edges."""
+        self._journal = journal
+        self._kernel = kernel
+        self._plugins = plugins
+        self._endpoints = endpoints
+        self._settings = settings
+
+    async def make(self, context: SandboxContext, ready: ReadyAttachment) -> InterfaceResult:
+        """Make one interface.
+
+        Raises:
+            DanmError: It failed; what was made of it stays, for the caller to undo.
+        """
+        match ready.planned.spec.network_type:
+            case BuiltInType.IPVLAN:
+                return await self._make_ipvlan(context, ready)
+            case BuiltInType():
+                chain = dynamic_chain(
+                    DynamicRequest(
+                        spec=ready.planned.spec,
+                        interface=ready.planned.interface,
+                        parent=ready.planned.parent,
+                        addresses=ready.addresses,
+                        dpdk=self._settings.dpdk,
+                    )
+                )
+                return await self._make_dynamic(context, ready, chain)
+            case StaticDelegate(name=name):
+                chain = load_static_chain(self._settings.config_directory, name)
+                return await self._make_static(context, ready, chain)
+
+    async def _make_ipvlan(
+        self, context: SandboxContext, ready: ReadyAttachment
+    ) -> InterfaceResult:
+        planned, addresses = ready.planned, _both(ready.addresses)
+        setup = InterfaceSetup(
+            name=planned.interface,
+            addresses=addresses,
+            routes=planned.routes,
+            rules=policy_rules(planned.routes, addresses),
+        )
+        link = ipvlan_link(name=planned.interface, parent=planned.parent, mtu=planned.spec.mtu)
+        facts = await self._kernel.create(link, setup, context.netns)
+        return _own_result(planned, addresses, facts, netns=context.netns)
+
+    async def _make_dynamic(
+        self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
+    ) -> InterfaceResult:
+        """The delegate gets one address through fakeipam; the node adds the rest (SPEC E1, E4)."""
+        planned, addresses = ready.planned, _both(ready.addresses)
+        result = await self._run(context, ready, chain)
+        if planned.spec.dpdk:
+            # A user-space driver owns the device: the kernel has no interface to set up.
+            return InterfaceResult(interface=planned.interface, result=result)
+        given = ready.addresses.delegated
+        rest = tuple(address for address in addresses if address != given)
+        routes = tuple(
+            route
+            for route in planned.routes
+            if route.table is not None
+            or given is None
+            or route.destination.version != given.version
+        )
+        facts = await self._kernel.set_up(
+            InterfaceSetup(
+                name=planned.interface,
+                addresses=rest,
+                routes=routes,
+                rules=policy_rules(planned.routes, addresses),
+            ),
+            context.netns,
+        )
+        own = _own_result(planned, addresses, facts, netns=context.netns).result
+        foreign = tuple(each for each in result.interfaces if each.name != planned.interface)
+        return InterfaceResult(
+            interface=planned.interface,
+            result=replace(own, interfaces=own.interfaces + foreign, dns=result.dns),
+        )
+
+    async def _make_static(
+        self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
+    ) -> InterfaceResult:
+        planned = ready.planned
+        raw = InterfaceResult(
+            interface=planned.interface, result=await self._run(context, ready, chain)
+        )
+        result = complete_result(raw, netns=context.netns)
+        addresses = _own_addresses(result, planned.interface)
+        mac = next((each.mac for each in result.interfaces if each.name == planned.interface), None)
+        ip, ip6 = _first(addresses, IPv4Interface), _first(addresses, IPv6Interface)
+        await self._journal.change(
+            context.container_id,
+            planned.interface,
+            lambda record: msgspec.structs.replace(
+                record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
+            ),
+        )
+        families = {address.version for address in addresses}
+        routes = tuple(each for each in planned.routes if each.destination.version in families)
+        if routes:
+            setup = InterfaceSetup(
+                name=planned.interface, routes=routes, rules=policy_rules(routes, addresses)
+            )
+            await self._kernel.set_up(setup, context.netns)
+        interface = replace(ready.endpoint.interface, address=ip, address_ipv6=ip6, mac_address=mac)
+        await self._endpoints.update(replace(ready.endpoint, interface=interface))
+        return InterfaceResult(interface=planned.interface, result=result)
+
+    async def _run(
+        self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
+    ) -> CniResult:
+        interface = ready.planned.interface
+
+        async def note(call: PluginCall) -> None:
+            await self._journal.change(
+                context.container_id,
+                interface,
+                lambda record: msgspec.structs.replace(record, calls=(*record.calls, call)),
+            )
+
+        output = await add_chain(
+            chain,
+            runner=self._plugins,
+            note=note,
+            environment={**plugin_environment(context.environment), "CNI_IFNAME": interface},
+            runtime_config=context.runtime_config,
+        )
+        try:
+            return decode_result(output)
+        except InvalidRequestError as error:
+            raise DelegateError(
+                f"{chain.source}: {error.reason}", code=CniCode.UNDECODABLE
+            ) from error
+
+    async def unmake(self, sandbox: SandboxRecord, interface: InterfaceRecord) -> None:
+        """Remove one interface, whatever of it there is; repeating it is harmless.
+
+        Raises:
+            DanmError: Something may be left.
+        """
+        netns = sandbox.netns if self._kernel.has_netns(sandbox.netns) else ""
+        environment = {
+            **plugin_environment(sandbox.environment),
+            "CNI_CONTAINERID": sandbox.container_id,
+            "CNI_IFNAME": interface.interface,
+            "CNI_NETNS": netns,
+        }
+        rules = _recorded_rules(interface)
+        if netns and (rules or not interface.calls):
+            with suppress(NetnsGoneError):
+                await self._kernel.take_down(
+                    interface.interface, rules, netns, delete_link=not interface.calls
+                )
+        if interface.calls:
+            await delete_calls(
+                interface.calls,
+                runner=self._plugins,
+                environment=environment,
+                timeout_s=_DELEGATE_DEL_TIMEOUT_S,
+            )
+        if interface.network_type == _FLANNEL and interface.ip:
+            self._clean_flannel(sandbox, interface.ip)
+
+    def _clean_flannel(self, sandbox: SandboxRecord, address: str) -> None:
+        """Remove flannel's left-over reservation, if it is still this container's (SPEC E5)."""
+        path = f"{_HOST_LOCAL}/{self._settings.flannel_bridge}/{ip_interface(address).ip}"
+        file = resolve_in_root(self._settings.host_root, path)
+        if file.is_file() and file.read_text().startswith(sandbox.container_id):
+            file.unlink(missing_ok=True)
+
+
+def interface_record(planned: PlannedAttachment, *, endpoint: str) -> InterfaceRecord:
+    """Return the intent of an attachment; pure."""
+    static = isinstance(planned.spec.network_type, StaticDelegate)
+    ipvlan = planned.spec.network_type is BuiltInType.IPVLAN
+    network_type = planned.spec.network_type
+    return InterfaceRecord(
+        interface=planned.interface,
+        kind=InterfaceKind.IPVLAN if ipvlan else InterfaceKind.DELEGATE,
+        network=planned.network.name,
+        network_uid=planned.network.uid,
+        network_type=(
+            network_type.name if isinstance(network_type, StaticDelegate) else network_type.value
+        ),
+        endpoint=endpoint,
+        tables=tuple(sorted({route.table for route in planned.routes if route.table is not None})),
+        reserved=planned.asks_for_addresses and not static,
+    )
+
+
+def policy_rules(
+    routes: tuple[PlannedRoute, ...], addresses: tuple[Address, ...]
+) -> tuple[PolicyRule, ...]:
+    """Return the rules that send an interface's own packets to its tables (SPEC D3)."""
+    wanted = dict.fromkeys(
+        (address.ip, route.table)
+        for route in routes
+        if route.table is not None
+        for address in addresses
+        if address.version == route.destination.version
+    )
+    return tuple(PolicyRule(source=source, table=table) for source, table in wanted)
+
+
+def _recorded_rules(interface: InterfaceRecord) -> tuple[PolicyRule, ...]:
+    addresses = [ip_interface(text) for text in (interface.ip, interface.ip6) if text]
+    return tuple(
+        PolicyRule(source=address.ip, table=table)
+        for address in addresses
+        for table in interface.tables
+    )
+
+
+def _both(addresses: DynamicAddresses) -> tuple[Address, ...]:
+    return tuple(each for each in (addresses.ip, addresses.ip6) if each is not None)
+
+
+def _own_addresses(result: CniResult, name: str) -> tuple[Address, ...]:
+    return tuple(
+        ip.address
+        for ip in result.ips
+        if ip.interface is not None and result.interfaces[ip.interface].name == name
+    )
+
+
+def _first(addresses: tuple[Address, ...], family: type[Any]) -> Any:  # noqa: ANN401
+    return next((each for each in addresses if isinstance(each, family)), None)
+
+
+def _own_result(
+    planned: PlannedAttachment, addresses: tuple[Address, ...], facts: LinkFacts, *, netns: str
+) -> InterfaceResult:
+    """Return the result of an interface whose addresses and routes DANM knows."""
+    main = [route for route in planned.routes if route.table is None]
+    interface = CniInterface(name=planned.interface, mac=facts.mac, sandbox=netns, mtu=facts.mtu)
+    return InterfaceResult(
+        interface=planned.interface,
+        result=CniResult(
+            interfaces=(interface,),
+            ips=tuple(
+                CniIp(address=each, gateway=_default_gateway(main, each), interface=0)
+                for each in addresses
+            ),
+            routes=tuple(
+                CniRoute(destination=route.destination, gateway=route.gateway) for route in main
+            ),
+        ),
+    )
+
+
+def _default_gateway(routes: list[PlannedRoute], address: Address) -> IPAddress | None:
+    return next(
+        (
+            route.gateway
+            for route in routes
+            if route.destination.prefixlen == 0 and route.destination.version == address.version
+        ),
+        None,
+    )

@@ -1,0 +1,216 @@
+"""What danmd intends and has done for each sandbox, on disk before it happens (DESIGN, step 5).
+
+One file for each container id. The structs are the form on disk; a field that a later release adds
+is ignored by this one. All records are also in memory: look-ups never touch the disk.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from danm_api.names import ContainerId, InterfaceName, PodUid
+from danm_api.telemetry import get_logger
+from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
+
+log = get_logger(__name__)
+
+_SUFFIX: Final = ".json"
+# A file that cannot be read is kept for people, out of the way.
+_UNREADABLE_SUFFIX: Final = ".unreadable"
+
+
+class SandboxState(StrEnum):
+    """Where a sandbox stands."""
+
+    # Something may have been made; if danmd dies now, it is to be undone.
+    ADDING = "adding"
+    ADDED = "added"
+    # Something may be left; it is to be finished.
+    REMOVING = "removing"
+    # No interface is left; the addresses stay the Pod's, which is getting another sandbox.
+    HELD = "held"
+
+
+class InterfaceKind(StrEnum):
+    """Who made an interface."""
+
+    IPVLAN = "ipvlan"
+    DELEGATE = "delegate"
+
+
+class PluginCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A delegate that was started, or is about to be.
+
+    Attributes:
+        config: Byte for byte what its ADD got; its DEL gets the same (SPEC E3).
+    """
+
+    type: str
+    config: bytes
+
+
+class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One interface of a sandbox.
+
+    Attributes:
+        network: The DanmNet's name; empty for the fallback.
+        endpoint: The DanmEp's name; empty for the fallback.
+        tables: Routing tables with rules from the interface's addresses.
+        reserved: Its addresses are ipam-svc's, or may be.
+    """
+
+    interface: str
+    kind: InterfaceKind
+    network: str = ""
+    network_uid: str = ""
+    network_type: str = ""
+    endpoint: str = ""
+    ip: str | None = None
+    ip6: str | None = None
+    mac: str | None = None
+    tables: tuple[int, ...] = ()
+    reserved: bool = False
+    calls: tuple[PluginCall, ...] = ()
+
+
+class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One sandbox.
+
+    Attributes:
+        netns: Its path on the host.
+        attempt: Of the last send of its reservation; 0 before the first.
+        environment: What delegates are called with, less the verb and the interface.
+        request_interface: CNI_IFNAME of the ADD.
+        result: What the ADD answered, as a CNI 1.1.0 result; empty before.
+    """
+
+    container_id: str
+    namespace: str
+    pod: str
+    pod_uid: str
+    netns: str
+    state: SandboxState
+    interfaces: tuple[InterfaceRecord, ...] = ()
+    attempt: int = 0
+    environment: dict[str, str] = {}
+    request_interface: str = "eth0"
+    result: bytes = b""
+
+    @property
+    def is_fallback(self) -> bool:
+        """Say whether the fallback made it, so that no DanmNet is concerned."""
+        return any(not each.network for each in self.interfaces)
+
+    def networks(self) -> list[str]:
+        """Return the networks that hold, or may hold, addresses of it."""
+        return sorted({each.network for each in self.interfaces if each.reserved})
+
+
+class Journal:
+    """All sandbox records of the node.
+
+    Callers hold the sandbox's lock; only ``change`` may be called several times at once.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Remember where the files are; ``load`` reads them."""
+        self._directory = directory
+        self._records: dict[ContainerId, SandboxRecord] = {}
+        self._write_locks: dict[ContainerId, asyncio.Lock] = {}
+        self._unwritten: set[ContainerId] = set()
+
+    def load(self) -> None:
+        """Read all records; to be called once, before anything else."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_temporaries(self._directory)
+        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
+            try:
+                record = msgspec.json.decode(path.read_bytes(), type=SandboxRecord)
+            except msgspec.DecodeError as error:
+                # Renames are atomic, so this is a broken disk or a hand; the comparison with the
+                # API objects cleans what the record would have told.
+                log.exception("Set unreadable journal record aside", path=str(path), error=error)
+                path.rename(path.with_name(path.name + _UNREADABLE_SUFFIX))
+                continue
+            self._records[ContainerId(record.container_id)] = record
+
+    def get(self, container_id: ContainerId) -> SandboxRecord | None:
+        """Return the record of a container id, if danmd has one."""
+        return self._records.get(container_id)
+
+    def existing(self, container_id: ContainerId) -> SandboxRecord:
+        """Return a record that the caller has written.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._records[container_id]
+
+    def remember_attempt(self, container_id: ContainerId, attempt: int) -> None:
+        """Keep the number of a send that is under way; the next write makes it durable.
+
+        If danmd dies before, the entries of the node say which attempt they are of.
+        """
+        record = self._records[container_id]
+        self._records[container_id] = msgspec.structs.replace(record, attempt=attempt)
+
+    def records(self) -> Collection[SandboxRecord]:
+        """Return all records."""
+        return tuple(self._records.values())
+
+    def of_pod(self, pod_uid: PodUid) -> Collection[SandboxRecord]:
+        """Return the records of all sandboxes of a Pod."""
+        return tuple(each for each in self._records.values() if each.pod_uid == pod_uid)
+
+    def knows(self, pod_uid: str, interface: str) -> bool:
+        """Say whether any sandbox of a Pod has, or may have, an interface of that name."""
+        return any(
+            record.pod_uid == pod_uid
+            and any(each.interface == interface for each in record.interfaces)
+            for record in self._records.values()
+        )
+
+    async def put(self, record: SandboxRecord) -> None:
+        """Write a record; it is on the disk when this returns."""
+        await self._write(record)
+        self._records[ContainerId(record.container_id)] = record
+
+    async def change(
+        self,
+        container_id: ContainerId,
+        interface: InterfaceName,
+        edit: Callable[[InterfaceRecord], InterfaceRecord],
+    ) -> None:
+        """Edit one interface of a record; edits of its other interfaces may come at once."""
+        record = self._records[container_id]
+        edited = msgspec.structs.replace(
+            record,
+            interfaces=tuple(
+                edit(each) if each.interface == interface else each for each in record.interfaces
+            ),
+        )
+        # Memory first: a parallel edit of another interface builds on this one, and one write of
+        # the newest form serves all who wait for the lock.
+        self._records[container_id] = edited
+        self._unwritten.add(container_id)
+        async with self._write_locks.setdefault(container_id, asyncio.Lock()):
+            if container_id in self._unwritten:
+                self._unwritten.discard(container_id)
+                await self._write(self._records[container_id])
+
+    async def _write(self, record: SandboxRecord) -> None:
+        data = msgspec.json.encode(record)
+        await asyncio.to_thread(write_atomically, self._path(record.container_id), data)
+
+    async def forget(self, container_id: ContainerId) -> None:
+        """Remove a record: nothing of the sandbox is left."""
+        await asyncio.to_thread(remove_durably, self._path(container_id))
+        self._records.pop(container_id, None)
+        self._write_locks.pop(container_id, None)
+
+    def _path(self, container_id: str) -> Path:
+        return self._directory / f"{container_id}{_SUFFIX}"

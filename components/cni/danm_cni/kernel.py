@@ -1,0 +1,90 @@
+"""The node's kernel: netlink work in threads that enter the Pods' namespaces."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pyroute2 import IPRoute
+
+from danm_cni.netlink import (
+    ChildLink,
+    InterfaceSetup,
+    LinkFacts,
+    PolicyRule,
+    create_child,
+    set_up,
+    take_down,
+)
+from danm_cni.netns import NetnsGoneError, NetnsThreads, open_netns
+
+T = TypeVar("T")
+
+
+class KernelInterfaces:
+    """Makes and removes interfaces of the node that danmd runs on.
+
+    danmd must run in the host's network namespace, where the parents are.
+    """
+
+    def __init__(self, *, host_root: Path) -> None:
+        """Find namespaces by the host's paths below ``host_root``."""
+        self._host_root = host_root
+        self._threads = NetnsThreads()
+
+    async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
+        """Read links of the host; a missing one is left out."""
+
+        def read() -> dict[str, LinkFacts]:
+            found = {}
+            with IPRoute() as host:
+                for name in dict.fromkeys(names):
+                    for index in host.link_lookup(ifname=name):
+                        (message,) = host.get_links(index)
+                        found[name] = LinkFacts(mac=message.get("address"), mtu=message.get("mtu"))
+            return found
+
+        return await self._threads.run(read) if names else {}
+
+    async def create(self, link: ChildLink, setup: InterfaceSetup, netns: str) -> LinkFacts:
+        """Create a link directly in a namespace and set it up."""
+
+        def work(descriptor: int) -> LinkFacts:
+            create_child(link, descriptor)
+            return set_up(setup, descriptor)
+
+        return await self._in_netns(netns, work)
+
+    async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
+        """Set up what a delegate has created."""
+        return await self._in_netns(netns, lambda descriptor: set_up(setup, descriptor))
+
+    async def take_down(
+        self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool
+    ) -> None:
+        """Remove an interface and its rules, where they are there."""
+        await self._in_netns(
+            netns, lambda descriptor: take_down(name, rules, descriptor, delete_link=delete_link)
+        )
+
+    def has_netns(self, netns: str) -> bool:
+        """Say whether a namespace exists; an empty file is what a runtime leaves of one."""
+        try:
+            descriptor = open_netns(self._host_root, netns)
+        except NetnsGoneError:
+            return False
+        try:
+            # All namespaces are on one nsfs, whose device no other file has.
+            return os.fstat(descriptor).st_dev == Path("/proc/self/ns/net").stat().st_dev
+        finally:
+            os.close(descriptor)
+
+    async def _in_netns(self, netns: str, work: Callable[[int], T]) -> T:
+        def body() -> T:
+            descriptor = open_netns(self._host_root, netns)
+            try:
+                return work(descriptor)
+            finally:
+                os.close(descriptor)
+
+        return await self._threads.run(body)

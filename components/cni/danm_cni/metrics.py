@@ -1,0 +1,18 @@
+"""danmd's metrics."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# From a CHECK's millisecond to an ADD's deadline.
+_BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0)
+
+REQUESTS: Final = Histogram(
+    "danmd_request_duration_seconds",
+    "Time from a request's arrival to its answer.",
+    ["verb", "result"],
+    buckets=_BUCKETS,
+)
+ERRORS: Final = Counter("danmd_errors_total", "CNI errors answered, by code.", ["verb", "code"])
+SANDBOXES: Final = Gauge("danmd_sandboxes", "Sandboxes in the journal, by state.", ["state"])
+WAITING: Final = Gauge("danmd_waiting_requests", "ADDs that wait for their turn.")

@@ -1,0 +1,262 @@
+"""Links, addresses, routes and rules inside a Pod's network namespace (SPEC D1 to D4, E4).
+
+Blocking: the functions run in threads of ``danm_cni.netns``, where pyroute2's synchronous class
+works. They execute what was planned and decide nothing.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+from typing import Any, Final
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from danm_api.errors import LinkSetupError
+from danm_api.model.addresses import IPAddress
+from danm_cni.announce import (
+    ETH_P_ARP,
+    ETH_P_IPV6,
+    arp_announcement,
+    neighbour_advertisement,
+)
+from danm_cni.netns import enter_netns
+from danm_cni.plan import PlannedRoute
+
+# include/uapi/linux/if_addr.h: no duplicate address detection (SPEC D4).
+_IFA_F_NODAD: Final = 0x02
+_IPV6_SWITCH: Final = "/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
+
+Address = IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildLink:
+    """A link to create directly in a namespace, under its final name.
+
+    Attributes:
+        kind: The kernel's link kind.
+        attributes: Of that kind, as pyroute2 names them.
+        mtu: Bytes; None for the parent's.
+    """
+
+    kind: str
+    name: str
+    parent: str
+    attributes: Mapping[str, Any]
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceSetup:
+    """What an interface gets once it exists."""
+
+    name: str
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[PlannedRoute, ...] = ()
+    rules: tuple["PolicyRule", ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
+    """Packets from an address look into a table (SPEC D3)."""
+
+    source: IPAddress
+    table: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFacts:
+    """What the kernel says about an interface."""
+
+    mac: str | None
+    mtu: int | None
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what the kernel refused."""
+    try:
+        yield
+    except NetlinkError as error:
+        reason = os.strerror(error.code) if error.code else str(error)
+        raise LinkSetupError(f"{what}: {reason}") from error
+    except OSError as error:
+        raise LinkSetupError(f"{what}: {error.strerror or error}") from error
+
+
+def create_child(link: ChildLink, netns: int) -> None:
+    """Create a link on a parent of the caller's namespace, in another namespace.
+
+    Raises:
+        LinkSetupError: The parent is missing, or the kernel refused.
+    """
+    with IPRoute() as host:
+        parents = host.link_lookup(ifname=link.parent)
+        if not parents:
+            raise LinkSetupError(
+                f"interface {link.name}: this node has no link {link.parent!r}; if the DanmNet has "
+                "a vlan or vxlan, netwatcher makes it on host_device: see its log and 'kubectl get "
+                "danmnodes', else correct Options.host_device"
+            )
+        extra = {} if link.mtu is None else {"mtu": link.mtu}
+        with _told(f"{link.kind} interface {link.name} on {link.parent}"):
+            host.link(
+                "add",
+                ifname=link.name,
+                kind=link.kind,
+                link=parents[0],
+                net_ns_fd=netns,
+                **link.attributes,
+                **extra,
+            )
+
+
+def set_up(setup: InterfaceSetup, netns: int) -> LinkFacts:
+    """Enter a namespace and give one of its interfaces what it needs; tell the neighbours.
+
+    Raises:
+        LinkSetupError: The kernel refused; what was done before stays, for the caller to undo.
+        NetnsGoneError: The namespace is gone.
+    """
+    enter_netns(netns)
+    if any(isinstance(address, IPv6Interface) for address in setup.addresses):
+        _enable_ipv6(setup.name)
+    with IPRoute() as pod:
+        index = _index(pod, setup.name)
+        for address in setup.addresses:
+            _add_address(pod, index, setup.name, address)
+        with _told(f"interface {setup.name} cannot be set up"):
+            pod.link("set", index=index, state="up")
+        for route in setup.routes:
+            _add_route(pod, index, setup.name, route)
+        for rule in setup.rules:
+            _add_rule(pod, rule)
+        facts = _facts(pod, index)
+    _announce(setup.name, facts.mac, setup.addresses)
+    return facts
+
+
+def take_down(name: str, rules: Sequence[PolicyRule], netns: int, *, delete_link: bool) -> None:
+    """Enter a namespace and remove an interface's rules and the interface, where they are there.
+
+    Raises:
+        LinkSetupError: The kernel refused.
+        NetnsGoneError: The namespace is gone, and everything in it.
+    """
+    enter_netns(netns)
+    with IPRoute() as pod:
+        for rule in rules:
+            _remove_rule(pod, rule)
+        if delete_link:
+            for index in pod.link_lookup(ifname=name):
+                with _told(f"interface {name} cannot be removed"), _ignored(errno.ENODEV):
+                    pod.link("del", index=index)
+
+
+def _index(pod: Any, name: str) -> int:  # noqa: ANN401  (pyroute2 has no types)
+    found = pod.link_lookup(ifname=name)
+    if not found:
+        raise LinkSetupError(f"the Pod has no interface {name}")
+    return int(found[0])
+
+
+def _facts(pod: Any, index: int) -> LinkFacts:  # noqa: ANN401
+    with _told("the interface cannot be read"):
+        (message,) = pod.get_links(index)
+    return LinkFacts(mac=message.get("address"), mtu=message.get("mtu"))
+
+
+def _enable_ipv6(name: str) -> None:
+    """Runtimes may create namespaces with IPv6 off; an address asks for it."""
+    switch = Path(_IPV6_SWITCH.format(name=name))
+    with _told(f"IPv6 cannot be enabled on {name}"):
+        if switch.exists() and switch.read_text().strip() != "0":
+            switch.write_text("0")
+
+
+def _add_address(pod: Any, index: int, name: str, address: Address) -> None:  # noqa: ANN401
+    flags = {"flags": _IFA_F_NODAD} if isinstance(address, IPv6Interface) else {}
+    with _told(f"address {address} on {name}"), _ignored(errno.EEXIST):
+        pod.addr(
+            "add",
+            index=index,
+            address=str(address.ip),
+            prefixlen=address.network.prefixlen,
+            **flags,
+        )
+
+
+def _add_route(pod: Any, index: int, name: str, route: PlannedRoute) -> None:  # noqa: ANN401
+    extra = {
+        key: value
+        for key, value in (("table", route.table), ("priority", route.metric))
+        if value is not None
+    }
+    where = "" if route.table is None else f" in table {route.table}"
+    with _told(f"route {route.destination} via {route.gateway} on {name}{where}"):
+        pod.route(
+            "add",
+            dst=str(route.destination),
+            gateway=str(route.gateway),
+            oif=index,
+            family=_family(route.destination.version),
+            **extra,
+        )
+
+
+def _rule_arguments(rule: PolicyRule) -> dict[str, Any]:
+    return {
+        "src": str(rule.source),
+        "src_len": rule.source.max_prefixlen,
+        "table": rule.table,
+        "family": _family(rule.source.version),
+    }
+
+
+def _add_rule(pod: Any, rule: PolicyRule) -> None:  # noqa: ANN401
+    what = f"rule from {rule.source} lookup {rule.table}"
+    with _told(what), _ignored(errno.EEXIST):
+        pod.rule("add", **_rule_arguments(rule))
+
+
+def _remove_rule(pod: Any, rule: PolicyRule) -> None:  # noqa: ANN401
+    what = f"rule from {rule.source} lookup {rule.table} cannot be removed"
+    with _told(what), _ignored(errno.ENOENT, errno.EAFNOSUPPORT):
+        pod.rule("del", **_rule_arguments(rule))
+
+
+def _family(version: int) -> int:
+    return int(socket.AF_INET if version == 4 else socket.AF_INET6)  # noqa: PLR2004
+
+
+@contextmanager
+def _ignored(*numbers: int) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code not in numbers:
+            raise
+
+
+def _announce(name: str, mac: str | None, addresses: Sequence[Address]) -> None:
+    if mac is None:
+        return
+    with _told(f"the neighbours cannot be told about {name}"):
+        for address in addresses:
+            match address:
+                case IPv4Interface():
+                    _send(name, ETH_P_ARP, arp_announcement(mac, address.ip))
+                case IPv6Interface():
+                    _send(name, ETH_P_IPV6, neighbour_advertisement(mac, address.ip))
+
+
+def _send(name: str, protocol: int, frame: bytes) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol)) as raw:
+        raw.bind((name, protocol))
+        raw.send(frame)

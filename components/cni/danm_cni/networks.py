@@ -1,0 +1,42 @@
+"""The DanmNets, from a watch; one that a Pod names and the watch has not shown yet is fetched."""
+
+from collections.abc import Sequence
+
+from danm_api.codec.danmnet import decode_danmnet
+from danm_api.errors import NotFoundError
+from danm_api.kube.api import DANMNETS, KubeApi
+from danm_api.kube.informer import Informer, ObjectKey
+from danm_api.model.danmnet import DanmNet
+from danm_api.names import Namespace, NetworkName
+
+
+class Networks:
+    """Reads DanmNets of all namespaces."""
+
+    def __init__(self, api: KubeApi) -> None:
+        """Watch all of them: any Pod may come to this node."""
+        self._api = api
+        self.informer: Informer[DanmNet] = Informer(api, DANMNETS, decode_danmnet)
+        # Fetched and not shown yet; the watch's own copy wins as soon as there is one.
+        self._fetched: dict[ObjectKey, DanmNet] = {}
+
+    async def refresh(self, namespace: Namespace, names: Sequence[NetworkName]) -> None:
+        """Fetch those that the watch has not shown: they may have been made just before the Pod."""
+        self._fetched = {
+            key: net for key, net in self._fetched.items() if self.informer.get(key) is None
+        }
+        for name in dict.fromkeys(names):
+            key = ObjectKey(namespace=namespace, name=name)
+            if self.informer.get(key) is not None:
+                continue
+            self._fetched.pop(key, None)
+            try:
+                raw = await self._api.get(DANMNETS, name, namespace=namespace)
+            except NotFoundError:
+                continue
+            self._fetched[key] = decode_danmnet(raw)
+
+    def get(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
+        """Return a DanmNet, or None when there is none."""
+        key = ObjectKey(namespace=namespace, name=name)
+        return self.informer.get(key) or self._fetched.get(key)

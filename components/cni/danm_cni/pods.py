@@ -1,0 +1,87 @@
+"""The Pods of this node, from a watch; what it has not shown yet is fetched (DESIGN, step 2)."""
+
+from danm_api.codec.pod import decode_pod
+from danm_api.errors import DanmError, NotFoundError, PodNotFoundError
+from danm_api.kube.api import PODS, KubeApi
+from danm_api.kube.events import EventRecorder, ObjectReference
+from danm_api.kube.informer import Informer, ObjectKey
+from danm_api.model.pod import Pod
+from danm_api.names import NodeName
+from danm_api.telemetry import get_logger
+from danm_cni.journal import SandboxRecord
+from danm_cni.request import PodIdentity
+
+log = get_logger(__name__)
+
+
+class NodePods:
+    """Reads the Pods of one node."""
+
+    def __init__(self, api: KubeApi, node: NodeName) -> None:
+        """Watch by the node's name."""
+        self._api = api
+        self.informer: Informer[Pod] = Informer(
+            api, PODS, decode_pod, field_selector=f"spec.nodeName={node}"
+        )
+
+    async def find(self, identity: PodIdentity) -> Pod:
+        """Return a Pod; one that was not seen yet is fetched.
+
+        Raises:
+            PodNotFoundError: No such Pod, or another one of that name.
+        """
+        seen = self._seen(identity.namespace, identity.name)
+        if seen is not None and _is(seen, identity):
+            return seen
+        try:
+            raw = await self._api.get(PODS, identity.name, namespace=identity.namespace)
+        except NotFoundError as error:
+            raise PodNotFoundError(
+                f"{identity} does not exist any more; the runtime has nothing to do for it"
+            ) from error
+        pod = decode_pod(raw)
+        if not _is(pod, identity):
+            raise PodNotFoundError(
+                f"{identity} has the uid {pod.runtime_uid} now, and the runtime asks for "
+                f"{identity.uid}: it was replaced by another Pod of that name"
+            )
+        return pod
+
+    async def wants_addresses(self, record: SandboxRecord) -> bool:
+        """Say whether a Pod keeps its addresses after its sandbox is gone.
+
+        Source: DESIGN, "When an address is released". Unknown counts as yes.
+        """
+        pod = self._seen(record.namespace, record.pod)
+        if pod is None or pod.runtime_uid != record.pod_uid:
+            try:
+                raw = await self._api.get(PODS, record.pod, namespace=record.namespace)
+            except NotFoundError:
+                return False
+            except DanmError as error:
+                log.warning("Pod cannot be read", pod=record.pod, error=error.reason)
+                return True
+            pod = decode_pod(raw)
+        return pod.runtime_uid == record.pod_uid and not pod.deleting and not pod.ended
+
+    def _seen(self, namespace: str, name: str) -> Pod | None:
+        return self.informer.get(ObjectKey(namespace=namespace, name=name))
+
+
+def _is(pod: Pod, identity: PodIdentity) -> bool:
+    return identity.uid is None or pod.runtime_uid == identity.uid
+
+
+class PodEvents:
+    """Events on Pods whose networks could not be made."""
+
+    def __init__(self, recorder: EventRecorder) -> None:
+        """Write through a recorder, which bounds and aggregates."""
+        self._recorder = recorder
+
+    async def attachment_failed(self, pod: Pod, message: str) -> None:
+        """Tell the Pod's owner; never raises."""
+        regarding = ObjectReference(
+            api_version="v1", kind="Pod", namespace=pod.namespace, name=pod.name, uid=pod.uid
+        )
+        await self._recorder.record(regarding, reason="FailedAttachment", message=message)

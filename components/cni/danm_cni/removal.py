@@ -1,0 +1,195 @@
+"""Taking a sandbox down: interfaces first, then DanmEps, then addresses (SPEC C4; DESIGN, P3).
+
+Each step may be repeated. Whatever fails leaves the record as it is, and the upkeep tries again.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+
+from danm_api.ipam_api import PodOwnerMessage, ReleaseRequest
+from danm_api.model.danmep import DanmEp
+from danm_api.model.danmnet import BuiltInType
+from danm_api.names import ContainerId, Namespace, NodeName
+from danm_api.telemetry import get_logger
+from danm_cni.concurrency import all_of
+from danm_cni.edges import AddressService, EndpointStore, PodSource
+from danm_cni.interfaces import SandboxInterfaces
+from danm_cni.journal import (
+    InterfaceKind,
+    InterfaceRecord,
+    Journal,
+    SandboxRecord,
+    SandboxState,
+)
+
+log = get_logger(__name__)
+
+_RELEASE_TIMEOUT_S = 5.0
+
+
+class SandboxRemoval:
+    """Removes sandboxes; the caller holds their locks."""
+
+    def __init__(
+        self,
+        *,
+        node: NodeName,
+        journal: Journal,
+        interfaces: SandboxInterfaces,
+        endpoints: EndpointStore,
+        addresses: AddressService,
+        pods: PodSource,
+    ) -> None:
+        """Work with these edges."""
+        self._node = node
+        self._journal = journal
+        self._interfaces = interfaces
+        self._endpoints = endpoints
+        self._addresses = addresses
+        self._pods = pods
+
+    async def mark(self, record: SandboxRecord) -> SandboxRecord:
+        """Make durable that a sandbox is to go; from then on it will."""
+        if record.state is SandboxState.REMOVING:
+            return record
+        marked = msgspec.structs.replace(record, state=SandboxState.REMOVING, result=b"")
+        await self._journal.put(marked)
+        return marked
+
+    async def remove(self, record: SandboxRecord) -> None:
+        """Remove a sandbox; its addresses too, unless its Pod is getting another sandbox.
+
+        Raises:
+            DanmError: Something is left; the record stays.
+        """
+        marked = await self._clear(record)
+        if marked.networks() and await self._pods.wants_addresses(marked):
+            await self._hold(marked)
+        else:
+            await self.release(marked)
+
+    async def vacate(self, record: SandboxRecord) -> SandboxRecord:
+        """Remove a sandbox but keep its addresses for the Pod's next one.
+
+        Raises:
+            DanmError: Something is left; the record stays.
+        """
+        return await self._hold(await self._clear(record))
+
+    async def undo(self, record: SandboxRecord, *, keep_addresses: bool) -> None:
+        """Remove what a failed ADD made (SPEC C3).
+
+        Raises:
+            DanmError: Something is left; the record stays.
+        """
+        marked = await self._clear(record)
+        if keep_addresses and marked.networks():
+            await self._hold(marked)
+        else:
+            await self.release(marked)
+
+    async def release(self, record: SandboxRecord) -> None:
+        """Give a sandbox's addresses back and forget it.
+
+        Raises:
+            DanmError: ipam-svc did not take it; the record stays.
+        """
+        networks = record.networks()
+        if networks:
+            for attempt, interfaces in (await self._attempts(record)).items():
+                await self._addresses.release(
+                    ReleaseRequest(
+                        owner=owner_of(record),
+                        attempt=attempt,
+                        networks=networks,
+                        interfaces=interfaces,
+                        node=self._node,
+                        timeout_s=_RELEASE_TIMEOUT_S,
+                    ),
+                    deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S,
+                )
+        await self._journal.forget(ContainerId(record.container_id))
+        log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
+
+    async def _clear(self, record: SandboxRecord) -> SandboxRecord:
+        marked = await self.mark(record)
+        await all_of(self._interfaces.unmake(marked, each) for each in marked.interfaces)
+        await all_of(
+            self._endpoints.delete(Namespace(marked.namespace), each.endpoint)
+            for each in marked.interfaces
+            if each.endpoint
+        )
+        return marked
+
+    async def _hold(self, record: SandboxRecord) -> SandboxRecord:
+        held = msgspec.structs.replace(
+            record,
+            state=SandboxState.HELD,
+            interfaces=tuple(
+                msgspec.structs.replace(each, calls=(), endpoint="")
+                for each in record.interfaces
+                if each.reserved
+            ),
+        )
+        if not held.interfaces:
+            await self._journal.forget(ContainerId(record.container_id))
+            return held
+        await self._journal.put(held)
+        return held
+
+    async def _attempts(self, record: SandboxRecord) -> dict[int, list[str]]:
+        """Return interfaces by attempt; the record says it unless danmd died before it knew."""
+        names = [each.interface for each in record.interfaces if each.reserved]
+        if record.attempt:
+            return {record.attempt: names}
+        found: dict[int, list[str]] = defaultdict(list)
+        for entry in await self._addresses.node_reservations():
+            owner = entry.owner
+            if (
+                isinstance(owner, PodOwnerMessage)
+                and owner.uid == record.pod_uid
+                and entry.interface in names
+            ):
+                found[entry.attempt].append(entry.interface)
+        return dict(found)
+
+
+def owner_of(record: SandboxRecord) -> PodOwnerMessage:
+    """Return whom ipam-svc knows as the owner of a sandbox's addresses."""
+    return PodOwnerMessage(namespace=record.namespace, name=record.pod, uid=record.pod_uid)
+
+
+def adopted_record(endpoints: Sequence[DanmEp]) -> SandboxRecord | None:
+    """Return what the DanmEps of one sandbox tell of it; pure."""
+    if not endpoints:
+        return None
+    first = endpoints[0]
+    return SandboxRecord(
+        container_id=first.container_id,
+        namespace=first.namespace,
+        pod=first.pod,
+        pod_uid=first.pod_uid,
+        netns=first.netns,
+        state=SandboxState.ADDED,
+        interfaces=tuple(_adopted_interface(each) for each in endpoints),
+    )
+
+
+def _adopted_interface(endpoint: DanmEp) -> InterfaceRecord:
+    interface = endpoint.interface
+    built_in = endpoint.network_type in set(BuiltInType)
+    ipvlan = endpoint.network_type == BuiltInType.IPVLAN
+    return InterfaceRecord(
+        interface=interface.name,
+        kind=InterfaceKind.IPVLAN if ipvlan else InterfaceKind.DELEGATE,
+        network=endpoint.network,
+        network_type=endpoint.network_type,
+        endpoint=endpoint.name,
+        ip=str(interface.address) if interface.address else None,
+        ip6=str(interface.address_ipv6) if interface.address_ipv6 else None,
+        mac=interface.mac_address,
+        reserved=built_in and (interface.address or interface.address_ipv6) is not None,
+    )

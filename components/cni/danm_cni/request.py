@@ -1,0 +1,232 @@
+"""What the executables send to the node daemon: frames, and the CNI requests in them. Pure.
+
+The executables decide nothing: they send their environment and standard input as they are, and
+this module is the only place that knows the form of both: the CNI_* variables of the CNI
+specification 1.1.0, section 2, and the keys of the network configuration.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from danm_api.model.cni import CniVersion
+from danm_api.names import (
+    ContainerId,
+    InterfaceName,
+    Namespace,
+    PodName,
+    PodUid,
+)
+from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM
+from danm_api.validation import interface_name_fault
+from danm_cni.cni_errors import CniCode, CniRequestError
+
+# CNI specification 1.1.0, section 2: what CNI_CONTAINERID may hold. It also names a file here.
+_CONTAINER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", re.ASCII)
+_MAX_CONTAINER_ID: Final = 255
+
+
+class Program(IntEnum):
+    """Which executable asks."""
+
+    DANM = PROGRAM_DANM
+    FAKEIPAM = PROGRAM_FAKEIPAM
+
+
+class Verb(StrEnum):
+    """The operations of CNI; VERSION is answered by the executable itself."""
+
+    ADD = "ADD"
+    DEL = "DEL"
+    CHECK = "CHECK"
+    GC = "GC"
+    STATUS = "STATUS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One call of an executable, as it was.
+
+    Attributes:
+        deadline_s: On CLOCK_MONOTONIC; None for no limit.
+    """
+
+    program: Program
+    deadline_s: float | None
+    environment: Mapping[str, str]
+    stdin: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodIdentity:
+    """The Pod that the runtime speaks of (SPEC C1).
+
+    Attributes:
+        uid: The runtime's: of a static Pod it is not the mirror Pod's. None from older runtimes.
+    """
+
+    namespace: Namespace
+    name: PodName
+    uid: PodUid | None
+
+    def __str__(self) -> str:
+        """Return the Pod as sentences name it."""
+        return f"Pod {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CniRequest:
+    """One operation that a runtime asks for.
+
+    Attributes:
+        interface: CNI_IFNAME; empty for GC and STATUS.
+        container_id: Empty for GC and STATUS.
+        netns: Path of the network namespace on the host; None when it is gone.
+        pod: None when CNI_ARGS names no Pod (another tool than a kubelet's runtime).
+        config: The network configuration, byte for byte.
+        runtime_config: What the runtime adds for the capabilities that the configuration declares.
+        valid_attachments: GC: (container id, interface) of what the runtime still has.
+    """
+
+    verb: Verb
+    version: CniVersion
+    container_id: ContainerId
+    interface: InterfaceName
+    netns: str | None
+    pod: PodIdentity | None
+    config: bytes
+    environment: Mapping[str, str]
+    runtime_config: Mapping[str, Any]
+    valid_attachments: frozenset[tuple[ContainerId, InterfaceName]] = frozenset()
+
+
+class _Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of the network configuration that DANM looks at."""
+
+    cni_version: str = msgspec.field(name="cniVersion", default=CniVersion.V0_1_0)
+    runtime_config: dict[str, Any] = msgspec.field(name="runtimeConfig", default_factory=dict)
+    valid_attachments: list[dict[str, str]] = msgspec.field(
+        name="cni.dev/valid-attachments", default_factory=list
+    )
+
+
+def frame_of(*, program: int, deadline_ns: int, environment: bytes, stdin: bytes) -> Frame:
+    """Type the parts of a frame that ``danm_api.node_frame`` has taken apart."""
+    return Frame(
+        program=Program(program),
+        deadline_s=deadline_ns / 1e9 if deadline_ns else None,
+        environment=_environment(environment),
+        stdin=stdin,
+    )
+
+
+def _environment(block: bytes) -> dict[str, str]:
+    entries = (entry.decode("utf-8", "surrogateescape") for entry in block.split(b"\0"))
+    pairs = (entry.partition("=") for entry in entries)
+    return {key: value for key, _, value in pairs if key}
+
+
+def requested_version(stdin: bytes) -> CniVersion:
+    """Return the version to answer in, also for requests that are broken otherwise."""
+    try:
+        return CniVersion(msgspec.json.decode(stdin, type=_Config).cni_version)
+    except (msgspec.DecodeError, ValueError):
+        return CniVersion.V1_0_0
+
+
+def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
+    """Read an operation from a plugin's environment and standard input.
+
+    Raises:
+        CniRequestError: It breaks the CNI specification.
+    """
+    config, version = _config(stdin)
+    verb = _verb(environment)
+    arguments = _arguments(environment.get("CNI_ARGS", ""))
+    about_container = verb not in (Verb.GC, Verb.STATUS)
+    netns = environment.get("CNI_NETNS") or None
+    if netns is None and verb in (Verb.ADD, Verb.CHECK):
+        raise _bad_variable("CNI_NETNS", f"is required for {verb}")
+    return CniRequest(
+        verb=verb,
+        version=version,
+        container_id=_container_id(environment) if about_container else ContainerId(""),
+        interface=_interface(environment) if about_container else InterfaceName(""),
+        netns=netns,
+        pod=_pod(arguments),
+        config=stdin,
+        environment=dict(environment),
+        runtime_config=config.runtime_config,
+        valid_attachments=frozenset(
+            (ContainerId(each.get("containerID", "")), InterfaceName(each.get("ifname", "")))
+            for each in config.valid_attachments
+        ),
+    )
+
+
+def _config(stdin: bytes) -> tuple[_Config, CniVersion]:
+    try:
+        config = msgspec.json.decode(stdin, type=_Config)
+    except msgspec.DecodeError as error:
+        raise CniRequestError(
+            f"the network configuration on standard input cannot be read: {error}",
+            code=CniCode.UNDECODABLE,
+        ) from error
+    try:
+        return config, CniVersion(config.cni_version)
+    except ValueError as error:
+        known = ", ".join(CniVersion)
+        raise CniRequestError(
+            f"cniVersion {config.cni_version!r} is not supported; supported are {known}",
+            code=CniCode.INCOMPATIBLE_VERSION,
+        ) from error
+
+
+def _bad_variable(name: str, what: str) -> CniRequestError:
+    return CniRequestError(f"the variable {name} {what}", code=CniCode.INVALID_ENVIRONMENT)
+
+
+def _verb(environment: Mapping[str, str]) -> Verb:
+    text = environment.get("CNI_COMMAND", "")
+    try:
+        return Verb(text)
+    except ValueError as error:
+        what = f"is {text!r}, which danm does not know" if text else "is missing"
+        raise _bad_variable("CNI_COMMAND", what) from error
+
+
+def _container_id(environment: Mapping[str, str]) -> ContainerId:
+    text = environment.get("CNI_CONTAINERID", "")
+    if not _CONTAINER_ID.fullmatch(text) or len(text) > _MAX_CONTAINER_ID:
+        raise _bad_variable(
+            "CNI_CONTAINERID",
+            "must start with a letter or digit and hold only letters, digits, '_', '.' and '-'",
+        )
+    return ContainerId(text)
+
+
+def _interface(environment: Mapping[str, str]) -> InterfaceName:
+    text = environment.get("CNI_IFNAME", "")
+    fault = interface_name_fault(text)
+    if fault is not None:
+        raise _bad_variable("CNI_IFNAME", fault)
+    return InterfaceName(text)
+
+
+def _arguments(text: str) -> dict[str, str]:
+    pairs = (entry.partition("=") for entry in text.split(";") if entry)
+    return {key: value for key, _, value in pairs}
+
+
+def _pod(arguments: Mapping[str, str]) -> PodIdentity | None:
+    namespace, name = arguments.get("K8S_POD_NAMESPACE"), arguments.get("K8S_POD_NAME")
+    if not namespace or not name:
+        return None
+    uid = arguments.get("K8S_POD_UID")
+    return PodIdentity(
+        namespace=Namespace(namespace), name=PodName(name), uid=PodUid(uid) if uid else None
+    )

@@ -1,0 +1,104 @@
+"""One result out of the results of all interfaces. Pure.
+
+Source: SPEC C3; CNI specification 1.1.0, "Success". The runtime reports the first address as the
+Pod's.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from danm_api.errors import InvalidAttachmentError
+from danm_api.model.cni import CniDns, CniInterface, CniIp, CniResult
+from danm_api.names import InterfaceName
+from danm_cni.plan import PRIMARY_INTERFACE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceResult:
+    """What one attachment made.
+
+    Attributes:
+        interface: Its name in the Pod.
+        result: A delegate's may hold interfaces of the host as well.
+    """
+
+    interface: InterfaceName
+    result: CniResult
+
+
+def merge(parts: Sequence[InterfaceResult], *, netns: str) -> CniResult:
+    """Merge in the order of the annotation, eth0's part first.
+
+    Interfaces that two delegates report alike (one bridge of the host, say) appear once.
+    """
+    ordered = sorted(parts, key=lambda part: part.interface != PRIMARY_INTERFACE)
+    complete = [complete_result(part, netns=netns) for part in ordered]
+    interfaces: list[CniInterface] = []
+    ips: list[CniIp] = []
+    for result in complete:
+        position_of = [_position(interfaces, interface) for interface in result.interfaces]
+        ips.extend(
+            replace(ip, interface=None if ip.interface is None else position_of[ip.interface])
+            for ip in result.ips
+        )
+    routes = tuple(dict.fromkeys(route for result in complete for route in result.routes))
+    return CniResult(
+        interfaces=tuple(interfaces),
+        ips=tuple(ips),
+        routes=routes,
+        dns=_merge_dns([result.dns for result in complete]),
+    )
+
+
+def _position(interfaces: list[CniInterface], interface: CniInterface) -> int:
+    if interface not in interfaces:
+        interfaces.append(interface)
+    return interfaces.index(interface)
+
+
+def complete_result(part: InterfaceResult, *, netns: str) -> CniResult:
+    """Add what results of CNI 0.2.0 and older leave out: the interface, and whose an address is."""
+    interfaces = part.result.interfaces
+    if not any(each.name == part.interface and each.sandbox for each in interfaces):
+        interfaces = (*interfaces, CniInterface(name=part.interface, sandbox=netns))
+    own = next(
+        i for i, each in enumerate(interfaces) if each.name == part.interface and each.sandbox
+    )
+    known = range(len(interfaces))
+    ips = tuple(
+        replace(ip, interface=ip.interface if ip.interface in known else own)
+        for ip in part.result.ips
+    )
+    return replace(part.result, interfaces=interfaces, ips=ips)
+
+
+def _merge_dns(parts: Sequence[CniDns]) -> CniDns:
+    return CniDns(
+        nameservers=_union(dns.nameservers for dns in parts),
+        domain=next((dns.domain for dns in parts if dns.domain), None),
+        search=_union(dns.search for dns in parts),
+        options=_union(dns.options for dns in parts),
+    )
+
+
+def _union(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry for part in parts for entry in part))
+
+
+def require_primary_address(pod: str, result: CniResult) -> None:
+    """Refuse a Pod whose eth0 has no address; of a delegate this is known only afterwards.
+
+    Source: SPEC B4.
+
+    Raises:
+        InvalidAttachmentError: No address is on eth0.
+    """
+    for ip in result.ips:
+        if ip.interface is not None:
+            owner = result.interfaces[ip.interface]
+            if owner.name == PRIMARY_INTERFACE and owner.sandbox:
+                return
+    raise InvalidAttachmentError(
+        f"{pod}: eth0 got no address, and the container runtime takes the Pod's address from eth0; "
+        "give the plugin of its network an IPAM configuration"
+    )

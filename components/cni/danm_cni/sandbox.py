@@ -1,0 +1,308 @@
+"""All sandboxes of the node: what the runtime asks, in order, in time and undone when it fails.
+
+Work on one container id is serialised, and so is work on the sandboxes of one Pod; everything else
+runs side by side (DESIGN, "An ADD", step 4).
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from danm_api.codec.cni import decode_result, encode_result
+from danm_api.errors import DanmError, DeadlineExceededError, LinkSetupError
+from danm_api.model.pod import Pod
+from danm_api.names import ContainerId, PodUid
+from danm_api.telemetry import get_logger
+from danm_cni.addition import Progress, SandboxAddition
+from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.concurrency import Admission, KeyedLocks
+from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
+from danm_cni.fallback import Fallback
+from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.removal import SandboxRemoval, adopted_record
+from danm_cni.request import CniRequest, PodIdentity
+from danm_cni.tombstones import Tombstones
+
+log = get_logger(__name__)
+
+# Beyond this an undo goes on in the background; the executable waits 5 s after the deadline.
+_UNDO_TIMEOUT_S: Final = 3.0
+# So much before its deadline a DEL is answered, whatever is left to do.
+_ANSWER_MARGIN_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandboxes:
+    """Answers ADD, DEL, CHECK and GC."""
+
+    journal: Journal
+    kernel: InterfaceMaker
+    endpoints: EndpointStore
+    pods: PodSource
+    events: EventSink
+    fallback: Fallback
+    addition: SandboxAddition
+    removal: SandboxRemoval
+    tombstones: Tombstones
+    admission: Admission
+    locks: KeyedLocks
+    background: set[asyncio.Task[None]]
+
+    async def add(self, request: CniRequest, *, deadline_s: float) -> bytes:
+        """Make all interfaces of a Pod, or none (SPEC C3, C5).
+
+        Returns:
+            The result, in the request's version.
+
+        Raises:
+            DanmError: What went wrong, all of it; nothing is left, or will be left soon.
+        """
+        identity = _require_pod(request)
+        progress = Progress(step="waiting for its turn", deadline_s=deadline_s)
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(deadline_s - time.monotonic()):
+                    await stack.enter_async_context(self.admission.slot())
+                    await stack.enter_async_context(self.locks.hold(request.container_id))
+                    progress.step = "reading the Pod"
+                    pod = await self.pods.find(identity)
+                    progress.step = "waiting for another sandbox of the Pod"
+                    await stack.enter_async_context(self.locks.hold(_pod_key(pod.runtime_uid)))
+            except TimeoutError as error:
+                raise _too_late(identity, progress) from error
+            try:
+                return await self._add(request, pod, progress)
+            except DanmError as error:
+                await self.events.attachment_failed(pod, error.reason)
+                raise
+
+    async def _add(self, request: CniRequest, pod: Pod, progress: Progress) -> bytes:
+        container_id = request.container_id
+        if self.tombstones.has(container_id):
+            raise CniRequestError(
+                f"container {container_id} has been deleted already; the runtime makes a new one",
+                code=CniCode.CONTAINER_UNKNOWN,
+            )
+        known = self.journal.get(container_id)
+        if known is not None and _is_repeated(known, request):
+            return encode_result(decode_result(known.result), request.version)
+        held: Collection[SandboxRecord] = ()
+        try:
+            async with asyncio.timeout(progress.deadline_s - time.monotonic()):
+                progress.step = "removing an older sandbox of the Pod"
+                held = await self._vacate_older(pod)
+                result = await self.addition.run(request, pod, held=tuple(held), progress=progress)
+        except TimeoutError as error:
+            await self._undo(container_id, keep_addresses=bool(held))
+            raise _too_late(_identity(pod), progress) from error
+        except BaseException:
+            await self._undo(container_id, keep_addresses=bool(held))
+            raise
+        if held:
+            _ = self.spawn(self._release_held(pod.runtime_uid))
+        log.info("Added sandbox", container_id=container_id, namespace=pod.namespace, pod=pod.name)
+        return result
+
+    async def _vacate_older(self, pod: Pod) -> Collection[SandboxRecord]:
+        """Keep only the addresses of the Pod's older sandboxes.
+
+        An IPVLAN parent refuses an address that another child holds.
+        """
+        for record in self.journal.of_pod(pod.runtime_uid):
+            if record.state is not SandboxState.HELD:
+                await self.removal.vacate(record)
+        return self.journal.of_pod(pod.runtime_uid)
+
+    async def _undo(self, container_id: ContainerId, *, keep_addresses: bool) -> None:
+        """Undo within the runtime's patience; what takes longer goes on in the background."""
+        record = self.journal.get(container_id)
+        if record is None:
+            return
+        task = self.spawn(self._undo_record(record, keep_addresses=keep_addresses))
+        await asyncio.wait({task}, timeout=_UNDO_TIMEOUT_S)
+
+    async def _undo_record(self, record: SandboxRecord, *, keep_addresses: bool) -> None:
+        await self.removal.undo(record, keep_addresses=keep_addresses)
+
+    async def _release_held(self, uid: PodUid) -> None:
+        """Release what an older sandbox held beyond what the new one took over."""
+        async with self.locks.hold(_pod_key(uid)):
+            for record in self.journal.of_pod(uid):
+                if record.state is SandboxState.HELD:
+                    await self.removal.release(record)
+
+    async def delete(self, request: CniRequest, *, deadline_s: float, informed: bool) -> None:
+        """Remove a sandbox, now or, when that takes too long, later (SPEC C4; DESIGN, P5).
+
+        Args:
+            request: The runtime's.
+            deadline_s: When the runtime is to have its answer.
+            informed: The watches have shown what there is, so an unknown container is unknown.
+
+        Raises:
+            DanmError: Of a fallback's plugin, for a container that danmd never added.
+            OSError: The disk does not even take the intent.
+        """
+        container_id = request.container_id
+        if not informed and self._is_unknown(container_id):
+            await self.tombstones.put(request)
+            return
+        task = self.spawn(self._delete(request))
+        remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
+        await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
+        if task.done():
+            error = task.exception()
+            if error is not None and self._is_unknown(container_id):
+                raise error
+            return
+        record = self.journal.get(container_id)
+        if record is None or record.state is not SandboxState.REMOVING:
+            await self.tombstones.put(request)
+
+    def _is_unknown(self, container_id: ContainerId) -> bool:
+        return self.journal.get(container_id) is None
+
+    async def _delete(self, request: CniRequest) -> None:
+        async with self.locks.hold(request.container_id):
+            record = self.journal.get(request.container_id)
+            if record is None:
+                record = adopted_record(self.endpoints.of_container(request.container_id))
+            if record is None:
+                await self.fallback.delete_unknown(request)
+                return
+            if record.state is SandboxState.HELD:
+                return
+            async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
+                await self.removal.remove(await self.removal.mark(record))
+
+    async def abandon(self, request: CniRequest) -> None:
+        """Remove what an ADD made whose answer nobody took."""
+        _ = self.spawn(self._delete(request))
+
+    async def finish(self, container_id: ContainerId) -> None:
+        """Go on with what is left of a sandbox; whoever holds its locks does it already.
+
+        Raises:
+            DanmError: It does not work yet.
+        """
+        if self.locks.is_held(container_id):
+            return
+        async with self.locks.hold(container_id):
+            record = self.journal.get(container_id)
+            if record is None:
+                return
+            async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
+                match record.state:
+                    case SandboxState.HELD:
+                        if not await self.pods.wants_addresses(record):
+                            await self.removal.release(record)
+                    case SandboxState.ADDING | SandboxState.REMOVING:
+                        await self.removal.remove(record)
+                    case SandboxState.ADDED:
+                        if not self.kernel.has_netns(record.netns):
+                            await self.removal.remove(record)
+
+    async def adopt(self, record: SandboxRecord) -> None:
+        """Take over what the API server knows of a sandbox and the journal does not."""
+        async with self.locks.hold(record.container_id):
+            if self.journal.get(ContainerId(record.container_id)) is None:
+                await self.journal.put(record)
+                log.warning("Adopted sandbox", container_id=record.container_id, pod=record.pod)
+
+    async def finish_tombstone(self, request: CniRequest) -> None:
+        """Do a DEL that was left for later.
+
+        Raises:
+            DanmError: It does not work yet.
+        """
+        await self._delete(request)
+
+    def check(self, request: CniRequest) -> None:
+        """Compare a sandbox with its record (SPEC C6).
+
+        Raises:
+            CniRequestError: danmd has no such sandbox.
+            LinkSetupError: Its network namespace is gone.
+        """
+        record = self.journal.get(request.container_id)
+        if record is None or record.state is not SandboxState.ADDED:
+            raise CniRequestError(
+                f"danmd has not added container {request.container_id}",
+                code=CniCode.CONTAINER_UNKNOWN,
+            )
+        if not self.kernel.has_netns(record.netns):
+            raise LinkSetupError(f"the network namespace {record.netns} is gone")
+
+    async def collect(self, request: CniRequest) -> None:
+        """Remove the sandboxes that the runtime does not list any more (SPEC C6).
+
+        Raises:
+            DanmError: What could not be removed yet.
+        """
+        listed = {container_id for container_id, _ in request.valid_attachments}
+        gone = [
+            each
+            for each in self.journal.records()
+            if each.container_id not in listed and each.state is SandboxState.ADDED
+        ]
+        for record in gone:
+            async with (
+                self.locks.hold(record.container_id),
+                self.locks.hold(_pod_key(PodUid(record.pod_uid))),
+            ):
+                await self.removal.remove(record)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
+        """Run something to its end even if nobody waits for it; failures are told in the log."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.background.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, DanmError):
+            log.warning("Clean-up will be tried again", error=error.reason)
+        elif error is not None:
+            log.exception("Clean-up failed", error=error)
+
+
+def _require_pod(request: CniRequest) -> PodIdentity:
+    if request.pod is None:
+        raise CniRequestError(
+            "CNI_ARGS names no Pod: danm needs K8S_POD_NAMESPACE and K8S_POD_NAME, which "
+            "Kubernetes' runtimes give",
+            code=CniCode.INVALID_ENVIRONMENT,
+        )
+    return request.pod
+
+
+def _identity(pod: Pod) -> PodIdentity:
+    return PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
+
+
+def _pod_key(uid: PodUid) -> tuple[str, PodUid]:
+    """Container ids are keys as they are; a Pod's is marked as another kind of key."""
+    return ("pod", uid)
+
+
+def _is_repeated(known: SandboxRecord, request: CniRequest) -> bool:
+    return (
+        known.state is SandboxState.ADDED
+        and bool(known.result)
+        and known.netns == request.netns
+        and known.request_interface == request.interface
+    )
+
+
+def _too_late(identity: PodIdentity, progress: Progress) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        f"{identity}: the time for the ADD was over while {progress.step}; what was done is "
+        "undone, and the runtime will try again"
+    )

@@ -1,0 +1,430 @@
+"""ADD and DEL as wholes, on fakes of the world."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from danm_api.errors import (
+    ApiUnavailableError,
+    DanmError,
+    DeadlineExceededError,
+    DelegateError,
+    InvalidAttachmentError,
+    IpamUnavailableError,
+    LinkSetupError,
+    PoolExhaustedError,
+    SeveralErrors,
+)
+from danm_api.ipam_api import PodOwnerMessage
+from danm_api.kube.api import DANMEPS, EVENTS, PODS
+from danm_api.testing.builders import NAMESPACE
+from danm_cni.cni_errors import CniRequestError
+from danm_cni.journal import SandboxState
+from danm_cni.testing.fakes import PARENT_MAC, Entry
+from danm_cni.testing.node import FakeNode, a_node, netns_of
+
+INTERNAL = {"network": "internal", "ip": "dynamic"}
+EXTERNAL = {"network": "external", "ip": "dynamic", "proutes": {"203.0.113.0/24": "10.100.20.1"}}
+MANAGEMENT = {"network": "management", "ip": "dynamic"}
+
+
+@pytest.fixture()
+async def node(tmp_path: Path) -> AsyncIterator[FakeNode]:
+    """Give a node whose namespace has the demo's three kinds of network, and a macvlan one."""
+    async with a_node(tmp_path) as made:
+        made.add_network("internal", host_device="ens3", vxlan=600, cidr="10.240.1.0/24")
+        made.add_network(
+            "external",
+            host_device="ens4",
+            vlan=300,
+            cidr="10.100.20.0/24",
+            container_prefix="ext",
+            rt_tables=250,
+        )
+        made.add_network("management", network_type="flannel")
+        made.add_network(
+            "mac",
+            network_type="macvlan",
+            host_device="ens3",
+            cidr="10.9.0.0/24",
+            container_prefix="mac0",
+        )
+        made.write_cni_config(
+            "flannel.conf", {"cniVersion": "0.3.1", "name": "mgmt", "type": "bridge"}
+        )
+        await made.until(lambda: len(made.daemon.informers[1].items()) == 4)
+        yield made
+
+
+async def test_add_makes_every_interface_and_records_it(node: FakeNode) -> None:
+    """An ADD makes all interfaces, in the order asked, eth0's address first, with DanmEps."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL], labels={"app": "lb", "danm.k8s.io/node": "x"})
+    result = await node.add()
+    # SPEC C3
+    assert ["203.0.113.5/24", "198.18.0.10/24"] == [str(ip.address) for ip in result.ips]
+    assert [0, 1] == [ip.interface for ip in result.ips]
+    assert ["eth0", "ext"] == [each.name for each in result.interfaces]
+    assert {"eth0": [], "ext": ["198.18.0.10/24"]} == node.interfaces()
+    # SPEC A2, E3
+    specs = {each["spec"]["Interface"]["Name"]: each["spec"] for each in node.endpoints()}
+    assert specs["eth0"]["Interface"]["Address"] == "203.0.113.5/24"
+    assert specs["eth0"]["NetworkType"] == "flannel"
+    assert specs["ext"]["Interface"]["Address"] == "198.18.0.10/24"
+    # SPEC G6
+    assert specs["ext"]["Interface"]["MacAddress"] == PARENT_MAC
+    assert {"10.100.20.1"} == set(specs["ext"]["Interface"]["proutes"].values())
+    for each in node.endpoints():
+        assert each["metadata"]["labels"]["app"] == "lb"
+        assert each["metadata"]["labels"]["danm.k8s.io/node"] == "node-1"
+    # SPEC D3
+    (rule,) = node.kernel.namespaces[netns_of("c1")].rules
+    assert (str(rule.source), rule.table) == ("198.18.0.10", 250)
+
+
+async def test_a_repeated_add_gives_the_same_answer(node: FakeNode) -> None:
+    """The same (Pod, container id, interface) gets one address however often it is asked for."""
+    node.add_pod(interfaces=[INTERNAL])
+    # SPEC C5
+    assert await node.add() == await node.add()
+    assert len(node.addresses.entries) == 1
+
+
+async def test_del_of_an_ending_pod_leaves_nothing(node: FakeNode) -> None:
+    """A DEL gives back everything that an ADD took, once the Pod is going."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    await node.add()
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+    await node.delete()
+
+
+async def test_a_new_sandbox_of_a_living_pod_has_the_same_address(node: FakeNode) -> None:
+    """While a Pod lives, its address stays its own through a new sandbox."""
+    node.add_pod(interfaces=[INTERNAL])
+    before = await node.add("c1")
+    await node.delete("c1")
+    assert {} == node.interfaces("c1")
+    assert len(node.addresses.entries) == 1
+    after = await node.add("c2")
+    assert [ip.address for ip in before.ips] == [ip.address for ip in after.ips]
+    assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+async def test_an_add_first_removes_the_pods_older_sandbox(node: FakeNode) -> None:
+    """An older sandbox that the runtime did not DEL loses its interfaces before the new has any."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add("c1")
+    await node.add("c2")
+    assert {} == node.interfaces("c1")
+    assert len(node.endpoints()) == 1
+
+
+async def test_kept_addresses_come_back_when_the_pod_ends(node: FakeNode) -> None:
+    """Addresses kept for a next sandbox are released once the Pod is terminating."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.delete()
+    (record,) = node.daemon.journal.records()
+    assert record.state == SandboxState.HELD
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+def _boom(reason: str = "boom") -> DanmError:
+    return LinkSetupError(reason)
+
+
+@pytest.mark.parametrize(
+    ("edge", "step"),
+    [
+        pytest.param("kernel", "parents", id="reading parents"),
+        pytest.param("addresses", "reserve", id="reserving"),
+        pytest.param("addresses", "reserve-lost", id="the answer of the reserve is lost"),
+        pytest.param("kernel", "create", id="creating a link"),
+        pytest.param("kernel", "create-half", id="setting a link up"),
+        pytest.param("plugins", "bridge", id="a static delegate"),
+        pytest.param("plugins", "bridge-half", id="a static delegate that did half"),
+        pytest.param("plugins", "macvlan-half", id="a dynamic delegate that did half"),
+        pytest.param("kernel", "set_up", id="routes of a delegate"),
+    ],
+)
+async def test_a_failure_at_any_step_leaves_nothing(node: FakeNode, edge: str, step: str) -> None:
+    """Whatever step of an ADD fails, no interface, rule, address, DanmEp or record is left."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL, {"network": "mac", "ip": "dynamic"}])
+    getattr(node, edge).failures.fail(step, _boom())
+    # SPEC C3
+    with pytest.raises(DanmError, match="boom"):
+        await node.add()
+    assert {} == node.leftovers()
+    assert len((await node.add("c2")).ips) == 3
+
+
+@pytest.mark.parametrize("took_effect", [False, True])
+async def test_a_failing_danmep_leaves_nothing(node: FakeNode, took_effect: bool) -> None:
+    """A DanmEp that cannot be written, or was written and not answered, undoes the ADD."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    error = ApiUnavailableError("no answer", status=0)
+    node.kube.fail_next("create", DANMEPS, error, took_effect=took_effect)
+    with pytest.raises(ApiUnavailableError):
+        await node.add()
+    assert {} == node.leftovers()
+
+
+@pytest.mark.parametrize(
+    ("edge", "step"),
+    [
+        pytest.param("addresses", "reserve", id="ipam-svc"),
+        pytest.param("kernel", "create-half", id="the kernel"),
+        pytest.param("plugins", "bridge-half", id="a delegate"),
+    ],
+)
+async def test_the_deadline_undoes_too(node: FakeNode, edge: str, step: str) -> None:
+    """An ADD that cannot be done in time fails, says what it waited for, and leaves nothing."""
+    node.add_pod(interfaces=[MANAGEMENT, INTERNAL | {"network": "external"}])
+    getattr(node, edge).failures.hang(step)
+    with pytest.raises(DeadlineExceededError, match="waiting for addresses|making the interfaces"):
+        await node.add(timeout_s=0.1)
+    assert {} == node.leftovers()
+
+
+async def test_all_errors_are_told_together(node: FakeNode) -> None:
+    """Two attachments that fail are both named in the answer and in an Event on the Pod."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
+    node.kernel.failures.fail("create", _boom("no link"))
+    # SPEC C3
+    with pytest.raises(SeveralErrors, match="no bridge.*no link") as caught:
+        await node.add()
+    assert len(caught.value.errors) == 2
+    (event,) = node.kube.all_stored(EVENTS)
+    assert "no bridge" in event["note"]
+    assert "no link" in event["note"]
+
+
+async def test_an_undo_that_fails_is_finished_later(node: FakeNode) -> None:
+    """When even the undo fails, the record stays, and the comparison finishes it."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.kernel.failures.fail("create-half", _boom())
+    node.addresses.failures.fail("release", IpamUnavailableError("away"), times=2)
+    with pytest.raises(LinkSetupError):
+        await node.add()
+    (record,) = node.daemon.journal.records()
+    assert record.state == SandboxState.REMOVING
+    node.addresses.failures.heal()
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_del_is_answered_in_time_and_finished_later(node: FakeNode) -> None:
+    """A DEL succeeds although ipam-svc hangs; the address comes back when it does not any more."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.end_pod()
+    node.addresses.failures.hang("release")
+    # DESIGN, P5
+    await node.delete(timeout_s=0.3)
+    assert {} == node.interfaces()
+    node.addresses.failures.heal()
+    await node.restart()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_del_succeeds_when_everything_is_gone(node: FakeNode) -> None:
+    """A DEL succeeds without netns, DanmNet, Pod or API server."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    await node.add()
+    node.kernel.gone.add(netns_of("c1"))
+    node.kernel.namespaces.clear()
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    node.kube.fail_next("delete", DANMEPS, ApiUnavailableError("away", status=0), times=2)
+    # SPEC C4
+    await node.delete()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_a_delegates_del_gets_the_exact_configuration_of_its_add(node: FakeNode) -> None:
+    """Editing a static configuration between ADD and DEL does not change what DEL gets."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    (config,) = node.plugins.alive.values()
+    node.write_cni_config("flannel.conf", {"cniVersion": "0.3.1", "name": "other", "type": "ptp"})
+    # SPEC E3
+    await node.delete()
+    assert [config] == node.plugins.deleted_with
+
+
+async def test_a_pod_that_asks_for_nothing_has_the_fallback_as_it_is(node: FakeNode) -> None:
+    """Without annotation and default network the node's first configuration is used, unchanged."""
+    config = node.write_cni_config(
+        "10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "bridge", "isGateway": True}
+    )
+    answer = b'{"cniVersion":"1.1.0","ips":[{"address":"203.0.113.9/24"}],"odd":"kept"}'
+    node.plugins.results["bridge"] = answer
+    node.add_pod()
+    # SPEC B2
+    request = node.request("ADD", "c1")
+    assert answer == await node.daemon.sandboxes.add(request, deadline_s=2**40)
+    assert [config] == list(node.plugins.alive.values())
+    assert [] == node.endpoints()
+    await node.delete()
+    assert [config] == node.plugins.deleted_with
+    assert {} == node.leftovers()
+
+
+async def test_del_of_a_pod_from_before_the_installation(node: FakeNode) -> None:
+    """A container that danmd never added goes to the fallback's DEL."""
+    config = node.write_cni_config(
+        "10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "bridge"}
+    )
+    # DESIGN, "An ADD", step 10
+    await node.delete("from-before")
+    assert [config] == node.plugins.deleted_with
+
+
+async def test_no_network_at_all_says_what_to_create(node: FakeNode) -> None:
+    """Without fallback a Pod that asks for nothing gets a sentence that helps."""
+    (node.root / "etc/cni/net.d/flannel.conf").unlink()
+    node.add_pod()
+    with pytest.raises(DanmError, match="create a DanmNet named 'default'"):
+        await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_the_default_network_is_used_where_there_is_one(node: FakeNode) -> None:
+    """A namespace's DanmNet 'default' serves Pods that ask for nothing, with a dynamic address."""
+    node.add_network("default", host_device="ens3", cidr="10.7.0.0/24")
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 5)
+    node.add_pod(interfaces=[])
+    # SPEC B2
+    assert ["198.18.0.10/24"] == [str(ip.address) for ip in (await node.add()).ips]
+
+
+async def test_bad_annotations_are_refused_before_anything_is_touched(node: FakeNode) -> None:
+    """Regression: the old program swallowed bad JSON."""
+    node.add_pod(interfaces="[{network: internal}]")
+    # SPEC B3
+    with pytest.raises(InvalidAttachmentError, match="pod-1"):
+        await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_a_full_pool_is_the_adds_error(node: FakeNode) -> None:
+    """Regression: the old program answered success with an empty address when the pool was full."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.addresses.failures.fail("reserve", PoolExhaustedError("pool is full"))
+    with pytest.raises(PoolExhaustedError):
+        await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_hundreds_of_tries_without_ipam_leave_one_record(node: FakeNode) -> None:
+    """While ipam-svc is away, a Pod that is tried again and again does not fill the journal."""
+    node.add_pod(interfaces=[INTERNAL])
+    for name in ("reserve", "release"):
+        node.addresses.failures.fail(name, IpamUnavailableError("away"), times=1000)
+    for number in range(20):
+        with pytest.raises(IpamUnavailableError):
+            await node.add(f"c{number}")
+    # DESIGN, P6
+    assert len(node.daemon.journal.records()) <= 1
+
+
+@pytest.mark.parametrize("state", ["adding", "added"])
+async def test_a_killed_danmd_finishes_what_it_finds(node: FakeNode, state: str) -> None:
+    """After kill -9 and a reboot, what was half-made or lost its netns is removed."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    await node.add()
+    (record,) = node.daemon.journal.records()
+    if state == "adding":
+        half = msgspec.structs.replace(record, state=SandboxState.ADDING, result=b"", attempt=0)
+        await node.daemon.journal.put(half)
+    else:
+        node.kernel.gone.add(netns_of("c1"))
+        node.kernel.namespaces.clear()
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    await node.restart()
+    # DESIGN, P2
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_a_lost_journal_frees_no_living_address(node: FakeNode) -> None:
+    """Without its journal danmd adopts what the DanmEps tell, and a later DEL removes it."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    for path in (node.root / "state/journal").iterdir():
+        path.unlink()
+    await node.restart()
+    # DESIGN, P3
+    await node.daemon.upkeep.compare()
+    assert len(node.addresses.entries) == 1
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_an_entry_that_nobody_knows_is_released(node: FakeNode) -> None:
+    """An entry of this node without journal record and DanmEp is given back."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.addresses.failures.fail("reserve-lost", IpamUnavailableError("lost"))
+    with pytest.raises(IpamUnavailableError):
+        await node.add()
+    stray = Entry(
+        owner=PodOwnerMessage(namespace=NAMESPACE, name="gone", uid="uid-gone"),
+        interface="eth0",
+        network="internal",
+        address="198.18.0.9/24",
+        attempt=3,
+    )
+    node.addresses.entries.append(stray)
+    await node.daemon.upkeep.compare()
+    assert [] == node.addresses.entries
+
+
+async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:
+    """A DEL that the executable left as a tombstone refuses later ADDs and is done once."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.end_pod()
+    await node.daemon.sandboxes.tombstones.put(node.request("DEL", "c1"))
+    with pytest.raises(CniRequestError, match="deleted already"):
+        await node.add()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+    assert [] == list((node.root / "state/tombstones").iterdir())
+
+
+async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None:
+    """GC removes the sandboxes that are not among the valid attachments."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.add_pod("pod-2", interfaces=[INTERNAL])
+    await node.add("c1")
+    await node.add("c2", pod="pod-2")
+    for name in ("pod-1", "pod-2"):
+        await node.kube.delete(PODS, name, namespace=NAMESPACE)
+    valid: dict[str, Any] = {"cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "eth0"}]}
+    request = node.request("GC", "", **valid)
+    # SPEC C6
+    await node.daemon.sandboxes.collect(request)
+    assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+async def test_labels_of_danmeps_follow_the_pods(node: FakeNode) -> None:
+    """When a Pod's labels change, its DanmEps' labels do, less those that a tenant could forge."""
+    node.add_pod(interfaces=[INTERNAL], labels={"app": "old", "tier": "x"})
+    await node.add()
+    patch = {"metadata": {"labels": {"app": "new", "tier": None, "danm.k8s.io/network": "forged"}}}
+    await node.kube.patch(PODS, "pod-1", patch, namespace=NAMESPACE)
+    # SPEC A2
+    await node.until(lambda: node.endpoints()[0]["metadata"]["labels"].get("app") == "new")
+    labels = node.endpoints()[0]["metadata"]["labels"]
+    assert "tier" not in labels
+    assert labels["danm.k8s.io/network"] == "internal"

@@ -1,0 +1,202 @@
+"""The unix socket on which the executables call (DESIGN, step 1)."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from danm_api.codec.cni import encode_error
+from danm_api.errors import DanmError
+from danm_api.model.cni import CniError
+from danm_api.node_frame import (
+    MAX_STDIN_BYTES,
+    REQUEST_HEAD_BYTES,
+    FrameError,
+    decode_request_head,
+    encode_answer,
+)
+from danm_api.telemetry import extract, get_logger, span
+from danm_cni import metrics
+from danm_cni.cni_errors import CniCode, CniRequestError, error_object
+from danm_cni.request import (
+    Frame,
+    Program,
+    Verb,
+    decode_request,
+    frame_of,
+    requested_version,
+)
+from danm_cni.sandbox import Sandboxes
+
+log = get_logger(__name__)
+
+# An executable sends its request at once; who does not is no executable.
+_READ_TIMEOUT_S: Final = 5.0
+# SPEC C3.
+_DEFAULT_DEADLINE_S: Final = 10.0
+# Each is a file descriptor and a task; kubelet starts far fewer Pods at once.
+_MAX_CONNECTIONS: Final = 1000
+
+
+class CniServer:
+    """Answers the executables while its ``async with`` block runs."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sandboxes: Sandboxes,
+        unready: Callable[[], str | None],
+        was_ready: Callable[[], bool],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            path: The socket.
+            sandboxes: Does what is asked.
+            unready: Why danmd cannot serve ADDs now, or None when it can.
+            was_ready: Whether danmd has been ready since the node booted.
+        """
+        self._path = path
+        self._sandboxes = sandboxes
+        self._unready = unready
+        self._was_ready = was_ready
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "CniServer":
+        """Listen; only root may connect."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A socket file of an earlier process would make bind fail.
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._connected, self._path, backlog=512)
+        finally:
+            os.umask(before)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Accept nobody any more, and answer those who are connected."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+        if self._connections:
+            await asyncio.wait(self._connections)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  (a coroutine runs in a task)
+        self._connections.add(task)
+        try:
+            if len(self._connections) <= _MAX_CONNECTIONS:
+                await self._serve(reader, writer)
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_READ_TIMEOUT_S):
+                frame = await _read_frame(reader)
+        except (TimeoutError, asyncio.IncompleteReadError, FrameError, OSError) as error:
+            log.warning("Unreadable request", error=str(error))
+            return
+        status, output = await self._answer(frame)
+        try:
+            writer.write(encode_answer(status=status, stdout=output))
+            await writer.drain()
+        except OSError as error:
+            log.warning("Nobody waits for the answer", error=str(error))
+            if status == 0 and frame.environment.get("CNI_COMMAND") == Verb.ADD:
+                # The runtime was told a failure, so it will never use what was made.
+                await self._sandboxes.abandon(decode_request(frame.environment, frame.stdin))
+
+    async def _answer(self, frame: Frame) -> tuple[int, bytes]:
+        started = time.monotonic()
+        verb = frame.environment.get("CNI_COMMAND", "")
+        known_verb = verb if verb in set(Verb) else "other"
+        version = requested_version(frame.stdin)
+        parent = extract({"traceparent": frame.environment.get("TRACEPARENT", "")})
+        output, failure = b"", None
+        with span(f"CNI {known_verb}", parent=parent):
+            try:
+                output = await self._dispatch(frame, started)
+            except DanmError as error:
+                failure = error_object(error)
+            except OSError as error:
+                failure = CniError(code=CniCode.IO_FAILURE, message=f"danmd: {error}")
+            except Exception as error:  # (the runtime is owed an answer)
+                log.exception("Request failed", verb=verb, error=error)
+                failure = CniError(
+                    code=CniCode.INTERNAL,
+                    message="danmd failed internally; the log of this node's danm-cni Pod says why",
+                )
+        if failure is not None:
+            metrics.ERRORS.labels(known_verb, str(int(failure.code))).inc()
+            log.warning(
+                "Refused request",
+                verb=verb,
+                container_id=frame.environment.get("CNI_CONTAINERID", ""),
+                code=int(failure.code),
+                error=failure.message,
+            )
+            output = encode_error(failure, version)
+        result = "ok" if failure is None else "error"
+        metrics.REQUESTS.labels(known_verb, result).observe(time.monotonic() - started)
+        return (0 if failure is None else 1), output
+
+    async def _dispatch(self, frame: Frame, started: float) -> bytes:
+        if frame.program is not Program.DANM:
+            raise CniRequestError(
+                "this danmd does not serve fakeipam's requests for addresses; give fakeipam an "
+                "ipam.ip",
+                code=CniCode.INVALID_CONFIG,
+            )
+        request = decode_request(frame.environment, frame.stdin)
+        deadline_s = frame.deadline_s or started + _DEFAULT_DEADLINE_S
+        match request.verb:
+            case Verb.ADD:
+                self._require_ready(CniCode.TRY_AGAIN)
+                return await self._sandboxes.add(request, deadline_s=deadline_s)
+            case Verb.DEL:
+                await self._sandboxes.delete(
+                    request, deadline_s=deadline_s, informed=self._unready() is None
+                )
+            case Verb.CHECK:
+                self._sandboxes.check(request)
+            case Verb.GC:
+                self._require_ready(CniCode.TRY_AGAIN)
+                await self._sandboxes.collect(request)
+            case Verb.STATUS:
+                # A runtime that sees STATUS fail makes the whole node NotReady, and its Pods leave.
+                if not self._was_ready():
+                    self._require_ready(CniCode.NOT_AVAILABLE)
+        return b""
+
+    def _require_ready(self, code: CniCode) -> None:
+        why = self._unready()
+        if why is not None:
+            raise CniRequestError(f"danmd of this node is still starting: {why}", code=code)
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> Frame:
+    head = await reader.readexactly(REQUEST_HEAD_BYTES)
+    program, deadline_ns, environment_length = decode_request_head(head)
+    environment = await reader.readexactly(environment_length)
+    stdin_length = int.from_bytes(await reader.readexactly(4), "big")
+    if stdin_length > MAX_STDIN_BYTES:
+        raise FrameError(f"standard input of {stdin_length} bytes is too large")
+    stdin = await reader.readexactly(stdin_length)
+    return frame_of(program=program, deadline_ns=deadline_ns, environment=environment, stdin=stdin)

@@ -1,0 +1,1 @@
+"""Fakes of danmd's edges, and a node made of them."""

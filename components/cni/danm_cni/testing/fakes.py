@@ -1,0 +1,266 @@
+"""The world outside of danmd, in memory: ipam-svc, the kernel, other plugins."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+import msgspec
+
+from danm_api.errors import DanmError, LinkSetupError
+from danm_api.ipam_api import (
+    AttachmentAnswer,
+    AttachmentRequest,
+    PodOwnerMessage,
+    ReleaseRequest,
+    Reservation,
+    ReserveAnswer,
+)
+from danm_cni.journal import PluginCall
+from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
+from danm_cni.netns import NetnsGoneError
+from danm_cni.request import Verb
+
+PARENT_MAC = "02:00:00:00:00:01"
+
+
+class Failures:
+    """Errors that the next calls of a name raise, and calls that hang."""
+
+    def __init__(self) -> None:
+        """Plan nothing."""
+        self._errors: dict[str, list[DanmError]] = defaultdict(list)
+        self._hanging: set[str] = set()
+
+    def fail(self, name: str, error: DanmError, *, times: int = 1) -> None:
+        """Let the next calls fail."""
+        self._errors[name] += [error] * times
+
+    def hang(self, name: str) -> None:
+        """Let all calls hang until they are cancelled."""
+        self._hanging.add(name)
+
+    def heal(self) -> None:
+        """Forget all plans."""
+        self._errors.clear()
+        self._hanging.clear()
+
+    async def meet(self, name: str) -> None:
+        """Do what is planned for a call."""
+        if name in self._hanging:
+            await asyncio.Event().wait()
+        if self._errors[name]:
+            raise self._errors[name].pop(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Who holds an address."""
+
+    owner: PodOwnerMessage
+    interface: str
+    network: str
+    address: str
+    attempt: int
+
+
+class FakeAddresses:
+    """ipam-svc with one subnet; owners and attempts are judged as by the real one."""
+
+    def __init__(self, node: str) -> None:
+        """Hold nothing."""
+        self.node = node
+        self.entries: list[Entry] = []
+        self.failures = Failures()
+        self._attempt = 0
+        self._next = 10
+
+    async def reserve(
+        self,
+        owner: PodOwnerMessage,
+        attachments: Sequence[AttachmentRequest],
+        *,
+        deadline_s: float,
+        note_attempt: Callable[[int], None],
+    ) -> ReserveAnswer:
+        """Reserve; a failure planned as ``reserve-lost`` comes after the effect."""
+        self._attempt += 1
+        note_attempt(self._attempt)
+        await self.failures.meet("reserve")
+        answers = [self._take(owner, each) for each in attachments]
+        await self.failures.meet("reserve-lost")
+        return ReserveAnswer(attempt=self._attempt, attachments=answers)
+
+    def _take(self, owner: PodOwnerMessage, wanted: AttachmentRequest) -> AttachmentAnswer:
+        mine = [
+            each
+            for each in self.entries
+            if (each.owner.uid, each.interface, each.network)
+            == (owner.uid, wanted.interface, wanted.network)
+        ]
+        if mine:
+            self.entries = [each for each in self.entries if each not in mine]
+            address = mine[0].address
+        elif wanted.ip == "dynamic":
+            address = f"198.18.0.{self._next}/24"
+            self._next += 1
+        else:
+            address = wanted.ip
+        self.entries.append(
+            Entry(
+                owner=owner,
+                interface=wanted.interface,
+                network=wanted.network,
+                address=address,
+                attempt=self._attempt,
+            )
+        )
+        number = int(ip_address(address.partition("/")[0])) & 0xFFFFFF
+        mac = f"fa:16:3e:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+        return AttachmentAnswer(
+            network=wanted.network,
+            network_uid=f"uid-{wanted.network}",
+            interface=wanted.interface,
+            mac=mac,
+            ip=address,
+        )
+
+    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> None:
+        """Free what the owner holds under exactly that attempt."""
+        await self.failures.meet("release")
+        assert isinstance(request.owner, PodOwnerMessage)
+        owner = request.owner
+        self.entries = [
+            each
+            for each in self.entries
+            if not (
+                each.owner.uid == owner.uid
+                and each.attempt == request.attempt
+                and each.network in request.networks
+                and (not request.interfaces or each.interface in request.interfaces)
+            )
+        ]
+
+    async def node_reservations(self) -> Sequence[Reservation]:
+        """Return all entries."""
+        await self.failures.meet("list")
+        return [
+            Reservation(
+                network=each.network,
+                network_uid=f"uid-{each.network}",
+                address=each.address,
+                owner=each.owner,
+                interface=each.interface,
+                node=self.node,
+                attempt=each.attempt,
+                since=datetime(2026, 1, 1, tzinfo=UTC),
+                mac="",
+            )
+            for each in self.entries
+        ]
+
+
+@dataclass(kw_only=True)
+class FakeNetns:
+    """A namespace: interfaces with their addresses, and rules."""
+
+    interfaces: dict[str, list[str]] = field(default_factory=dict)
+    rules: set[PolicyRule] = field(default_factory=set)
+
+
+class FakeKernel:
+    """Links and namespaces in memory."""
+
+    def __init__(self, *parents: str) -> None:
+        """Have these links on the host."""
+        self.host_links = set(parents)
+        self.namespaces: dict[str, FakeNetns] = defaultdict(FakeNetns)
+        self.gone: set[str] = set()
+        self.failures = Failures()
+
+    async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
+        """Read links of the host."""
+        await self.failures.meet("parents")
+        facts = LinkFacts(mac=PARENT_MAC, mtu=1500)
+        return {name: facts for name in names if name in self.host_links}
+
+    async def create(self, link: ChildLink, setup: InterfaceSetup, netns: str) -> LinkFacts:
+        """Create a link; a failure planned as ``create-half`` comes when it exists."""
+        await self.failures.meet("create")
+        space = self._space(netns)
+        if link.name in space.interfaces:
+            raise LinkSetupError(f"interface {link.name}: File exists")
+        space.interfaces[link.name] = []
+        await self.failures.meet("create-half")
+        return await self.set_up(setup, netns)
+
+    async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
+        """Add addresses and rules."""
+        await self.failures.meet("set_up")
+        space = self._space(netns)
+        if setup.name not in space.interfaces:
+            raise LinkSetupError(f"the Pod has no interface {setup.name}")
+        space.interfaces[setup.name] += [str(each) for each in setup.addresses]
+        space.rules |= set(setup.rules)
+        return LinkFacts(mac=PARENT_MAC, mtu=1500)
+
+    async def take_down(
+        self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool
+    ) -> None:
+        """Remove rules and link."""
+        await self.failures.meet("take_down")
+        space = self._space(netns)
+        space.rules -= set(rules)
+        if delete_link:
+            space.interfaces.pop(name, None)
+
+    def has_netns(self, netns: str) -> bool:
+        """Say whether a namespace exists."""
+        return netns not in self.gone
+
+    def _space(self, netns: str) -> FakeNetns:
+        if netns in self.gone:
+            raise NetnsGoneError(f"the network namespace {netns} is gone")
+        return self.namespaces[netns]
+
+
+class FakePlugins:
+    """Other plugins, which make an interface in the fake kernel."""
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        """Make interfaces there."""
+        self._kernel = kernel
+        self.failures = Failures()
+        self.alive: dict[tuple[str, str, str], bytes] = {}
+        self.results: dict[str, bytes] = {}
+        self.deleted_with: list[bytes] = []
+
+    async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
+        """Run; a failure planned as ``TYPE-half`` comes when the interface exists."""
+        name, netns = environment["CNI_IFNAME"], environment["CNI_NETNS"]
+        key = (call.type, environment["CNI_CONTAINERID"], name)
+        if verb is Verb.DEL:
+            await self.failures.meet(f"{call.type}-del")
+            self.deleted_with.append(call.config)
+            self.alive.pop(key, None)
+            if netns:
+                self._kernel.namespaces[netns].interfaces.pop(name, None)
+            return b""
+        await self.failures.meet(call.type)
+        self.alive[key] = call.config
+        self._kernel.namespaces[netns].interfaces[name] = []
+        await self.failures.meet(f"{call.type}-half")
+        return self.results.get(call.type) or self._result(call, name, netns)
+
+    def _result(self, call: PluginCall, name: str, netns: str) -> bytes:
+        config = msgspec.json.decode(call.config)
+        ipam = config.get("ipam") or {}
+        address = f"{ipam['ip']}/24" if "ip" in ipam else "203.0.113.5/24"
+        result = {
+            "cniVersion": config["cniVersion"],
+            "interfaces": [{"name": name, "sandbox": netns, "mac": "02:00:00:00:00:02"}],
+            "ips": [{"version": "4", "address": address, "interface": 0}],
+        }
+        return msgspec.json.encode(result)

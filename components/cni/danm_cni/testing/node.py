@@ -1,0 +1,242 @@
+"""A node: a whole danmd on fakes, with the requests that a runtime would send."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from danm_api.codec.cni import decode_result
+from danm_api.codec.danmnet import decode_danmnet, encode_status
+from danm_api.kube.api import DANMEPS, DANMNETS, PODS, RawObject
+from danm_api.kube.informer import ObjectKey
+from danm_api.model.cni import CniResult
+from danm_api.names import INTERFACES_ANNOTATION, NodeName
+from danm_api.testing.builders import NAMESPACE, NODE, a_raw_danmnet, accepted
+from danm_api.testing.fake_kube import FakeKube
+from danm_cni.config import Config, HostPaths
+from danm_cni.daemon import Daemon, Edges
+from danm_cni.delegate_config import DpdkSettings
+from danm_cni.request import CniRequest, decode_request
+from danm_cni.testing.fakes import FakeAddresses, FakeKernel, FakePlugins
+
+_WAIT_S = 5.0
+
+
+def config_for(root: Path) -> Config:
+    """Return settings below a directory."""
+    for name in ("etc/cni/net.d", "opt/cni/bin", "image"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for name in ("danm", "fakeipam"):
+        (root / "image" / name).write_bytes(name.encode())
+    return Config(
+        node=NodeName(NODE),
+        namespace="danm-system",
+        paths=HostPaths(
+            root=root,
+            cni_config="/etc/cni/net.d",
+            cni_bin="/opt/cni/bin",
+            executables=root / "image",
+            state=root / "state",
+            run=root / "run",
+        ),
+        kubeconfig=None,
+        ipam_token_file=root / "token",
+        fallback=None,
+        allowed_static_types=None,
+        max_sandboxes=64,
+        max_waiting=100,
+        delegates_in_host_mounts=False,
+        health_host="127.0.0.1",
+        health_port=0,
+        dpdk=DpdkSettings(),
+        flannel_bridge="cbr0",
+        install=True,
+        cni_version="1.1.0",
+    )
+
+
+class FakeNode:
+    """One node with danmd on it.
+
+    Attributes:
+        daemon: The present danmd; ``restart`` makes another on the same disk.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Have an empty cluster and these parents: ens3, ens4, vx_internal, external.300."""
+        self.root = root
+        self.config = config_for(root)
+        self.kube = FakeKube()
+        self.kernel = FakeKernel("ens3", "ens4", "vx_internal", "external.300")
+        self.plugins = FakePlugins(self.kernel)
+        self.addresses = FakeAddresses(NODE)
+        self.daemon = self._new_daemon()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _new_daemon(self) -> Daemon:
+        edges = Edges(kernel=self.kernel, plugins=self.plugins, addresses=self.addresses)
+        return Daemon(self.config, self.kube, edges)
+
+    async def start(self) -> None:
+        """Let the watches run until they have shown what there is."""
+        for informer in self.daemon.informers:
+            self._tasks.append(asyncio.create_task(informer.run()))
+            await informer.wait_synced(_WAIT_S)
+        self._tasks.append(asyncio.create_task(self.daemon.follow_labels()))
+
+    async def stop(self) -> None:
+        """End the watches and wait for what runs in the background."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for task in tuple(self.daemon.sandboxes.background):
+            task.cancel()
+
+    async def restart(self) -> None:
+        """Kill danmd and start another on the same disk."""
+        await self.stop()
+        self.daemon = self._new_daemon()
+        await self.start()
+
+    def add_network(
+        self, name: str, *, network_type: str | None = None, **options: Any  # noqa: ANN401
+    ) -> None:
+        """Have a DanmNet that the validator has taken."""
+        raw = a_raw_danmnet(name, network_type=network_type, **options)
+        net = accepted(decode_danmnet(raw))
+        self.kube.add(DANMNETS, {**raw, "status": encode_status(net.status)})
+
+    def add_pod(
+        self,
+        name: str = "pod-1",
+        *,
+        interfaces: object = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Have a Pod on this node that asks for interfaces."""
+        annotations: dict[str, str] = {}
+        if interfaces is not None:
+            text = interfaces if isinstance(interfaces, str) else _json(interfaces)
+            annotations[INTERFACES_ANNOTATION] = text
+        raw: RawObject = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "namespace": NAMESPACE,
+                "name": name,
+                "uid": f"uid-{name}",
+                "annotations": annotations,
+                "labels": dict(labels or {}),
+            },
+            "spec": {"nodeName": NODE},
+            "status": {"phase": "Pending"},
+        }
+        self.kube.add(PODS, raw)
+
+    async def end_pod(self, name: str = "pod-1") -> None:
+        """Mark a Pod as terminating, and wait until danmd has seen it."""
+        self.kube.mark_deleted(PODS, name, namespace=NAMESPACE)
+        pods, _, _ = self.daemon.informers
+        key = ObjectKey(namespace=NAMESPACE, name=name)
+        await self.until(lambda: bool((pod := pods.get(key)) and pod.deleting))
+
+    async def add(
+        self, container_id: str = "c1", *, pod: str = "pod-1", timeout_s: float = 5.0
+    ) -> CniResult:
+        """Send an ADD."""
+        request = self.request("ADD", container_id, pod=pod)
+        answer = await self.daemon.sandboxes.add(request, deadline_s=time.monotonic() + timeout_s)
+        return decode_result(answer)
+
+    async def delete(
+        self, container_id: str = "c1", *, pod: str = "pod-1", timeout_s: float = 5.0
+    ) -> None:
+        """Send a DEL."""
+        request = self.request("DEL", container_id, pod=pod)
+        await self.daemon.sandboxes.delete(
+            request, deadline_s=time.monotonic() + timeout_s, informed=True
+        )
+
+    def request(
+        self, verb: str, container_id: str, *, pod: str = "pod-1", **config: Any  # noqa: ANN401
+    ) -> CniRequest:
+        """Return a request as the runtime sends it."""
+        arguments = {
+            "IgnoreUnknown": "1",
+            "K8S_POD_NAMESPACE": NAMESPACE,
+            "K8S_POD_NAME": pod,
+            "K8S_POD_INFRA_CONTAINER_ID": container_id,
+            "K8S_POD_UID": f"uid-{pod}",
+        }
+        environment = {
+            "CNI_COMMAND": verb,
+            "CNI_CONTAINERID": container_id,
+            "CNI_NETNS": netns_of(container_id),
+            "CNI_IFNAME": "eth0",
+            "CNI_PATH": "/opt/cni/bin",
+            "CNI_ARGS": ";".join(f"{key}={value}" for key, value in arguments.items()),
+        }
+        stdin = _json({"cniVersion": "1.1.0", "name": "danm", "type": "danm", **config})
+        return decode_request(environment, stdin.encode())
+
+    def interfaces(self, container_id: str = "c1") -> dict[str, list[str]]:
+        """Return what the sandbox has: interface -> addresses."""
+        return self.kernel.namespaces[netns_of(container_id)].interfaces
+
+    def endpoints(self) -> list[RawObject]:
+        """Return all DanmEps."""
+        return self.kube.all_stored(DANMEPS)
+
+    def write_cni_config(self, name: str, content: object) -> bytes:
+        """Have another plugin's configuration; return its bytes."""
+        data = _json(content).encode()
+        (self.root / "etc/cni/net.d" / name).write_bytes(data)
+        return data
+
+    def leftovers(self) -> dict[str, Any]:
+        """Return everything that any sandbox has or left; empty when there is nothing."""
+        spaces = self.kernel.namespaces.items()
+        found = {
+            "interfaces": {name: space.interfaces for name, space in spaces if space.interfaces},
+            "rules": {name: space.rules for name, space in spaces if space.rules},
+            "addresses": self.addresses.entries,
+            "DanmEps": [each["metadata"]["name"] for each in self.endpoints()],
+            "plugins": self.plugins.alive,
+            "journal": [(each.container_id, each.state) for each in self.daemon.journal.records()],
+        }
+        return {key: value for key, value in found.items() if value}
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition that watches or the background bring about.
+
+        Raises:
+            TimeoutError: It did not come.
+        """
+        async with asyncio.timeout(_WAIT_S):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+def netns_of(container_id: str) -> str:
+    """Return the path of a sandbox's namespace."""
+    return f"/var/run/netns/cni-{container_id}"
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+@asynccontextmanager
+async def a_node(root: Path) -> AsyncIterator[FakeNode]:
+    """Have a node whose watches run."""
+    node = FakeNode(root)
+    await node.start()
+    try:
+        yield node
+    finally:
+        await node.stop()

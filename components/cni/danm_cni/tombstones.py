@@ -1,0 +1,82 @@
+"""DELs that nobody could finish at once: files that the `danm` executable, or danmd itself, leaves.
+
+A tombstone beats every later ADD of its container id (DESIGN, "An ADD", step 1).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from danm_api.names import ContainerId
+from danm_api.node_frame import FrameError, decode_request, encode_request
+from danm_api.telemetry import get_logger
+from danm_cni.cni_errors import CniRequestError
+from danm_cni.durable import TEMPORARY_PREFIX, remove_durably, write_atomically
+from danm_cni.request import CniRequest, Program, frame_of
+from danm_cni.request import decode_request as decode_cni_request
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """One DEL to finish."""
+
+    path: Path
+    request: CniRequest
+
+
+class Tombstones:
+    """The directory of DELs to finish."""
+
+    def __init__(self, directory: Path) -> None:
+        """Create the directory."""
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def has(self, container_id: ContainerId) -> bool:
+        """Say whether a container's DEL waits; looks at the disk, where executables write."""
+        return (self._directory / container_id).exists()
+
+    async def put(self, request: CniRequest) -> None:
+        """Leave a DEL for later, durably.
+
+        Raises:
+            OSError: The disk refuses it.
+        """
+        frame = encode_request(
+            program=Program.DANM,
+            deadline_ns=0,
+            environment=b"\0".join(
+                f"{key}={value}".encode("utf-8", "surrogateescape")
+                for key, value in request.environment.items()
+            ),
+            stdin=request.config,
+        )
+        await asyncio.to_thread(write_atomically, self._directory / request.container_id, frame)
+
+    async def remove(self, path: Path) -> None:
+        """The DEL is finished."""
+        await asyncio.to_thread(remove_durably, path)
+
+    async def waiting(self) -> Sequence[Tombstone]:
+        """Return the DELs to finish; what is unreadable is told and removed."""
+        found = []
+        for path in await asyncio.to_thread(lambda: sorted(self._directory.iterdir())):
+            if path.name.startswith(TEMPORARY_PREFIX):
+                continue
+            try:
+                found.append(Tombstone(path=path, request=_read(path)))
+            except (FrameError, CniRequestError) as error:
+                log.exception("Removed unreadable tombstone", name=path.name, error=error)
+                path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue
+        return found
+
+
+def _read(path: Path) -> CniRequest:
+    program, deadline_ns, environment, stdin = decode_request(path.read_bytes())
+    frame = frame_of(program=program, deadline_ns=deadline_ns, environment=environment, stdin=stdin)
+    return decode_cni_request(frame.environment, frame.stdin)
