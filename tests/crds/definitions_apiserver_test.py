@@ -1,0 +1,201 @@
+"""A real API server takes the definitions, and applies them as a user sees it."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from danm_api.codec.danm_node import decode_danm_node, encode_danm_node
+from danm_api.codec.danmep import decode_danmep, encode_danmep
+from danm_api.codec.danmnet import decode_danmnet, encode_status
+from danm_api.codec.ip_block import decode_ip_block, encode_ip_block
+from danm_api.model.danm_node import DanmNode, NodeNetwork
+from danm_api.model.danmnet import NetworkSpec, UnreadableSpec, Usage
+from danm_api.names import Namespace, NetworkName, NodeName
+from danm_api.testing.builders import (
+    a_block,
+    a_danmep,
+    a_danmnet,
+    a_held_entry,
+    a_raw_danmnet,
+    accepted,
+)
+from tests.lab.apiserver import ApiServer
+from tests.lab.binaries import API_SERVER, Binaries
+from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.progress import Progress
+
+# Building Kubernetes, where the cache is empty.
+pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
+
+REPOSITORY = Path(__file__).parents[2]
+
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """Yield a caller of kubectl on a server that has the definitions and the demo's namespaces."""
+    binaries = Binaries(Cache(directory=default_cache_directory()), Progress())
+    program = binaries.program(API_SERVER, "kubectl")
+    with ApiServer.start(tmp_path_factory.mktemp("server"), binaries=binaries) as server:
+
+        def call(*arguments: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [program, "--kubeconfig", str(server.kubeconfig), *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                input=None if stdin is None else msgspec.json.encode(stdin).decode(),
+            )
+
+        for arguments in (
+            ["apply", "-k", str(REPOSITORY / "deploy" / "crds")],
+            ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"],
+            ["apply", "-f", str(REPOSITORY / "examples" / "seed-demo" / "namespaces.yaml")],
+        ):
+            done = call(*arguments)
+            assert done.returncode == 0, done.stderr
+        yield call
+
+
+def _applied(kubectl: Kubectl, raw: object) -> dict[str, Any]:
+    done = kubectl("apply", "-o", "json", "-f", "-", stdin=raw)
+    assert done.returncode == 0, done.stderr
+    stored: dict[str, Any] = msgspec.json.decode(done.stdout)
+    return stored
+
+
+def _manifest(name: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401  (any option)
+    raw = a_raw_danmnet(name, **options)
+    raw["metadata"] = {"namespace": "example-vnf", "name": name}
+    return raw
+
+
+def test_the_demo_s_networks_apply(kubectl: Kubectl) -> None:
+    """And are listed under their short name."""  # SPEC A1, A3
+    demo = REPOSITORY / "examples" / "seed-demo" / "danmnets.yaml"
+    done = kubectl("apply", "-f", str(demo))
+    assert done.returncode == 0, done.stderr
+    header, *rows = kubectl("get", "dnet", "-A").stdout.splitlines()
+    assert header.split()[2:] == ["TYPE", "DEVICE", "CIDR", "VALID", "USED", "FREE", "AGE"]
+    assert any(row.split()[:3] == ["example-vnf", "management", "flannel"] for row in rows)
+
+
+def test_exported_manifests_apply(kubectl: Kubectl) -> None:
+    """With the old record, empty values and a mark, though kubectl refuses unknown keys."""
+    raw = _manifest(  # SPEC A1, A8
+        "exported", alloc="gAAAAA==", cidr="", allocation_pool={"start": "", "end": ""}, routes=None
+    )
+    raw["spec"]["Validation"] = "True"
+    assert isinstance(decode_danmnet(_applied(kubectl, raw)).spec, NetworkSpec)
+
+
+def test_options_may_be_missing(kubectl: Kubectl) -> None:
+    """The server fills in the type."""  # SPEC A1
+    raw = _manifest("plain")
+    raw["spec"]["Options"] = None
+    assert _applied(kubectl, raw)["spec"]["NetworkType"] == "ipvlan"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"vlan": "three"}, "must be of type integer", id="type"),
+        pytest.param({"vlan": 4095}, "less than or equal to 4094", id="VID"),
+        pytest.param({"vxlan": 16_777_215}, "less than or equal to 16777214", id="VNI"),
+        pytest.param({"routes": ["x"]}, "must be of type object", id="map"),
+        pytest.param({"fakeipam": "yes"}, "must be of type boolean", id="flag"),
+        pytest.param({"cooldown": -1}, "greater than or equal to 0", id="cooldown"),
+        pytest.param({"hostdevice": "ens4"}, "unknown field", id="typing error"),
+    ],
+)
+def test_wrong_types_are_refused_at_once(
+    kubectl: Kubectl, options: dict[str, Any], message: str
+) -> None:
+    """The message names the field."""  # SPEC A8
+    done = kubectl("apply", "-f", "-", stdin=_manifest("wrong", **options))
+    assert done.returncode != 0
+    assert f"spec.Options.{next(iter(options))}" in done.stderr
+    assert message in done.stderr
+
+
+def test_what_needs_thought_is_left_to_the_validator(kubectl: Kubectl) -> None:
+    """The object is stored, and its verdict becomes a condition."""  # SPEC N1
+    stored = _applied(kubectl, _manifest("doubtful", cidr="10.0.0.0/99"))
+    assert isinstance(decode_danmnet(stored).spec, UnreadableSpec)
+
+
+def test_the_status_is_stored_whole(kubectl: Kubectl) -> None:
+    """Nothing of it is pruned, not even a count beyond 64 bits."""  # SPEC A4
+    _applied(kubectl, _manifest("counted", net6="2001:db8::/48", vxlan=7, exclude=["10.0.0.1"]))
+    status = accepted(
+        a_danmnet("counted", net6="2001:db8::/48", vxlan=7, exclude=["10.0.0.1"])
+    ).status
+    usage = Usage(total=2**80, used=1, free=2**80 - 1, ranges="2001:db8::1")
+    wire = encode_status(status) | {
+        "ipv4": {"total": 3, "used": 1, "free": 2, "ranges": "10.0.0.1"},
+        "ipv6": {
+            "total": str(usage.total),
+            "used": "1",
+            "free": str(usage.free),
+            "ranges": usage.ranges,
+        },
+    }
+    patch = msgspec.json.encode({"status": wire}).decode()
+    arguments = ["dnet", "counted", "-n", "example-vnf", "--subresource=status", "-o", "json"]
+    done = kubectl("patch", *arguments, "--type=merge", "-p", patch)
+    assert done.returncode == 0, done.stderr
+    stored = decode_danmnet(msgspec.json.decode(done.stdout)).status
+    assert (stored.applied, stored.conditions) == (status.applied, status.conditions)
+    assert (stored.ipv4, stored.ipv6) == (Usage(total=3, used=1, free=2, ranges="10.0.0.1"), usage)
+
+
+def test_a_user_cannot_write_the_status(kubectl: Kubectl) -> None:
+    """An applied manifest's status is dropped."""  # SPEC A4
+    raw = _manifest("forged") | {"status": encode_status(accepted(a_danmnet("forged")).status)}
+    assert decode_danmnet(_applied(kubectl, raw)).status.applied is None
+
+
+def test_a_danmep_is_stored_whole(kubectl: Kubectl) -> None:
+    """And is found by its labels."""  # SPEC A2
+    ep = a_danmep(app="processor")
+    stored = decode_danmep(_applied(kubectl, encode_danmep(ep)))
+    assert (stored.interface, stored.pod_labels) == (ep.interface, ep.pod_labels)
+    selector = "danm.k8s.io/network=internal,danm.k8s.io/pod-uid=pod-uid-1"
+    done = kubectl("get", "dep", "-n", "example-vnf", "-l", selector, "-o", "name")
+    assert done.stdout.split() == ["danmep.danm.k8s.io/ep-1"]
+
+
+def test_a_block_keeps_what_a_later_release_wrote(kubectl: Kubectl) -> None:
+    """In the block and in its entries."""  # DESIGN, "IPAM"
+    raw = encode_ip_block(a_block("10.240.1.100", a_held_entry()))
+    raw["spec"]["later"] = {"x": 1}
+    raw["spec"]["entries"][0]["later"] = [1]
+    stored = decode_ip_block(_applied(kubectl, raw))
+    assert stored.unknown == {"later": {"x": 1}}
+    assert stored.entries[0].unknown == {"later": [1]}
+
+
+def test_a_node_s_state_is_stored_whole(kubectl: Kubectl) -> None:
+    """Through its subresource."""  # SPEC N6
+    network = NodeNetwork(
+        namespace=Namespace("a"), network=NetworkName("b"), link="ens4", up=False, reason="no ens4"
+    )
+    node = DanmNode(name=NodeName("node-1"), networks=(network,))
+    _applied(kubectl, encode_danm_node(node))
+    arguments = ["--subresource=status", "-o", "json", "-f", "-"]
+    done = kubectl("replace", *arguments, stdin=encode_danm_node(node))
+    assert done.returncode == 0, done.stderr
+    assert decode_danm_node(msgspec.json.decode(done.stdout)).networks == (network,)
+
+
+@pytest.mark.parametrize("path", ["dnet.spec.Options.vlan", "dep.spec.CID", "dib.spec.entries.if"])
+def test_fields_are_explained(kubectl: Kubectl, path: str) -> None:
+    """``kubectl explain`` has words for them."""  # SPEC A3
+    done = kubectl("explain", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.partition("DESCRIPTION:")[2].strip()
