@@ -5,7 +5,8 @@ So fields that this release does not know stay as they are.
 
 from danm_api.codec.danmnet import encode_marked_valid, encode_status
 from danm_api.codec.meta import RawObject
-from danm_api.model.danmnet import NetworkStatus
+from danm_api.codec.network_status import encode_usage, encode_usage6
+from danm_api.model.danmnet import NetworkStatus, Usage
 
 
 def with_mark(raw: RawObject, *, valid: bool) -> RawObject:
@@ -22,3 +23,16 @@ def with_status(raw: RawObject, status: NetworkStatus) -> RawObject:
     for key in ("applied", "ipv4", "ipv6"):
         old.pop(key, None)
     return {**raw, "status": {**old, **encode_status(status)}}
+
+
+def usage_patch(*, ipv4: Usage | None, ipv6: Usage | None) -> RawObject:
+    """Return the merge patch of the status subresource that says how full a network is (SPEC A4).
+
+    It touches nothing else, so it needs no resourceVersion; None takes a family away.
+    """
+    return {
+        "status": {
+            "ipv4": None if ipv4 is None else encode_usage(ipv4),
+            "ipv6": None if ipv6 is None else encode_usage6(ipv6),
+        }
+    }
