@@ -41,19 +41,28 @@ class LinkTable:
 
     def __init__(self) -> None:
         self._rows: dict[int, _Row] = {}
+        self._touched: set[int] = set()
+
+    def begin_fill(self) -> None:
+        """Say that a dump is being asked for: events from now on are newer than what it holds."""
+        self._touched = set()
 
     def fill(self, links: Iterable[ObservedLink]) -> None:
-        """Replace what is known by a dump."""
-        self._rows = {
+        """Replace what is known by a dump, but for what events told since ``begin_fill``."""
+        dumped = {
             link.index: _Row(name=link.name, made_as=link.made_as, up=link.up, mtu=link.mtu)
             for link in links
+            if link.index not in self._touched
         }
+        newer = {index: row for index, row in self._rows.items() if index in self._touched}
+        self._rows = dumped | newer
 
     def changed(self, event: LinkChanged) -> Concern:
         """Take in that a link came or changed."""
         row = _Row(name=event.name, made_as=name_in_alias(event.alias), up=event.up, mtu=event.mtu)
         old = self._rows.get(event.index)
         self._rows[event.index] = row
+        self._touched.add(event.index)
         if old is None:
             return _concern(row)
         same = (old.name, old.up, old.mtu) == (row.name, row.up, row.mtu)
@@ -63,6 +72,7 @@ class LinkTable:
         """Take in that a link went."""
         last = _Row(name=name, made_as=None, up=False, mtu=0)
         old = self._rows.pop(index, None)
+        self._touched.add(index)
         return _concern(last) if old is None else _concern(last, old)
 
     def name_of(self, index: int) -> InterfaceName | None:

@@ -3,10 +3,24 @@
 from danm_api.names import InterfaceName
 from netwatcher.kernel import LinkChanged
 from netwatcher.link_table import Concern, LinkTable
-from netwatcher.links import alias_for
+from netwatcher.links import ObservedLink, OtherKind, alias_for
 
 OURS = InterfaceName("external.300")
 OOPS = InterfaceName("oops")
+
+
+def a_link(name: InterfaceName, *, index: int) -> ObservedLink:
+    """Build a link of a dump."""
+    return ObservedLink(
+        index=index,
+        name=name,
+        alias=alias_for(name),
+        group=0,
+        up=True,
+        carrier=True,
+        mtu=1500,
+        kind=OtherKind(name=""),
+    )
 
 
 def an_event(
@@ -53,3 +67,17 @@ def test_a_link_that_went_is_forgotten() -> None:
     assert concern.links == {OURS, OOPS}
     assert table.name_of(7) is None
     assert table.renamed(OURS) is None
+
+
+def test_events_are_newer_than_a_dump_that_was_under_way() -> None:
+    """What changed while the kernel was dumping is not forgotten."""  # SPEC N4
+    table = LinkTable()
+    table.changed(an_event(OURS, index=1, alias=alias_for(OURS)))
+    table.changed(an_event("old", index=3))
+    table.begin_fill()
+    table.changed(an_event(OOPS, index=1, alias=alias_for(OURS)))
+    table.gone(2, InterfaceName("gone"))
+    table.fill([a_link(OURS, index=1), a_link(InterfaceName("gone"), index=2)])
+    assert table.renamed(OURS) == 1
+    assert table.name_of(2) is None
+    assert table.name_of(3) is None

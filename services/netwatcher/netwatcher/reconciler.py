@@ -110,6 +110,12 @@ class LinkReconciler:
         self._users_recheck_s = users_recheck_s
         self._table = LinkTable()
         self._sources: dict[InterfaceName, IPAddress | None] = {}
+        self._compared = False
+
+    @property
+    def compared(self) -> bool:
+        """Say whether all links were compared at least once."""
+        return self._compared
 
     def on_network(self, change: Change[DanmNet]) -> None:
         """Look at the links that a DanmNet asks for, and at those that it asked for before."""
@@ -168,6 +174,7 @@ class LinkReconciler:
             self._check_dependents(parent)
 
     async def _check_all(self) -> None:
+        self._table.begin_fill()
         links = await self._kernel.links()
         self._table.fill(links)
         by_name = {link.name: link for link in links}
@@ -193,6 +200,7 @@ class LinkReconciler:
             )
             if not self._settled(name, wanted, seen):
                 self._queue.add(CheckLink(name))
+        self._compared = True
 
     def _settled(self, name: InterfaceName, wanted: Demand, seen: Seen) -> bool:
         """Record the state of a link that needs no work, and say whether it needs none."""

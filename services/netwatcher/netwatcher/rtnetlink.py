@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from danm_api.names import InterfaceName
 from netwatcher.kernel import AddressesChanged, EventsLost, LinkChanged, LinkEvent, LinkGone
@@ -60,7 +60,15 @@ def open_event_socket() -> socket.socket:
     return sock
 
 
-def read_events(sock: socket.socket, on_event: Callable[[LinkEvent], None]) -> None:
+class EventSocket(Protocol):
+    """The part of a socket that events are read from."""
+
+    def recvfrom(self, size: int, /) -> tuple[bytes, tuple[int, int]]:
+        """Return a datagram, and the sender's port and the groups."""
+        ...
+
+
+def read_events(sock: EventSocket, on_event: Callable[[LinkEvent], None]) -> None:
     """Hand over the events that wait in a socket, a bounded number of them."""
     for _ in range(_DATAGRAMS_PER_TURN):
         try:

@@ -80,9 +80,9 @@ class Cluster:
         return applied
 
     def events(self) -> list[tuple[str, str]]:
-        """Return type and reason of all Events."""
+        """Return type and reason of all Events, sorted."""
         stored = self.api.all_stored(EVENTS)
-        return [(event["type"], event["reason"]) for event in stored]
+        return sorted((event["type"], event["reason"]) for event in stored)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""
@@ -231,7 +231,7 @@ async def test_a_change_of_the_vlan_waits_for_the_pods(cluster: Cluster) -> None
     assert cluster.spec_in_force("internal").segment == Vlan(vid=301)
     await cluster.until(
         lambda: cluster.events()
-        == [("Normal", "Valid"), ("Warning", "ChangeWaits"), ("Normal", "InForce")]
+        == [("Normal", "InForce"), ("Normal", "Valid"), ("Warning", "ChangeWaits")]
     )
 
 
