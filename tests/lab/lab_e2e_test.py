@@ -179,7 +179,7 @@ def _boot_ids(lab: Lab) -> list[str]:
 def test_lab_guest_has_the_kernel_features_of_a_node(lab: Lab) -> None:
     """`lab guest` runs a command under a kernel with IPVLAN and tells its exit status."""
     del lab
-    script = "ip link add d type dummy && ip link add link d name i type ipvlan && exit 3"
+    script = "ip link add dum0 type dummy && ip link add ipv0 link dum0 type ipvlan && exit 3"
     command = [str(_repository() / "lab"), "guest", "--", "sh", "-c", script]
 
     done = subprocess.run(command, capture_output=True, check=False)

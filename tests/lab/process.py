@@ -62,6 +62,11 @@ class Background:
             self.process.wait()
 
 
+class _Detached(subprocess.Popen[bytes]):
+    def __del__(self) -> None:
+        """Nothing is wrong with a program that runs on: it is meant to outlive this process."""
+
+
 class Starter(Protocol):
     """Starts a program in the background."""
 
@@ -92,7 +97,7 @@ def start_detached(
 ) -> Background:
     """Start a program that goes on when this process has ended."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = _Detached(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=output,
