@@ -19,10 +19,12 @@ LOCAL_PREFIX = "localhost"
 
 def install_on_lab(lab: Lab) -> Installation:
     """Bring a lab up with this tree's images and DANM on it."""
-    lab.up()
+    lab.prepare()
     lab.images.offer_python_base()
     build_images(repository(), lab.progress, base_image=PYTHON_BASE)
+    # Before the start: nodes boot with the images that there are, but unpack slowly.
     lab.load_images(list(image_names(LOCAL_PREFIX).values()))
+    lab.up()
     installation = Installation(
         lab, repository(), lab.progress, work=state_directory(lab.name), prefix=LOCAL_PREFIX
     )
