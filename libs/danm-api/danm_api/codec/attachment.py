@@ -73,7 +73,7 @@ def decode_annotation(text: str | None, *, pod: str) -> tuple[Attachment, ...]:
 def _read_list(findings: Findings, text: str) -> list[object]:
     try:
         entries = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         message = f"is not JSON: {error}; write a list such as {_EXAMPLE}"
         findings.add(field="", rule="B3", message=message)
         return []

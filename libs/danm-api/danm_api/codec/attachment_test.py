@@ -85,6 +85,7 @@ def test_one_network_may_be_asked_twice() -> None:
     ("text", "field", "message"),
     [
         pytest.param("[{", "", "is not JSON", id="broken JSON"),
+        pytest.param("[" * 100_000, "", "is not JSON", id="endless nesting"),
         pytest.param("{}", "", "is not a list", id="no list"),
         pytest.param("null", "", "is not a list", id="null"),
         pytest.param('["a"]', "[0]", "expected object, got str", id="no object"),

@@ -103,7 +103,7 @@ def decode_result(data: bytes) -> CniResult:
             routes=tuple(_decode_route(each) for each in _all_routes(wire)),
             dns=_decode_dns(wire.dns or DnsWire()),
         )
-    except (msgspec.DecodeError, UnreadableValueError) as error:
+    except (msgspec.DecodeError, RecursionError, UnreadableValueError) as error:
         raise InvalidRequestError(f"unreadable CNI result: {error}") from error
 
 
@@ -240,6 +240,6 @@ def decode_error(data: bytes) -> CniError | None:
     """Read what a failed plugin printed; None when that is no error object."""
     try:
         wire = msgspec.json.decode(data, type=ErrorWire)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return CniError(code=wire.code, message=wire.msg, details=wire.details)

@@ -99,7 +99,13 @@ def test_null_lists_of_go_programs_are_empty() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[]", b'{"ips": [{"address": "10.0.0.7"}]}', b'{"routes": [{"dst": "x"}]}'],
+    [
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        b'{"ips": [{"address": "10.0.0.7"}]}',
+        b'{"routes": [{"dst": "x"}]}',
+    ],
 )
 def test_what_is_no_result_is_refused(data: bytes) -> None:
     """A delegate that prints it has failed."""  # SPEC E3

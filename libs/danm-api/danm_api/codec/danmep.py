@@ -7,12 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from danm_api import labels
-from danm_api.codec.meta import Metadata, RawObject, decode_metadata, decode_time, encode_time
+from danm_api.codec.meta import Metadata, RawObject, decode_metadata, encode_time
 from danm_api.codec.values import (
     Findings,
     encode_routes,
     parse_ipv4_interface,
     parse_ipv6_interface,
+    parse_time,
     read_routes,
     read_routes6,
 )
@@ -78,6 +79,9 @@ def decode_danmep(raw: RawObject) -> DanmEp:
     findings = Findings()
     wire = findings.read_struct(raw.get("spec"), EndpointSpecWire, field="spec", rule=_RULE)
     interface = None if wire is None else _read_interface(findings, wire.interface)
+    expires = None
+    if wire is not None and wire.expires:
+        expires = findings.read(parse_time, wire.expires, field="spec.Expires", rule=_RULE)
     if wire is None or interface is None or findings.violations:
         raise _unreadable(metadata, findings)
     all_labels = metadata.labels or {}
@@ -94,7 +98,7 @@ def decode_danmep(raw: RawObject) -> DanmEp:
         container_id=ContainerId(wire.container_id),
         netns=wire.netns,
         creator=wire.creator,
-        expires=decode_time(wire.expires) if wire.expires else None,
+        expires=expires,
         pod_labels=labels.of_tenant(all_labels),
         resource_version=metadata.resource_version,
         deleting=metadata.deleting,

@@ -66,13 +66,15 @@ def test_names_are_deterministic_and_distinct() -> None:
     assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name) for name in names)
 
 
-def test_an_unreadable_danmep_is_refused_with_the_field() -> None:
+def test_an_unreadable_danmep_is_refused_with_its_fields() -> None:
     """The error names the object."""
     raw = encode_danmep(a_danmep())
     raw["spec"]["Interface"]["Address"] = "10.240.1.100"
+    raw["spec"]["Expires"] = "soon"
     with pytest.raises(InvalidObjectError, match="DanmEp example-vnf/ep-1") as caught:
         decode_danmep(raw)
-    assert [each.field for each in caught.value.violations] == ["spec.Interface.Address"]
+    fields = [each.field for each in caught.value.violations]
+    assert fields == ["spec.Interface.Address", "spec.Expires"]
 
 
 def test_a_danmep_without_spec_is_refused() -> None:

@@ -74,18 +74,3 @@ def describe(raw: RawObject) -> str:
 def encode_time(moment: datetime) -> str:
     """Return RFC 3339 in UTC, with microseconds only where there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def decode_time(text: str) -> datetime:
-    """Parse RFC 3339.
-
-    Raises:
-        InvalidObjectError: It is something else, or lacks its zone.
-    """
-    try:
-        moment = msgspec.convert(text, datetime)
-    except msgspec.ValidationError as error:
-        raise InvalidObjectError(f'"{text}" is not a time of RFC 3339') from error
-    if moment.tzinfo is None:
-        raise InvalidObjectError(f'"{text}" is a time without its zone')
-    return moment.astimezone(UTC)

@@ -1,11 +1,13 @@
-"""Addresses, networks and routes in the text forms that people write. Pure.
+"""Addresses, networks, routes and times in the text forms that people write. Pure.
 
 A parser raises ``UnreadableValueError`` with what is wrong and what to do; ``Findings`` turns that
 into a Violation and lets the reading go on, so that a user sees all that is wrong with an object at
 once.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from ipaddress import (
     AddressValueError,
     IPv4Address,
@@ -16,12 +18,15 @@ from ipaddress import (
     IPv6Network,
     NetmaskValueError,
 )
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from danm_api.errors import Violation
 from danm_api.model.addresses import IPAddress, IPNetwork, IPv4Route, IPv6Route
+
+# Short, since Python refuses to make a number of thousands of digits.
+_PREFIX_LENGTH: Final = re.compile(r"[0-9]{1,3}")
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -66,6 +71,18 @@ class Findings:
             return None
 
 
+def parse_time(text: str) -> datetime:
+    """Parse a time of RFC 3339, into UTC."""
+    try:
+        moment = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as error:
+        message = f'"{text}" is not a time; write one such as 2026-01-31T12:00:00Z'
+        raise UnreadableValueError(message) from error
+    if moment.tzinfo is None:
+        raise UnreadableValueError(f'"{text}" lacks its zone; end it with "Z" for UTC')
+    return moment.astimezone(UTC)
+
+
 def parse_ipv4(text: str) -> IPv4Address:
     """Parse an IPv4 address without prefix length."""
     try:
@@ -91,7 +108,7 @@ def _split_prefix(text: str, *, example: str) -> tuple[str, int]:
     address, slash, length = text.partition("/")
     if not slash:
         raise UnreadableValueError(f'"{text}" lacks its prefix length; write it like {example}')
-    if not (length.isascii() and length.isdigit()):
+    if not _PREFIX_LENGTH.fullmatch(length):
         message = f'"{text}" has no number of bits after its "/"; write it like {example}'
         raise UnreadableValueError(message)
     return address, int(length)

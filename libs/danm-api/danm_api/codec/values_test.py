@@ -17,6 +17,7 @@ from danm_api.codec.values import (
     parse_ipv4_network,
     parse_ipv6,
     parse_ipv6_interface,
+    parse_time,
     read_routes,
     read_routes6,
 )
@@ -36,9 +37,14 @@ from danm_api.model.addresses import IPv4Route
         pytest.param(
             parse_ipv4_interface, "10.0.0.7/255.255.255.0", "no number of bits", id="netmask"
         ),
+        pytest.param(
+            parse_ipv4_interface, "10.0.0.7/" + "9" * 5000, "no number of bits", id="endless"
+        ),
         pytest.param(parse_ipv4_interface, "10.0.0.7/33", "beyond 32", id="long prefix"),
         pytest.param(parse_ipv6_interface, "2001:db8::/129", "beyond 128", id="long prefix, 6"),
         pytest.param(parse_ipv4_network, "default", "lacks its prefix length", id="default"),
+        pytest.param(parse_time, "yesterday", "not a time", id="time"),
+        pytest.param(parse_time, "2026-01-01T00:00:00", "lacks its zone", id="time without zone"),
         pytest.param(parse_exclusion, "10.0.0.7/24", "write 10.0.0.7 for the one", id="host bits"),
     ],
 )

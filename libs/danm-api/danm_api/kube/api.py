@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from danm_api.codec import meta
 from danm_api.names import GROUP, VERSION
 
 # The JSON form of an object, as the API server sends it.
-RawObject = dict[str, Any]
+RawObject = meta.RawObject
 
 # What a patch looks like in the two forms of PatchType: an object, or a list of operations.
 MergePatch = Mapping[str, Any]

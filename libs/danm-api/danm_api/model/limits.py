@@ -20,6 +20,3 @@ MAX_COOLDOWN_S: Final = 31_536_000
 # Tables that Linux keeps for itself: unspecified, default, main, local (rtnetlink(7)).
 RESERVED_ROUTING_TABLES: Final = frozenset({0, 253, 254, 255})
 MAX_ROUTING_TABLE: Final = 2**32 - 1
-
-# What ``status.*.ranges`` names before "and n more" (SPEC A4).
-MAX_STATUS_RANGES: Final = 100

@@ -143,9 +143,9 @@ def _check_ipv6(
 def _check_policy_routes(
     spec: NetworkSpec, attachment: Attachment, where: str
 ) -> Iterator[Violation]:
-    for field, routes, request in (
-        ("proutes", attachment.policy_routes, attachment.ip),
-        ("proutes6", attachment.policy_routes6, attachment.ip6),
+    for field, routes, request, subnet in (
+        ("proutes", attachment.policy_routes, attachment.ip, spec.cidr),
+        ("proutes6", attachment.policy_routes6, attachment.ip6, spec.net6),
     ):
         if not routes:
             continue
@@ -155,6 +155,17 @@ def _check_policy_routes(
                 "give the DanmNet rt_tables, or remove the routes"
             )
             yield Violation(field=f"{where}{field}", rule="D3", message=message)
-        elif isinstance(request, NoAddress) and hands_out_addresses(spec):
+        if not hands_out_addresses(spec):
+            # A static delegate brings address and subnet, which nothing here knows (SPEC E4).
+            continue
+        if isinstance(request, NoAddress):
             message = "are asked without an address to send from; ask for one, or remove the routes"
             yield Violation(field=f"{where}{field}", rule="D3", message=message)
+        for route in routes:
+            if subnet is not None and route.gateway not in subnet:
+                message = (
+                    f"gateway {route.gateway} lies outside of {subnet} of {spec.network_id}; "
+                    "choose one in it"
+                )
+                name = f"{where}{field}[{route.destination}]"
+                yield Violation(field=name, rule="D3", message=message)

@@ -149,6 +149,18 @@ def test_policy_routes_need_a_table_and_an_address(
     assert message in found.message
 
 
+def test_gateways_of_policy_routes_lie_on_the_network() -> None:
+    """The kernel reaches no other; a static delegate's network is not known here."""
+    text = '[{"network": "x", "ip": "dynamic", "proutes": {"10.1.0.0/16": "10.9.0.1"}}]'
+    (attachment,) = decode_annotation(text, pod="a/b")  # SPEC D3
+    spec = _spec(**_FULL, rt_tables=250)
+    (found,) = check_attachment(spec, attachment, shares_wire=False)
+    assert found.field == "[0].proutes[10.1.0.0/16]"
+    assert "10.9.0.1 lies outside of 10.0.0.0/24" in found.message
+    static = _spec("flannel", **_FULL, rt_tables=250)
+    assert check_attachment(static, attachment, shares_wire=False) == ()
+
+
 def test_static_ipv6_on_a_shared_wire_without_pool_is_refused() -> None:
     """Nothing says whose address it is."""  # SPEC G3; DESIGN, P1
     spec = _spec(net6="2001:db8::/48")
