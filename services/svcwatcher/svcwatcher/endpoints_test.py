@@ -9,7 +9,7 @@ from danm_api.model.service import EndpointPort, IpFamily, Service, TransportPro
 from danm_api.names import NodeName, PodName, PodUid
 from svcwatcher.endpoints import Member, Membership, endpoints_object, membership
 from svcwatcher.selection import Selection, select
-from svcwatcher.testing import a_pod, a_service, an_interface
+from svcwatcher.testing.builders import a_pod, a_service, an_interface
 from svcwatcher.views import PodView
 
 

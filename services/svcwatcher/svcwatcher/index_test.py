@@ -10,7 +10,7 @@ from danm_api.names import Namespace, PodUid, ServiceName
 from svcwatcher.endpoints import Member
 from svcwatcher.index import Index, ServiceKey
 from svcwatcher.selection import Selection, select
-from svcwatcher.testing import NAMESPACE, a_pod, a_service, an_interface
+from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, an_interface
 from svcwatcher.views import InterfaceView, PodView
 
 

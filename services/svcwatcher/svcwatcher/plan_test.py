@@ -18,7 +18,7 @@ from svcwatcher.plan import (
 )
 from svcwatcher.selection import NotOurs, select
 from svcwatcher.slicing import plan_slices
-from svcwatcher.testing import a_pod, a_service, an_interface
+from svcwatcher.testing.builders import a_pod, a_service, an_interface
 
 SERVICE = a_service(families=(IpFamily.IPV4,))
 POD = a_pod()

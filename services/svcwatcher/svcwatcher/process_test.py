@@ -13,7 +13,7 @@ from danm_api.testing.fake_kube import FakeKube
 from svcwatcher.__main__ import main
 from svcwatcher.config import Config, EndpointsMode
 from svcwatcher.process import Process, endpoints_are_served
-from svcwatcher.testing import a_service, raw_service
+from svcwatcher.testing.builders import a_service, raw_service
 
 
 def a_config(name: str = "one") -> Config:

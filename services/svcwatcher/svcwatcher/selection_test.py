@@ -15,7 +15,7 @@ from svcwatcher.selection import (
     Selection,
     select,
 )
-from svcwatcher.testing import a_service
+from svcwatcher.testing.builders import a_service
 
 
 def test_reads_selector_and_network() -> None:

@@ -13,7 +13,7 @@ from danm_api.model.service import EndpointPort, IpFamily, Service
 from danm_api.names import PodName, PodUid
 from svcwatcher.endpoints import Membership
 from svcwatcher.slicing import MANAGED_BY, SlicePlan, plan_slices, slice_name
-from svcwatcher.testing import a_service
+from svcwatcher.testing.builders import a_service
 
 SERVICE = a_service(families=(IpFamily.IPV4,))
 

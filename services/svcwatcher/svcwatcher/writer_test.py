@@ -1,0 +1,183 @@
+"""Tests of what svcwatcher writes, never touches, and tries again."""
+
+from dataclasses import replace
+
+import pytest
+
+from danm_api import labels
+from danm_api.codec.endpoints import decode_endpoints
+from danm_api.errors import ApiError, ApiUnavailableError, ConflictError
+from danm_api.kube.api import (
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    SERVICES,
+)
+from danm_api.model.service import IpFamily
+from svcwatcher.slicing import MANAGED_BY, slice_name
+from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
+from svcwatcher.testing.cluster import KEY, Cluster, a_foreign, leading, stepping
+from svcwatcher.writer import FOREIGN_RETRY_S
+
+V4 = (IpFamily.IPV4,)
+
+
+async def test_damage_by_others_is_repaired() -> None:
+    """What somebody does to our objects is undone, since state counts and not events."""
+    # SPEC S3
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    name = slice_name(a_service(), IpFamily.IPV4, 0)
+    async with leading(cluster):
+        await cluster.until(lambda: cluster.endpoints() == (["10.0.0.1"], []))
+        await cluster.api.delete(ENDPOINT_SLICES, name, namespace=NAMESPACE)
+        await cluster.until(lambda: cluster.found() == ["10.0.0.1"])
+        await cluster.change(ENDPOINTS, "lb", {"subsets": None})
+        await cluster.until(lambda: cluster.endpoints() == (["10.0.0.1"], []))
+        mirrored = {"endpointslice.kubernetes.io/skip-mirror": None}
+        await cluster.change(ENDPOINTS, "lb", {"metadata": {"labels": mirrored}})
+        await cluster.until(
+            lambda: decode_endpoints(
+                cluster.api.stored(ENDPOINTS, "lb", namespace=NAMESPACE) or {}
+            ).skip_mirror
+        )
+
+
+async def test_objects_of_others_are_never_touched() -> None:
+    """Foreign Services, Endpoints and slices stay as they are; the author is told."""
+    # SPEC S2
+    cluster = Cluster()
+    cluster.serve(a_service())
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    foreign = [
+        (ENDPOINTS, a_foreign(ENDPOINTS, "lb")),
+        (ENDPOINTS, a_foreign(ENDPOINTS, "plain")),
+        (
+            ENDPOINT_SLICES,
+            a_foreign(ENDPOINT_SLICES, "mirrored", labels={"kubernetes.io/service-name": "lb"}),
+        ),
+        (SERVICES, raw_service(replace(a_service("plain"), annotations={}), uid="9")),
+    ]
+    before = [cluster.api.add(resource, raw) for resource, raw in foreign]
+    async with leading(cluster):
+        await cluster.until(lambda: "10.0.0.1" in cluster.found() and len(cluster.events()) == 1)
+        await cluster.set_ready("lb-0", ready=False)
+        await cluster.until(lambda: cluster.found(ready=False) == ["10.0.0.1"])
+    after = [
+        cluster.api.stored(resource, raw["metadata"]["name"], namespace=NAMESPACE)
+        for resource, raw in foreign
+    ]
+    assert after == before
+    ((name, reason, note),) = cluster.events()
+    assert (name, reason) == ("lb", "NameTaken")
+    assert "kubectl delete endpoints lb" in note
+
+
+async def test_endpoints_that_kubernetes_took_over_are_its_own() -> None:
+    """A Service that gains a selector loses our slices; the Endpoints are Kubernetes' by then."""
+    # DESIGN "Controllers", SPEC S2
+    cluster = Cluster()
+    cluster.serve(a_service())
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    async with leading(cluster):
+        await cluster.until(lambda: cluster.endpoints() == (["10.0.0.1"], []))
+        taken = {
+            "metadata": {
+                "labels": {
+                    labels.MANAGED_BY: None,
+                    "endpointslice.kubernetes.io/skip-mirror": None,
+                }
+            },
+            "subsets": [{"addresses": [{"ip": "10.244.0.7"}]}],
+        }
+        await cluster.change(ENDPOINTS, "lb", taken)
+        await cluster.change(SERVICES, "lb", {"spec": {"selector": {"app": "lb"}}})
+        await cluster.until(
+            lambda: not cluster.api.all_stored(ENDPOINT_SLICES) and len(cluster.events()) > 0
+        )
+    assert cluster.endpoints() == (["10.244.0.7"], [])
+
+
+@pytest.mark.parametrize("took_effect", [False, True])
+async def test_failed_writes_are_tried_again(*, took_effect: bool) -> None:
+    """No failure and no lost answer leaves a Service behind.
+
+    The program of 2019 never tried an update of Endpoints again.
+    """
+    # SPEC S3
+    cluster = Cluster()
+    unavailable = ApiUnavailableError("no answer", status=0)
+    for kind in (ENDPOINT_SLICES, ENDPOINTS):
+        cluster.api.fail_next("create", kind, unavailable, took_effect=took_effect)
+        cluster.api.fail_next("replace", kind, unavailable, times=2, took_effect=took_effect)
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    async with leading(cluster):
+        await cluster.until(lambda: cluster.endpoints() == (["10.0.0.1"], []))
+        await cluster.set_ready("lb-0", ready=False)
+        await cluster.until(lambda: cluster.endpoints() == ([], ["10.0.0.1"]))
+    assert (cluster.found(), cluster.found(ready=False)) == ([], ["10.0.0.1"])
+
+
+async def test_a_refused_write_becomes_an_event() -> None:
+    """What the API server refuses for good is told to the Service's author."""
+    # DESIGN P7
+    cluster = Cluster()
+    cluster.api.fail_next("create", ENDPOINT_SLICES, ApiError("quota used up", status=403))
+    cluster.serve(a_service())
+    async with leading(cluster):
+        await cluster.until(lambda: len(cluster.events()) == 1)
+        await cluster.until(lambda: cluster.endpoints() == ([], []))
+    assert "quota used up" in cluster.events()[0][2]
+
+
+async def test_a_write_on_an_outdated_view_conflicts_and_converges() -> None:
+    """Two replicas in a hand-over: the later one does not undo what it has not seen."""
+    # SPEC S3, STYLE question 9
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    async with stepping(cluster) as (reconciler, observation, clock):
+        await reconciler.reconcile(KEY)
+        clock.now += 2
+        # The watch has not told yet: creating again meets the object that is there.
+        if not observation.observed(KEY).slices:
+            with pytest.raises(ConflictError):
+                await reconciler.reconcile(KEY)
+        await cluster.until(lambda: observation.observed(KEY).endpoints is not None)
+        clock.now += 2
+        before = cluster.writes()
+        await reconciler.reconcile(KEY)
+        assert (cluster.writes(), cluster.found()) == (before, ["10.0.0.1"])
+
+
+async def test_a_taken_name_is_tried_again_after_a_while() -> None:
+    """When the foreign object has gone, ours takes its place."""
+    # SPEC S2
+    cluster = Cluster()
+    cluster.serve(a_service())
+    cluster.api.add(ENDPOINTS, a_foreign(ENDPOINTS, "lb"))
+    async with stepping(cluster) as (reconciler, observation, clock):
+        await reconciler.reconcile(KEY)
+        await cluster.until(lambda: len(observation.observed(KEY).slices) == 1)
+        await cluster.api.delete(ENDPOINTS, "lb", namespace=NAMESPACE)
+        clock.now += FOREIGN_RETRY_S - 1
+        await reconciler.reconcile(KEY)
+        assert cluster.endpoints() is None
+        clock.now += 1
+        await reconciler.reconcile(KEY)
+        assert cluster.endpoints() == ([], [])
+
+
+async def test_slices_carry_the_label_by_which_they_are_found_again() -> None:
+    """A replica knows by label alone what svcwatcher made."""
+    # SPEC S2
+    cluster = Cluster()
+    cluster.serve(a_service())
+    async with leading(cluster):
+        await cluster.until(lambda: bool(cluster.api.all_stored(ENDPOINT_SLICES)))
+    listed = await cluster.api.list(
+        ENDPOINT_SLICES,
+        label_selector=f"endpointslice.kubernetes.io/managed-by={MANAGED_BY}",
+    )
+    assert len(listed.items) == 1
