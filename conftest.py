@@ -1,6 +1,13 @@
-"""The file name of a test says what it needs; this gives it the marker that says the same."""
+"""For all tests: the level that a file's name says becomes a marker; Hypothesis is not timed."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile(
+    "danm", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("danm")
 
 LEVELS = ("kernel", "apiserver", "e2e")
 """Ends of file names: `bridge_kernel_test.py` is of level kernel, `kernel_test.py` too."""
