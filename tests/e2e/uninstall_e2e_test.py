@@ -1,14 +1,11 @@
 """One command removes DANM again. The last of the end-to-end tests."""
 
-import pytest
 
 from tests.e2e.conftest import Tenant, eventually
 from tests.lab.cluster import objects
 from tests.lab.installation import Installation
 from tests.lab.lab import Lab
 from tests.lab.topology import NODES
-
-pytestmark = pytest.mark.e2e
 
 
 def files_of_danm(lab: Lab) -> list[str]:

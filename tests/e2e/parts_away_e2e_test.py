@@ -2,13 +2,9 @@
 
 import json
 
-import pytest
-
 from tests.e2e.conftest import Tenant, eventually
 from tests.lab.cluster import objects
 from tests.lab.installation import SYSTEM_NAMESPACE
-
-pytestmark = pytest.mark.e2e
 
 ONE = json.dumps([{"network": "net", "ip": "dynamic"}])
 

@@ -2,12 +2,8 @@
 
 import json
 
-import pytest
-
 from tests.e2e.conftest import Tenant, eventually
 from tests.lab.cluster import objects
-
-pytestmark = pytest.mark.e2e
 
 CIDR = {"cidr": "10.77.0.0/24", "container_prefix": "eth0"}
 ONE = json.dumps([{"network": "net", "ip": "dynamic"}])
