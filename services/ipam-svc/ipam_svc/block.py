@@ -142,7 +142,9 @@ def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Ou
         case GiveBack():
             return _give_back(block, change, now)
         case Seal():
-            return replace(block, sealed=True), Sealed()
+            # A block that is gone needs none.
+            sealed = replace(block, sealed=True) if block.resource_version else block
+            return sealed, Sealed()
     assert_never(change)
 
 

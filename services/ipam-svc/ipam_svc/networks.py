@@ -98,3 +98,9 @@ def _judged_spec(net: DanmNet) -> NetworkSpec:
         reason = f"DanmNet {net.namespace}/{net.name} is not valid: {clauses}"
         raise InvalidNetworkError(reason, violations=violations)
     return spec
+
+
+def cooldown_of(net: DanmNet) -> int:
+    """Return the seconds of the spec in force, or of what is written when none is yet."""
+    spec = net.status.applied or net.spec
+    return spec.cooldown_s if isinstance(spec, NetworkSpec) else 0

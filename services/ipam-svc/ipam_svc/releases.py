@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from danm_api.errors import NetworkNotFoundError
 from danm_api.ipam_api import ReleaseAnswer, Reservation
-from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import ExternalOwner, Held, owner_key
 from danm_api.names import NetworkName
 from ipam_svc.block import GaveBack
 from ipam_svc.ledger import Ledger
-from ipam_svc.networks import Networks
+from ipam_svc.networks import Networks, cooldown_of
 from ipam_svc.orders import ReleaseOrder, reservation_of
 from ipam_svc.taking import NetworkRef, Taker
 
@@ -58,7 +58,7 @@ class Releases:
             net = await self._find(order, name)
             if net is not None:
                 refs.add(NetworkRef.of(net))
-                cooldown_s = _cooldown_of(net)
+                cooldown_s = cooldown_of(net)
             for ref in sorted(refs, key=lambda each: each.uid):
                 await self._release_on(ref, order, cooldown_s, deadline, result)
         return ReleaseAnswer(released=result.released, kept=result.kept)
@@ -117,9 +117,3 @@ class Releases:
 
 def _same_owner(one: Held, other: Held) -> bool:
     return owner_key(one.owner) == owner_key(other.owner)
-
-
-def _cooldown_of(net: DanmNet) -> int:
-    """Return the cooldown of the spec in force, or of what is written when none is yet."""
-    spec = net.status.applied or net.spec
-    return spec.cooldown_s if isinstance(spec, NetworkSpec) else 0

@@ -19,7 +19,7 @@ from ipam_svc.releases import Releases
 from ipam_svc.reservations import Reservations
 from ipam_svc.taking import Taker
 
-# Between these two, an index of DanmNets by the links that they hang on.
+# The index of DanmNets by the links that they hang on.
 _BY_LINK = "link"
 
 
@@ -49,7 +49,9 @@ class Replica:
     Attributes:
         store: The record.
         ledger: What is known of the blocks.
-        networks: What is known of the DanmNets.
+        cache: What the watch knows of the DanmNets.
+        networks: Finds DanmNets and judges them.
+        committer: Writes blocks.
         taker: Takes addresses and gives entries back.
         reservations: Reserves.
         releases: Releases.
@@ -79,11 +81,11 @@ class Replica:
         self.ledger = Ledger(now=now)
         self.cache = InformedNetworks(self._nets)
         self.networks = Networks(cache=self.cache, store=self.store)
-        self._committer = Committer(
+        self.committer = Committer(
             store=self.store, ledger=self.ledger, now=now, clock=clock, sleep=sleep
         )
         self.taker = Taker(
-            store=self.store, ledger=self.ledger, committer=self._committer, clock=clock
+            store=self.store, ledger=self.ledger, committer=self.committer, clock=clock
         )
         self.reservations = Reservations(
             networks=self.networks, store=self.store, taker=self.taker, clock=clock, now=now
@@ -116,22 +118,18 @@ class Replica:
     async def close(self) -> None:
         """Wait for what is under way to end."""
         await self.reservations.close()
-        await self._committer.close()
+        await self.committer.close()
 
     def on_network_change(self, handler: Callable[[Change[DanmNet]], None]) -> None:
         """Call a handler for each change of a DanmNet."""
         self._nets.subscribe(handler)
-
-    def on_block_change(self, handler: Callable[[Change[IPBlock]], None]) -> None:
-        """Call a handler for each change of a block."""
-        self._blocks.subscribe(handler)
 
     def _on_block(self, change: Change[IPBlock]) -> None:
         if change.new is not None:
             self.ledger.observe(change.new)
         elif change.old is not None:
             self.ledger.forget(change.old)
-            self._committer.forget_admission(change.old)
+            self.committer.forget_admission(change.old)
 
 
 def _links(net: DanmNet) -> Iterable[str]:

@@ -1,0 +1,282 @@
+"""Who may: tokens to TokenReview, verbs to SubjectAccessReview, nodes to their own Pods.
+
+A node's danmd proves its node by the claim in its token, and may only reserve for Pods bound to
+that node, and what these Pods ask (DESIGN, "Who may"): a rooted node stays one node.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+from danm_api.codec.attachment import decode_annotation
+from danm_api.codec.pod import decode_pod
+from danm_api.codec.review import (
+    decode_access_review,
+    decode_token_review,
+    encode_access_review,
+    encode_token_review,
+)
+from danm_api.errors import (
+    AccessDeniedError,
+    NotFoundError,
+    PodNotFoundError,
+    UnauthenticatedError,
+)
+from danm_api.ipam_api import AUDIENCE
+from danm_api.kube.api import PODS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, KubeApi
+from danm_api.model.attachment import (
+    Attachment,
+    Dynamic,
+    IPv4Request,
+    IPv6Request,
+    NoAddress,
+    StaticIPv4,
+    StaticIPv6,
+)
+from danm_api.model.caller import Caller, Permission
+from danm_api.model.danmnet import NetworkSpec
+from danm_api.model.ip_block import ContainerOwner, ExternalOwner, PodOwner
+from danm_api.model.pod import Pod
+from danm_api.names import DEFAULT_NETWORK, GROUP, INTERFACES_ANNOTATION, Namespace
+from danm_api.validation import effective_pool, effective_pool6
+from ipam_svc.expiring_cache import ExpiringCache
+from ipam_svc.networks import Networks
+from ipam_svc.orders import OrderedAttachment, ReleaseOrder, ReserveOrder
+
+_RESOURCE: Final = "danmnets"
+_SUBRESOURCE: Final = "reservations"
+
+# A token or a permission that is taken away works for so long (DESIGN: "cached for seconds").
+_LIFETIME_S: Final = 10.0
+# A cluster's nodes and tools, and room for those who guess.
+_LIMIT: Final = 8192
+# Longer than any token that the API server issues; more is not worth hashing.
+_MAX_TOKEN_CHARACTERS: Final = 16_384
+
+_SCHEME: Final = "bearer "
+
+
+class Access:
+    """Authenticates callers and says what they may."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        *,
+        networks: Networks,
+        danmd_user: str,
+        clock: Callable[[], float],
+    ) -> None:
+        """Ask an API server.
+
+        Args:
+            api: For reviews and Pods.
+            networks: For the pools that a re-asserted address must lie in.
+            danmd_user: The user name of every node's danmd.
+            clock: Monotonic seconds.
+        """
+        self._api = api
+        self._networks = networks
+        self._danmd_user = danmd_user
+        self._callers = ExpiringCache[bytes, Caller | str](
+            clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
+        )
+        self._permissions = ExpiringCache[tuple[Caller, Permission], bool](
+            clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
+        )
+
+    async def authenticate(self, authorization: str) -> Caller:
+        """Return who sends an Authorization header.
+
+        Raises:
+            UnauthenticatedError: There is no token, or it proves nothing.
+            ApiUnavailableError: The API server could not be asked.
+        """
+        token = authorization[len(_SCHEME) :].strip()
+        if not authorization.lower().startswith(_SCHEME) or not token:
+            raise UnauthenticatedError(
+                f'send a token for the audience {AUDIENCE} as "Authorization: Bearer TOKEN"'
+            )
+        if len(token) > _MAX_TOKEN_CHARACTERS:
+            raise UnauthenticatedError("the token is too long to be one of Kubernetes")
+
+        async def review() -> Caller | str:
+            body = encode_token_review(token, audience=AUDIENCE)
+            answer = await self._api.create(TOKEN_REVIEWS, body)
+            return decode_token_review(answer, audience=AUDIENCE)
+
+        caller = await self._callers.get(sha256(token.encode()).digest(), review)
+        if isinstance(caller, str):
+            raise UnauthenticatedError(f"{caller}; a token for the audience {AUDIENCE} is needed")
+        return caller
+
+    async def may_reserve(self, caller: Caller, order: ReserveOrder) -> None:
+        """Make sure that a caller may reserve what an order asks.
+
+        Raises:
+            AccessDeniedError: It may not.
+            PodNotFoundError: There is no such Pod.
+            InvalidAttachmentError: The Pod's annotation cannot be read.
+        """
+        await self._require(caller, "create", order.namespace)
+        owner = order.attachments[0].owner
+        if caller.username != self._danmd_user:
+            self._require_external(owner)
+            return
+        self._require_node(caller, order.node)
+        match owner:
+            case ExternalOwner():
+                raise AccessDeniedError("a node reserves for Pods and containers only")
+            case ContainerOwner():
+                if not order.via_fakeipam:
+                    raise AccessDeniedError(
+                        "a node reserves for a container that is no Pod through fakeipam only"
+                    )
+            case PodOwner():
+                pod = await self._own_pod(owner, order)
+                if not order.via_fakeipam:
+                    await self._require_asked(pod, order)
+
+    async def may_release(self, caller: Caller, order: ReleaseOrder) -> None:
+        """Make sure that a caller may release what an order names.
+
+        Entries of other nodes are left alone by the release itself.
+
+        Raises:
+            AccessDeniedError: It may not.
+        """
+        await self._require(caller, "delete", order.namespace)
+        if caller.username != self._danmd_user:
+            self._require_external(order.owner)
+        elif isinstance(order.owner, ExternalOwner):
+            raise AccessDeniedError("a node releases for Pods and containers only")
+        else:
+            self._require_node(caller, order.node)
+
+    async def may_read(self, caller: Caller, verb: str, namespace: Namespace) -> None:
+        """Make sure that a caller may ``get`` or ``list`` reservations of a namespace.
+
+        Raises:
+            AccessDeniedError: It may not.
+        """
+        await self._require(caller, verb, namespace)
+
+    async def may_read_node(self, caller: Caller, node: str) -> None:
+        """Make sure that a caller may list what a node's Pods hold, in all namespaces.
+
+        Raises:
+            AccessDeniedError: It may not.
+        """
+        await self._require(caller, "list", Namespace(""))
+        if caller.username == self._danmd_user:
+            self._require_node(caller, node)
+
+    async def _require(self, caller: Caller, verb: str, namespace: Namespace) -> None:
+        permission = Permission(
+            verb=verb,
+            group=GROUP,
+            resource=_RESOURCE,
+            subresource=_SUBRESOURCE,
+            namespace=namespace,
+        )
+
+        async def review() -> bool:
+            body = encode_access_review(caller, permission)
+            return decode_access_review(await self._api.create(SUBJECT_ACCESS_REVIEWS, body))
+
+        if not await self._permissions.get((caller, permission), review):
+            where = f'in the namespace "{namespace}"' if namespace else "in all namespaces"
+            raise AccessDeniedError(
+                f'{caller.username} needs the verb "{verb}" on {_RESOURCE}/{_SUBRESOURCE} of'
+                f" {GROUP} {where}; bind a Role that grants it"
+            )
+
+    def _require_external(self, owner: PodOwner | ContainerOwner | ExternalOwner) -> None:
+        if not isinstance(owner, ExternalOwner):
+            raise AccessDeniedError(
+                f"only a node's danmd ({self._danmd_user}) acts for Pods and containers; use an"
+                ' owner of the kind "External"'
+            )
+
+    def _require_node(self, caller: Caller, node: str) -> None:
+        if caller.node is None:
+            raise AccessDeniedError(
+                f"the token of {caller.username} is bound to no node; danmd needs a projected token"
+                " of its own Pod (Kubernetes 1.32 or later)"
+            )
+        if caller.node != node:
+            raise AccessDeniedError(
+                f"the token of {caller.username} is bound to node {caller.node} and cannot act"
+                f" for node {node}"
+            )
+
+    async def _own_pod(self, owner: PodOwner, order: ReserveOrder) -> Pod:
+        where = f"Pod {owner.namespace}/{owner.name}"
+        try:
+            raw = await self._api.get(PODS, owner.name, namespace=owner.namespace)
+        except NotFoundError as error:
+            raise PodNotFoundError(f"there is no {where} (any more)") from error
+        pod = decode_pod(raw)
+        if owner.uid not in (pod.uid, pod.runtime_uid):
+            raise PodNotFoundError(f"{where} with the uid {owner.uid} was replaced by another one")
+        if pod.node != order.node:
+            raise AccessDeniedError(f"{where} is bound to {pod.node}, not to node {order.node}")
+        return pod
+
+    async def _require_asked(self, pod: Pod, order: ReserveOrder) -> None:
+        """Make sure that a Pod asks for each attachment of an order."""
+        name = f"{pod.namespace}/{pod.name}"
+        unused = list(decode_annotation(pod.annotations.get(INTERFACES_ANNOTATION), pod=name))
+        if not unused:
+            unused = [Attachment(index=0, network=DEFAULT_NETWORK, ip=Dynamic(), ip6=Dynamic())]
+        # What is asked word for word first, so that a looser match takes nothing from it.
+        for attachment in sorted(order.attachments, key=lambda each: not _in_words(each, unused)):
+            spec = (await self._networks.find(order.namespace, attachment.network)).status.applied
+            match = next(
+                (
+                    entry
+                    for entry in sorted(unused, key=lambda entry: not _same(entry, attachment))
+                    if entry.network == attachment.network and _admits(entry, attachment, spec)
+                ),
+                None,
+            )
+            if match is None:
+                raise AccessDeniedError(
+                    f"Pod {name} does not ask for such an attachment to DanmNet"
+                    f" {attachment.network}"
+                )
+            unused.remove(match)
+
+
+def _in_words(attachment: OrderedAttachment, entries: list[Attachment]) -> bool:
+    return any(_same(entry, attachment) for entry in entries)
+
+
+def _same(entry: Attachment, asked: OrderedAttachment) -> bool:
+    return (entry.network, entry.ip, entry.ip6) == (asked.network, asked.ip, asked.ip6)
+
+
+def _admits(entry: Attachment, asked: OrderedAttachment, spec: NetworkSpec | None) -> bool:
+    """Say whether an entry of the annotation covers an attachment.
+
+    Where a dynamic address is asked for, danmd may name one of the pool: it re-asserts so what an
+    interface has, when the record has forgotten it (DESIGN, "Nodes fence").
+    """
+    return _admits_request(entry.ip, asked.ip, spec) and _admits_request(entry.ip6, asked.ip6, spec)
+
+
+def _admits_request(
+    asked: IPv4Request | IPv6Request, ordered: IPv4Request | IPv6Request, spec: NetworkSpec | None
+) -> bool:
+    if asked == ordered or isinstance(ordered, NoAddress):
+        return True
+    if not isinstance(asked, Dynamic) or spec is None:
+        return False
+    match ordered:
+        case StaticIPv4():
+            pool = effective_pool(spec)
+            return pool is not None and ordered.interface.ip in pool
+        case StaticIPv6():
+            pool6 = effective_pool6(spec)
+            return pool6 is not None and ordered.interface.ip in pool6
+    return False

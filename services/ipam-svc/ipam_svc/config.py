@@ -1,0 +1,43 @@
+"""ipam-svc's flags and environment variables, as one value."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Final
+
+LEASE: Final = "danm-ipam"
+API_PORT: Final = 9443
+HEALTH_PORT: Final = 9440
+_DANMD_SERVICE_ACCOUNT: Final = "danm-cni"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """How ipam-svc runs.
+
+    Attributes:
+        kubeconfig: None inside of a cluster.
+        namespace: Where the Lease, the Secret and the ConfigMap live.
+        pod_name: This replica's name in the Lease and on Events; unique among replicas.
+        addresses: The addresses that the serving certificate carries, beside the Service's names.
+        host: Where the API is served; empty for all addresses.
+        port: 0 for one that the kernel chooses.
+        health_host: Where /healthz, /readyz and /metrics are served; empty for all addresses.
+        health_port: 0 for one that the kernel chooses.
+        danmd_user: The user name of every node's danmd.
+    """
+
+    kubeconfig: Path | None
+    namespace: str
+    pod_name: str
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    host: str
+    port: int
+    health_host: str
+    health_port: int
+    danmd_user: str
+
+
+def danmd_user_of(namespace: str) -> str:
+    """Return the user name of danmd's service account."""
+    return f"system:serviceaccount:{namespace}:{_DANMD_SERVICE_ACCOUNT}"

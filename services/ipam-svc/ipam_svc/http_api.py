@@ -1,0 +1,246 @@
+"""The HTTP API: requests in, answers and problem documents out; it decides nothing."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+from uuid import uuid4
+
+import msgspec
+from aiohttp import web
+from prometheus_client import Counter
+
+from danm_api.errors import (
+    DanmError,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    UnauthenticatedError,
+    Violation,
+)
+from danm_api.ipam_api import (
+    NETWORK_RESERVATIONS_PATH,
+    NETWORK_USAGE_PATH,
+    NODE_RESERVATIONS_PATH,
+    RELEASE_PATH,
+    RESERVE_PATH,
+    ReleaseRequest,
+    ReserveAnswer,
+    ReserveRequest,
+)
+from danm_api.ipam_problem import CONTENT_TYPE, problem_of
+from danm_api.model.caller import Caller
+from danm_api.names import Namespace, NetworkName, NodeName
+from danm_api.telemetry import extract, get_logger, span
+from ipam_svc import metrics
+from ipam_svc.access import Access
+from ipam_svc.lookup import Lookup
+from ipam_svc.openapi import openapi_document
+from ipam_svc.orders import release_order, reserve_order
+from ipam_svc.releases import Releases
+from ipam_svc.reservations import Reservations
+
+_log = get_logger(__name__)
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+OPENAPI_PATH: Final = "/openapi.json"
+
+# 64 attachments with long names take 20 KB.
+_MAX_BODY_BYTES: Final = 64 * 1024
+# More than 500 simultaneous ADDs and every node's comparison; each takes some KB.
+_MAX_IN_FLIGHT: Final = 2048
+# Long enough for a queue of 2048 to shrink.
+_RETRY_AFTER_S: Final = 1
+_CALLER: Final = web.RequestKey("caller", Caller)
+
+
+class HttpApi:
+    """The handlers and what they share.
+
+    Attributes:
+        app: For a web server.
+    """
+
+    def __init__(
+        self,
+        *,
+        access: Access,
+        reservations: Reservations,
+        releases: Releases,
+        lookup: Lookup,
+        ready: Callable[[], bool],
+        max_in_flight: int = _MAX_IN_FLIGHT,
+    ) -> None:
+        """Serve a replica.
+
+        Args:
+            access: Who may.
+            reservations: Reserves.
+            releases: Releases.
+            lookup: Lists and counts.
+            ready: Whether the replica has read the record.
+            max_in_flight: More requests at once are refused.
+        """
+        self._access = access
+        self._reservations = reservations
+        self._releases = releases
+        self._lookup = lookup
+        self._ready = ready
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        # Revisions are counted by each replica for itself.
+        self._instance = uuid4().hex
+        self._openapi = msgspec.json.encode(openapi_document())
+        self.app = web.Application(
+            client_max_size=_MAX_BODY_BYTES,
+            middlewares=[self._observe, self._authenticate],
+        )
+        self.app.router.add_post(RESERVE_PATH, self._reserve)
+        self.app.router.add_post(RELEASE_PATH, self._release)
+        self.app.router.add_get(NETWORK_RESERVATIONS_PATH, self._network_reservations)
+        self.app.router.add_get(NETWORK_USAGE_PATH, self._network_usage)
+        self.app.router.add_get(NODE_RESERVATIONS_PATH, self._node_reservations)
+        self.app.router.add_get(OPENAPI_PATH, self._document)
+
+    @web.middleware
+    async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Bound, count and trace requests, and turn errors into problem documents."""
+        if self._in_flight >= self._max_in_flight:
+            metrics.REFUSED.inc()
+            reason = f"{self._max_in_flight} requests are being answered; try again later"
+            return _problem(OverloadedError(reason))
+        resource = request.match_info.route.resource
+        path = "unknown" if resource is None else resource.canonical
+        started = time.perf_counter()
+        self._in_flight += 1
+        metrics.IN_FLIGHT.inc()
+        try:
+            with span(f"{request.method} {path}", parent=extract(request.headers)):
+                return await _answer(request, handler)
+        finally:
+            self._in_flight -= 1
+            metrics.IN_FLIGHT.dec()
+            metrics.REQUEST_SECONDS.labels(request.method, path).observe(
+                time.perf_counter() - started
+            )
+
+    @web.middleware
+    async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let nobody pass who did not prove who it is."""
+        authorization = request.headers.get("Authorization", "")
+        request[_CALLER] = await self._access.authenticate(authorization)
+        if not self._ready():
+            raise OverloadedError("this replica has not read the record yet; ask another one")
+        return await handler(request)
+
+    async def _reserve(self, request: web.Request) -> web.Response:
+        message = await _body(request, ReserveRequest)
+        order = reserve_order(message)
+        with _counted(metrics.RESERVES):
+            await self._access.may_reserve(request[_CALLER], order)
+            attachments = await self._reservations.reserve(order)
+        return _json(ReserveAnswer(attempt=order.attempt, attachments=attachments))
+
+    async def _release(self, request: web.Request) -> web.Response:
+        order = release_order(await _body(request, ReleaseRequest))
+        with _counted(metrics.RELEASES):
+            await self._access.may_release(request[_CALLER], order)
+            answer = await self._releases.release(order)
+        return _json(answer)
+
+    async def _network_reservations(self, request: web.Request) -> web.Response:
+        namespace = Namespace(request.match_info["namespace"])
+        query = request.query
+        by_name = "address" in query or "owner" in query
+        await self._access.may_read(request[_CALLER], "get" if by_name else "list", namespace)
+        return _json(
+            await self._lookup.of_network(
+                namespace,
+                NetworkName(request.match_info["network"]),
+                address=query.get("address", ""),
+                owner=query.get("owner", ""),
+                limit=query.get("limit", ""),
+                after=query.get("continue", ""),
+            )
+        )
+
+    async def _network_usage(self, request: web.Request) -> web.Response:
+        namespace = Namespace(request.match_info["namespace"])
+        await self._access.may_read(request[_CALLER], "get", namespace)
+        return _json(
+            await self._lookup.usage(namespace, NetworkName(request.match_info["network"]))
+        )
+
+    async def _node_reservations(self, request: web.Request) -> web.Response:
+        node = NodeName(request.match_info["node"])
+        await self._access.may_read_node(request[_CALLER], node)
+        tag = f'"{self._instance}-{self._lookup.node_revision(node)}"'
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers={"ETag": tag})
+        return _json(self._lookup.of_node(node), headers={"ETag": tag})
+
+    async def _document(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._openapi, content_type="application/json")
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except DanmError as error:
+        return _problem(error)
+    except web.HTTPException as error:
+        if error.status == web.HTTPNotFound.status_code:
+            return _problem(NotFoundError(f"there is no {request.path}; see {OPENAPI_PATH}"))
+        return _problem(InvalidRequestError(f"{error.reason}; see {OPENAPI_PATH}"), error.status)
+    except Exception as error:  # noqa: BLE001  (a bug: the caller gets an answer, the log the rest)
+        _log.exception("Failed to answer", method=request.method, path=request.path, error=error)
+        return _problem(DanmError("ipam-svc failed; its log says why", transient=True))
+
+
+@contextmanager
+def _counted(counter: Counter) -> Iterator[None]:
+    """Count how a piece of work ends, by the error's class."""
+    try:
+        yield
+    except DanmError as error:
+        counter.labels(type(error).__name__).inc()
+        raise
+    counter.labels("done").inc()
+
+
+async def _body(request: web.Request, kind: type[T]) -> T:
+    content = await request.read()
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        message, _, field = str(error).partition(" - at `$.")
+        violation = Violation(field=field.rstrip("`"), rule="I2", message=message)
+        reason = f"the request is not valid: {violation}"
+        raise InvalidRequestError(reason, violations=[violation]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(f"the body is not JSON: {error}") from error
+
+
+def _json(answer: msgspec.Struct, *, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(answer), content_type="application/json", headers=headers
+    )
+
+
+def _problem(error: DanmError, status: int | None = None) -> web.Response:
+    problem = problem_of(error)
+    if status is not None:
+        problem = msgspec.structs.replace(problem, status=status)
+    headers = {}
+    if isinstance(error, OverloadedError):
+        headers["Retry-After"] = str(_RETRY_AFTER_S)
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    return web.Response(
+        status=problem.status,
+        body=msgspec.json.encode(problem),
+        content_type=CONTENT_TYPE,
+        headers=headers,
+    )

@@ -1,0 +1,157 @@
+"""What the Lease holder does beside serving: reclaim, life and death of DanmNets, summaries, CA.
+
+Each part runs by itself, so that one that fails does not stop the others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+from danm_api import labels
+from danm_api.codec.node import decode_node
+from danm_api.errors import DanmError
+from danm_api.kube.api import NODES, KubeApi
+from danm_api.kube.events import EventRecorder
+from danm_api.kube.informer import Change, Informer
+from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.model.danmnet import DanmNet
+from danm_api.model.node import Node
+from danm_api.names import Namespace, NetworkName, NodeName
+from danm_api.telemetry import get_logger
+from ipam_svc.lifecycle import NetworkKeeper
+from ipam_svc.reclaim import Reclaimer
+from ipam_svc.replica import Replica
+from ipam_svc.summaries import SummaryWriter
+from ipam_svc.tls import AuthorityKeeper
+
+_log = get_logger(__name__)
+
+# DESIGN, P2: dead entries are gone within 30 s; the watch of nodes and these scans are the delay.
+_RECLAIM_PERIOD_S: Final = 5.0
+# SPEC A4: within 5 s.
+_SUMMARY_PERIOD_S: Final = 2.0
+_AUTHORITY_PERIOD_S: Final = 60.0
+# How often a DanmNet that is being deleted is looked at while something uses it: its blocks' watch
+# tells of addresses, nothing tells of interfaces without one.
+_IN_USE_PERIOD_S: Final = 2.0
+_SYNC_TIMEOUT_S: Final = 30.0
+_KEEPERS: Final = 4
+
+_NetworkKey = tuple[Namespace, NetworkName]
+
+
+class Leader:
+    """The work of the Lease holder."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        *,
+        replica: Replica,
+        namespace: str,
+        instance: str,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Lead for a replica.
+
+        Args:
+            api: The API server.
+            replica: What this process knows.
+            namespace: Of the Secret and the ConfigMap.
+            instance: This process in Events.
+            now: The time.
+            clock: Monotonic seconds.
+            sleep: Waits between rounds.
+        """
+        self._api = api
+        self._replica = replica
+        self._sleep = sleep
+        self._clock = clock
+        self._nodes: Informer[Node] = Informer(api, NODES, decode_node, sleep=sleep)
+        self._lost: set[NodeName] = set()
+        self._networks = WorkQueue[_NetworkKey](clock=clock)
+        self._authorities = AuthorityKeeper(api, namespace=namespace, now=now)
+        self._reclaimer = Reclaimer(
+            api,
+            store=replica.store,
+            ledger=replica.ledger,
+            cache=replica.cache,
+            taker=replica.taker,
+            events=EventRecorder(
+                api, component="ipam-svc", instance=instance, clock=clock, now=now
+            ),
+            known_nodes=self._nodes_in_service,
+            now=now,
+            clock=clock,
+        )
+        self._summaries = SummaryWriter(
+            api, ledger=replica.ledger, cache=replica.cache, clock=clock
+        )
+        self._keeper = NetworkKeeper(
+            api, store=replica.store, committer=replica.committer, now=now, clock=clock
+        )
+        self._nodes.subscribe(self._on_node)
+        replica.on_network_change(self._on_network)
+
+    async def run(self) -> None:
+        """Lead until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                self._every(_AUTHORITY_PERIOD_S, "authorities", self._authorities.reconcile)
+            )
+            group.create_task(self._nodes.run())
+            await self._replica.wait_synced(_SYNC_TIMEOUT_S)
+            await self._nodes.wait_synced(_SYNC_TIMEOUT_S)
+            for net in self._replica.cache.all():
+                self._networks.add((net.namespace, net.name))
+            group.create_task(self._every(_RECLAIM_PERIOD_S, "reclaim", self._reclaim))
+            group.create_task(
+                self._every(_SUMMARY_PERIOD_S, "summaries", self._summaries.reconcile)
+            )
+            group.create_task(
+                run_workers(
+                    self._networks,
+                    self._keep,
+                    concurrency=_KEEPERS,
+                    name="danmnets",
+                )
+            )
+
+    async def _reclaim(self) -> None:
+        for node in tuple(self._lost):
+            await self._reclaimer.free_node(node)
+            self._lost.discard(node)
+        await self._reclaimer.reconcile()
+
+    async def _keep(self, key: _NetworkKey) -> None:
+        if await self._keeper.reconcile(*key):
+            self._networks.add_after(key, _IN_USE_PERIOD_S)
+
+    async def _every(self, period_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except DanmError as error:
+                _log.warning("Part of the Lease holder's work failed", part=name, error=error)
+            except Exception as error:  # noqa: BLE001  (a bug in one part must not stop the others)
+                _log.exception("Part of the Lease holder's work failed", part=name, error=error)
+            await self._sleep(period_s)
+
+    def _nodes_in_service(self) -> list[NodeName]:
+        return [node.name for node in self._nodes.items() if not node.out_of_service]
+
+    def _on_node(self, change: Change[Node]) -> None:
+        """Note a node that may be lost: it may have DanmEps without any address."""
+        node = change.new or change.old
+        if node is not None and (change.new is None or change.new.out_of_service):
+            self._lost.add(node.name)
+
+    def _on_network(self, change: Change[DanmNet]) -> None:
+        net = change.new
+        if net is None:
+            return
+        if net.deleting or labels.DANMNET_FINALIZER not in net.finalizers:
+            self._networks.add((net.namespace, net.name))

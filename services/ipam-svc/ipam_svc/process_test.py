@@ -1,0 +1,366 @@
+"""The whole service over HTTPS on loopback, with the client that danmd uses."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from danm_api.codec.authority import decode_trust
+from danm_api.errors import (
+    AccessDeniedError,
+    InvalidRequestError,
+    IpamUnavailableError,
+    PodNotFoundError,
+    PoolExhaustedError,
+    UnauthenticatedError,
+)
+from danm_api.ipam_api import (
+    AUDIENCE,
+    CA_SECRET,
+    TRUST_CONFIG_MAP,
+    AttachmentRequest,
+    ExternalOwnerMessage,
+    PodOwnerMessage,
+    ReleaseRequest,
+    ReserveRequest,
+)
+from danm_api.ipam_client import IpamClient
+from danm_api.kube.api import CONFIG_MAPS, PODS, SECRETS, RawObject
+from danm_api.names import SYSTEM_NAMESPACE
+from ipam_svc.config import Config, danmd_user_of
+from ipam_svc.process import serve
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually
+
+_DANMD = danmd_user_of(SYSTEM_NAMESPACE)
+
+
+def _review(spec: RawObject) -> RawObject:
+    """Accept ``danmd-NODE`` and ``user-NAME`` as tokens."""
+    kind, _, name = str(spec["token"]).partition("-")
+    if kind not in {"danmd", "user"} or spec["audiences"] != [AUDIENCE]:
+        return {"authenticated": False}
+    user: dict[str, Any] = {"username": name, "groups": []}
+    if kind == "danmd":
+        user = {
+            "username": _DANMD,
+            "extra": {"authentication.kubernetes.io/node-name": [name]},
+        }
+    return {"authenticated": True, "audiences": [AUDIENCE], "user": user}
+
+
+class _Service:
+    """Replicas of the service in this process."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.kube = cluster.kube
+        self.kube.review_token = _review
+        self.stops: list[asyncio.Event] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.endpoints: list[str] = []
+
+    async def start(self) -> None:
+        """Start one more replica and wait until it listens."""
+        stop = asyncio.Event()
+        listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        config = Config(
+            kubeconfig=None,
+            namespace=SYSTEM_NAMESPACE,
+            pod_name=f"ipam-{len(self.tasks)}",
+            addresses=(ip_address("127.0.0.1"),),
+            host="127.0.0.1",
+            port=0,
+            health_host="127.0.0.1",
+            health_port=0,
+            danmd_user=_DANMD,
+        )
+        task = asyncio.create_task(serve(self.kube, config, stop, on_listening=listening))
+        self.stops.append(stop)
+        self.tasks.append(task)
+        await asyncio.wait((task, listening), return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        self.endpoints.append(f"127.0.0.1:{listening.result()}")
+
+    async def stop(self, index: int) -> None:
+        """Stop a replica in order; clients still try its endpoint."""
+        self.stops[index].set()
+        await self.tasks[index]
+
+    def trust(self) -> str:
+        """Return what the ConfigMap says."""
+        raw = self.kube.stored(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
+        return "" if raw is None else decode_trust(raw)
+
+    def client(self, token: str) -> IpamClient:
+        """Return a client of all replicas."""
+        return IpamClient(lambda: self.endpoints, self.trust, lambda: token)
+
+
+@asynccontextmanager
+async def _running(cluster: Cluster, replicas: int = 1) -> AsyncIterator[_Service]:
+    service = _Service(cluster)
+    try:
+        for _ in range(replicas):
+            await service.start()
+        yield service
+    finally:
+        for stop in service.stops:
+            stop.set()
+        await asyncio.gather(*service.tasks, return_exceptions=True)
+
+
+def _soon() -> float:
+    return time.monotonic() + 10
+
+
+def _counter(start: int = 0) -> Callable[[int], Any]:
+    async def next_attempt(above: int) -> int:
+        nonlocal start
+        start = max(start, above) + 1
+        return start
+
+    return next_attempt
+
+
+def _add_pod(cluster: Cluster, name: str, annotation: str | None, *, node: str = "n1") -> None:
+    annotations = {} if annotation is None else {"danm.k8s.io/interfaces": annotation}
+    cluster.kube.add(
+        PODS,
+        {
+            "metadata": {
+                "name": name,
+                "namespace": NAMESPACE,
+                "uid": f"uid-{name}",
+                "annotations": annotations,
+            },
+            "spec": {"nodeName": node},
+        },
+    )
+
+
+def _reserve(
+    name: str, *attachments: AttachmentRequest, node: str = "n1", attempt: int = 1
+) -> ReserveRequest:
+    owner = PodOwnerMessage(namespace=NAMESPACE, name=name, uid=f"uid-{name}")
+    return ReserveRequest(owner=owner, node=node, attempt=attempt, attachments=list(attachments))
+
+
+async def test_reserve_and_release_over_https() -> None:
+    """A node's danmd reserves what its Pod asks, sees it among its entries, and gives it back."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    _add_pod(cluster, "p", '[{"network": "net", "ip": "dynamic"}]')
+    async with _running(cluster, 2) as service, service.client("danmd-n1") as client:
+        answer = await client.reserve(
+            _reserve("p", attachment()), deadline=_soon(), next_attempt=_counter()
+        )
+        assert [each.ip for each in answer.attachments] == ["10.0.0.1/24"]
+        entries = await client.node_reservations("n1", deadline=_soon())
+        assert [each.address for each in entries.items] == ["10.0.0.1"]
+        again = await client.node_reservations("n1", deadline=_soon())
+        assert again == entries
+        release = ReleaseRequest(
+            owner=PodOwnerMessage(namespace=NAMESPACE, name="p", uid="uid-p"),
+            attempt=answer.attempt,
+            networks=["net"],
+            node="n1",
+        )
+        gone = await client.release(release, deadline=_soon())
+        assert [each.address for each in gone.released] == ["10.0.0.1"]
+        assert cluster.addresses() == []
+
+
+@pytest.mark.parametrize(
+    ("token", "request_", "error"),
+    [
+        pytest.param("bad", _reserve("p", attachment()), UnauthenticatedError, id="no token"),
+        pytest.param(
+            "danmd-n2", _reserve("p", attachment()), AccessDeniedError, id="other node's name"
+        ),
+        pytest.param(
+            "danmd-n2",
+            _reserve("p", attachment(), node="n2"),
+            AccessDeniedError,
+            id="other node's Pod",
+        ),
+        pytest.param("danmd-n1", _reserve("q", attachment()), PodNotFoundError, id="no such Pod"),
+        pytest.param(
+            "danmd-n1",
+            _reserve("p", attachment(ip="10.0.0.7/24")),
+            None,
+            id="re-assertion in the pool",
+        ),
+        pytest.param(
+            "danmd-n1",
+            _reserve("p", attachment(ip="10.0.0.70/24")),
+            AccessDeniedError,
+            id="static outside the pool, not asked",
+        ),
+        pytest.param(
+            "danmd-n1",
+            _reserve("p", attachment(), attachment(interface="eth1")),
+            AccessDeniedError,
+            id="more than asked",
+        ),
+        pytest.param(
+            "danmd-n1", _reserve("p", attachment("other")), AccessDeniedError, id="other network"
+        ),
+        pytest.param(
+            "user-jane", _reserve("p", attachment()), AccessDeniedError, id="user for a Pod"
+        ),
+    ],
+)
+async def test_a_node_acts_for_its_own_pods_only(
+    token: str, request_: ReserveRequest, error: type[Exception] | None
+) -> None:
+    """A token of one node reserves what that node's Pods ask, and nothing else."""
+    # DESIGN, "Who may"
+    cluster = Cluster()
+    pool = {"start": "10.0.0.1", "end": "10.0.0.50"}
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=pool)
+    cluster.add_network("other", cidr="10.0.1.0/24")
+    _add_pod(cluster, "p", '[{"network": "net", "ip": "dynamic"}]')
+    async with _running(cluster) as service, service.client(token) as client:
+        if error is None:
+            await client.reserve(request_, deadline=_soon(), next_attempt=_counter())
+            assert cluster.addresses() == ["10.0.0.7"]
+            return
+        with pytest.raises(error):
+            await client.reserve(request_, deadline=_soon(), next_attempt=_counter())
+        assert cluster.addresses() == []
+
+
+async def test_pod_without_annotation_may_have_the_default_network() -> None:
+    """A Pod that asks for nothing is given the DanmNet named default."""
+    # SPEC B2
+    cluster = Cluster()
+    cluster.add_network("default", cidr="10.0.0.0/24")
+    _add_pod(cluster, "p", None)
+    async with _running(cluster) as service, service.client("danmd-n1") as client:
+        await client.reserve(
+            _reserve("p", attachment("default")), deadline=_soon(), next_attempt=_counter()
+        )
+        assert cluster.addresses() == ["10.0.0.1"]
+
+
+async def test_permission_is_kubernetes_own() -> None:
+    """What the authorizer refuses is refused, with the Role that is missing."""
+    # SPEC I3
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    asked: list[RawObject] = []
+
+    def refuse(spec: RawObject) -> RawObject:
+        asked.append(spec["resourceAttributes"])
+        return {"allowed": False}
+
+    cluster.kube.review_access = refuse
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="printer")
+    request = ReserveRequest(owner=owner, attempt=1, attachments=[attachment(interface="")])
+    async with _running(cluster) as service, service.client("user-jane") as client:
+        with pytest.raises(AccessDeniedError, match='jane needs the verb "create"'):
+            await client.reserve(request, deadline=_soon(), next_attempt=_counter())
+    assert asked == [
+        {
+            "verb": "create",
+            "group": "danm.k8s.io",
+            "resource": "danmnets",
+            "subresource": "reservations",
+            "namespace": NAMESPACE,
+        }
+    ]
+
+
+async def test_external_owner_reserves_lists_and_releases() -> None:
+    """Another tool reserves by a name, sees who holds what and how full the network is."""
+    # SPEC I2, I3
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/30")
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="printer", reason="third floor")
+    request = ReserveRequest(owner=owner, attempt=7, attachments=[attachment(interface="")])
+    async with _running(cluster) as service, service.client("user-jane") as client:
+        await client.reserve(request, deadline=_soon(), next_attempt=_counter())
+        listed = await client.network_reservations(NAMESPACE, "net", deadline=_soon())
+        assert [(each.address, each.owner) for each in listed.items] == [("10.0.0.1", owner)]
+        usage = await client.usage(NAMESPACE, "net", deadline=_soon())
+        assert usage.ipv4 is not None
+        assert (usage.ipv4.total, usage.ipv4.used, usage.ipv4.free) == (2, 1, 1)
+        release = ReleaseRequest(owner=owner, attempt=7, networks=["net"])
+        assert len((await client.release(release, deadline=_soon())).released) == 1
+
+
+async def test_refusals_come_back_as_the_same_errors() -> None:
+    """A full pool and a malformed request raise in the client what the service raised."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/32")
+    async with _running(cluster) as service, service.client("user-jane") as client:
+
+        async def reserve(name: str, ip: str = "dynamic") -> None:
+            owner = ExternalOwnerMessage(namespace=NAMESPACE, name=name)
+            request = ReserveRequest(
+                owner=owner, attempt=1, attachments=[attachment(interface="", ip=ip)]
+            )
+            await client.reserve(request, deadline=_soon(), next_attempt=_counter())
+
+        await reserve("a")
+        with pytest.raises(PoolExhaustedError):
+            await reserve("b")
+        with pytest.raises(InvalidRequestError) as caught:
+            await reserve("c", ip="10.0.0.0")
+        assert [each.field for each in caught.value.violations] == ["attachments[0].ip"]
+
+
+async def test_client_goes_on_with_another_replica() -> None:
+    """When a replica stops, the next request is answered by another one, with a new attempt."""
+    # SPEC I1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    _add_pod(cluster, "p", '[{"network": "net", "ip": "dynamic"}]')
+    async with _running(cluster, 2) as service, service.client("danmd-n1") as client:
+        request = _reserve("p", attachment())
+        first = await client.reserve(request, deadline=_soon(), next_attempt=_counter())
+        await service.stop(0)
+        second = await client.reserve(
+            _reserve("p", attachment(), attempt=2), deadline=_soon(), next_attempt=_counter(2)
+        )
+        assert first.attachments == second.attachments
+        assert second.attempt == 3
+
+
+async def test_nobody_answers() -> None:
+    """Without a replica the client says so at its deadline, and that it is worth a retry."""
+    client = IpamClient(lambda: ["127.0.0.1:1"], lambda: "", lambda: "token")
+    with pytest.raises(IpamUnavailableError) as caught:
+        await client.usage("ns", "net", deadline=time.monotonic() + 0.3)
+    assert caught.value.transient
+    await client.close()
+
+
+async def test_trust_may_change_at_run_time() -> None:
+    """When the authority is replaced, clients and replicas go on with the new one."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with _running(cluster) as service, service.client("user-jane") as client:
+        await client.usage(NAMESPACE, "net", deadline=_soon())
+        before = service.trust()
+        await cluster.kube.delete(SECRETS, CA_SECRET, namespace=SYSTEM_NAMESPACE)
+        await service.stop(0)
+        await service.start()
+        await eventually(lambda: service.trust() != before)
+        await client.usage(NAMESPACE, "net", deadline=_soon())
+
+
+async def test_lease_holder_keeps_summary_and_finalizer() -> None:
+    """The DanmNet says how full it is, and is protected as soon as it is valid."""
+    # SPEC A4, A5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with _running(cluster):
+        await eventually(lambda: cluster.network().finalizers != ())
+        await eventually(lambda: cluster.network().status.ipv4 is not None)
+        usage = cluster.network().status.ipv4
+        assert usage is not None
+        assert (usage.total, usage.used, usage.free, usage.ranges) == (254, 0, 254, "")

@@ -1,0 +1,84 @@
+"""How full a network is, in numbers and in words (SPEC A4). Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from danm_api.model.danmnet import DanmNet, NetworkSpec, Usage
+from danm_api.model.ip_block import IPBlock
+from danm_api.validation import hands_out_addresses
+from ipam_svc.address_space import AddressSpace, Version, address_of, dynamic_ipv4, dynamic_ipv6
+from ipam_svc.allocator import search_seed
+from ipam_svc.block import held_entries
+
+# SPEC A4: so that a status stays small, whatever the network's size.
+MAX_RANGES: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSummary:
+    """Both families; None where the network has no subnet of the family."""
+
+    ipv4: Usage | None
+    ipv6: Usage | None
+
+
+def summarise(net: DanmNet, spec: NetworkSpec, blocks: Iterable[IPBlock]) -> NetworkSummary:
+    """Count a network's addresses.
+
+    Args:
+        net: The network.
+        spec: Its spec in force.
+        blocks: All its blocks.
+    """
+    numbers: dict[Version, list[int]] = {4: [], 6: []}
+    for block in blocks:
+        version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
+        numbers[version] += (int(entry.address) for entry in held_entries(block))
+    if not hands_out_addresses(spec):
+        return NetworkSummary(ipv4=None, ipv6=None)
+    return NetworkSummary(
+        ipv4=_usage(4, dynamic_ipv4(spec), numbers[4], tracked=spec.cidr is not None),
+        ipv6=_usage(
+            6,
+            dynamic_ipv6(spec, seed=search_seed(net)),
+            numbers[6],
+            tracked=spec.net6 is not None,
+        ),
+    )
+
+
+def _usage(
+    version: Version, space: AddressSpace | None, held: list[int], *, tracked: bool
+) -> Usage | None:
+    if not tracked:
+        return None
+    held.sort()
+    in_pool = 0 if space is None else sum(1 for number in held if space.has(number))
+    total = 0 if space is None else space.total
+    return Usage(
+        total=total,
+        used=len(held),
+        free=total - in_pool,
+        ranges=ranges_text(version, held),
+    )
+
+
+def ranges_text(version: Version, numbers: Sequence[int]) -> str:
+    """Return sorted addresses in readable form, such as ``10.0.0.1-10.0.0.5, 10.0.0.9``."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] + 1 == number:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    shown = [
+        (
+            str(address_of(version, first))
+            if first == last
+            else f"{address_of(version, first)}-{address_of(version, last)}"
+        )
+        for first, last in runs[:MAX_RANGES]
+    ]
+    more = len(runs) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
