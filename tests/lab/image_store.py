@@ -9,6 +9,7 @@ garbage collector is off.
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 import tempfile
@@ -22,12 +23,15 @@ from tests.lab.cache import Cache, file_lock, recipe_key
 from tests.lab.errors import BuildError
 from tests.lab.process import start_leashed, wait_until
 from tests.lab.progress import Progress
+from tests.lab.stored_image import StoredImage, read_image
 
 _START_TIMEOUT_S: Final = 30.0
 # Of the kubelet's runtime; other namespaces are not visible to it.
 _NAMESPACE: Final = "k8s.io"
 _SNAPSHOTS: Final = "io.containerd.snapshotter.v1.overlayfs/metadata.db"
 _METADATA: Final = "io.containerd.metadata.v1.bolt/meta.db"
+# Some 8 GB. It takes seconds to unpack again what is needed.
+_MANY_LAYERS: Final = 80
 # No collection ever: what no image of this store needs any more a guest may still use.
 _CONFIGURATION: Final = """\
 version = 3
@@ -71,6 +75,17 @@ class ImageStore:
         """
         return [identity for identity in identities if not self._mark(identity).exists()]
 
+    def forget_all_when_large(self) -> None:
+        """Start anew once there are many layers; to be called while no lab is up.
+
+        Each rebuilt image adds some 100 MB, and nothing else ever removes one.
+        """
+        with file_lock(self._lock):
+            snapshots = self.root / "io.containerd.snapshotter.v1.overlayfs" / "snapshots"
+            if snapshots.exists() and len(list(snapshots.iterdir())) > _MANY_LAYERS:
+                shutil.rmtree(self._marks)
+                shutil.rmtree(self.root)
+
     def identities(self) -> set[str]:
         """Return the identities of all images that are unpacked."""
         return {mark.read_text() for mark in self._marks.iterdir()}
@@ -96,16 +111,23 @@ class ImageStore:
             for identity in missing:
                 self._mark(identity).write_text(identity)
 
-    def export(self, names: Sequence[str], archive: Path) -> None:
-        """Write images of the store into an archive whose layers are named by their content.
+    def describe(self, names: Sequence[str]) -> tuple[list[StoredImage], dict[str, Path]]:
+        """Return images of the store, and where each of their layers' files are.
 
-        Whoever imports it skips, without reading it twice, what he has.
+        Returns:
+            The images, in the order of their names, and chain -> directory.
 
         Raises:
             BuildError: The store lacks one of them.
         """
         with file_lock(self._lock), self._containerd() as ctr:
-            _run([*ctr, "images", "export", str(archive), *names])
+            rows = (line.split() for line in _run([*ctr, "images", "list"]).splitlines()[1:])
+            digests = {row[0]: row[2] for row in rows}
+            if lacking := sorted(set(names) - digests.keys()):
+                raise BuildError(f"The store of unpacked images lacks {', '.join(lacking)}.")
+            images = [read_image(self.root, name=name, digest=digests[name]) for name in names]
+            chains = {layer.chain for image in images for layer in image.layers}
+            return images, {chain: _snapshot_files(ctr, chain) for chain in sorted(chains)}
 
     def copy_databases(self, target: Path) -> None:
         """Copy what a guest needs copies of: one consistent state of the store's databases."""
@@ -154,7 +176,19 @@ class ImageStore:
                 containerd.stop()
 
 
-def _run(command: list[str]) -> None:
+def _snapshot_files(ctr: list[str], chain: str) -> Path:
+    """Return the directory with the files of one layer alone."""
+    key = f"look-{chain}"
+    mount = json.loads(_run([*ctr, "snapshots", "view", "--mounts", key, chain]))[0]
+    _run([*ctr, "snapshots", "remove", key])
+    if mount["Type"] == "bind":
+        return Path(mount["Source"])
+    lower = next(option for option in mount["Options"] if option.startswith("lowerdir="))
+    return Path(lower.removeprefix("lowerdir=").split(":")[0])
+
+
+def _run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BuildError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+    return done.stdout

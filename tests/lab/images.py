@@ -99,6 +99,10 @@ class Images:
                 self._run_engine("load", "--quiet", "--input", str(archive))
             mark.write_text(self.engine_id(PYTHON_BASE) or "")
 
+    def prune(self) -> None:
+        """Remove what the engine's builds of the last days left and no name points to."""
+        self._run_engine("image", "prune", "--force", "--filter", "until=24h")
+
     def identities(self, names: Sequence[str]) -> dict[str, str]:
         """Return, for images that the engine has, name -> a word that tells its content.
 

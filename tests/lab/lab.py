@@ -20,13 +20,14 @@ import ssl
 import string
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from tests.lab.adoption import adopt
 from tests.lab.agent_client import AgentClient, Completed, agent_source
 from tests.lab.apiserver import Trust, is_ready
 from tests.lab.binaries import (
@@ -48,10 +49,11 @@ from tests.lab.guest_kernel import (
 )
 from tests.lab.image_store import ImageStore
 from tests.lab.images import COREDNS_IMAGE, Images, full_name
-from tests.lab.namespace import Namespace
+from tests.lab.namespace import Namespace, namespaces
 from tests.lab.node_files import NodePrograms, node_environment, write_node_files
 from tests.lab.process import Background, wait_until
 from tests.lab.progress import Progress
+from tests.lab.stored_image import StoredImage, write_documents_archive
 from tests.lab.system import install_missing_packages, search_path
 from tests.lab.topology import (
     AGENT_PORT,
@@ -62,11 +64,11 @@ from tests.lab.topology import (
 )
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+_NAMESPACE_PREFIX: Final = "danm-lab-"
 _NODE_MEMORY: Final = "3G"
 _NODES_READY_S: Final = 120.0
 _DNS_READY_S: Final = 120.0
 _POLL_S: Final = 0.5
-_IMPORT_TIMEOUT_S: Final = 600.0
 _MANIFESTS: Final = Path(__file__).parent / "manifest"
 
 
@@ -121,7 +123,7 @@ class Lab:
     @property
     def namespace(self) -> Namespace:
         """Its network namespace."""
-        return Namespace(f"danm-lab-{self.name}")
+        return Namespace(f"{_NAMESPACE_PREFIX}{self.name}")
 
     @property
     def kubeconfig(self) -> Path:
@@ -149,6 +151,9 @@ class Lab:
             )
             programs.result()
             base.result()
+        if not namespaces(_NAMESPACE_PREFIX):
+            self._store().forget_all_when_large()
+            images.prune()
         # An archive's path names its recipe.
         archives = (images.pause(), images.coredns(), images.python_base())
         self._store().add({str(archive): archive for archive in archives})
@@ -177,8 +182,7 @@ class Lab:
     def load_images(self, names: Sequence[str]) -> None:
         """Give images that this machine's engine has (`docker images`) to the nodes.
 
-        A lab that is down has them from its next start on, which costs next to nothing; nodes
-        that run unpack what is new to them.
+        A lab that is down has them from its next start on, one that is up at once.
 
         Args:
             names: With tags, as they were built.
@@ -203,9 +207,11 @@ class Lab:
                         images.export(new_here, archive)
                     store.add({identities[name]: archive for name in new_here})
                 if new_there:
-                    with self.progress.step(f"Unpacking {', '.join(new_there)} in the nodes"):
-                        store.export(new_there, archive)
-                        self._import_in_nodes(archive)
+                    with self.progress.step(f"Giving {', '.join(new_there)} to the nodes"):
+                        described, files = store.describe(new_there)
+                        documents = Path(temporary) / "documents.tar"
+                        write_documents_archive(documents, store.root, described)
+                        self._adopt(described, files, documents)
                     self._write_present_images(present | {identities[name] for name in new_there})
 
     def is_up(self) -> bool:
@@ -380,17 +386,18 @@ class Lab:
     def _write_present_images(self, identities: set[str]) -> None:
         self._present_path.write_text(json.dumps(sorted(identities)))
 
-    def _import_in_nodes(self, archive: Path) -> None:
-        ctr = self.binaries.program(CONTAINERD, "ctr")
-        command = [ctr, "--namespace", "k8s.io", "images", "import", "--local", str(archive)]
+    def _adopt(
+        self, images: Sequence[StoredImage], files: Mapping[str, Path], documents: Path
+    ) -> None:
+        ctr = [self.binaries.program(CONTAINERD, "ctr"), "--namespace", "k8s.io"]
         with ThreadPoolExecutor() as pool:
             done = pool.map(
-                lambda node: self.node_exec(node, command, timeout_s=_IMPORT_TIMEOUT_S), NODES
+                lambda node: adopt(
+                    lambda argv: self.node_exec(node, argv), ctr, images, files, documents
+                ),
+                NODES,
             )
-        for node, completed in zip(NODES, done, strict=True):
-            if completed.status != 0:
-                said = completed.stderr.decode(errors="replace").strip()
-                raise LabError(f"{node.name} did not take the images: {said}")
+            list(done)
 
     def _wait(
         self, condition: Callable[[], bool], what: str, timeout_s: float, alive: list[Background]

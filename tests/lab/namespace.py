@@ -155,6 +155,13 @@ class Namespace:
         return _ip("-netns", self.name, *arguments)
 
 
+def namespaces(prefix: str) -> list[str]:
+    """Return the names of the network namespaces with this prefix."""
+    if not _DIRECTORY.exists():
+        return []
+    return [path.name for path in _DIRECTORY.iterdir() if path.name.startswith(prefix)]
+
+
 def _ip(*arguments: str) -> str:
     done = subprocess.run([program("ip"), *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
