@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from danm_api.codec.cni import decode_error
 from danm_api.errors import DanmError, DeadlineExceededError, DelegateError, InvalidNetworkError
 from danm_cni.cni_errors import CniCode
@@ -128,20 +130,19 @@ async def _communicate(process: asyncio.subprocess.Process, config: bytes) -> tu
     assert process.stdin is not None  # noqa: S101  (all three are pipes)
     assert process.stdout is not None  # noqa: S101
     assert process.stderr is not None  # noqa: S101
-    reading = asyncio.gather(
-        _read(process.stdout, _MAX_OUTPUT_BYTES), _read(process.stderr, _MAX_OUTPUT_BYTES)
-    )
     try:
-        # A plugin that ends without reading its input has its own answer.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            process.stdin.write(config)
-            await process.stdin.drain()
-        process.stdin.close()
-        output, complaint = await reading
-    finally:
-        reading.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            output = tasks.create_task(_read(process.stdout, _MAX_OUTPUT_BYTES))
+            complaint = tasks.create_task(_read(process.stderr, _MAX_OUTPUT_BYTES))
+            # A plugin that ends without reading its input has its own answer.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                process.stdin.write(config)
+                await process.stdin.drain()
+            process.stdin.close()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
     await process.wait()
-    return output, complaint
+    return output.result(), complaint.result()
 
 
 async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
@@ -159,7 +160,18 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         return
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    await asyncio.shield(process.wait())
+    await asyncio.shield(_reap(process))
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """Read the pipes to their ends, which closes them; nobody of the group writes any more."""
+    streams = [each for each in (process.stdout, process.stderr) if each is not None]
+    await asyncio.gather(*(_discard(each) for each in streams), process.wait())
+
+
+async def _discard(stream: asyncio.StreamReader) -> None:
+    while await stream.read(_CHUNK):
+        continue
 
 
 def _failure(plugin: str, status: int | None, output: bytes, complaint: bytes) -> DelegateError:
@@ -208,12 +220,23 @@ async def add_chain(
         call = PluginCall(type=plugin.type, config=config)
         await note(call)
         try:
-            previous = await runner.run(call, verb=Verb.ADD, environment=environment)
+            output = await runner.run(call, verb=Verb.ADD, environment=environment)
         except DelegateError as error:
             raise DelegateError(f"{chain.source}: {error.reason}", code=error.code) from error
+        previous = _checked(chain, call, output)
     if previous is None:
         raise InvalidNetworkError(f"{chain.source} has no plugin")
     return previous
+
+
+def _checked(chain: PluginChain, call: PluginCall, output: bytes) -> bytes:
+    """Refuse rubbish before it gets into the next plugin's configuration."""
+    try:
+        return bytes(msgspec.json.decode(output, type=msgspec.Raw))
+    except msgspec.DecodeError as error:
+        raise DelegateError(
+            f"{chain.source}: plugin {call.type} printed no JSON: {error}", code=CniCode.UNDECODABLE
+        ) from error
 
 
 async def delete_calls(

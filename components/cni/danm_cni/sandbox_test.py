@@ -316,6 +316,16 @@ async def test_bad_annotations_are_refused_before_anything_is_touched(node: Fake
     assert {} == node.leftovers()
 
 
+@pytest.mark.parametrize("output", [b"rubbish", b"[]", b'{"ips":[{"address":"nope"}]}'])
+async def test_rubbish_of_a_delegate_undoes_the_add(node: FakeNode, output: bytes) -> None:
+    """A plugin that succeeds and prints no result is an error that names its configuration."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    node.plugins.results["bridge"] = output
+    with pytest.raises(DelegateError, match="flannel.conf"):
+        await node.add()
+    assert {} == node.leftovers()
+
+
 async def test_a_full_pool_is_the_adds_error(node: FakeNode) -> None:
     """Regression: the old program answered success with an empty address when the pool was full."""
     node.add_pod(interfaces=[INTERNAL])

@@ -1,0 +1,43 @@
+"""Attempt numbers."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danm_cni.attempts import AttemptCounter
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**42), st.booleans(), st.integers(0, 2**42))))
+def test_numbers_grow_whatever_the_clock_and_crashes_do(
+    steps: list[tuple[int, bool, int]],
+) -> None:
+    """No number is given out twice or falls, across restarts and clocks that go back."""
+    with tempfile.TemporaryDirectory() as directory:
+        path, now, last = Path(directory) / "attempts", 0, 0
+
+        def clock() -> int:
+            return now
+
+        counter = AttemptCounter(path, clock_ms=clock)
+        for now_ms, restarts, above in steps:
+            now = now_ms
+            if restarts:
+                counter = AttemptCounter(path, clock_ms=clock)
+            attempt = counter.next_attempt(above=above)
+            # DESIGN, "Attempts fence"
+            assert attempt > max(last, above)
+            assert attempt >= now
+            last = attempt
+
+
+def test_most_numbers_cost_no_write(tmp_path: Path) -> None:
+    """The bound on the disk is ahead, so that an ADD does not wait for it."""
+    path = tmp_path / "attempts"
+    counter = AttemptCounter(path, clock_ms=lambda: 1000)
+    counter.next_attempt()
+    written = path.stat().st_mtime_ns
+    for _ in range(1000):
+        counter.next_attempt()
+    assert written == path.stat().st_mtime_ns

@@ -1,0 +1,169 @@
+"""Configurations of delegates."""
+
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
+
+import msgspec
+import pytest
+
+from danm_api.errors import InvalidNetworkError
+from danm_api.model.danmnet import NetworkSpec
+from danm_api.names import InterfaceName
+from danm_api.testing.builders import a_danmnet
+from danm_cni.delegate_config import (
+    DpdkSettings,
+    DynamicAddresses,
+    DynamicRequest,
+    declared_capabilities,
+    dynamic_chain,
+    file_chain,
+    first_configuration,
+    render,
+    require_plain_name,
+)
+
+
+def _dynamic(
+    network_type: str, addresses: DynamicAddresses, **options: Any  # noqa: ANN401
+) -> dict[str, Any]:
+    spec = a_danmnet("net", network_type=network_type, **options).spec
+    assert isinstance(spec, NetworkSpec)
+    request = DynamicRequest(
+        spec=spec,
+        interface=InterfaceName("net1"),
+        parent="net.300",
+        addresses=addresses,
+        dpdk=DpdkSettings(kernel_driver="k", dpdk_driver="d", dpdk_tool="t"),
+    )
+    chain = dynamic_chain(request)
+    data = render(chain.plugins[0], previous=None, runtime_config={})
+    return msgspec.json.decode(data, type=dict[str, Any])
+
+
+def test_macvlan() -> None:
+    """A macvlan network's delegate gets parent, mode, MTU, MAC and its address by fakeipam."""
+    addresses = DynamicAddresses(ip=IPv4Interface("10.0.0.7/24"), mac="fa:16:3e:00:00:07")
+    keys = _dynamic(
+        "macvlan",
+        addresses,
+        host_device="ens4",
+        vlan=300,
+        mtu=1400,
+        routes={"0.0.0.0/0": "10.0.0.1"},
+    )
+    # SPEC E1, G6
+    assert {
+        "cniVersion": "0.4.0",
+        "name": "net",
+        "type": "macvlan",
+        "master": "net.300",
+        "mode": "bridge",
+        "mtu": 1400,
+        "ipam": {
+            "type": "fakeipam",
+            "ip": "10.0.0.7",
+            "subnet": "10.0.0.0/24",
+            "routes": [{"dst": "0.0.0.0/0", "gw": "10.0.0.1"}],
+            "gateway": "10.0.0.1",
+        },
+        "runtimeConfig": {"mac": "fa:16:3e:00:00:07"},
+    } == keys
+
+
+def test_sriov() -> None:
+    """An sriov network's delegate gets device, name and VLAN, and l2enable only without address."""
+    addresses = DynamicAddresses(ip6=IPv6Interface("2001:db8::7/64"))
+    keys = _dynamic("sriov", addresses, host_device="ens4", vlan=300)
+    # SPEC E1
+    assert (
+        keys["if0"],
+        keys["if0name"],
+        keys["l2enable"],
+        keys["vlan"],
+    ) == ("ens4", "net1", False, 300)
+    assert keys["ipam"]["ip"] == "2001:db8::7"
+    assert "dpdk" not in keys
+
+
+def test_sriov_with_a_user_space_driver() -> None:
+    """DPDK settings come from danmd's environment; an attachment may have no address at all."""
+    keys = _dynamic("sriov", DynamicAddresses(), host_device="ens4", dpdk=True)
+    # SPEC E1, E6
+    assert {"kernel_driver": "k", "dpdk_driver": "d", "dpdk_tool": "t"} == keys["dpdk"]
+    assert (True, {}) == (keys["l2enable"], keys["ipam"])
+
+
+def test_a_conf_goes_out_byte_for_byte() -> None:
+    """A single plugin's file is sent as it is, white space included."""
+    data = b'{ "cniVersion": "0.3.1",\n "name": "x", "type": "bridge" }\n'
+    chain = file_chain(data, source="x.conf")
+    assert data == render(chain.plugins[0], previous=None, runtime_config={"mac": "ignored"})
+
+
+def test_a_list_chains_results_and_capabilities() -> None:
+    """Each plugin of a list has the list's name, the result before it, and its capabilities."""
+    data = msgspec.json.encode(
+        {
+            "cniVersion": "1.0.0",
+            "name": "list",
+            "plugins": [
+                {"type": "bridge"},
+                {"type": "portmap", "capabilities": {"portMappings": True, "bandwidth": False}},
+            ],
+        }
+    )
+    chain = file_chain(data, source="x.conflist")
+    runtime_config = {"portMappings": [{"hostPort": 80}], "bandwidth": {}}
+    first = render(chain.plugins[0], previous=None, runtime_config=runtime_config)
+    assert {"cniVersion": "1.0.0", "name": "list", "type": "bridge"} == msgspec.json.decode(first)
+    second = render(chain.plugins[1], previous=b'{"ips":[]}', runtime_config=runtime_config)
+    assert {
+        "cniVersion": "1.0.0",
+        "name": "list",
+        "type": "portmap",
+        "runtimeConfig": {"portMappings": [{"hostPort": 80}]},
+        "prevResult": {"ips": []},
+    } == msgspec.json.decode(second)
+    # SPEC B2
+    assert {"portMappings": True} == declared_capabilities(chain)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        pytest.param(b"{", "cannot be read", id="broken"),
+        pytest.param(b'{"type":"danm"}', "call itself", id="danm"),
+        pytest.param(b'{"plugins":[{"type":"danm"}]}', "call itself", id="danm in a list"),
+        pytest.param(b'{"name":"x"}', "without a type", id="no type"),
+        pytest.param(b'{"type":"../sh"}', "plain file name", id="path"),
+        pytest.param(b'{"plugins":[]}', "at least one", id="empty list"),
+        pytest.param(b'{"plugins":{"a":1}}', "at least one", id="no list"),
+    ],
+)
+def test_unusable_files_are_refused(data: bytes, told: str) -> None:
+    """What cannot be a configuration, or would call DANM again, is refused with the file's name."""
+    # SPEC E2
+    with pytest.raises(InvalidNetworkError, match=told):
+        file_chain(data, source="x.conf")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "a..b", "/etc/passwd", "a\n", "-x"])
+def test_names_that_reach_elsewhere_are_refused(name: str) -> None:
+    """A DanmNet's author cannot make danmd read or run another directory's files."""
+    # SPEC E2
+    with pytest.raises(InvalidNetworkError):
+        require_plain_name(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        pytest.param(["10-b.conflist", "05-a.conf"], "05-a.conf", id="by name"),
+        pytest.param(["00-danm.conflist", "87-podman.json"], "87-podman.json", id="not our own"),
+        pytest.param(["README", ".x.tmp"], None, id="no configuration"),
+        pytest.param([], None, id="empty"),
+    ],
+)
+def test_the_first_configuration(names: list[str], first: str | None) -> None:
+    """The fallback is what a runtime would take if DANM's file were not there."""
+    assert first == first_configuration(names, own="00-danm.conflist")

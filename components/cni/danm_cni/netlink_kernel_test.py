@@ -1,0 +1,299 @@
+"""Links, addresses, routes, rules and announcements in real network namespaces.
+
+The machine's kernel has no IPVLAN, so macvlan stands in for it here: everything but the kind is the
+same code. IPVLAN itself runs in the lab's guests.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from pyroute2 import IPRoute
+
+from danm_api.errors import LinkSetupError
+from danm_cni.announce import ETH_P_ARP, arp_announcement
+from danm_cni.kernel import KernelInterfaces
+from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
+from danm_cni.netns import NetnsGoneError, enter_netns, open_netns, resolve_in_root
+from danm_cni.plan import PlannedRoute
+
+T = TypeVar("T")
+
+ROOT = Path("/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Two namespaces: a node with a link ``parent0`` and a peer ``peer0``, and a Pod."""
+
+    node: str
+    pod: str
+
+    @property
+    def pod_path(self) -> str:
+        """Return the Pod's namespace as a runtime names it."""
+        return f"/var/run/netns/{self.pod}"
+
+    def on_node(self, work: Callable[[KernelInterfaces], Coroutine[Any, Any, T]]) -> T:
+        """Run danmd's kernel work as on that node: threads inherit their maker's namespace."""
+        return _in_netns(self.node, lambda: asyncio.run(work(KernelInterfaces(host_root=ROOT))))
+
+    def in_pod(self, look: Callable[[Any], T]) -> T:
+        """Look at the Pod's namespace."""
+
+        def body() -> T:
+            with IPRoute() as netlink:
+                return look(netlink)
+
+        return _in_netns(self.pod, body)
+
+
+def _in_netns(name: str, work: Callable[[], T]) -> T:
+    outcome: list[T | BaseException] = []
+
+    def body() -> None:
+        try:
+            descriptor = open_netns(ROOT, f"/run/netns/{name}")
+            try:
+                enter_netns(descriptor)
+            finally:
+                os.close(descriptor)
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001  (raised below)
+            outcome.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    (result,) = outcome
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture()
+def world() -> Iterator[World]:
+    """Make the two namespaces, and remove them."""
+    tag = uuid4().hex[:8]
+    made = World(node=f"danm-node-{tag}", pod=f"danm-pod-{tag}")
+    try:
+        for name in (made.node, made.pod):
+            _ip("netns", "add", name)
+        peer = ("peer", "name", "peer0")
+        _ip("-n", made.node, "link", "add", "parent0", "mtu", "1400", "type", "veth", *peer)
+        for link in ("parent0", "peer0"):
+            _ip("-n", made.node, "link", "set", link, "up")
+        yield made
+    finally:
+        for name in (made.node, made.pod):
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def _macvlan(name: str = "ext0", *, parent: str = "parent0") -> ChildLink:
+    # 4: bridge mode (include/uapi/linux/if_link.h)
+    return ChildLink(kind="macvlan", name=name, parent=parent, attributes={"macvlan_mode": 4})
+
+
+SETUP = InterfaceSetup(
+    name="ext0",
+    addresses=(IPv4Interface("198.18.0.7/24"), IPv6Interface("2001:db8::7/64")),
+    routes=(
+        PlannedRoute(destination=ip_network("192.0.2.0/24"), gateway=ip_address("198.18.0.1")),
+        PlannedRoute(
+            destination=ip_network("192.0.2.0/24"), gateway=ip_address("198.18.0.2"), metric=100
+        ),
+        PlannedRoute(
+            destination=ip_network("203.0.113.0/24"), gateway=ip_address("198.18.0.1"), table=300
+        ),
+        PlannedRoute(
+            destination=ip_network("2001:db8:1::/64"), gateway=ip_address("2001:db8::1"), table=300
+        ),
+    ),
+    rules=(
+        PolicyRule(source=ip_address("198.18.0.7"), table=300),
+        PolicyRule(source=ip_address("2001:db8::7"), table=300),
+    ),
+)
+
+
+async def _create(kernel: KernelInterfaces, world: World) -> LinkFacts:
+    return await kernel.create(_macvlan(), SETUP, world.pod_path)
+
+
+def test_an_interface_is_made_whole(world: World) -> None:
+    """Link, addresses, routes of both tables and rules are there; the MTU is the parent's."""
+    facts = world.on_node(lambda kernel: _create(kernel, world))
+    assert facts.mtu == 1400
+
+    def look(netlink: Any) -> tuple[set[str], set[str], set[tuple[str, int]]]:  # noqa: ANN401
+        (index,) = netlink.link_lookup(ifname="ext0")
+        addresses = {
+            f"{each.get('address')}/{each['prefixlen']}" for each in netlink.get_addr(index=index)
+        }
+        routes = {
+            f"{each.get('dst')}/{each['dst_len']} {each.get('table')} {each.get('priority')}"
+            for each in netlink.get_routes()
+            if each.get("gateway")
+        }
+        rules = {
+            (each.get("src"), each.get("table"))
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for each in netlink.get_rules(family=family)
+            if each.get("src")
+        }
+        return addresses, routes, rules
+
+    addresses, routes, rules = world.in_pod(look)
+    # SPEC D1
+    assert {"198.18.0.7/24", "2001:db8::7/64"} <= addresses
+    # SPEC D3
+    assert {
+        "192.0.2.0/24 254 None",
+        "192.0.2.0/24 254 100",
+        "203.0.113.0/24 300 None",
+        "2001:db8:1::/64 300 1024",
+    } == routes
+    assert {("198.18.0.7", 300), ("2001:db8::7", 300)} == rules
+
+
+def test_ipv6_is_usable_at_once(world: World) -> None:
+    """No duplicate address detection is waited for, and IPv6 that was off is turned on."""
+    _ip("netns", "exec", world.pod, "sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1")
+
+    def bind() -> None:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
+            udp.bind(("2001:db8::7", 0))
+
+    world.on_node(lambda kernel: _create(kernel, world))
+    # SPEC D4
+    _in_netns(world.pod, bind)
+
+
+def test_the_neighbours_are_told(world: World) -> None:
+    """The peer of the parent sees a gratuitous ARP of the new address."""
+
+    def listen() -> socket.socket:
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
+        raw.bind(("peer0", ETH_P_ARP))
+        raw.settimeout(5)
+        return raw
+
+    with _in_netns(world.node, listen) as raw:
+        facts = world.on_node(lambda kernel: _create(kernel, world))
+        assert facts.mac is not None
+        expected = arp_announcement(facts.mac, IPv4Interface("198.18.0.7/24").ip)
+        # SPEC D2; the stack's own ARP traffic may come before it
+        assert any(expected == raw.recv(100)[: len(expected)] for _ in range(10))
+
+
+def test_nothing_shows_on_the_node(world: World) -> None:
+    """The link is created in the Pod's namespace: the node's own never has it."""
+    before = world.on_node(lambda kernel: kernel.parents(["ext0", "parent0"]))
+    world.on_node(lambda kernel: _create(kernel, world))
+    # SPEC D1
+    after = world.on_node(lambda kernel: kernel.parents(["ext0", "parent0"]))
+    assert {"parent0"} == set(before) == set(after)
+
+
+def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
+    """Link and rules go, and a second time is harmless."""
+    world.on_node(lambda kernel: _create(kernel, world))
+    for _ in range(2):
+        world.on_node(
+            lambda kernel: kernel.take_down("ext0", SETUP.rules, world.pod_path, delete_link=True)
+        )
+
+    def look(netlink: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401
+        links = [each.get("ifname") for each in netlink.get_links()]
+        rules = [each.get("src") for each in netlink.get_rules() if each.get("src")]
+        return links, rules
+
+    links, rules = world.in_pod(look)
+    assert "ext0" not in links
+    assert [] == rules
+
+
+@pytest.mark.parametrize(
+    ("link", "route", "told"),
+    [
+        pytest.param(_macvlan(parent="nope"), None, "no link 'nope'", id="parent"),
+        pytest.param(
+            _macvlan(),
+            PlannedRoute(destination=ip_network("192.0.2.0/24"), gateway=ip_address("10.9.9.9")),
+            "route 192.0.2.0/24 via 10.9.9.9 on ext0: Network is unreachable",
+            id="route",
+        ),
+    ],
+)
+def test_what_the_kernel_refuses_is_told(
+    world: World, link: ChildLink, route: PlannedRoute | None, told: str
+) -> None:
+    """A missing parent or a gateway that cannot be reached is an error that names it."""
+    routes = (route,) if route else ()
+    setup = InterfaceSetup(name="ext0", addresses=SETUP.addresses, routes=routes)
+    # SPEC D3: a bad route is not silently skipped
+    with pytest.raises(LinkSetupError, match=told):
+        world.on_node(lambda kernel: kernel.create(link, setup, world.pod_path))
+
+
+def test_a_namespace_that_is_gone_is_told_apart(world: World) -> None:
+    """Neither a missing path nor the empty file that a runtime leaves is a namespace."""
+    left = Path(f"/run/netns/{world.pod}-left")
+    left.touch()
+    try:
+        for path in (f"/run/netns/{world.pod}-none", str(left)):
+            kernel = KernelInterfaces(host_root=ROOT)
+            assert not kernel.has_netns(path)
+            with pytest.raises(NetnsGoneError):
+                asyncio.run(kernel.take_down("x", (), path, delete_link=True))
+        assert KernelInterfaces(host_root=ROOT).has_netns(world.pod_path)
+        assert KernelInterfaces(host_root=ROOT).has_netns(f"/proc/{os.getpid()}/ns/net")
+    finally:
+        left.unlink()
+
+
+def test_sixteen_interfaces_at_once(world: World) -> None:
+    """Interfaces of one Pod are made side by side."""
+
+    async def make(kernel: KernelInterfaces) -> list[LinkFacts]:
+        return await asyncio.gather(
+            *(
+                kernel.create(
+                    _macvlan(f"net{number}"),
+                    InterfaceSetup(
+                        name=f"net{number}", addresses=(IPv4Interface(f"198.18.{number}.7/24"),)
+                    ),
+                    world.pod_path,
+                )
+                for number in range(16)
+            )
+        )
+
+    assert len({facts.mac for facts in world.on_node(make)}) == 16
+
+
+def test_absolute_links_are_followed_in_the_hosts_root(tmp_path: Path) -> None:
+    """``/var/run`` of the host is followed below its root, not in danmd's own."""
+    (tmp_path / "run/netns").mkdir(parents=True)
+    (tmp_path / "run/netns/x").touch()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/run").symlink_to("/run")
+    assert tmp_path / "run/netns/x" == resolve_in_root(tmp_path, "/var/run/netns/x")
+    (tmp_path / "run/up").symlink_to("../../../../etc")
+    assert tmp_path / "etc/passwd" == resolve_in_root(tmp_path, "/run/up/passwd")
+    (tmp_path / "loop").symlink_to("/loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        resolve_in_root(tmp_path, "/loop")

@@ -1,0 +1,122 @@
+"""Requests of runtimes."""
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danm_api.model.cni import CniVersion
+from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_request
+from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.request import Program, Verb, frame_of, requested_version
+from danm_cni.request import decode_request as decode_cni_request
+
+ENVIRONMENT = {
+    "CNI_COMMAND": "ADD",
+    "CNI_CONTAINERID": "abc123",
+    "CNI_NETNS": "/var/run/netns/x",
+    "CNI_IFNAME": "eth0",
+    "CNI_PATH": "/opt/cni/bin",
+    "CNI_ARGS": "K8S_POD_NAMESPACE=ns;K8S_POD_NAME=pod;K8S_POD_UID=u-1;IgnoreUnknown=1",
+}
+CONFIG = b'{"cniVersion":"1.0.0","name":"danm","type":"danm","kubeconfig":"/etc/x"}'
+
+
+def test_an_add_is_read_whole() -> None:
+    """Verb, version, container, interface, netns and Pod come out typed."""
+    request = decode_cni_request(ENVIRONMENT, CONFIG)
+    assert (request.verb, request.version) == (Verb.ADD, CniVersion.V1_0_0)
+    assert (request.container_id, request.interface) == ("abc123", "eth0")
+    assert request.pod is not None
+    # SPEC C1
+    assert (request.pod.namespace, request.pod.name, request.pod.uid) == ("ns", "pod", "u-1")
+    assert request.config == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "code"),
+    [
+        pytest.param({"CNI_COMMAND": "FLY"}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="verb"),
+        pytest.param({"CNI_COMMAND": ""}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="no verb"),
+        pytest.param({"CNI_NETNS": ""}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="no netns"),
+        pytest.param({"CNI_CONTAINERID": ""}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="no id"),
+        pytest.param({"CNI_CONTAINERID": "../x"}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="path"),
+        pytest.param(
+            {"CNI_CONTAINERID": "a" * 300}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="long"
+        ),
+        pytest.param({"CNI_IFNAME": "a/b"}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="interface"),
+        pytest.param({"CNI_IFNAME": "x" * 16}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="16 bytes"),
+        pytest.param({}, b"{", CniCode.UNDECODABLE, id="broken JSON"),
+        pytest.param({}, b"[]", CniCode.UNDECODABLE, id="no object"),
+        pytest.param({}, b'{"cniVersion":"9.0.0"}', CniCode.INCOMPATIBLE_VERSION, id="version"),
+    ],
+)
+def test_broken_requests_have_the_specifications_code(
+    change: Mapping[str, str], config: bytes, code: CniCode
+) -> None:
+    """Each way to break the CNI specification is refused with the code that it names."""
+    # SPEC C2
+    with pytest.raises(CniRequestError) as caught:
+        decode_cni_request({**ENVIRONMENT, **change}, config)
+    assert code is caught.value.code
+
+
+def test_gc_and_status_need_no_container() -> None:
+    """GC and STATUS come without container, interface and netns."""
+    config = msgspec.json.encode(
+        {
+            "cniVersion": "1.1.0",
+            "cni.dev/valid-attachments": [{"containerID": "a", "ifname": "eth0"}],
+        }
+    )
+    request = decode_cni_request({"CNI_COMMAND": "GC"}, config)
+    assert frozenset({("a", "eth0")}) == request.valid_attachments
+
+
+def test_del_needs_no_netns() -> None:
+    """A runtime whose namespace is gone sends DEL without it."""
+    request = decode_cni_request({**ENVIRONMENT, "CNI_COMMAND": "DEL", "CNI_NETNS": ""}, CONFIG)
+    assert request.netns is None
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="ascii", exclude_characters="=\0"), min_size=1),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    ),
+    st.binary(max_size=200),
+)
+def test_frames_carry_environment_and_input_unchanged(
+    environment: dict[str, str], stdin: bytes
+) -> None:
+    """What an executable sends arrives as it was."""
+    block = b"\0".join(f"{key}={value}".encode() for key, value in environment.items())
+    data = encode_request(
+        program=PROGRAM_DANM, deadline_ns=5_000_000_000, environment=block, stdin=stdin
+    )
+    program, deadline_ns, got_block, got_stdin = decode_request(data)
+    frame = frame_of(
+        program=program, deadline_ns=deadline_ns, environment=got_block, stdin=got_stdin
+    )
+    assert (Program.DANM, 5.0, environment, stdin) == (
+        frame.program,
+        frame.deadline_s,
+        frame.environment,
+        frame.stdin,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stdin", "version"),
+    [
+        pytest.param(b'{"cniVersion":"0.4.0"}', CniVersion.V0_4_0, id="known"),
+        pytest.param(b"{}", CniVersion.V0_1_0, id="none means 0.1.0"),
+        pytest.param(b'{"cniVersion":"7"}', CniVersion.V1_0_0, id="unknown"),
+        pytest.param(b"rubbish", CniVersion.V1_0_0, id="unreadable"),
+    ],
+)
+def test_errors_are_answered_in_a_version(stdin: bytes, version: CniVersion) -> None:
+    """Even a request that cannot be read is answered in some version."""
+    assert version is requested_version(stdin)
