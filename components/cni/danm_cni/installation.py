@@ -120,6 +120,7 @@ class Installation:
         chosen = first_configuration([each.name for each in directory.iterdir()], own=CONFIG_NAME)
         if chosen is None:
             return None
+        self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(self._memory, msgspec.json.encode(_Remembered(file=chosen)))
         log.info("Chose fallback network", name=chosen)
         return directory / chosen

@@ -1,0 +1,95 @@
+"""Locks, admission and parallel work."""
+
+import asyncio
+
+import pytest
+
+from danm_api.errors import ConflictError, DanmError, OverloadedError, SeveralErrors
+from danm_cni.concurrency import Admission, KeyedLocks, all_of
+
+
+async def test_one_key_is_serial_and_others_are_not() -> None:
+    """Two holders of one key wait for each other; other keys do not, and nothing is kept."""
+    locks, order = KeyedLocks(), []
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    async def hold(key: str, name: str) -> None:
+        async with locks.hold(key):
+            order.append(name)
+            if name == "first":
+                inside.set()
+                await leave.wait()
+
+    first = asyncio.create_task(hold("a", "first"))
+    await inside.wait()
+    second = asyncio.create_task(hold("a", "second"))
+    await hold("b", "other")
+    assert ["first", "other"] == order
+    leave.set()
+    await asyncio.gather(first, second)
+    assert ["first", "other", "second"] == order
+    assert not locks.is_held("a")
+
+
+async def test_a_waiter_that_gives_up_leaves_nothing() -> None:
+    """Cancelling a waiter neither blocks nor frees the key."""
+    locks = KeyedLocks()
+    async with locks.hold("a"):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), locks.hold("a"):
+                raise AssertionError
+        assert locks.is_held("a")
+    async with asyncio.timeout(1), locks.hold("a"):
+        pass
+
+
+async def test_admission_is_bounded() -> None:
+    """Beyond the slots so many wait, and the next is told to come again at once."""
+    admission, leave = Admission(limit=1, queue_limit=1), asyncio.Event()
+
+    async def work() -> None:
+        async with admission.slot():
+            await leave.wait()
+
+    tasks = [asyncio.create_task(work()) for _ in range(2)]
+    while admission.waiting < 1:
+        await asyncio.sleep(0)
+    # DESIGN, P6
+    with pytest.raises(OverloadedError):
+        async with admission.slot():
+            raise AssertionError
+    leave.set()
+    await asyncio.gather(*tasks)
+    async with admission.slot():
+        assert admission.waiting == 0
+
+
+async def test_all_of_waits_for_all_and_tells_all() -> None:
+    """The results come in order; failures are told together once everything has ended."""
+
+    async def give(value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    async def fail(reason: str) -> int:
+        raise ConflictError(reason)
+
+    assert [1, 2] == await all_of([give(1), give(2)])
+    with pytest.raises(ConflictError, match="a"):
+        await all_of([fail("a"), give(1)])
+    with pytest.raises(SeveralErrors, match="a; b") as caught:
+        await all_of([fail("a"), give(1), fail("b")])
+    assert caught.value.transient
+
+
+async def test_all_of_does_not_hide_bugs() -> None:
+    """An exception that is no DanmError comes through as it is."""
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async def refused() -> None:
+        raise DanmError("x")
+
+    with pytest.raises(ZeroDivisionError):
+        await all_of([refused(), broken()])

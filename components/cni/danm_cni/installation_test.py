@@ -1,0 +1,105 @@
+"""What is put onto a node and taken off it."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from danm_cni.installation import CONFIG_NAME, Installation
+from danm_cni.testing.node import config_for
+
+
+def _installation(root: Path, *, fallback: str | None = None) -> Installation:
+    return Installation(config_for(root).paths, fallback=fallback, cni_version="1.1.0")
+
+
+def _write(root: Path, name: str, content: object) -> None:
+    directory = root / "etc/cni/net.d"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(msgspec.json.encode(content))
+
+
+def test_executables_and_configuration(tmp_path: Path) -> None:
+    """Executables may be executed, the configuration is first, and nothing else is left."""
+    _write(tmp_path, "10-flannel.conf", {"type": "flannel"})
+    installation = _installation(tmp_path)
+    installation.install_executables()
+    installation.write_configuration()
+    binary = tmp_path / "opt/cni/bin/danm"
+    assert (binary.read_bytes(), binary.stat().st_mode & 0o777) == (b"danm", 0o755)
+    names = sorted(each.name for each in (tmp_path / "etc/cni/net.d").iterdir())
+    assert [CONFIG_NAME, "10-flannel.conf"] == names
+    config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
+    assert {"cniVersion": "1.1.0", "name": "danm", "plugins": [{"type": "danm"}]} == config
+
+
+def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
+    """A restart rewrites neither executables nor configuration that are the same."""
+    installation = _installation(tmp_path)
+    paths = [tmp_path / "opt/cni/bin/danm", tmp_path / "etc/cni/net.d" / CONFIG_NAME]
+    installation.install_executables()
+    installation.write_configuration()
+    inodes = [path.stat().st_ino for path in paths]
+    installation.install_executables()
+    installation.write_configuration()
+    assert inodes == [path.stat().st_ino for path in paths]
+
+
+def test_capabilities_of_the_fallback_are_asked_for(tmp_path: Path) -> None:
+    """The runtime passes host ports and the like only to configurations that declare them."""
+    plugins = [{"type": "bridge"}, {"type": "portmap", "capabilities": {"portMappings": True}}]
+    _write(tmp_path, "10-x.conflist", {"cniVersion": "1.0.0", "name": "x", "plugins": plugins})
+    _installation(tmp_path).write_configuration()
+    config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
+    # SPEC B2
+    assert {"portMappings": True} == config["plugins"][0]["capabilities"]
+
+
+def test_the_fallback_is_remembered(tmp_path: Path) -> None:
+    """A configuration that appears later does not take over running nodes by its name."""
+    _write(tmp_path, "20-old.conf", {"type": "old"})
+    assert _name(_installation(tmp_path)) == "20-old.conf"
+    _write(tmp_path, "10-new.conf", {"type": "new"})
+    # SPEC B2
+    assert _name(_installation(tmp_path)) == "20-old.conf"
+    (tmp_path / "etc/cni/net.d/20-old.conf").unlink()
+    assert _name(_installation(tmp_path)) == "10-new.conf"
+
+
+def _name(installation: Installation) -> str | None:
+    path = installation.fallback_path()
+    return None if path is None else path.name
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        pytest.param("none", None, id="none"),
+        pytest.param("/etc/cni/other.conf", "other.conf", id="the administrator's"),
+    ],
+)
+def test_the_administrator_decides(tmp_path: Path, choice: str, name: str | None) -> None:
+    """A named fallback is taken whatever the directory holds, and so is none."""
+    _write(tmp_path, "20-old.conf", {"type": "old"})
+    assert name == _name(_installation(tmp_path, fallback=choice))
+
+
+def test_no_configuration_yet(tmp_path: Path) -> None:
+    """A node whose first plugin comes after DANM has no fallback until then."""
+    assert _name(_installation(tmp_path)) is None
+    _write(tmp_path, "10-late.conf", {"type": "late"})
+    assert _name(_installation(tmp_path)) == "10-late.conf"
+
+
+def test_uninstalling_leaves_what_was_there_before(tmp_path: Path) -> None:
+    """Configuration, executables and state go; everybody else's files stay."""
+    _write(tmp_path, "10-x.conf", {"type": "x"})
+    installation = _installation(tmp_path)
+    installation.install_executables()
+    installation.write_configuration()
+    (tmp_path / "state/journal").mkdir(parents=True)
+    installation.uninstall()
+    installation.uninstall()
+    assert ["10-x.conf"] == [each.name for each in (tmp_path / "etc/cni/net.d").iterdir()]
+    assert [] == list((tmp_path / "opt/cni/bin").iterdir())
+    assert [] == list((tmp_path / "state").iterdir())
