@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, assert_never
 
@@ -18,6 +19,7 @@ from pyroute2 import IPRoute, NetlinkError
 from danm_api.errors import LinkSetupError
 from danm_api.model.addresses import IPAddress
 from danm_api.names import InterfaceName
+from netwatcher.group_limit import HINT, LIMIT_FILE, raise_limit
 from netwatcher.kernel import LinkEvent
 from netwatcher.links import (
     HALF_MADE_GROUP,
@@ -61,10 +63,14 @@ class NetlinkKernel:
 
     Attributes:
         executor: Exactly one thread, which belongs to this object from now on.
+        group_limit_file: Where the limit of multicast groups is raised when a tunnel meets it.
     """
 
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, executor: ThreadPoolExecutor, *, group_limit_file: Path = LIMIT_FILE
+    ) -> None:
         self._executor = executor
+        self._group_limit_file = group_limit_file
         self._route: IPRoute | None = None
         self._events: socket.socket | None = None
 
@@ -116,7 +122,17 @@ class NetlinkKernel:
 
     async def execute(self, action: Action) -> None:
         """Carry an action out. Deleting what is gone already succeeds."""
-        await self._request(_describe(action), lambda route: _execute(route, action))
+
+        def execute(route: IPRoute) -> None:
+            try:
+                _execute(route, action)
+            except (NetlinkError, OSError) as error:
+                # The link is there, and not up yet: that can be asked for again.
+                if _code(error) != errno.ENOBUFS or not raise_limit(self._group_limit_file):
+                    raise
+                _set_up(route, action)
+
+        await self._request(_describe(action), execute)
 
     async def subscribe(self, on_event: Callable[[LinkEvent], None]) -> None:
         """Call ``on_event`` for whatever happens from now on."""
@@ -147,14 +163,18 @@ class NetlinkKernel:
             raise LinkSetupError("the netlink socket is not open")
         try:
             return await self._in_thread(lambda: work(route))
-        except NetlinkError as error:
-            reason = f"the kernel refused to {what}: {error.args[1]}"
-            raise LinkSetupError(reason) from error
-        except OSError as error:
-            raise LinkSetupError(f"cannot {what}: {error}", transient=True) from error
+        except (NetlinkError, OSError) as error:
+            why = HINT if _code(error) == errno.ENOBUFS else error.args[1]
+            raise LinkSetupError(f"the kernel refused to {what}: {why}") from error
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _code(error: NetlinkError | OSError) -> int | None:
+    """Return the kernel's error number; pyroute2 raises some of them as OSError."""
+    code: int | None = error.errno if isinstance(error, OSError) else error.code
+    return code
 
 
 def _open_route() -> IPRoute:
@@ -173,7 +193,7 @@ def _execute(route: IPRoute, action: Action) -> None:
                 vlan_id=action.vid,
                 group=HALF_MADE_GROUP,
             )
-            _finish(route, action.name)
+            _finish(route, action)
         case CreateVxlan():
             suffix = "6" if action.source.version == 6 else ""  # noqa: PLR2004
             route.link(
@@ -190,7 +210,7 @@ def _execute(route: IPRoute, action: Action) -> None:
                     f"vxlan_group{suffix}": str(action.group),
                 },
             )
-            _finish(route, action.name)
+            _finish(route, action)
         case Mark(index=index, name=name):
             route.link("set", index=index, ifalias=alias_for(name), group=_NO_GROUP)
         case Rename(index=index, name=name):
@@ -200,16 +220,30 @@ def _execute(route: IPRoute, action: Action) -> None:
         case SetVxlanSource(index=index, source=source):
             key = "vxlan_local" if source.version == 4 else "vxlan_local6"  # noqa: PLR2004
             route.link("set", index=index, kind="vxlan", **{key: str(source)})
-        case SetUp(index=index):
-            route.link("set", index=index, state="up")
+        case SetUp():
+            _set_up(route, action)
         case Delete(index=index):
             _delete(route, index)
         case _:
             assert_never(action)
 
 
-def _finish(route: IPRoute, name: InterfaceName) -> None:
-    route.link("set", ifname=name, ifalias=alias_for(name), group=_NO_GROUP, state="up")
+def _finish(route: IPRoute, action: CreateVlan | CreateVxlan) -> None:
+    name = action.name
+    route.link("set", ifname=name, ifalias=alias_for(name), group=_NO_GROUP)
+    _set_up(route, action)
+
+
+def _set_up(route: IPRoute, action: Action) -> None:
+    match action:
+        case CreateVlan(name=name) | CreateVxlan(name=name):
+            route.link("set", ifname=name, state="up")
+        case SetUp(index=index) | Rename(index=index):
+            route.link("set", index=index, state="up")
+        case Mark() | SetMtu() | SetVxlanSource() | Delete():
+            return
+        case _:
+            assert_never(action)
 
 
 def _rename(route: IPRoute, index: int, name: InterfaceName) -> None:

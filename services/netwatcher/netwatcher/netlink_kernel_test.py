@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -64,14 +65,15 @@ def namespace() -> Iterator[str]:
     netns.remove(name)
 
 
-@pytest.fixture()
-async def node(namespace: str) -> AsyncIterator[Node]:
-    """Open the netns's kernel, with its device up and addressed."""
+def by_hand(namespace: str, work: Callable[[IPRoute], object]) -> None:
+    """Work in a netns, in a thread that stays there."""
+    netns.setns(namespace, flags=0)
+    with IPRoute() as route:
+        work(route)
 
-    def by_hand(work: Callable[[IPRoute], object]) -> None:
-        netns.setns(namespace, flags=0)
-        with IPRoute() as route:
-            work(route)
+
+def a_device(namespace: str) -> None:
+    """Make the device ens3 in a netns, up and addressed."""
 
     def set_up(route: IPRoute) -> None:
         route.link("add", ifname=PARENT, kind="veth", peer={"ifname": "peer"})
@@ -89,15 +91,21 @@ async def node(namespace: str) -> AsyncIterator[Node]:
                 flags=0x02 if interface.version == 6 else 0,
             )
 
+    by_hand(namespace, set_up)
+
+
+@pytest.fixture()
+async def node(namespace: str) -> AsyncIterator[Node]:
+    """Open the netns's kernel, with its device up and addressed."""
     executor = ThreadPoolExecutor(
         max_workers=1, initializer=lambda: netns.setns(namespace, flags=0)
     )
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(max_workers=1) as hands:
-        await loop.run_in_executor(hands, by_hand, set_up)
+        await loop.run_in_executor(hands, a_device, namespace)
 
         def do(work: Callable[[IPRoute], object]) -> None:
-            hands.submit(by_hand, work).result(timeout=10)
+            hands.submit(by_hand, namespace, work).result(timeout=10)
 
         async with NetlinkKernel(executor) as kernel:
             parent = await kernel.link_by_name(PARENT)
@@ -261,3 +269,38 @@ async def test_events_arrive(node: Node) -> None:
     async with asyncio.timeout(5):
         while not all(event in events for event in expected):
             await asyncio.sleep(0.001)
+
+
+async def test_a_node_may_have_more_tunnels_than_a_socket_has_groups(node: Node) -> None:
+    """Linux allows 20 multicast groups on a socket; the 21st network works all the same."""
+    for number in range(25):
+        name = f"vx_n{number}"
+        await node.kernel.execute(
+            node.creation("198.18.0.1", f"239.0.0.{number}", name=name, vni=number + 1)
+        )
+        link = await node.kernel.link_by_name(InterfaceName(name))
+        assert link is not None
+        assert link.up
+
+
+async def test_a_limit_that_cannot_be_raised_is_told(namespace: str, tmp_path: Path) -> None:
+    """The way out is an administrator's, and named."""  # SPEC N6
+    executor = ThreadPoolExecutor(
+        max_workers=1, initializer=lambda: netns.setns(namespace, flags=0)
+    )
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(max_workers=1) as hands:
+        await loop.run_in_executor(hands, a_device, namespace)
+    async with NetlinkKernel(executor, group_limit_file=tmp_path / "missing") as kernel:
+        parent = await kernel.link_by_name(PARENT)
+        assert parent is not None
+        node = Node(kernel=kernel, by_hand=lambda _: None, parent_index=parent.index)
+        for number in range(20):
+            await kernel.execute(
+                node.creation(
+                    "198.18.0.1", f"239.0.0.{number}", name=f"vx_n{number}", vni=number + 1
+                )
+            )
+        one_too_many = node.creation("198.18.0.1", "239.0.0.20", name="vx_n20", vni=21)
+        with pytest.raises(LinkSetupError, match="igmp_max_memberships"):
+            await kernel.execute(one_too_many)
