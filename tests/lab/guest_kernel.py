@@ -72,10 +72,10 @@ def kernel_command(directory: Path, *, name: str, memory: str, nics: Sequence[Ni
     ]
 
 
-def kernel_environment(cache: Cache) -> dict[str, str]:
-    """Return the environment in which a guest's kernel runs."""
+def kernel_environment(preload: Path) -> dict[str, str]:
+    """Return the environment in which a guest's kernel runs, with the library to preload."""
     return {
-        "LD_PRELOAD": str(ptrace_preload(cache)),
+        "LD_PRELOAD": str(preload),
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",
     }
@@ -115,7 +115,7 @@ def run_bare(
             "guest",
             kernel_command(directory, name="bare", memory=_BARE_MEMORY, nics=()),
             log=directory / "console.log",
-            env=kernel_environment(cache),
+            env=kernel_environment(ptrace_preload(cache)),
         )
         deadline = time.monotonic() + timeout_s
         try:

@@ -28,29 +28,21 @@ from pathlib import Path
 from typing import Final, Self
 
 from tests.lab.adoption import adopt
-from tests.lab.agent_client import AgentClient, Completed, agent_source
+from tests.lab.agent_client import AgentClient, Completed
 from tests.lab.apiserver import Trust, is_ready
 from tests.lab.binaries import (
     ALL_COMPONENTS,
     API_SERVER,
-    CNI_PLUGINS,
     CONTAINERD,
-    KUBERNETES,
     Binaries,
 )
 from tests.lab.cache import Cache, default_cache_directory, file_lock
 from tests.lab.control_plane import place_in, start_control_plane
 from tests.lab.errors import LabError, NotUpError
-from tests.lab.guest_kernel import (
-    guest_python,
-    kernel_command,
-    kernel_environment,
-    write_scripts,
-)
 from tests.lab.image_store import ImageStore
-from tests.lab.images import COREDNS_IMAGE, Images, full_name
+from tests.lab.images import COREDNS_IMAGE, Images, full_name, ptrace_preload
 from tests.lab.namespace import Namespace, namespaces
-from tests.lab.node_files import NodePrograms, node_environment, write_node_files
+from tests.lab.node_boot import boot_node
 from tests.lab.process import Background, wait_until
 from tests.lab.progress import Progress
 from tests.lab.stored_image import StoredImage, write_documents_archive
@@ -65,9 +57,9 @@ from tests.lab.topology import (
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _NAMESPACE_PREFIX: Final = "danm-lab-"
-_NODE_MEMORY: Final = "3G"
-_NODES_READY_S: Final = 120.0
-_DNS_READY_S: Final = 120.0
+# Ten times what they take on a machine that does nothing else.
+_NODES_READY_S: Final = 300.0
+_DNS_READY_S: Final = 300.0
 _POLL_S: Final = 0.5
 _MANIFESTS: Final = Path(__file__).parent / "manifest"
 
@@ -89,6 +81,12 @@ def repository() -> Path:
         if (directory / "pants.toml").exists() and (directory / "tests" / "lab").is_dir():
             return directory
     raise LabError("Run this in the repository, or name its directory in DANM_REPOSITORY.")
+
+
+def dns_manifest() -> str:
+    """Return the objects of the cluster's DNS."""
+    template = string.Template((_MANIFESTS / "coredns.yaml").read_text())
+    return template.substitute(image=COREDNS_IMAGE, address=DNS_ADDRESS, domain=CLUSTER_DOMAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,16 +324,25 @@ class Lab:
             trust = Trust.create(control / "pki", place_in(self.namespace).address)
         self._write_present_images(self._store().identities())
         with self.progress.step("Control plane, and the nodes' kernels"):
-            kernels = [self._boot(node, trust, agent_token) for node in NODES]
+            kernels = [
+                boot_node(
+                    self.namespace,
+                    self.state / node.name,
+                    node,
+                    binaries=self.binaries,
+                    store=self._store(),
+                    preload=ptrace_preload(self.cache),
+                    trust=trust,
+                    agent_token=agent_token,
+                )
+                for node in NODES
+            ]
             start_control_plane(self.namespace, control, binaries=self.binaries, trust=trust)
+            # Its Pod waits for a node to become ready.
+            self.kubectl("apply", "-f", "-", stdin=dns_manifest())
         with self.progress.step("Nodes Ready"):
             self._wait(self._nodes_ready, "Both nodes are Ready", _NODES_READY_S, kernels)
         with self.progress.step("Cluster DNS"):
-            template = string.Template((_MANIFESTS / "coredns.yaml").read_text())
-            manifest = template.substitute(
-                image=COREDNS_IMAGE, address=DNS_ADDRESS, domain=CLUSTER_DOMAIN
-            )
-            self.kubectl("apply", "-f", "-", stdin=manifest)
             self._wait(self._dns_ready, "CoreDNS is available", _DNS_READY_S, kernels)
         facts = {
             "token": trust.token,
@@ -346,34 +353,6 @@ class Lab:
         partial.touch(mode=0o600)
         partial.write_text(json.dumps(facts))
         partial.rename(self._facts_path)
-
-    def _boot(self, node: Node, trust: Trust, agent_token: str) -> Background:
-        directory = self.state / node.name
-        programs = NodePrograms(
-            kubernetes=self.binaries.directory(KUBERNETES),
-            containerd=self.binaries.directory(CONTAINERD),
-            cni_plugins=self.binaries.directory(CNI_PLUGINS),
-            image_store=self._store().root,
-            python=guest_python(),
-        )
-        write_scripts(directory, node_environment(node, programs))
-        write_node_files(
-            directory,
-            node,
-            authority=trust.authority,
-            server=place_in(self.namespace).url,
-            agent_token=agent_token,
-        )
-        shutil.copy(agent_source(), directory / "agent.py")
-        self._store().copy_databases(directory / "images")
-        return self.namespace.start(
-            node.name,
-            kernel_command(
-                directory, name=f"{self.name}-{node.name}", memory=_NODE_MEMORY, nics=node.nics
-            ),
-            log=directory / "log" / "console.log",
-            env=kernel_environment(self.cache),
-        )
 
     @property
     def _present_path(self) -> Path:
