@@ -1,16 +1,19 @@
 """Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
+from typing import Final
 
 import msgspec
 
 from danm_api.codec.attachment import encode_ip_request
 from danm_api.codec.cni import encode_result
 from danm_api.codec.danmep import endpoint_object_name
-from danm_api.errors import DanmError, LinkSetupError, SeveralErrors
-from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest
+from danm_api.errors import AddressTakenError, DanmError, LinkSetupError, SeveralErrors
+from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.cni import CniVersion
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
@@ -45,6 +48,11 @@ from danm_cni.plan import (
 from danm_cni.removal import owner_of
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.result import merge, require_primary_address
+
+# How long a static address that somebody holds is waited for: a Pod's end takes its grace period,
+# and the runtime tries again anyway.
+_TAKEN_PATIENCE_S: Final = 5.0
+_TAKEN_POLL_S: Final = 0.25
 
 
 @dataclass(slots=True, kw_only=True)
@@ -194,12 +202,7 @@ class SandboxAddition:
         if not wanted:
             return {}
         with span("reserve"):
-            answer = await self.addresses.reserve(
-                owner_of(self.journal.existing(container_id)),
-                wanted,
-                deadline_s=progress.deadline_s,
-                note_attempt=lambda attempt: self.journal.remember_attempt(container_id, attempt),
-            )
+            answer = await self._reserve_in_time(container_id, wanted, progress)
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
         record = self.journal.existing(container_id)
         interfaces = tuple(
@@ -210,6 +213,34 @@ class SandboxAddition:
             msgspec.structs.replace(record, attempt=answer.attempt, interfaces=interfaces)
         )
         return by_interface
+
+    async def _reserve_in_time(
+        self,
+        container_id: ContainerId,
+        wanted: Sequence[AttachmentRequest],
+        progress: Progress,
+    ) -> ReserveAnswer:
+        """Reserve; a static address whose holder may be about to go is waited for.
+
+        The successor of a terminating Pod starts before its predecessor's DEL (DESIGN, "When an
+        address is released").
+        """
+        give_up_s = min(time.monotonic() + _TAKEN_PATIENCE_S, progress.deadline_s - _TAKEN_POLL_S)
+        while True:
+            try:
+                return await self.addresses.reserve(
+                    owner_of(self.journal.existing(container_id)),
+                    wanted,
+                    deadline_s=progress.deadline_s,
+                    note_attempt=lambda attempt: self.journal.remember_attempt(
+                        container_id, attempt
+                    ),
+                )
+            except AddressTakenError:
+                if time.monotonic() >= give_up_s:
+                    raise
+            progress.step = "waiting for the static address to be released by its holder"
+            await asyncio.sleep(_TAKEN_POLL_S)
 
     def _ready(
         self,

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from danm_api.errors import (
+    AddressTakenError,
     ApiUnavailableError,
     DanmError,
     DeadlineExceededError,
@@ -332,6 +333,23 @@ async def test_a_full_pool_is_the_adds_error(node: FakeNode) -> None:
     node.addresses.failures.fail("reserve", PoolExhaustedError("pool is full"))
     with pytest.raises(PoolExhaustedError):
         await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_a_static_address_of_a_pod_that_goes_is_waited_for(node: FakeNode) -> None:
+    """An ADD whose static address is still held gets it once the holder has let go."""
+    node.add_pod(interfaces=[{"network": "internal", "ip": "10.240.1.7/24"}])
+    node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"), times=2)
+    # DESIGN, "When an address is released"
+    assert ["10.240.1.7/24"] == [str(ip.address) for ip in (await node.add()).ips]
+
+
+async def test_a_static_address_that_stays_taken_is_told(node: FakeNode) -> None:
+    """When the holder does not let go in time, the error is who holds it, not that time is over."""
+    node.add_pod(interfaces=[{"network": "internal", "ip": "10.240.1.7/24"}])
+    node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"), times=100)
+    with pytest.raises(AddressTakenError, match="held by Pod x"):
+        await node.add(timeout_s=0.6)
     assert {} == node.leftovers()
 
 
