@@ -416,3 +416,85 @@ async def test_network_without_subnet() -> None:
         assert (none.ip, none.ip6) == (None, None)
         assert none.mac == (await cluster.reserve(replica, pod("p"), attachment(ip="none")))[0].mac
         assert cluster.blocks() == []
+
+
+async def test_replica_that_is_behind_judges_by_the_record() -> None:
+    """A replica that did not hear of a release does not refuse the address that it freed."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("old"), attachment(ip="10.0.0.7/24"), attempt=1)
+        async with cluster.frozen_watch() as behind:
+            await cluster.release(other, pod("old"), attempt=1)
+            (answer,) = await cluster.reserve(
+                behind, pod("new"), attachment(ip="10.0.0.7/24"), fresh=True
+            )
+            assert answer.ip == "10.0.0.7/24"
+
+
+async def test_replica_that_is_behind_refuses_what_is_taken() -> None:
+    """A replica that did not hear of a reservation does not hand the address out again."""
+    # DESIGN P1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("first"), attachment())
+        async with cluster.frozen_watch() as behind:
+            await cluster.reserve(other, pod("old"), attachment(ip="10.0.0.7/24"))
+            with pytest.raises(AddressTakenError):
+                await cluster.reserve(behind, pod("new"), attachment(ip="10.0.0.7/24"), fresh=True)
+            (answer,) = await cluster.reserve(behind, pod("new"), attachment(), fresh=True)
+            assert answer.ip == "10.0.0.2/24"
+
+
+async def test_release_by_a_replica_that_is_behind_spares_a_later_attempt() -> None:
+    """A replica that did not hear of the takeover frees nothing by the older attempt."""
+    # DESIGN, "Attempts fence"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("p"), attachment(), attempt=5)
+        async with cluster.frozen_watch() as behind:
+            await cluster.reserve(other, pod("p"), attachment(), attempt=6)
+            answer = await cluster.release(behind, pod("p"), attempt=5)
+            assert (answer.released, [each.attempt for each in answer.kept]) == ([], [6])
+            assert cluster.addresses() == ["10.0.0.1"]
+
+
+async def test_ipv6_pool_and_ipv6_only() -> None:
+    """IPv6 comes out of allocation_pool6, or as EUI-64 from a start of the network's own."""
+    # SPEC G5, A7
+    cluster = Cluster()
+    cluster.add_network(
+        "pool",
+        net6="2001:db8::/64",
+        allocation_pool6={"start": "2001:db8::10", "end": "2001:db8::11"},
+    )
+    cluster.add_network("eui", net6="2001:db8:1::/64")
+    async with cluster.running() as (replica,):
+        (first,) = await cluster.reserve(
+            replica, pod("p"), attachment("pool", ip="none", ip6="dynamic")
+        )
+        assert (first.ip, first.ip6, first.mac) == (
+            None,
+            "2001:db8::10/64",
+            "fa:16:3e:00:00:10",
+        )
+        (second,) = await cluster.reserve(
+            replica, pod("q"), attachment("eui", ip="none", ip6="dynamic")
+        )
+        assert second.ip6 is not None
+        assert second.ip6.startswith("2001:db8:1:0:f816:3eff:fe")
+        low = second.mac.removeprefix("fa:16:3e:").split(":")
+        assert second.ip6.removesuffix("/64").endswith(f"{int(low[1] + low[2], 16):x}")
+
+
+async def test_networks_and_static_types() -> None:
+    """A network of a static delegate ignores what is asked: its plugin gives the addresses."""
+    # SPEC G
+    cluster = Cluster()
+    cluster.add_network(network_type="flannel", cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        (answer,) = await cluster.reserve(replica, pod("p"), attachment())
+        assert (answer.ip, answer.ip6) == (None, None)
+        assert cluster.blocks() == []

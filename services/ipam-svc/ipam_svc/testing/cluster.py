@@ -121,6 +121,17 @@ class Cluster:
                 task.cancel()
             await asyncio.wait(tasks)
 
+    @asynccontextmanager
+    async def frozen_watch(self) -> AsyncIterator[Replica]:
+        """Give a replica that has read everything once and hears of no change any more."""
+        replica = self.replica()
+        task = asyncio.create_task(replica.run())
+        await replica.wait_synced(timeout_s=5)
+        task.cancel()
+        await asyncio.wait((task,))
+        yield replica
+        await replica.close()
+
     def next_attempt(self) -> int:
         """Return a number larger than all before."""
         self._attempt += 1

@@ -1,0 +1,276 @@
+"""What can happen to one block."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, ip_address
+
+import pytest
+
+from danm_api.errors import (
+    AddressTakenError,
+    InvalidRequestError,
+    NetworkNotReadyError,
+    StaleAttemptError,
+)
+from danm_api.model.ip_block import ExternalOwner, Held, IPBlock, Owner, PodOwner, owner_key
+from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from ipam_svc.address_space import AddressSpace
+from ipam_svc.block import (
+    GaveBack,
+    GiveBack,
+    NoSpace,
+    NotHeld,
+    Seal,
+    Sealed,
+    TakeAny,
+    TakeExact,
+    Took,
+    apply,
+    dead_doubles,
+    entry_at,
+    is_empty,
+    judge,
+    without_interface,
+)
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_BASE = int(ip_address("10.0.0.0"))
+_SPACE = AddressSpace(version=4, intervals=((_BASE + 1, _BASE + 3),), start=_BASE + 1)
+
+
+def _block(**fields: object) -> IPBlock:
+    values: dict[str, object] = {
+        "namespace": Namespace("ns"),
+        "name": "uid-0a000000",
+        "network": NetworkName("net"),
+        "network_uid": NetworkUid("uid"),
+        "cidr": IPv4Network("10.0.0.0/26"),
+        "resource_version": "5",
+        **fields,
+    }
+    return IPBlock(**values)  # type: ignore[arg-type]
+
+
+def _pod(name: str = "p", interface: str = "eth0") -> PodOwner:
+    return PodOwner(
+        namespace=Namespace("ns"),
+        name=name,
+        uid=PodUid(f"uid-{name}"),
+        interface=InterfaceName(interface),
+    )
+
+
+def _any(owner: Owner, *, attempt: int = 1, after: int = _BASE) -> TakeAny:
+    return TakeAny(
+        owner=owner, node=NodeName("n1"), attempt=attempt, space=_SPACE, after=after, mac=None
+    )
+
+
+def _exact(owner: Owner, last: int, *, attempt: int = 1, keep_only: bool = False) -> TakeExact:
+    return TakeExact(
+        owner=owner,
+        node=NodeName("n1"),
+        attempt=attempt,
+        address=ip_address(_BASE + last),
+        mac="fa:16:3e:00:00:07",
+        keep_only=keep_only,
+    )
+
+
+def _back(owner: Owner, last: int, *, attempt: int = 1, cooldown_s: int = 0) -> GiveBack:
+    return GiveBack(
+        key=owner_key(owner),
+        attempt=attempt,
+        address=ip_address(_BASE + last),
+        cooldown_s=cooldown_s,
+    )
+
+
+def _held(block: IPBlock) -> list[tuple[str, int]]:
+    return [
+        (str(entry.address), entry.attempt) for entry in block.entries if isinstance(entry, Held)
+    ]
+
+
+def test_next_fit_within_the_block() -> None:
+    """The search begins behind the last address, and wraps around."""
+    block, outcomes = judge(
+        _block(),
+        [_any(_pod(f"p{i}"), after=_BASE + 2) for i in range(4)],
+        now=_NOW,
+    )
+    assert [str(each.held.address) for each in outcomes if isinstance(each, Took)] == [
+        "10.0.0.3",
+        "10.0.0.1",
+        "10.0.0.2",
+    ]
+    assert outcomes[3] == NoSpace()
+    assert _held(block) == [("10.0.0.1", 1), ("10.0.0.2", 1), ("10.0.0.3", 1)]
+
+
+def test_entry_tells_all_about_its_owner() -> None:
+    """A new entry has owner, node, attempt, time and the MAC of its address."""
+    block, outcome = apply(_block(), _any(_pod(), attempt=9), now=_NOW)
+    assert outcome == Took(
+        held=Held(
+            address=ip_address("10.0.0.1"),
+            owner=_pod(),
+            node=NodeName("n1"),
+            attempt=9,
+            since=_NOW,
+            mac="fa:16:3e:00:00:01",
+        ),
+        new=True,
+    )
+    assert entry_at(block, ip_address("10.0.0.1")) == block.entries[0]
+    assert entry_at(block, ip_address("10.0.0.2")) is None
+
+
+@pytest.mark.parametrize("change", [_any(_pod(), attempt=3), _exact(_pod(), 1, attempt=3)])
+def test_own_entry_is_kept_with_the_later_attempt(change: TakeAny | TakeExact) -> None:
+    """Taking over one's own entry raises its attempt and leaves the rest, unknown fields too."""
+    # SPEC G7
+    old = Held(
+        address=ip_address("10.0.0.1"),
+        owner=_pod(),
+        node=NodeName("n1"),
+        attempt=2,
+        since=_NOW - timedelta(days=1),
+        mac="fa:16:3e:00:00:01",
+        unknown={"later": 1},
+    )
+    block, outcome = apply(_block(entries=(old,)), change, now=_NOW)
+    assert isinstance(outcome, Took)
+    assert not outcome.new
+    assert (outcome.held.attempt, outcome.held.since, outcome.held.unknown) == (
+        3,
+        old.since,
+        {"later": 1},
+    )
+    assert block.entries == (outcome.held,)
+
+
+@pytest.mark.parametrize("change", [_any(_pod(), attempt=3), _exact(_pod(), 1, attempt=3)])
+def test_older_attempt_is_refused(change: TakeAny | TakeExact) -> None:
+    """A reserve that comes late is refused with the number that holds the address."""
+    block, _ = apply(_block(), _any(_pod(), attempt=4), now=_NOW)
+    with pytest.raises(StaleAttemptError) as caught:
+        apply(block, change, now=_NOW)
+    assert caught.value.current_attempt == 4
+
+
+def test_static_address() -> None:
+    """A static address is taken where it is free, refused with its holder's name where not."""
+    # SPEC G3
+    block, _ = apply(_block(), _exact(_pod("a"), 7), now=_NOW)
+    with pytest.raises(AddressTakenError, match=r"10\.0\.0\.7 of DanmNet ns/net is held by Pod"):
+        apply(block, _exact(_pod("b"), 7), now=_NOW)
+    with pytest.raises(InvalidRequestError):
+        apply(block, _exact(_pod("b"), 70), now=_NOW)
+    _, kept = apply(block, _exact(_pod("b"), 8, keep_only=True), now=_NOW)
+    assert kept == NotHeld(holder=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "freed"),
+    [
+        pytest.param(_back(_pod(), 1), True, id="exactly"),
+        pytest.param(_back(_pod(), 1, attempt=2), False, id="later attempt"),
+        pytest.param(_back(_pod(), 1, attempt=0), False, id="earlier attempt"),
+        pytest.param(_back(_pod("q"), 1), False, id="other owner"),
+        pytest.param(_back(_pod(interface="eth1"), 1), False, id="other interface"),
+        pytest.param(_back(_pod(), 2), False, id="other address"),
+    ],
+)
+def test_release_of_exactly_one_entry(*, change: GiveBack, freed: bool) -> None:
+    """Only an entry of exactly this owner and attempt is freed."""
+    # DESIGN, "Attempts fence"
+    block, _ = apply(_block(), _any(_pod()), now=_NOW)
+    after, outcome = apply(block, change, now=_NOW)
+    assert isinstance(outcome, GaveBack if freed else NotHeld)
+    assert _held(after) == ([] if freed else [("10.0.0.1", 1)])
+
+
+def test_cooldown() -> None:
+    """A cooling address is free for dynamic requests when its time is over, else at once."""
+    # SPEC A7
+    block, _ = apply(_block(), _any(_pod()), now=_NOW)
+    block, _ = apply(block, _back(_pod(), 1, cooldown_s=30), now=_NOW)
+    assert not is_empty(block, now=_NOW + timedelta(seconds=29))
+    assert is_empty(block, now=_NOW + timedelta(seconds=30))
+    for seconds, expected in ((29, "10.0.0.2"), (30, "10.0.0.1")):
+        _, outcome = apply(block, _any(_pod("q")), now=_NOW + timedelta(seconds=seconds))
+        assert isinstance(outcome, Took)
+        assert str(outcome.held.address) == expected
+    _, outcome = apply(block, _exact(_pod("q"), 1), now=_NOW)
+    assert isinstance(outcome, Took)
+
+
+def test_sealed_block_keeps_and_takes_nothing_new() -> None:
+    """A sealed block lets owners keep what they have, and takes no new entry."""
+    # SPEC A5
+    block, _ = apply(_block(), _any(_pod()), now=_NOW)
+    block, outcome = apply(block, Seal(), now=_NOW)
+    assert outcome == Sealed()
+    assert apply(block, _any(_pod("q")), now=_NOW)[1] == NoSpace()
+    with pytest.raises(NetworkNotReadyError):
+        apply(block, _exact(_pod("q"), 2), now=_NOW)
+    assert isinstance(apply(block, _any(_pod(), attempt=2), now=_NOW)[1], Took)
+    assert isinstance(apply(block, _back(_pod(), 1), now=_NOW)[1], GaveBack)
+
+
+def test_block_that_does_not_exist_is_not_sealed() -> None:
+    """Sealing makes no block."""
+    absent = _block(resource_version="")
+    assert apply(absent, Seal(), now=_NOW) == (absent, Sealed())
+
+
+def test_one_refusal_does_not_stop_the_others() -> None:
+    """Changes are judged one after the other, each on what the one before left."""
+    block, outcomes = judge(
+        _block(),
+        [_exact(_pod("a"), 1), _exact(_pod("b"), 1), _back(_pod("a"), 1), _exact(_pod("c"), 1)],
+        now=_NOW,
+    )
+    assert [type(each) for each in outcomes] == [Took, AddressTakenError, GaveBack, Took]
+    assert entry_at(block, ip_address("10.0.0.1")) == block.entries[0]
+    assert _held(block) == [("10.0.0.1", 1)]
+
+
+def test_expired_external_owner_gives_way() -> None:
+    """An address whose owner agreed to an expiry is free from then on."""
+    # SPEC I3
+    owner = ExternalOwner(namespace=Namespace("ns"), name="x", reason="", expires=_NOW)
+    block, _ = apply(_block(), _exact(owner, 1), now=_NOW - timedelta(seconds=2))
+    with pytest.raises(AddressTakenError, match="the external owner ns/x"):
+        apply(block, _exact(_pod(), 1), now=_NOW - timedelta(seconds=1))
+    assert isinstance(apply(block, _exact(_pod(), 1), now=_NOW)[1], Took)
+
+
+def test_dead_doubles() -> None:
+    """An entry is dead when its owner has a newer one of the family; equal attempts are alive."""
+    # DESIGN, "Attempts fence"
+    one, _ = judge(
+        _block(),
+        [_exact(_pod("a"), 1, attempt=1), _exact(_pod("b"), 2, attempt=5)],
+        now=_NOW,
+    )
+    two, _ = judge(
+        _block(cidr=IPv4Network("10.0.0.64/26"), name="uid-0a000040"),
+        [
+            _exact(_pod("a"), 65, attempt=2),
+            _exact(_pod("b"), 66, attempt=5),
+            _exact(_pod("a", "eth1"), 67, attempt=9),
+        ],
+        now=_NOW,
+    )
+    assert [str(each.address) for each in dead_doubles([one, two])] == ["10.0.0.1"]
+    assert [str(each.address) for each in dead_doubles([two, one])] == ["10.0.0.1"]
+
+
+def test_interfaces_of_one_owner_belong_together() -> None:
+    """Keys of one Pod's interfaces differ in the interface alone; external names stay whole."""
+    assert without_interface(owner_key(_pod())) == without_interface(
+        owner_key(_pod(interface="eth1"))
+    )
+    external = owner_key(ExternalOwner(namespace=Namespace("ns"), name="x", reason=""))
+    assert without_interface(external) == external
