@@ -50,14 +50,16 @@ class KernelInterfaces:
         """Create a link directly in a namespace and set it up."""
 
         def work(descriptor: int) -> LinkFacts:
-            create_child(link, descriptor)
-            return set_up(setup, descriptor)
+            name = create_child(link, descriptor)
+            return set_up(setup, descriptor, present_name=name)
 
         return await self._in_netns(netns, work)
 
     async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
         """Set up what a delegate has created."""
-        return await self._in_netns(netns, lambda descriptor: set_up(setup, descriptor))
+        return await self._in_netns(
+            netns, lambda descriptor: set_up(setup, descriptor, present_name=setup.name)
+        )
 
     async def take_down(
         self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool

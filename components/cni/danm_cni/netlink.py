@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +38,7 @@ Address = IPv4Interface | IPv6Interface
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildLink:
-    """A link to create directly in a namespace, under its final name.
+    """A link to create directly in a namespace.
 
     Attributes:
         kind: The kernel's link kind.
@@ -90,8 +91,17 @@ def _told(what: str) -> Iterator[None]:
         raise LinkSetupError(f"{what}: {error.strerror or error}") from error
 
 
-def create_child(link: ChildLink, netns: int) -> None:
+def provisional_name(name: str) -> str:
+    """Return the name that an interface has at first where the node has a link of its final one."""
+    return f"dm{sha256(name.encode()).hexdigest()[:10]}"
+
+
+def create_child(link: ChildLink, netns: int) -> str:
     """Create a link on a parent of the caller's namespace, in another namespace.
+
+    Returns:
+        The name that it has for now. Linux before 6.14 refuses a name that the *caller's* namespace
+        has as well, such as eth0; then the link gets its final name in its own namespace.
 
     Raises:
         LinkSetupError: The parent is missing, or the kernel refused.
@@ -105,26 +115,41 @@ def create_child(link: ChildLink, netns: int) -> None:
                 "danmnodes', else correct Options.host_device"
             )
         extra = {} if link.mtu is None else {"mtu": link.mtu}
+        taken = host.link_lookup(ifname=link.name)
+        name = _interim_name(link.name) if taken else link.name
         with _told(f"{link.kind} interface {link.name} on {link.parent}"):
             host.link(
                 "add",
-                ifname=link.name,
+                ifname=name,
                 kind=link.kind,
                 link=parents[0],
                 net_ns_fd=netns,
                 **link.attributes,
                 **extra,
             )
+    return name
 
 
-def set_up(setup: InterfaceSetup, netns: int) -> LinkFacts:
+def _interim_name(name: str) -> str:
+    """Return a name that no link of a node has, always the same for one final name."""
+    return f"danm{sha256(name.encode()).hexdigest()[:11]}"
+
+
+def set_up(setup: InterfaceSetup, netns: int, *, created_as: str | None = None) -> LinkFacts:
     """Enter a namespace and give one of its interfaces what it needs; tell the neighbours.
+
+    Args:
+        setup: The interface under its final name, and what it gets.
+        netns: The namespace.
+        created_as: The name that it has until now, where that is another one.
 
     Raises:
         LinkSetupError: The kernel refused; what was done before stays, for the caller to undo.
         NetnsGoneError: The namespace is gone.
     """
     enter_netns(netns)
+    if created_as is not None and created_as != setup.name:
+        _rename(created_as, setup.name)
     if any(isinstance(address, IPv6Interface) for address in setup.addresses):
         _enable_ipv6(setup.name)
     with IPRoute() as pod:
@@ -154,9 +179,15 @@ def take_down(name: str, rules: Sequence[PolicyRule], netns: int, *, delete_link
         for rule in rules:
             _remove_rule(pod, rule)
         if delete_link:
-            for index in pod.link_lookup(ifname=name):
+            names = (name, provisional_name(name))
+            for index in [index for each in names for index in pod.link_lookup(ifname=each)]:
                 with _told(f"interface {name} cannot be removed"), _ignored(errno.ENODEV):
                     pod.link("del", index=index)
+
+
+def _rename(old: str, new: str) -> None:
+    with IPRoute() as pod, _told(f"interface {new} cannot get its name"):
+        pod.link("set", index=_index(pod, old), ifname=new)
 
 
 def _index(pod: Any, name: str) -> int:  # noqa: ANN401  (pyroute2 has no types)
