@@ -206,12 +206,10 @@ class SandboxAddition:
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
         record = self.journal.existing(container_id)
         interfaces = tuple(
-            _with_answer(each, by_interface.get(InterfaceName(each.interface)))
+            _with_answer(each, by_interface.get(InterfaceName(each.interface)), answer.attempt)
             for each in record.interfaces
         )
-        await self.journal.put(
-            msgspec.structs.replace(record, attempt=answer.attempt, interfaces=interfaces)
-        )
+        await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
         return by_interface
 
     async def _reserve_in_time(
@@ -233,7 +231,7 @@ class SandboxAddition:
                     wanted,
                     deadline_s=progress.deadline_s,
                     note_attempt=lambda attempt: self.journal.remember_attempt(
-                        container_id, attempt
+                        container_id, [each.interface for each in wanted], attempt
                     ),
                 )
             except AddressTakenError:
@@ -300,10 +298,14 @@ def _covers(records: Sequence[InterfaceRecord], old: SandboxRecord) -> bool:
     return all((each.network, each.interface) in new for each in old.interfaces if each.reserved)
 
 
-def _with_answer(record: InterfaceRecord, answer: AttachmentAnswer | None) -> InterfaceRecord:
+def _with_answer(
+    record: InterfaceRecord, answer: AttachmentAnswer | None, attempt: int
+) -> InterfaceRecord:
     if answer is None:
         return record
-    return msgspec.structs.replace(record, ip=answer.ip, ip6=answer.ip6, mac=answer.mac)
+    return msgspec.structs.replace(
+        record, ip=answer.ip, ip6=answer.ip6, mac=answer.mac, attempt=attempt
+    )
 
 
 def _require_parents(

@@ -33,6 +33,7 @@ from danm_cni.interfaces import BackendSettings, SandboxInterfaces
 from danm_cni.journal import Journal, SandboxState
 from danm_cni.networks import Networks
 from danm_cni.pods import NodePods, PodEvents
+from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval
 from danm_cni.sandbox import Sandboxes
 from danm_cni.server import CniServer
@@ -129,12 +130,21 @@ class Daemon:
         fallback = Fallback(
             find=self._installation.fallback_path, runner=edges.plugins, journal=self.journal
         )
+        removal = SandboxRemoval(
+            node=config.node,
+            journal=self.journal,
+            interfaces=interfaces,
+            endpoints=self._endpoints,
+            addresses=edges.addresses,
+            pods=self._pods,
+        )
+        events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
         self.sandboxes = Sandboxes(
             journal=self.journal,
             kernel=edges.kernel,
             endpoints=self._endpoints,
             pods=self._pods,
-            events=PodEvents(EventRecorder(api, component="danmd", instance=config.node)),
+            events=events,
             fallback=fallback,
             addition=SandboxAddition(
                 node=config.node,
@@ -147,13 +157,13 @@ class Daemon:
                 fallback=fallback,
                 allowed_static_types=config.allowed_static_types,
             ),
-            removal=SandboxRemoval(
-                node=config.node,
+            removal=removal,
+            reassertion=Reassertion(
                 journal=self.journal,
-                interfaces=interfaces,
-                endpoints=self._endpoints,
                 addresses=edges.addresses,
                 pods=self._pods,
+                events=events,
+                removal=removal,
             ),
             tombstones=tombstones,
             admission=self._admission,

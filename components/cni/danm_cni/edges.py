@@ -138,6 +138,10 @@ class NetworkSource(Protocol):
 class EventSink(Protocol):
     """Events on Pods."""
 
+    async def address_lost(self, pod: Pod, message: str) -> None:
+        """Tell the Pod's owner that an interface was taken down; never raises."""
+        ...
+
     async def attachment_failed(self, pod: Pod, message: str) -> None:
         """Tell the Pod's owner; never raises."""
         ...

@@ -62,7 +62,7 @@ async def test_replicas_trust_and_token_are_followed(tmp_path: Path) -> None:
                 "data": {"ca.crt": "PEM"},
             },
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not discovery.trust_maps.items():
                 await asyncio.sleep(0.005)
         assert discovery.trust() == "PEM"

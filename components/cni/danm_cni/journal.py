@@ -61,6 +61,7 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
         endpoint: The DanmEp's name; empty for the fallback.
         tables: Routing tables with rules from the interface's addresses.
         reserved: Its addresses are ipam-svc's, or may be.
+        attempt: Of the last send of its reservation; 0 when danmd does not know it.
     """
 
     interface: str
@@ -74,6 +75,7 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     mac: str | None = None
     tables: tuple[int, ...] = ()
     reserved: bool = False
+    attempt: int = 0
     calls: tuple[PluginCall, ...] = ()
 
 
@@ -82,7 +84,6 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         netns: Its path on the host.
-        attempt: Of the last send of its reservation; 0 before the first.
         environment: What delegates are called with, less the verb and the interface.
         request_interface: CNI_IFNAME of the ADD.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.
@@ -95,7 +96,6 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     netns: str
     state: SandboxState
     interfaces: tuple[InterfaceRecord, ...] = ()
-    attempt: int = 0
     environment: dict[str, str] = {}
     request_interface: str = "eth0"
     result: bytes = b""
@@ -150,13 +150,25 @@ class Journal:
         """
         return self._records[container_id]
 
-    def remember_attempt(self, container_id: ContainerId, attempt: int) -> None:
+    def remember_attempt(
+        self, container_id: ContainerId, interfaces: Collection[str], attempt: int
+    ) -> None:
         """Keep the number of a send that is under way; the next write makes it durable.
 
         If danmd dies before, the entries of the node say which attempt they are of.
         """
         record = self._records[container_id]
-        self._records[container_id] = msgspec.structs.replace(record, attempt=attempt)
+        self._records[container_id] = msgspec.structs.replace(
+            record,
+            interfaces=tuple(
+                (
+                    msgspec.structs.replace(each, attempt=attempt)
+                    if each.reserved and each.interface in interfaces
+                    else each
+                )
+                for each in record.interfaces
+            ),
+        )
 
     def records(self) -> Collection[SandboxRecord]:
         """Return all records."""

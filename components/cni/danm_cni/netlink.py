@@ -91,11 +91,6 @@ def _told(what: str) -> Iterator[None]:
         raise LinkSetupError(f"{what}: {error.strerror or error}") from error
 
 
-def provisional_name(name: str) -> str:
-    """Return the name that an interface has at first where the node has a link of its final one."""
-    return f"dm{sha256(name.encode()).hexdigest()[:10]}"
-
-
 def create_child(link: ChildLink, netns: int) -> str:
     """Create a link on a parent of the caller's namespace, in another namespace.
 
@@ -135,25 +130,26 @@ def _interim_name(name: str) -> str:
     return f"danm{sha256(name.encode()).hexdigest()[:11]}"
 
 
-def set_up(setup: InterfaceSetup, netns: int, *, created_as: str | None = None) -> LinkFacts:
+def set_up(setup: InterfaceSetup, netns: int, *, present_name: str) -> LinkFacts:
     """Enter a namespace and give one of its interfaces what it needs; tell the neighbours.
 
     Args:
         setup: The interface under its final name, and what it gets.
         netns: The namespace.
-        created_as: The name that it has until now, where that is another one.
+        present_name: What it is called until it gets its final name.
 
     Raises:
         LinkSetupError: The kernel refused; what was done before stays, for the caller to undo.
         NetnsGoneError: The namespace is gone.
     """
     enter_netns(netns)
-    if created_as is not None and created_as != setup.name:
-        _rename(created_as, setup.name)
-    if any(isinstance(address, IPv6Interface) for address in setup.addresses):
-        _enable_ipv6(setup.name)
     with IPRoute() as pod:
-        index = _index(pod, setup.name)
+        index = _index(pod, present_name)
+        if present_name != setup.name:
+            with _told(f"interface {setup.name} cannot get its name"):
+                pod.link("set", index=index, ifname=setup.name)
+        if any(isinstance(address, IPv6Interface) for address in setup.addresses):
+            _enable_ipv6(setup.name)
         for address in setup.addresses:
             _add_address(pod, index, setup.name, address)
         with _told(f"interface {setup.name} cannot be set up"):
@@ -179,15 +175,10 @@ def take_down(name: str, rules: Sequence[PolicyRule], netns: int, *, delete_link
         for rule in rules:
             _remove_rule(pod, rule)
         if delete_link:
-            names = (name, provisional_name(name))
+            names = (name, _interim_name(name))
             for index in [index for each in names for index in pod.link_lookup(ifname=each)]:
                 with _told(f"interface {name} cannot be removed"), _ignored(errno.ENODEV):
                     pod.link("del", index=index)
-
-
-def _rename(old: str, new: str) -> None:
-    with IPRoute() as pod, _told(f"interface {new} cannot get its name"):
-        pod.link("set", index=_index(pod, old), ifname=new)
 
 
 def _index(pod: Any, name: str) -> int:  # noqa: ANN401  (pyroute2 has no types)

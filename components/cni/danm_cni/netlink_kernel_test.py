@@ -238,17 +238,6 @@ def test_the_node_may_have_a_link_of_that_name(world: World) -> None:
     assert {"ext0"} == set(world.on_node(lambda kernel: kernel.parents(["ext0"])))
 
 
-def test_a_name_that_the_node_has_too(world: World) -> None:
-    """A Pod's eth0 can be made on a node that has an eth0, whose own stays as it was."""
-    _ip("-n", world.node, "link", "add", "ext0", "type", "veth", "peer", "name", "other0")
-    before = world.on_node(lambda kernel: kernel.parents(["ext0"]))
-    world.on_node(lambda kernel: _create(kernel, world))
-    # SPEC D1
-    assert world.on_node(lambda kernel: kernel.parents(["ext0"])) == before
-    names = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
-    assert names == {"lo", "ext0"}
-
-
 def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
     """Link and rules go, and a second time is harmless."""
     world.on_node(lambda kernel: _create(kernel, world))

@@ -81,7 +81,14 @@ class PodEvents:
 
     async def attachment_failed(self, pod: Pod, message: str) -> None:
         """Tell the Pod's owner; never raises."""
+        await self._record(pod, "FailedAttachment", message)
+
+    async def address_lost(self, pod: Pod, message: str) -> None:
+        """Tell the Pod's owner that an interface was taken down; never raises."""
+        await self._record(pod, "AddressLost", message)
+
+    async def _record(self, pod: Pod, reason: str, message: str) -> None:
         regarding = ObjectReference(
             api_version="v1", kind="Pod", namespace=pod.namespace, name=pod.name, uid=pod.uid
         )
-        await self._recorder.record(regarding, reason="FailedAttachment", message=message)
+        await self._recorder.record(regarding, reason=reason, message=message)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from danm_api.ipam_api import PodOwnerMessage, ReleaseRequest
+from danm_api.ipam_api import PodOwnerMessage, ReleaseRequest, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, Namespace, NodeName
@@ -142,19 +142,35 @@ class SandboxRemoval:
 
     async def _attempts(self, record: SandboxRecord) -> dict[int, list[str]]:
         """Return interfaces by attempt; the record says it unless danmd died before it knew."""
-        names = [each.interface for each in record.interfaces if each.reserved]
-        if record.attempt:
-            return {record.attempt: names}
         found: dict[int, list[str]] = defaultdict(list)
-        for entry in await self._addresses.node_reservations():
-            owner = entry.owner
-            if (
-                isinstance(owner, PodOwnerMessage)
-                and owner.uid == record.pod_uid
-                and entry.interface in names
-            ):
-                found[entry.attempt].append(entry.interface)
+        unknown: set[str] = set()
+        for each in record.interfaces:
+            if each.reserved and each.attempt:
+                found[each.attempt].append(each.interface)
+            elif each.reserved:
+                unknown.add(each.interface)
+        if unknown:
+            for entry in await self._addresses.node_reservations():
+                if is_owner(entry, record) and entry.interface in unknown:
+                    found[entry.attempt].append(entry.interface)
         return dict(found)
+
+    async def drop(self, record: SandboxRecord, interface: InterfaceRecord) -> None:
+        """Remove one interface of a sandbox that stays: its address is somebody else's.
+
+        Raises:
+            DanmError: Something is left; it stays in the record.
+        """
+        await self._interfaces.unmake(record, interface)
+        if interface.endpoint:
+            await self._endpoints.delete(Namespace(record.namespace), interface.endpoint)
+        rest = tuple(each for each in record.interfaces if each.interface != interface.interface)
+        await self._journal.put(msgspec.structs.replace(record, interfaces=rest, result=b""))
+
+
+def is_owner(entry: Reservation, record: SandboxRecord) -> bool:
+    """Say whether an entry of ipam-svc's is of a sandbox's Pod."""
+    return isinstance(entry.owner, PodOwnerMessage) and entry.owner.uid == record.pod_uid
 
 
 def owner_of(record: SandboxRecord) -> PodOwnerMessage:

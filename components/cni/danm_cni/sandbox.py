@@ -22,6 +22,7 @@ from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
 from danm_cni.fallback import Fallback
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval, adopted_record
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.tombstones import Tombstones
@@ -46,6 +47,7 @@ class Sandboxes:
     fallback: Fallback
     addition: SandboxAddition
     removal: SandboxRemoval
+    reassertion: Reassertion
     tombstones: Tombstones
     admission: Admission
     locks: KeyedLocks
@@ -204,6 +206,21 @@ class Sandboxes:
                     case SandboxState.ADDED:
                         if not self.kernel.has_netns(record.netns):
                             await self.removal.remove(record)
+
+    async def reassert(self, container_id: ContainerId, interfaces: Collection[str]) -> None:
+        """Claim addresses of a sandbox again that ipam-svc does not know of.
+
+        Raises:
+            DanmError: It does not work yet.
+        """
+        if self.locks.is_held(container_id):
+            return
+        async with self.locks.hold(container_id):
+            record = self.journal.get(container_id)
+            if record is None or record.state is not SandboxState.ADDED:
+                return
+            async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
+                await self.reassertion.run(container_id, interfaces)
 
     async def adopt(self, record: SandboxRecord) -> None:
         """Take over what the API server knows of a sandbox and the journal does not."""

@@ -1,10 +1,7 @@
 """ADD and DEL as wholes, on fakes of the world."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from danm_api.errors import (
@@ -19,45 +16,11 @@ from danm_api.errors import (
     PoolExhaustedError,
     SeveralErrors,
 )
-from danm_api.ipam_api import PodOwnerMessage
 from danm_api.kube.api import DANMEPS, EVENTS, PODS
 from danm_api.testing.builders import NAMESPACE
-from danm_cni.cni_errors import CniRequestError
-from danm_cni.journal import SandboxState
-from danm_cni.testing.fakes import PARENT_MAC, Entry
-from danm_cni.testing.node import FakeNode, a_node, netns_of
-
-INTERNAL = {"network": "internal", "ip": "dynamic"}
-EXTERNAL = {"network": "external", "ip": "dynamic", "proutes": {"203.0.113.0/24": "10.100.20.1"}}
-MANAGEMENT = {"network": "management", "ip": "dynamic"}
-
-
-@pytest.fixture()
-async def node(tmp_path: Path) -> AsyncIterator[FakeNode]:
-    """Give a node whose namespace has the demo's three kinds of network, and a macvlan one."""
-    async with a_node(tmp_path) as made:
-        made.add_network("internal", host_device="ens3", vxlan=600, cidr="10.240.1.0/24")
-        made.add_network(
-            "external",
-            host_device="ens4",
-            vlan=300,
-            cidr="10.100.20.0/24",
-            container_prefix="ext",
-            rt_tables=250,
-        )
-        made.add_network("management", network_type="flannel")
-        made.add_network(
-            "mac",
-            network_type="macvlan",
-            host_device="ens3",
-            cidr="10.9.0.0/24",
-            container_prefix="mac0",
-        )
-        made.write_cni_config(
-            "flannel.conf", {"cniVersion": "0.3.1", "name": "mgmt", "type": "bridge"}
-        )
-        await made.until(lambda: len(made.daemon.informers[1].items()) == 4)
-        yield made
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
+from danm_cni.testing.fakes import PARENT_MAC
+from danm_cni.testing.node import FakeNode, netns_of
 
 
 async def test_add_makes_every_interface_and_records_it(node: FakeNode) -> None:
@@ -122,18 +85,6 @@ async def test_an_add_first_removes_the_pods_older_sandbox(node: FakeNode) -> No
     await node.add("c2")
     assert {} == node.interfaces("c1")
     assert len(node.endpoints()) == 1
-
-
-async def test_kept_addresses_come_back_when_the_pod_ends(node: FakeNode) -> None:
-    """Addresses kept for a next sandbox are released once the Pod is terminating."""
-    node.add_pod(interfaces=[INTERNAL])
-    await node.add()
-    await node.delete()
-    (record,) = node.daemon.journal.records()
-    assert record.state == SandboxState.HELD
-    await node.end_pod()
-    await node.daemon.upkeep.compare()
-    assert {} == node.leftovers()
 
 
 def _boom(reason: str = "boom") -> DanmError:
@@ -205,21 +156,6 @@ async def test_all_errors_are_told_together(node: FakeNode) -> None:
     (event,) = node.kube.all_stored(EVENTS)
     assert "no bridge" in event["note"]
     assert "no link" in event["note"]
-
-
-async def test_an_undo_that_fails_is_finished_later(node: FakeNode) -> None:
-    """When even the undo fails, the record stays, and the comparison finishes it."""
-    node.add_pod(interfaces=[INTERNAL])
-    node.kernel.failures.fail("create-half", _boom())
-    node.addresses.failures.fail("release", IpamUnavailableError("away"), times=2)
-    with pytest.raises(LinkSetupError):
-        await node.add()
-    (record,) = node.daemon.journal.records()
-    assert record.state == SandboxState.REMOVING
-    node.addresses.failures.heal()
-    await node.end_pod()
-    await node.daemon.upkeep.compare()
-    assert {} == node.leftovers()
 
 
 async def test_del_is_answered_in_time_and_finished_later(node: FakeNode) -> None:
@@ -365,71 +301,6 @@ async def test_hundreds_of_tries_without_ipam_leave_one_record(node: FakeNode) -
     assert len(node.daemon.journal.records()) <= 1
 
 
-@pytest.mark.parametrize("state", ["adding", "added"])
-async def test_a_killed_danmd_finishes_what_it_finds(node: FakeNode, state: str) -> None:
-    """After kill -9 and a reboot, what was half-made or lost its netns is removed."""
-    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
-    await node.add()
-    (record,) = node.daemon.journal.records()
-    if state == "adding":
-        half = msgspec.structs.replace(record, state=SandboxState.ADDING, result=b"", attempt=0)
-        await node.daemon.journal.put(half)
-    else:
-        node.kernel.gone.add(netns_of("c1"))
-        node.kernel.namespaces.clear()
-    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
-    await node.restart()
-    # DESIGN, P2
-    await node.daemon.upkeep.compare()
-    assert {} == node.leftovers()
-
-
-async def test_a_lost_journal_frees_no_living_address(node: FakeNode) -> None:
-    """Without its journal danmd adopts what the DanmEps tell, and a later DEL removes it."""
-    node.add_pod(interfaces=[INTERNAL])
-    await node.add()
-    for path in (node.root / "state/journal").iterdir():
-        path.unlink()
-    await node.restart()
-    # DESIGN, P3
-    await node.daemon.upkeep.compare()
-    assert len(node.addresses.entries) == 1
-    await node.end_pod()
-    await node.delete()
-    assert {} == node.leftovers()
-
-
-async def test_an_entry_that_nobody_knows_is_released(node: FakeNode) -> None:
-    """An entry of this node without journal record and DanmEp is given back."""
-    node.add_pod(interfaces=[INTERNAL])
-    node.addresses.failures.fail("reserve-lost", IpamUnavailableError("lost"))
-    with pytest.raises(IpamUnavailableError):
-        await node.add()
-    stray = Entry(
-        owner=PodOwnerMessage(namespace=NAMESPACE, name="gone", uid="uid-gone"),
-        interface="eth0",
-        network="internal",
-        address="198.18.0.9/24",
-        attempt=3,
-    )
-    node.addresses.entries.append(stray)
-    await node.daemon.upkeep.compare()
-    assert [] == node.addresses.entries
-
-
-async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:
-    """A DEL that the executable left as a tombstone refuses later ADDs and is done once."""
-    node.add_pod(interfaces=[INTERNAL])
-    await node.add()
-    await node.end_pod()
-    await node.daemon.sandboxes.tombstones.put(node.request("DEL", "c1"))
-    with pytest.raises(CniRequestError, match="deleted already"):
-        await node.add()
-    await node.daemon.upkeep.compare()
-    assert {} == node.leftovers()
-    assert [] == list((node.root / "state/tombstones").iterdir())
-
-
 async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None:
     """GC removes the sandboxes that are not among the valid attachments."""
     node.add_pod(interfaces=[INTERNAL])
@@ -443,16 +314,3 @@ async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None
     # SPEC C6
     await node.daemon.sandboxes.collect(request)
     assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
-
-
-async def test_labels_of_danmeps_follow_the_pods(node: FakeNode) -> None:
-    """When a Pod's labels change, its DanmEps' labels do, less those that a tenant could forge."""
-    node.add_pod(interfaces=[INTERNAL], labels={"app": "old", "tier": "x"})
-    await node.add()
-    patch = {"metadata": {"labels": {"app": "new", "tier": None, "danm.k8s.io/network": "forged"}}}
-    await node.kube.patch(PODS, "pod-1", patch, namespace=NAMESPACE)
-    # SPEC A2
-    await node.until(lambda: node.endpoints()[0]["metadata"]["labels"].get("app") == "new")
-    labels = node.endpoints()[0]["metadata"]["labels"]
-    assert "tier" not in labels
-    assert labels["danm.k8s.io/network"] == "internal"

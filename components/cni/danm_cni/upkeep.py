@@ -17,7 +17,7 @@ from danm_api.telemetry import get_logger
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.journal import Journal, SandboxState
-from danm_cni.removal import adopted_record
+from danm_cni.removal import adopted_record, is_owner
 from danm_cni.sandbox import Sandboxes
 from danm_cni.tombstones import Tombstones
 
@@ -78,7 +78,7 @@ class Upkeep:
         await self._attempt("DanmEps", self._adopt())
         for record in self._journal.records():
             await self._attempt("Sandbox", self._sandboxes.finish(ContainerId(record.container_id)))
-        await self._attempt("Reservations", self._release_unknown())
+        await self._attempt("Reservations", self._compare_reservations())
 
     async def _attempt(self, what: str, work: Awaitable[None]) -> bool:
         try:
@@ -102,27 +102,47 @@ class Upkeep:
             if record is not None:
                 await self._sandboxes.adopt(record)
 
-    async def _release_unknown(self) -> None:
-        """Release entries of this node that neither journal nor DanmEps know.
+    async def _compare_reservations(self) -> None:
+        """Release entries of this node that nobody here knows, and claim those that are missing.
 
-        The entries are read first: an ADD journals its intent before it reserves, so an entry that
-        is in the list and not in the journal belongs to no ADD in progress.
+        What an ADD reserves is in the journal before, and what it has finished was reserved before:
+        so the finished ones are noted first, then the entries are read, then the journal. What is
+        in progress is on neither side.
         """
-        for entry in await self._addresses.node_reservations():
+        finished = [
+            record for record in self._journal.records() if record.state is SandboxState.ADDED
+        ]
+        entries = await self._addresses.node_reservations()
+        for entry in entries:
             owner = entry.owner
             if isinstance(owner, PodOwnerMessage) and not self._is_known(owner, entry):
-                await self._addresses.release(
-                    ReleaseRequest(
-                        owner=owner,
-                        attempt=entry.attempt,
-                        networks=[entry.network],
-                        interfaces=[entry.interface],
-                        node=self._node,
-                        timeout_s=_RELEASE_TIMEOUT_S,
-                    ),
-                    deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S,
+                await self._release(owner, entry)
+        for record in finished:
+            present = {entry.interface for entry in entries if is_owner(entry, record)}
+            missing = [
+                each.interface
+                for each in record.interfaces
+                if each.reserved and each.interface not in present
+            ]
+            if missing:
+                await self._attempt(
+                    "Forgotten addresses",
+                    self._sandboxes.reassert(ContainerId(record.container_id), missing),
                 )
-                log.info("Released unknown address", network=entry.network, address=entry.address)
+
+    async def _release(self, owner: PodOwnerMessage, entry: Reservation) -> None:
+        await self._addresses.release(
+            ReleaseRequest(
+                owner=owner,
+                attempt=entry.attempt,
+                networks=[entry.network],
+                interfaces=[entry.interface],
+                node=self._node,
+                timeout_s=_RELEASE_TIMEOUT_S,
+            ),
+            deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S,
+        )
+        log.info("Released unknown address", network=entry.network, address=entry.address)
 
     def _is_known(self, owner: PodOwnerMessage, entry: Reservation) -> bool:
         if self._journal.knows(owner.uid, entry.interface):

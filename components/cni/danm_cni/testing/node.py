@@ -23,7 +23,7 @@ from danm_cni.delegate_config import DpdkSettings
 from danm_cni.request import CniRequest, decode_request
 from danm_cni.testing.fakes import FakeAddresses, FakeKernel, FakePlugins
 
-_WAIT_S = 5.0
+_WAIT_S = 30.0
 
 
 def config_for(root: Path) -> Config:

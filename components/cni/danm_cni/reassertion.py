@@ -1,0 +1,89 @@
+"""Claiming again what the record of ipam-svc has forgotten (DESIGN, "Nodes fence").
+
+An etcd that was restored from a backup knows less than the nodes: their interfaces exist, so their
+addresses are claimed again. Where somebody else has one by now, the interface goes.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from danm_api.errors import AddressTakenError
+from danm_api.ipam_api import AttachmentRequest
+from danm_api.names import ContainerId, InterfaceName, Namespace, PodName, PodUid
+from danm_api.telemetry import get_logger
+from danm_cni.edges import AddressService, EventSink, PodSource
+from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord
+from danm_cni.removal import SandboxRemoval, owner_of
+from danm_cni.request import PodIdentity
+
+log = get_logger(__name__)
+
+_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reassertion:
+    """Claims addresses again; the caller holds the sandbox's locks."""
+
+    journal: Journal
+    addresses: AddressService
+    pods: PodSource
+    events: EventSink
+    removal: SandboxRemoval
+
+    async def run(self, container_id: ContainerId, interfaces: Collection[str]) -> None:
+        """Claim the addresses of some interfaces of a sandbox.
+
+        Raises:
+            DanmError: ipam-svc did not answer, or refused for another reason than the holder.
+        """
+        for each in self.journal.existing(container_id).interfaces:
+            if each.reserved and each.interface in interfaces and (each.ip or each.ip6):
+                await self._claim(container_id, each)
+
+    async def _claim(self, container_id: ContainerId, interface: InterfaceRecord) -> None:
+        record = self.journal.existing(container_id)
+        wanted = AttachmentRequest(
+            network=interface.network,
+            interface=interface.interface,
+            ip=interface.ip or "none",
+            ip6=interface.ip6 or "none",
+        )
+        try:
+            answer = await self.addresses.reserve(
+                owner_of(record),
+                [wanted],
+                deadline_s=time.monotonic() + _TIMEOUT_S,
+                note_attempt=lambda attempt: self.journal.remember_attempt(
+                    container_id, [interface.interface], attempt
+                ),
+            )
+        except AddressTakenError as error:
+            await self._give_up(record, interface, error)
+            return
+        await self.journal.change(
+            container_id,
+            InterfaceName(interface.interface),
+            lambda each: msgspec.structs.replace(each, attempt=answer.attempt),
+        )
+        log.warning("Claimed forgotten address", pod=record.pod, ip=interface.ip, ip6=interface.ip6)
+
+    async def _give_up(
+        self, record: SandboxRecord, interface: InterfaceRecord, error: AddressTakenError
+    ) -> None:
+        await self.removal.drop(record, interface)
+        identity = PodIdentity(
+            namespace=Namespace(record.namespace),
+            name=PodName(record.pod),
+            uid=PodUid(record.pod_uid),
+        )
+        await self.events.address_lost(
+            await self.pods.find(identity),
+            f"interface {interface.interface} was taken down: ipam-svc has forgotten that it had "
+            f"its address, and somebody else has it now ({error.reason}); delete the Pod to get a "
+            "new one",
+        )

@@ -1,0 +1,156 @@
+"""What danmd finishes later: after failures, kills, lost journals and forgotten records."""
+
+import msgspec
+import pytest
+
+from danm_api.errors import (
+    AddressTakenError,
+    IpamUnavailableError,
+    LinkSetupError,
+)
+from danm_api.ipam_api import PodOwnerMessage
+from danm_api.kube.api import EVENTS, PODS
+from danm_api.testing.builders import NAMESPACE
+from danm_cni.cni_errors import CniRequestError
+from danm_cni.journal import SandboxState
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
+from danm_cni.testing.fakes import Entry
+from danm_cni.testing.node import FakeNode, netns_of
+
+
+async def test_kept_addresses_come_back_when_the_pod_ends(node: FakeNode) -> None:
+    """Addresses kept for a next sandbox are released once the Pod is terminating."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.delete()
+    (record,) = node.daemon.journal.records()
+    assert record.state == SandboxState.HELD
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_an_undo_that_fails_is_finished_later(node: FakeNode) -> None:
+    """When even the undo fails, the record stays, and the comparison finishes it."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.kernel.failures.fail("create-half", LinkSetupError("boom"))
+    node.addresses.failures.fail("release", IpamUnavailableError("away"), times=2)
+    with pytest.raises(LinkSetupError):
+        await node.add()
+    (record,) = node.daemon.journal.records()
+    assert record.state == SandboxState.REMOVING
+    node.addresses.failures.heal()
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+@pytest.mark.parametrize("state", ["adding", "added"])
+async def test_a_killed_danmd_finishes_what_it_finds(node: FakeNode, state: str) -> None:
+    """After kill -9 and a reboot, what was half-made or lost its netns is removed."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    await node.add()
+    (record,) = node.daemon.journal.records()
+    if state == "adding":
+        half = msgspec.structs.replace(record, state=SandboxState.ADDING, result=b"")
+        await node.daemon.journal.put(half)
+    else:
+        node.kernel.gone.add(netns_of("c1"))
+        node.kernel.namespaces.clear()
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    await node.restart()
+    # DESIGN, P2
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_a_lost_journal_frees_no_living_address(node: FakeNode) -> None:
+    """Without its journal danmd adopts what the DanmEps tell, and a later DEL removes it."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    for path in (node.root / "state/journal").iterdir():
+        path.unlink()
+    await node.restart()
+    # DESIGN, P3
+    await node.daemon.upkeep.compare()
+    assert len(node.addresses.entries) == 1
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_an_entry_that_nobody_knows_is_released(node: FakeNode) -> None:
+    """An entry of this node without journal record and DanmEp is given back."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.addresses.failures.fail("reserve-lost", IpamUnavailableError("lost"))
+    with pytest.raises(IpamUnavailableError):
+        await node.add()
+    stray = Entry(
+        owner=PodOwnerMessage(namespace=NAMESPACE, name="gone", uid="uid-gone"),
+        interface="eth0",
+        network="internal",
+        address="198.18.0.9/24",
+        attempt=3,
+    )
+    node.addresses.entries.append(stray)
+    await node.daemon.upkeep.compare()
+    assert [] == node.addresses.entries
+
+
+async def test_a_forgotten_address_is_claimed_again(node: FakeNode) -> None:
+    """After ipam-svc's record was restored from a backup, live interfaces keep their addresses."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    before = {(each.interface, each.address) for each in node.addresses.entries}
+    node.addresses.entries = node.addresses.entries[:1]
+    # DESIGN, "Nodes fence"
+    await node.daemon.upkeep.compare()
+    assert before == {(each.interface, each.address) for each in node.addresses.entries}
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_a_forgotten_address_that_another_has_takes_the_interface_down(
+    node: FakeNode,
+) -> None:
+    """Where somebody else has the address, the interface goes and the Pod's owner is told."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    node.addresses.entries = [each for each in node.addresses.entries if each.interface == "eth0"]
+    node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"))
+    await node.daemon.upkeep.compare()
+    # DESIGN, P1
+    assert ["eth0"] == list(node.interfaces())
+    assert ["eth0"] == [each["spec"]["Interface"]["Name"] for each in node.endpoints()]
+    (event,) = node.kube.all_stored(EVENTS)
+    assert "ext was taken down" in event["note"]
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:
+    """A DEL that the executable left as a tombstone refuses later ADDs and is done once."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.end_pod()
+    await node.daemon.sandboxes.tombstones.put(node.request("DEL", "c1"))
+    with pytest.raises(CniRequestError, match="deleted already"):
+        await node.add()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+    assert [] == list((node.root / "state/tombstones").iterdir())
+
+
+async def test_labels_of_danmeps_follow_the_pods(node: FakeNode) -> None:
+    """When a Pod's labels change, its DanmEps' labels do, less those that a tenant could forge."""
+    node.add_pod(interfaces=[INTERNAL], labels={"app": "old", "tier": "x"})
+    await node.add()
+    patch = {"metadata": {"labels": {"app": "new", "tier": None, "danm.k8s.io/network": "forged"}}}
+    await node.kube.patch(PODS, "pod-1", patch, namespace=NAMESPACE)
+    # SPEC A2
+    await node.until(lambda: node.endpoints()[0]["metadata"]["labels"].get("app") == "new")
+    labels = node.endpoints()[0]["metadata"]["labels"]
+    assert "tier" not in labels
+    assert labels["danm.k8s.io/network"] == "internal"
