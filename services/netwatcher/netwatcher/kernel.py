@@ -14,13 +14,18 @@ from netwatcher.plan import Action
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChanged:
-    """A link came, or something about it changed; ``ObservedLink`` says what the fields mean."""
+    """A link came, or something about it changed; ``ObservedLink`` says what the fields mean.
+
+    Attributes:
+        fingerprint: The kernel's words for kind, parent, group and carrier: it changes with them.
+    """
 
     index: int
     name: InterfaceName
     alias: str
     up: bool
     mtu: int
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

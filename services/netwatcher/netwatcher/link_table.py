@@ -1,8 +1,9 @@
 """What the kernel's events have told so far, and which link names an event concerns.
 
 Pure. Nearly all events of a node are about Pods' interfaces and concern no host link: they cost a
-few look-ups here (DESIGN, P6). What the table says only decides where to look; what is done follows
-from what the kernel answers then.
+few look-ups here (DESIGN, P6). So do those that tell nothing new, such as the several that a parent
+sends for each link that is made on it. What the table says only decides where to look; what is done
+follows from what the kernel answers then.
 """
 
 from collections.abc import Iterable
@@ -34,6 +35,8 @@ class _Row:
     made_as: InterfaceName | None
     up: bool
     mtu: int
+    # None after a dump, which has other words for it.
+    fingerprint: bytes | None = None
 
 
 class LinkTable:
@@ -59,12 +62,20 @@ class LinkTable:
 
     def changed(self, event: LinkChanged) -> Concern:
         """Take in that a link came or changed."""
-        row = _Row(name=event.name, made_as=name_in_alias(event.alias), up=event.up, mtu=event.mtu)
+        row = _Row(
+            name=event.name,
+            made_as=name_in_alias(event.alias),
+            up=event.up,
+            mtu=event.mtu,
+            fingerprint=event.fingerprint,
+        )
         old = self._rows.get(event.index)
         self._rows[event.index] = row
         self._touched.add(event.index)
         if old is None:
             return _concern(row)
+        if old == row:
+            return Concern()
         same = (old.name, old.up, old.mtu) == (row.name, row.up, row.mtu)
         return _concern(row, old, about_children=not same)
 

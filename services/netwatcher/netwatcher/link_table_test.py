@@ -24,10 +24,23 @@ def a_link(name: InterfaceName, *, index: int) -> ObservedLink:
 
 
 def an_event(
-    name: str, *, index: int = 7, alias: str = "", up: bool = True, mtu: int = 1500
+    name: str,
+    *,
+    index: int = 7,
+    alias: str = "",
+    up: bool = True,
+    mtu: int = 1500,
+    fingerprint: bytes = b"vlan",
 ) -> LinkChanged:
     """Build an event."""
-    return LinkChanged(index=index, name=InterfaceName(name), alias=alias, up=up, mtu=mtu)
+    return LinkChanged(
+        index=index,
+        name=InterfaceName(name),
+        alias=alias,
+        up=up,
+        mtu=mtu,
+        fingerprint=fingerprint,
+    )
 
 
 def test_a_new_link_concerns_its_name() -> None:
@@ -36,6 +49,15 @@ def test_a_new_link_concerns_its_name() -> None:
     assert concern == Concern(
         links=frozenset({InterfaceName("ens4")}), parents=frozenset({InterfaceName("ens4")})
     )
+
+
+def test_an_event_that_tells_nothing_new_concerns_nobody() -> None:
+    """The kernel often says the same twice; a new kind of link is not the same."""  # DESIGN P6
+    table = LinkTable()
+    table.changed(an_event(OURS, alias=alias_for(OURS)))
+    assert table.changed(an_event(OURS, alias=alias_for(OURS))) == Concern()
+    other = an_event(OURS, alias=alias_for(OURS), fingerprint=b"vxlan")
+    assert table.changed(other).links == {OURS}
 
 
 def test_a_parents_children_follow_its_state_and_mtu_only() -> None:

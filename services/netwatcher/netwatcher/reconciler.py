@@ -109,6 +109,9 @@ class LinkReconciler:
         self._states = states
         self._users_recheck_s = users_recheck_s
         self._table = LinkTable()
+        # Of parents of tunnels, by index: read anew after each event about them, and not for each
+        # tunnel, since pyroute2 asks the kernel for the addresses of all links at once.
+        self._addresses: dict[int, tuple[ObservedAddress, ...]] = {}
         self._sources: dict[InterfaceName, IPAddress | None] = {}
         self._compared = False
 
@@ -130,8 +133,10 @@ class LinkReconciler:
             case LinkChanged():
                 self._look_at(self._table.changed(event))
             case LinkGone(index=index, name=name):
+                self._addresses.pop(index, None)
                 self._look_at(self._table.gone(index, name))
             case AddressesChanged(index=index):
+                self._addresses.pop(index, None)
                 parent = self._table.name_of(index)
                 if parent is not None and self._networks.by_index(BY_PARENT, parent):
                     self._queue.add(CheckSource(parent))
@@ -168,10 +173,22 @@ class LinkReconciler:
 
     async def _check_source(self, parent: InterfaceName) -> None:
         link = await self._kernel.link_by_name(parent)
-        source = None if link is None else source_of(await self._kernel.addresses(link.index))
-        if source != self._sources.get(parent):
+        source = None
+        if link is not None:
+            # What is known may have been read just before the event, and noted after it.
+            self._addresses.pop(link.index, None)
+            source = source_of(await self._addresses_of(link))
+        # Only this task and a comparison of all links know that all dependents follow a source.
+        if parent not in self._sources or source != self._sources[parent]:
             self._sources[parent] = source
             self._check_dependents(parent)
+
+    async def _addresses_of(self, parent: ObservedLink) -> tuple[ObservedAddress, ...]:
+        known = self._addresses.get(parent.index)
+        if known is None:
+            known = tuple(await self._kernel.addresses(parent.index))
+            self._addresses[parent.index] = known
+        return known
 
     async def _check_all(self) -> None:
         self._table.begin_fill()
@@ -183,20 +200,22 @@ class LinkReconciler:
             for link in links
             if link.made_as is not None and link.made_as != link.name
         }
-        addresses: dict[InterfaceName, tuple[ObservedAddress, ...]] = {}
+        self._addresses.clear()
+        self._sources.clear()
         names = {InterfaceName(name) for net in self._networks.items() for name in link_names(net)}
         made = {link.made_as for link in links if link.made_as is not None}
         for name in sorted(names | made | self._states.names()):
             wanted = self._demand(name)
             parent = by_name.get(wanted.parent) if wanted.parent is not None else None
-            if parent is not None and wanted.needs_source and parent.name not in addresses:
-                addresses[parent.name] = tuple(await self._kernel.addresses(parent.index))
-                self._sources[parent.name] = source_of(addresses[parent.name])
+            addresses: tuple[ObservedAddress, ...] = ()
+            if parent is not None and wanted.needs_source:
+                addresses = await self._addresses_of(parent)
+                self._sources[parent.name] = source_of(addresses)
             seen = Seen(
                 link=by_name.get(name),
                 stray=strays.get(name),
                 parent=parent,
-                parent_addresses=() if parent is None else addresses.get(parent.name, ()),
+                parent_addresses=addresses,
             )
             if not self._settled(name, wanted, seen):
                 self._queue.add(CheckLink(name))
@@ -251,7 +270,7 @@ class LinkReconciler:
         parent = await self._kernel.link_by_name(wanted.parent)
         if parent is None or not wanted.needs_source:
             return Seen(link=link, stray=stray, parent=parent)
-        addresses = tuple(await self._kernel.addresses(parent.index))
+        addresses = await self._addresses_of(parent)
         return Seen(link=link, stray=stray, parent=parent, parent_addresses=addresses)
 
     async def _find_stray(self, name: InterfaceName) -> ObservedLink | None:

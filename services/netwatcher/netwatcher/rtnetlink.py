@@ -33,6 +33,8 @@ _IFF_UP: Final = 0x1
 _IFLA_IFNAME: Final = 3
 _IFLA_MTU: Final = 4
 _IFLA_IFALIAS: Final = 20
+# IFLA_LINK, IFLA_OPERSTATE, IFLA_LINKINFO and IFLA_GROUP. No counters are among them.
+_FINGERPRINT: Final = frozenset({5, 16, 18, 27})
 # The two highest bits of an attribute's type are flags.
 _ATTRIBUTE_TYPE_MASK: Final = 0x3FFF
 
@@ -107,23 +109,32 @@ def _decode_link(body: bytes, *, gone: bool) -> LinkChanged | LinkGone:
     _family, _type, index, flags, _changed = _IFINFO.unpack_from(body)
     name = alias = ""
     mtu = 0
+    fingerprint = b""
     offset = _IFINFO.size
     while offset + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, offset)
         if length < _ATTRIBUTE.size:
             break
         value = body[offset + _ATTRIBUTE.size : offset + length]
-        if kind & _ATTRIBUTE_TYPE_MASK == _IFLA_IFNAME:
+        kind &= _ATTRIBUTE_TYPE_MASK
+        if kind == _IFLA_IFNAME:
             name = _text(value)
-        elif kind & _ATTRIBUTE_TYPE_MASK == _IFLA_IFALIAS:
+        elif kind == _IFLA_IFALIAS:
             alias = _text(value)
-        elif kind & _ATTRIBUTE_TYPE_MASK == _IFLA_MTU and len(value) == _U32.size:
+        elif kind == _IFLA_MTU and len(value) == _U32.size:
             (mtu,) = _U32.unpack(value)
+        elif kind in _FINGERPRINT:
+            fingerprint += body[offset : offset + length]
         offset += _aligned(length)
     if gone:
         return LinkGone(index=index, name=InterfaceName(name))
     return LinkChanged(
-        index=index, name=InterfaceName(name), alias=alias, up=bool(flags & _IFF_UP), mtu=mtu
+        index=index,
+        name=InterfaceName(name),
+        alias=alias,
+        up=bool(flags & _IFF_UP),
+        mtu=mtu,
+        fingerprint=fingerprint,
     )
 
 

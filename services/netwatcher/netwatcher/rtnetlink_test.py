@@ -30,6 +30,8 @@ def a_link_message(
     """Encode an event of a link that is up."""
     body = struct.pack("=BxHiII", family, 1, 7, 0x1, 0)
     body += an_attribute(3, name.encode() + b"\0") + an_attribute(4, struct.pack("=I", 1450))
+    # The state of its carrier: part of the fingerprint.
+    body += an_attribute(16, b"\6")
     if alias:
         body += an_attribute(20, alias.encode())
     return a_message(kind, body)
@@ -45,7 +47,14 @@ def test_all_events_of_a_datagram_are_read() -> None:
     )
     name = InterfaceName("external.300")
     assert list(decode_events(data)) == [
-        LinkChanged(index=7, name=name, alias="danm:external.300", up=True, mtu=1450),
+        LinkChanged(
+            index=7,
+            name=name,
+            alias="danm:external.300",
+            up=True,
+            mtu=1450,
+            fingerprint=an_attribute(16, b"\6")[:5],
+        ),
         AddressesChanged(index=9),
         LinkGone(index=7, name=name),
     ]

@@ -212,7 +212,12 @@ class FakeKernel:
         self._links[link.index] = link
         self._tell(
             LinkChanged(
-                index=link.index, name=link.name, alias=link.alias, up=link.up, mtu=link.mtu
+                index=link.index,
+                name=link.name,
+                alias=link.alias,
+                up=link.up,
+                mtu=link.mtu,
+                fingerprint=repr((link.kind, link.group, link.carrier)).encode(),
             )
         )
 
