@@ -31,6 +31,7 @@ from danm_api.model.danmnet import DanmNet, Vlan
 from danm_api.names import InterfaceName, NodeName
 from danm_api.testing.builders import a_danmep
 from netwatcher.config import NodeConfig, ValidatorConfig
+from netwatcher.group_limit import LIMIT_FILE
 from netwatcher.links import alias_for
 from netwatcher.netlink import NetlinkKernel
 from netwatcher.node_process import NodeProcess
@@ -168,6 +169,7 @@ async def world(server: ApiServer, node_netns: str) -> AsyncIterator[World]:
                 kubeconfig=None,
                 node_name=NODE,
                 compare_period_s=60,
+                group_limit_file=LIMIT_FILE,
                 health_host="127.0.0.1",
                 health_port=0,
             ),

@@ -20,6 +20,7 @@ from netwatcher.config import (
     NodeConfig,
     ValidatorConfig,
 )
+from netwatcher.group_limit import LIMIT_FILE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,11 +89,19 @@ def main() -> None:
     default=COMPARE_PERIOD_S,
     help="Seconds between two comparisons of all links, beside what events tell at once.",
 )
+@click.option(
+    "--group-limit-file",
+    type=click.Path(path_type=Path),
+    default=LIMIT_FILE,
+    help="The sysctl net.ipv4.igmp_max_memberships of the node, writable. It is raised when the "
+    "node needs more than 20 VXLAN networks.",
+)
 @_common_options(NODE_HEALTH_PORT)
 def run_node(
     *,
     node_name: str,
     compare_period: float,
+    group_limit_file: Path,
     kubeconfig: Path | None,
     health_host: str,
     health_port: int,
@@ -109,6 +118,7 @@ def run_node(
         kubeconfig=kubeconfig,
         node_name=NodeName(node_name),
         compare_period_s=compare_period,
+        group_limit_file=group_limit_file,
         health_host=health_host,
         health_port=health_port,
     )
@@ -168,7 +178,7 @@ def run_cleanup() -> None:
     """
 
     async def clean() -> list[str]:
-        async with node_process.open_kernel() as kernel:
+        async with node_process.open_kernel(LIMIT_FILE) as kernel:
             return await node_process.remove_all_links(kernel)
 
     try:

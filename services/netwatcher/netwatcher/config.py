@@ -23,6 +23,7 @@ class NodeConfig:
         kubeconfig: None inside of a cluster.
         node_name: The Node that this process runs on.
         compare_period_s: All links are compared this often.
+        group_limit_file: Where the node's limit of multicast groups is raised.
         health_host: Where /healthz, /readyz and /metrics are served; empty for all addresses.
         health_port: 0 for one that the kernel chooses.
     """
@@ -30,6 +31,7 @@ class NodeConfig:
     kubeconfig: Path | None
     node_name: NodeName
     compare_period_s: float
+    group_limit_file: Path
     health_host: str
     health_port: int
 

@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from danm_api.codec.danmnet import decode_danmnet
@@ -140,9 +141,10 @@ async def remove_all_links(kernel: Kernel) -> list[str]:
     return removed
 
 
-def open_kernel() -> NetlinkKernel:
+def open_kernel(group_limit_file: Path) -> NetlinkKernel:
     """Return the node's kernel, to be opened with ``async with``."""
-    return NetlinkKernel(ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink"))
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink")
+    return NetlinkKernel(thread, group_limit_file=group_limit_file)
 
 
 async def run(config: NodeConfig, stop: asyncio.Event) -> None:
@@ -153,5 +155,5 @@ async def run(config: NodeConfig, stop: asyncio.Event) -> None:
         OSError: The port for health is taken, or netlink is not allowed.
     """
     api = await KubeClient.connect(config.kubeconfig, user_agent="netwatcher-node")
-    async with api, open_kernel() as kernel:
+    async with api, open_kernel(config.group_limit_file) as kernel:
         await NodeProcess(config, api, kernel).run(stop)

@@ -15,6 +15,7 @@ from danm_api.names import InterfaceName, NodeName
 from danm_api.testing.builders import a_danmnet, a_raw_danmnet, accepted
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.config import NodeConfig
+from netwatcher.group_limit import LIMIT_FILE
 from netwatcher.links import OtherKind, alias_for
 from netwatcher.node_process import NodeProcess, remove_all_links
 from netwatcher.testing.fake_kernel import FakeKernel
@@ -24,6 +25,7 @@ CONFIG = NodeConfig(
     kubeconfig=None,
     node_name=NODE,
     compare_period_s=60,
+    group_limit_file=LIMIT_FILE,
     health_host="127.0.0.1",
     health_port=0,
 )
