@@ -182,7 +182,12 @@ class Reservations:
                     if not item.claim.keep_only:
                         await self._store.protect_network(item.network.net)
                 if not order.fresh:
-                    await asyncio.gather(*(self._taker.refresh(ref) for ref in tracked))
+                    unseen = {
+                        item.ref
+                        for item in items
+                        if item.ref in tracked and not self._taker.knows(item.ref, item.claim)
+                    }
+                    await asyncio.gather(*(self._taker.refresh(ref) for ref in unseen))
         except TimeoutError as error:
             reason = f"the networks could not be read within {order.timeout_s:g} s"
             raise DeadlineExceededError(reason) from error

@@ -117,6 +117,10 @@ class Taker:
         """
         await self._reads.after_now(network)
 
+    def knows(self, network: NetworkRef, claim: Claim) -> bool:
+        """Say whether an entry of the owner is known: then there is nothing to look for."""
+        return bool(self._ledger.held_by(network.uid, owner_key(claim.owner)))
+
     async def take_any(
         self, network: NetworkRef, claim: Claim, space: AddressSpace, *, mac: str | None
     ) -> Took:

@@ -1,0 +1,245 @@
+"""Group commit on a store that refuses, stalls and loses answers."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+import pytest
+
+from danm_api.errors import (
+    ApiUnavailableError,
+    ConflictError,
+    DeadlineExceededError,
+    InvalidObjectError,
+    NotFoundError,
+    OverloadedError,
+)
+from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.model.ip_block import IPBlock, PodOwner, owner_key
+from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from ipam_svc.block import Change, GaveBack, GiveBack, Seal, Sealed, TakeExact, Took, held_entries
+from ipam_svc.committer import BlockRef, Committer
+from ipam_svc.ledger import Ledger
+from ipam_svc.store import BlockList
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_START = int(ip_address("10.0.0.0"))
+_REF = BlockRef(
+    namespace=Namespace("ns"),
+    network=NetworkName("net"),
+    network_uid=NetworkUid("uid"),
+    version=4,
+    start=_START,
+)
+
+
+class _Store:
+    """One block in memory; refuses a write that holds a certain address."""
+
+    def __init__(self) -> None:
+        self.block: IPBlock | None = None
+        self.version = 0
+        self.writes: list[int] = []
+        self.refused = ip_address("10.0.0.13")
+        self.errors: list[Exception] = []
+
+    async def read_block(self, namespace: Namespace, name: str) -> IPBlock:
+        await asyncio.sleep(0)
+        if self.block is None:
+            raise NotFoundError("no block")
+        return self.block
+
+    async def create_block(self, block: IPBlock) -> IPBlock:
+        await asyncio.sleep(0)
+        if self.block is not None:
+            raise ConflictError("exists")
+        return self._store(replace(block, uid="u1"))
+
+    async def write_block(self, block: IPBlock) -> IPBlock:
+        await asyncio.sleep(0)
+        if self.errors:
+            raise self.errors.pop(0)
+        if self.block is None or self.block.resource_version != block.resource_version:
+            raise ConflictError("stale")
+        if any(entry.address == self.refused for entry in block.entries):
+            raise InvalidObjectError("thirteen is not allowed")
+        self.writes.append(len(block.entries))
+        return self._store(block)
+
+    async def remove_block(self, block: IPBlock) -> None:
+        self.block = None
+
+    async def list_blocks(self, namespace: Namespace, network_uid: NetworkUid) -> BlockList:
+        blocks = () if self.block is None else (self.block,)
+        return BlockList(blocks=blocks, resource_version=str(self.version))
+
+    async def read_network(self, namespace: Namespace, name: NetworkName) -> DanmNet:
+        return DanmNet(
+            namespace=namespace,
+            name=name,
+            uid=_REF.network_uid,
+            generation=1,
+            resource_version="1",
+            spec=NetworkSpec(network_id=name),
+            created=_NOW,
+        )
+
+    async def protect_network(self, net: DanmNet) -> None:
+        """Nothing to protect."""
+
+    def _store(self, block: IPBlock) -> IPBlock:
+        self.version += 1
+        self.block = replace(block, resource_version=str(self.version))
+        return self.block
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    async def sleep(self, delay_s: float) -> None:
+        self.seconds += delay_s
+        await asyncio.sleep(0)
+
+
+def _committer(store: _Store, clock: _Clock | None = None) -> Committer:
+    clock = clock or _Clock()
+    return Committer(
+        store=store,
+        ledger=Ledger(now=lambda: _NOW),
+        now=lambda: _NOW,
+        clock=clock,
+        sleep=clock.sleep,
+    )
+
+
+def _pod(name: str) -> PodOwner:
+    return PodOwner(
+        namespace=Namespace("ns"),
+        name=name,
+        uid=PodUid(name),
+        interface=InterfaceName("eth0"),
+    )
+
+
+def _take(last: int) -> TakeExact:
+    return TakeExact(
+        owner=_pod(f"p{last}"),
+        node=NodeName("n1"),
+        attempt=1,
+        address=ip_address(_START + last),
+        mac="fa:16:3e:00:00:00",
+    )
+
+
+def _back(last: int) -> GiveBack:
+    return GiveBack(
+        key=owner_key(_pod(f"p{last}")),
+        attempt=1,
+        address=ip_address(_START + last),
+        cooldown_s=0,
+    )
+
+
+async def _commit(committer: Committer, change: Change, deadline: float = 5.0) -> object:
+    return await committer.commit(_REF, change, deadline=deadline)
+
+
+async def test_one_write_carries_all_that_wait() -> None:
+    """Changes that queue together are written together."""
+    store = _Store()
+    committer = _committer(store)
+    await asyncio.gather(*(_commit(committer, _take(last)) for last in range(1, 11)))
+    assert store.writes == [10]
+
+
+async def test_bad_change_fails_alone() -> None:
+    """A batch that the API server refuses is split until the bad change is alone."""
+    # DESIGN, "Group commit"
+    store = _Store()
+    committer = _committer(store)
+    results = await asyncio.gather(
+        *(_commit(committer, _take(last)) for last in range(10, 18)), return_exceptions=True
+    )
+    assert [type(each) for each in results] == [
+        InvalidObjectError if last == 13 else Took for last in range(10, 18)
+    ]
+    assert store.block is not None
+    assert len(held_entries(store.block)) == 7
+
+
+async def test_conflict_is_judged_anew() -> None:
+    """After somebody else's write the change is judged on what that left."""
+    store = _Store()
+    committer, other = _committer(store), _committer(store)
+    await _commit(committer, _take(1))
+    await _commit(other, _take(2))
+    await _commit(committer, _take(3))
+    assert store.block is not None
+    assert [str(entry.address) for entry in store.block.entries] == [
+        "10.0.0.1",
+        "10.0.0.2",
+        "10.0.0.3",
+    ]
+
+
+async def test_what_is_too_late_is_not_written() -> None:
+    """A change whose deadline has passed is not carried by any write."""
+    store, clock = _Store(), _Clock()
+    committer = _committer(store, clock)
+    clock.seconds = 10
+    with pytest.raises(DeadlineExceededError):
+        await _commit(committer, _take(1), deadline=10)
+    assert store.block is None
+
+
+async def test_silent_store_ends_at_the_deadline() -> None:
+    """While the API server does not answer the change is tried again until its deadline."""
+    store, clock = _Store(), _Clock()
+    committer = _committer(store, clock)
+    store.errors = [ApiUnavailableError("silent", status=0)] * 100
+    with pytest.raises(DeadlineExceededError):
+        await _commit(committer, _take(1), deadline=3)
+    assert 3 <= clock.seconds < 4
+
+
+async def test_change_of_a_caller_that_went_away_is_dropped() -> None:
+    """Nothing is taken for a caller that was cancelled while its change queued."""
+    store = _Store()
+    committer = _committer(store)
+    task = asyncio.create_task(committer.commit(_REF, _take(1), deadline=5))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait((task,))
+    await committer.close()
+    assert store.block is None
+
+
+async def test_giving_back_what_is_not_there_makes_no_block() -> None:
+    """A release or a seal of a block that does not exist writes nothing."""
+    store = _Store()
+    committer = _committer(store)
+    await _commit(committer, _back(1))
+    assert await _commit(committer, Seal()) == Sealed()
+    assert store.block is None
+    await _commit(committer, _take(1))
+    assert isinstance(await _commit(committer, _back(1)), GaveBack)
+
+
+async def test_queue_is_bounded() -> None:
+    """More changes than the bound are refused, and the rest is carried out."""
+    # DESIGN P6
+    store = _Store()
+    committer = _committer(store)
+    waiting = [asyncio.create_task(committer.commit(_REF, _take(1), deadline=5))]
+    waiting += [
+        asyncio.create_task(committer.commit(_REF, _back(2), deadline=5)) for _ in range(4200)
+    ]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = sum(isinstance(each, OverloadedError) for each in results)
+    assert refused == 4201 - 4096
+    assert store.writes == [1]

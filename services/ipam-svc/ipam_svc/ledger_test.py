@@ -1,0 +1,159 @@
+"""What a replica knows of the blocks."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from danm_api.model.ip_block import Held, IPBlock, PodOwner, owner_key
+from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from ipam_svc.address_space import AddressSpace, block_network, block_start
+from ipam_svc.ledger import Ledger
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_UID = NetworkUid("uid")
+_BASE = int(ip_address("10.0.0.0"))
+
+
+def _held(last: int, *, name: str = "p", node: str = "n1", interface: str = "eth0") -> Held:
+    return Held(
+        address=ip_address(_BASE + last),
+        owner=PodOwner(
+            namespace=Namespace("ns"),
+            name=name,
+            uid=PodUid(name),
+            interface=InterfaceName(interface),
+        ),
+        node=NodeName(node),
+        attempt=1,
+        since=_NOW + timedelta(seconds=last),
+        mac="fa:16:3e:00:00:00",
+    )
+
+
+def _block(*entries: Held, version: int, last: int = 0, uid: str = "") -> IPBlock:
+    start = block_start(_BASE + last)
+    return IPBlock(
+        namespace=Namespace("ns"),
+        name=f"uid-{start}",
+        network=NetworkName("net"),
+        network_uid=_UID,
+        cidr=block_network(4, start),
+        entries=entries,
+        resource_version=str(version),
+        uid=uid or f"block-{start}",
+    )
+
+
+def _ledger() -> Ledger:
+    return Ledger(now=lambda: _NOW)
+
+
+def test_an_older_reading_changes_nothing() -> None:
+    """A watch event that comes after a later write of the replica's own is ignored."""
+    ledger = _ledger()
+    ledger.observe(_block(_held(1), _held(2, name="q"), version=7))
+    ledger.observe(_block(_held(1), version=6))
+    known = ledger.get(_UID, 4, _BASE)
+    assert known is not None
+    assert len(known.entries) == 2
+
+
+def test_late_news_of_a_deletion_spares_the_block_made_since() -> None:
+    """A block that was deleted and made anew is not forgotten for its predecessor."""
+    ledger = _ledger()
+    old = _block(_held(1), version=3, uid="old")
+    new = _block(_held(2), version=9, uid="new")
+    ledger.observe(old)
+    ledger.observe(new)
+    ledger.forget(old)
+    assert ledger.get(_UID, 4, _BASE) == new
+    ledger.forget(new)
+    assert ledger.get(_UID, 4, _BASE) is None
+    assert ledger.networks() == set()
+    assert ledger.uids_of(Namespace("ns"), NetworkName("net")) == set()
+
+
+def test_consistent_list_replaces_what_is_older() -> None:
+    """What a list lacks is gone, unless it was made after the list."""
+    ledger = _ledger()
+    ledger.observe(_block(_held(1), version=3))
+    ledger.observe(_block(_held(70), version=12, last=70))
+    ledger.replace_network(_UID, [_block(_held(130), version=8, last=130)], resource_version="10")
+    assert [int(block.cidr.network_address) - _BASE for block in ledger.blocks_of(_UID)] == [
+        64,
+        128,
+    ]
+
+
+def test_entries_are_found_by_owner_and_node() -> None:
+    """Each look-up touches the blocks that it concerns, and follows every change."""
+    # DESIGN P6
+    ledger = _ledger()
+    ledger.observe(_block(_held(1), _held(2, name="q", node="n2"), version=1))
+    ledger.observe(_block(_held(70, interface="eth1"), version=2, last=70))
+    key = owner_key(_held(1).owner)
+    assert [str(each.address) for each in ledger.held_by(_UID, key)] == ["10.0.0.1"]
+    assert [str(each.address) for each in ledger.held_by_any(_UID, key)] == [
+        "10.0.0.1",
+        "10.0.0.70",
+    ]
+    assert sorted(ledger.nodes()) == ["n1", "n2"]
+    assert len(ledger.node_blocks(NodeName("n1"))) == 2
+    ledger.observe(_block(_held(2, name="q", node="n2"), version=3))
+    assert ledger.held_by(_UID, key) == []
+    assert len(ledger.node_blocks(NodeName("n1"))) == 1
+    ledger.observe(_block(version=4, last=70))
+    assert ledger.nodes() == ["n2"]
+
+
+def test_revision_of_a_node_changes_with_its_entries_only() -> None:
+    """A node that asks again hears that nothing changed when other nodes' entries did."""
+    ledger = _ledger()
+    one, two = NodeName("n1"), NodeName("n2")
+    ledger.observe(_block(_held(1), version=1))
+    before = ledger.node_revision(one)
+    ledger.observe(_block(_held(1), _held(2, name="q", node="n2"), version=2))
+    assert ledger.node_revision(one) == before
+    first = ledger.node_revision(two)
+    ledger.observe(_block(replace(_held(1), attempt=2), _held(2, name="q", node="n2"), version=3))
+    assert ledger.node_revision(one) != before
+    assert ledger.node_revision(two) == first
+    ledger.observe(_block(_held(1), version=4))
+    assert ledger.node_revision(two) != first
+
+
+def test_search_goes_on_behind_the_youngest_entry_after_a_start() -> None:
+    """A replica that has just started does not begin with the addresses freed last."""
+    ledger = _ledger()
+    space = AddressSpace(version=4, intervals=((_BASE + 1, _BASE + 200),), start=_BASE + 1)
+    assert ledger.cursor(_UID, space) == _BASE
+    ledger = _ledger()
+    ledger.observe(_block(_held(5), _held(9, name="q"), version=1))
+    assert ledger.cursor(_UID, space) == _BASE + 9
+    ledger.move_cursor(_UID, 4, _BASE + 20)
+    assert ledger.cursor(_UID, space) == _BASE + 20
+
+
+def test_requests_that_queue_take_room() -> None:
+    """Blocks are chosen by what is left for requests that come, until it has to be certain."""
+    ledger = _ledger()
+    space = AddressSpace(version=4, intervals=((_BASE + 1, _BASE + 3),), start=_BASE + 1)
+    ledger.observe(_block(_held(1), version=1))
+    ledger.add_pending(_UID, 4, _BASE, 2)
+    assert ledger.index_of(_UID, 4, count_pending=True).room(_BASE, space) == 0
+    assert ledger.index_of(_UID, 4, count_pending=False).room(_BASE, space) == 2
+    ledger.add_pending(_UID, 4, _BASE, -1)
+    assert ledger.index_of(_UID, 4, count_pending=True).room(_BASE, space) == 1
+
+
+def test_sealed_and_full_blocks_are_not_looked_at() -> None:
+    """A search passes over blocks that cannot have space, without looking into them."""
+    # DESIGN P6
+    ledger = _ledger()
+    full = [_held(i, name=f"p{i}") for i in range(64)]
+    ledger.observe(_block(*full, version=1))
+    ledger.observe(replace(_block(version=2, last=70), sealed=True))
+    ledger.observe(_block(version=3, last=130))
+    index = ledger.index_of(_UID, 4, count_pending=True)
+    assert list(index.open_from(_BASE)) == [_BASE + 128]
+    assert index.exists(_BASE + 64)

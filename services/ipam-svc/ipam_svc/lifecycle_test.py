@@ -1,0 +1,164 @@
+"""The life and death of DanmNets, and what the Lease holder frees."""
+
+import asyncio
+
+import pytest
+
+from danm_api.codec.danmep import encode_danmep
+from danm_api.errors import NetworkNotReadyError
+from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS
+from danm_api.labels import DANMNET_FINALIZER
+from danm_api.model.danmep import DanmEp, EndpointInterface
+from danm_api.model.danmnet import CONDITION_IN_USE, CONDITION_VALID
+from danm_api.names import (
+    ContainerId,
+    InterfaceName,
+    Namespace,
+    NetworkName,
+    NodeName,
+    PodName,
+    PodUid,
+)
+from ipam_svc.lifecycle import NetworkKeeper
+from ipam_svc.replica import Replica
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
+
+_NS = Namespace(NAMESPACE)
+_NET = NetworkName("net")
+
+
+def _keeper(cluster: Cluster, replica: Replica) -> NetworkKeeper:
+    return NetworkKeeper(
+        cluster.kube,
+        store=replica.store,
+        committer=replica.committer,
+        now=cluster.clock.now,
+        clock=cluster.clock.monotonic,
+    )
+
+
+def _endpoint(pod_name: str = "l2") -> DanmEp:
+    return DanmEp(
+        namespace=_NS,
+        name=f"{pod_name}-eth0",
+        network=_NET,
+        network_type="ipvlan",
+        endpoint_id="11111111-1111-1111-1111-111111111111",
+        interface=EndpointInterface(name=InterfaceName("eth0")),
+        node=NodeName("n1"),
+        pod=PodName(pod_name),
+        pod_uid=PodUid(f"uid-{pod_name}"),
+        container_id=ContainerId("c" * 64),
+        netns="/run/netns/x",
+    )
+
+
+async def _delete(cluster: Cluster) -> None:
+    await cluster.kube.delete(DANMNETS, _NET, namespace=NAMESPACE)
+
+
+def _exists(cluster: Cluster) -> bool:
+    return cluster.kube.stored(DANMNETS, _NET, namespace=NAMESPACE) is not None
+
+
+async def test_valid_network_is_protected_before_anybody_uses_it() -> None:
+    """A valid DanmNet gets the finalizer, so that one without addresses stays while in use too."""
+    # SPEC A5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    cluster.add_network("odd", valid=False)
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        assert not await keeper.reconcile(_NS, _NET)
+        assert not await keeper.reconcile(_NS, NetworkName("odd"))
+        assert not await keeper.reconcile(_NS, NetworkName("none"))
+    assert cluster.network().finalizers == (DANMNET_FINALIZER,)
+    assert cluster.network("odd").finalizers == ()
+
+
+async def test_network_in_use_stays_and_says_by_whom() -> None:
+    """A deleted DanmNet waits for its last address; the condition names who has it."""
+    # SPEC A5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=1)
+        await _delete(cluster)
+        assert await keeper.reconcile(_NS, _NET)
+        condition = cluster.network().status.condition(CONDITION_IN_USE)
+        assert condition is not None
+        assert "10.0.0.1 of Pod ns/p (interface eth0)" in condition.message
+        # The validator's verdict is still there.
+        assert cluster.network().status.condition(CONDITION_VALID) is not None
+        version = cluster.network().resource_version
+        assert await keeper.reconcile(_NS, _NET)
+        assert cluster.network().resource_version == version
+        with pytest.raises(NetworkNotReadyError):
+            await cluster.reserve(replica, pod("q"), attachment())
+        await cluster.release(replica, pod("p"), attempt=1)
+        assert not await keeper.reconcile(_NS, _NET)
+    assert not _exists(cluster)
+    assert cluster.kube.all_stored(DANMIPBLOCKS) == []
+
+
+async def test_interfaces_without_address_count() -> None:
+    """A DanmEp keeps its DanmNet as an address does."""
+    # SPEC A5
+    cluster = Cluster()
+    cluster.add_network()
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        await keeper.reconcile(_NS, _NET)
+        endpoint = _endpoint()
+        await cluster.kube.create(DANMEPS, encode_danmep(endpoint), namespace=NAMESPACE)
+        await _delete(cluster)
+        assert await keeper.reconcile(_NS, _NET)
+        condition = cluster.network().status.condition(CONDITION_IN_USE)
+        assert condition is not None
+        assert "interface eth0 of Pod ns/l2" in condition.message
+        await cluster.kube.delete(DANMEPS, endpoint.name, namespace=NAMESPACE)
+        assert not await keeper.reconcile(_NS, _NET)
+    assert not _exists(cluster)
+
+
+async def test_reservation_that_races_with_the_deletion_loses_or_keeps_the_network() -> None:
+    """Whichever comes first: nobody holds an address of a DanmNet that is gone."""
+    # DESIGN, "Life and death of a DanmNet"
+    for steps in range(0, 40, 2):
+        cluster = Cluster()
+        cluster.add_network(cidr="10.0.0.0/24")
+        async with cluster.running() as (replica,):
+            keeper = _keeper(cluster, replica)
+            await keeper.reconcile(_NS, _NET)
+            reserving = asyncio.create_task(cluster.reserve(replica, pod("p"), attachment()))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await _delete(cluster)
+            await keeper.reconcile(_NS, _NET)
+            await asyncio.wait((reserving,))
+            if reserving.exception() is None:
+                assert _exists(cluster)
+                assert cluster.addresses() == ["10.0.0.1"]
+            else:
+                assert cluster.addresses() == []
+                await keeper.reconcile(_NS, _NET)
+                assert not _exists(cluster)
+
+
+async def test_network_created_anew_starts_empty() -> None:
+    """A DanmNet that was deleted and created again never meets its predecessor's record."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=1)
+        await cluster.release(replica, pod("p"), attempt=1)
+        old = cluster.network().uid
+        await _delete(cluster)
+        await keeper.reconcile(_NS, _NET)
+        new = cluster.add_network(cidr="10.0.0.0/24").uid
+        assert new != old
+        await eventually(lambda: [net.uid for net in replica.cache.all()] == [new])
+        await cluster.reserve(replica, pod("q"), attachment())
+        assert [block.network_uid for block in cluster.blocks()] == [new]
