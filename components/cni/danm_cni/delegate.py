@@ -87,15 +87,7 @@ class PluginProcesses:
             DelegateError: It is not there, failed, or printed too much.
         """
         executable = self._find(call.type, environment.get("CNI_PATH", ""))
-        process = await asyncio.create_subprocess_exec(
-            *self._prefix,
-            executable,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**environment, "CNI_COMMAND": verb},
-            start_new_session=True,
-        )
+        process = await self._start(executable, {**environment, "CNI_COMMAND": verb})
         try:
             output, complaint = await _communicate(process, call.config)
         except _TooMuchOutputError as error:
@@ -108,6 +100,27 @@ class PluginProcesses:
         if process.returncode != 0:
             raise _failure(call.type, process.returncode, output, complaint)
         return output
+
+    async def _start(
+        self, executable: str, environment: Mapping[str, str]
+    ) -> asyncio.subprocess.Process:
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self._prefix,
+                executable,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # asyncio itself would kill the plugin alone, and not what it has started by now.
+            await _end(await starting)
+            raise
 
     def _find(self, plugin: str, cni_path: str) -> str:
         require_plain_name(plugin)
