@@ -279,6 +279,6 @@ def _announce(name: str, mac: str | None, addresses: Sequence[Address]) -> None:
 
 
 def _send(name: str, protocol: int, frame: bytes) -> None:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol)) as raw:
-        raw.bind((name, protocol))
-        raw.send(frame)
+    # Protocol 0 receives nothing: registering a receiver would cost the kernel 10 ms each time.
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
+        raw.sendto(frame, (name, protocol))
