@@ -37,6 +37,8 @@ _AUTHORITY_PERIOD_S: Final = 60.0
 _IN_USE_PERIOD_S: Final = 2.0
 _SYNC_TIMEOUT_S: Final = 30.0
 _KEEPERS: Final = 4
+# After a failure, such as somebody else's write at the same moment.
+_RETRY_S: Final = 2.0
 
 _NetworkKey = tuple[Namespace, NetworkName]
 
@@ -132,13 +134,15 @@ class Leader:
 
     async def _every(self, period_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
+            pause_s = period_s
             try:
                 await work()
             except DanmError as error:
+                pause_s = min(period_s, _RETRY_S)
                 _log.warning("Part of the Lease holder's work failed", part=name, error=error)
             except Exception as error:  # noqa: BLE001  (a bug in one part must not stop the others)
                 _log.exception("Part of the Lease holder's work failed", part=name, error=error)
-            await self._sleep(period_s)
+            await self._sleep(pause_s)
 
     def _nodes_in_service(self) -> list[NodeName]:
         return [node.name for node in self._nodes.items() if not node.out_of_service]

@@ -94,6 +94,7 @@ class ServingTls:
 
     Attributes:
         context: For the server; new connections get the newest certificate.
+        certificate: What is shown now; None before the first one.
     """
 
     def __init__(
@@ -117,14 +118,14 @@ class ServingTls:
         self._addresses = addresses
         self._now = now
         self._sleep = sleep
-        self._certificate: ServingCertificate | None = None
+        self.certificate: ServingCertificate | None = None
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
 
     @property
     def ready(self) -> bool:
         """Whether there is a certificate to serve with."""
-        return self._certificate is not None
+        return self.certificate is not None
 
     async def wait_ready(self) -> None:
         """Wait for the first certificate: the Lease holder may have to make the authority."""
@@ -146,7 +147,7 @@ class ServingTls:
         """
         raw = await self._api.get(SECRETS, CA_SECRET, namespace=self._namespace)
         authority = decode_authorities(raw).current
-        present = self._certificate
+        present = self.certificate
         if (
             present is not None
             and present.issuer == authority.certificate
@@ -157,7 +158,7 @@ class ServingTls:
             authority, names=self._names, addresses=self._addresses, now=self._now()
         )
         _load(self.context, certificate.pem)
-        self._certificate = certificate
+        self.certificate = certificate
         _log.info("Issued a serving certificate", renew_at=certificate.renew_at)
 
     async def _try(self) -> bool:

@@ -1,0 +1,170 @@
+"""The HTTP edge: what is no good request gets a problem document and nothing more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientResponse, ClientSession
+from aiohttp.test_utils import TestClient, TestServer
+
+from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
+from danm_api.kube.api import DANMIPBLOCKS
+from ipam_svc.access import Access
+from ipam_svc.http_api import OPENAPI_PATH, HttpApi
+from ipam_svc.lookup import Lookup
+from ipam_svc.testing.cluster import NAMESPACE, Cluster
+
+_GOOD = {
+    "owner": {"kind": "External", "namespace": NAMESPACE, "name": "x"},
+    "attempt": 1,
+    "attachments": [{"network": "net", "interface": "", "ip": "dynamic"}],
+}
+
+
+@asynccontextmanager
+async def _served(
+    cluster: Cluster, *, max_in_flight: int = 100, ready: bool = True
+) -> AsyncIterator[TestClient[Any, Any]]:
+    cluster.kube.review_token = lambda spec: {
+        "authenticated": spec["token"] == "good",
+        "audiences": [AUDIENCE],
+        "user": {"username": "jane"},
+    }
+    async with cluster.running() as (replica,):
+        api = HttpApi(
+            access=Access(
+                cluster.kube,
+                networks=replica.networks,
+                danmd_user="danmd",
+                clock=cluster.clock.monotonic,
+            ),
+            reservations=replica.reservations,
+            releases=replica.releases,
+            lookup=Lookup(networks=replica.networks, ledger=replica.ledger),
+            ready=lambda: ready,
+            max_in_flight=max_in_flight,
+        )
+        headers = {"Authorization": "Bearer good"}
+        async with TestClient(TestServer(api.app), headers=headers) as client:
+            yield client
+
+
+async def _problem(response: ClientResponse) -> Problem:
+    assert response.content_type == "application/problem+json"
+    problem = msgspec.json.decode(await response.read(), type=Problem)
+    assert problem.status == response.status
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        pytest.param(b"{", 400, "", id="no JSON"),
+        pytest.param(b"\xff\xfe", 400, "", id="no text"),
+        pytest.param(b"[]", 400, "", id="no object"),
+        pytest.param(b"{}", 400, "", id="fields missing"),
+        pytest.param(
+            msgspec.json.encode({**_GOOD, "attempt": "x"}), 400, "attempt", id="wrong type"
+        ),
+        pytest.param(
+            msgspec.json.encode({**_GOOD, "owner": {"kind": "Robot"}}), 400, "owner", id="kind"
+        ),
+        pytest.param(
+            msgspec.json.encode(
+                {**_GOOD, "attachments": [{"network": "net", "interface": "", "ip": 7}]}
+            ),
+            400,
+            "attachments[0].ip",
+            id="nested",
+        ),
+        pytest.param(b" " * 100_000, 413, "", id="too large"),
+    ],
+)
+async def test_bad_body(body: bytes, status: int, field: str) -> None:
+    """What cannot be read is refused, with the field at fault where there is one."""
+    # SPEC I2; DESIGN P7
+    async with _served(Cluster()) as client:
+        problem = await _problem(await client.post(RESERVE_PATH, data=body))
+        assert problem.status == status
+        if field:
+            assert any(each.field.startswith(field) for each in problem.violations)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/apis/other", 404),
+        ("GET", RESERVE_PATH, 405),
+        ("POST", OPENAPI_PATH, 405),
+        ("GET", f"/apis/ipam.danm.k8s.io/v1/namespaces/{NAMESPACE}/networks/no/usage", 404),
+    ],
+)
+async def test_unknown_paths(method: str, path: str, status: int) -> None:
+    """Whatever is asked, the answer is a problem document."""
+    async with _served(Cluster()) as client:
+        response = await client.request(method, path)
+        assert (await _problem(response)).status == status
+
+
+@pytest.mark.parametrize("path", [RESERVE_PATH, RELEASE_PATH, OPENAPI_PATH, "/", "/metrics"])
+@pytest.mark.parametrize("authorization", ["", "Bearer bad", "Basic Z29vZA==", "Bearer "])
+async def test_nothing_is_told_to_strangers(path: str, authorization: str) -> None:
+    """Without a good token not even the document of the API is shown."""
+    # DESIGN, "Who may"
+    async with _served(Cluster()) as client, ClientSession() as stranger:
+        response = await stranger.get(
+            client.make_url(path), headers={"Authorization": authorization}
+        )
+        assert (await _problem(response)).status == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_document_is_served() -> None:
+    """The OpenAPI document is there for whoever proves who they are."""
+    async with _served(Cluster()) as client:
+        document = await (await client.get(OPENAPI_PATH)).json()
+        assert RESERVE_PATH in document["paths"]
+
+
+async def test_too_many_requests_are_refused_at_once() -> None:
+    """Beyond the bound a request is told to come back, and those under way go on."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with _served(cluster, max_in_flight=2) as client:
+        gate = cluster.kube.hold_next("create", DANMIPBLOCKS)
+        waiting = [asyncio.create_task(client.post(RESERVE_PATH, json=_GOOD))]
+        await gate.reached.wait()
+        other = {**_GOOD, "owner": {**_GOOD["owner"], "name": "y"}}  # type: ignore[dict-item]
+        waiting.append(asyncio.create_task(client.post(RESERVE_PATH, json=other)))
+        async with asyncio.timeout(5):
+            while True:
+                response = await client.get(OPENAPI_PATH)
+                if response.status != 200:
+                    break
+        assert (await _problem(response)).transient
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "1"
+        gate.open()
+        assert [(await each).status for each in waiting] == [200, 200]
+
+
+async def test_replica_that_has_not_read_the_record_answers_nothing() -> None:
+    """A replica without the record sends its callers to another one."""
+    async with _served(Cluster(), ready=False) as client:
+        assert (await _problem(await client.get(OPENAPI_PATH))).status == 503
+
+
+async def test_node_list_is_cheap_when_unchanged() -> None:
+    """A node that sends the ETag back hears only that nothing changed."""
+    # DESIGN, "Nodes fence"
+    async with _served(Cluster()) as client:
+        path = "/apis/ipam.danm.k8s.io/v1/nodes/n1/reservations"
+        first = await client.get(path)
+        assert await first.json() == {"items": []}
+        again = await client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status, await again.read()) == (304, b"")
