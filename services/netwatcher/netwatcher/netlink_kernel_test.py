@@ -1,6 +1,7 @@
 """Netlink against a real kernel, in a netns of the test's own."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,23 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from pyroute2 import IPRoute, netns
+from pyroute2 import IPRoute, NetlinkError, netns
 
 from danm_api.errors import LinkSetupError
-from danm_api.model.danmnet import Vxlan
+from danm_api.model.danmnet import Vlan, Vxlan
 from danm_api.names import InterfaceName
 from netwatcher.kernel import AddressesChanged, EventsLost, LinkChanged, LinkEvent, LinkGone
-from netwatcher.links import HALF_MADE_GROUP, HostLink, ObservedVxlan, alias_for, source_of
+from netwatcher.links import (
+    HALF_MADE_GROUP,
+    HostLink,
+    ObservedVlan,
+    ObservedVxlan,
+    alias_for,
+    source_of,
+)
 from netwatcher.netlink import NetlinkKernel
 from netwatcher.plan import (
+    Action,
     CreateVxlan,
     Delete,
     Mark,
@@ -33,6 +42,8 @@ from netwatcher.plan import (
 
 PARENT = InterfaceName("ens3")
 NAME = InterfaceName("vx_internal")
+VLAN_NAME = InterfaceName("external.300")
+OOPS = InterfaceName("oops")
 
 
 @dataclass
@@ -316,3 +327,99 @@ async def test_a_limit_that_cannot_be_raised_is_told(namespace: str, tmp_path: P
         one_too_many = node.creation("198.18.0.1", "239.0.0.20", name="vx_n20", vni=21)
         with pytest.raises(LinkSetupError, match="igmp_max_memberships"):
             await kernel.execute(one_too_many)
+
+
+def skip_without(node: Node, kind: str, **options: int) -> None:
+    """Skip where the kernel lacks a kind of link; the lab's guests have them all."""
+    try:
+        node.by_hand(
+            lambda route: route.link(
+                "add", ifname="probe", kind=kind, link=node.parent_index, **options
+            )
+        )
+    except NetlinkError as error:
+        if error.code != errno.EOPNOTSUPP:
+            raise
+        pytest.skip(f"this kernel has no {kind}")
+    node.by_hand(lambda route: route.link("del", ifname="probe"))
+
+
+async def test_a_vlan_is_made_marked_and_repaired(node: Node) -> None:
+    """Made with its parent's MTU; downed, renamed and of another MTU, it is put right."""
+    # SPEC N2, N4
+    skip_without(node, "vlan", vlan_id=7)
+
+    async def plan() -> tuple[Action, ...]:
+        parent = await node.kernel.link_by_name(PARENT)
+        link = await node.kernel.link_by_name(VLAN_NAME)
+        stray = None if link is not None else await node.kernel.link_by_name(OOPS)
+        wanted = HostLink(name=VLAN_NAME, parent=PARENT, segment=Vlan(vid=300))
+        seen = Seen(link=link, stray=stray, parent=parent)
+        planned = plan_link(VLAN_NAME, wanted, seen, users=())
+        assert isinstance(planned, Plan)
+        assert planned.blocked == ""
+        return planned.actions
+
+    for action in await plan():
+        await node.kernel.execute(action)
+    link = await node.kernel.link_by_name(VLAN_NAME)
+    assert link is not None
+    assert (link.alias, link.group, link.up, link.mtu) == (alias_for(VLAN_NAME), 0, True, 1500)
+    assert link.kind == ObservedVlan(parent_index=node.parent_index, vid=300)
+    assert await plan() == ()
+
+    index = link.index
+    node.by_hand(lambda route: route.link("set", index=index, state="down"))
+    node.by_hand(lambda route: route.link("set", index=index, mtu=1400, ifname=OOPS))
+    actions = await plan()
+    assert actions == (
+        Rename(index=index, name=VLAN_NAME),
+        SetMtu(index=index, mtu=1500),
+        SetUp(index=index),
+    )
+    for action in actions:
+        await node.kernel.execute(action)
+    assert await node.kernel.link_by_name(VLAN_NAME) == link
+
+
+async def test_a_links_pods_are_hidden_and_live_on_while_it_is_renamed(
+    node: Node, namespace: str
+) -> None:
+    """Why DanmEps are asked who uses a link, and why a renamed one is not made anew."""
+    # DESIGN "Controllers"
+    skip_without(node, "ipvlan")
+    await node.kernel.execute(node.creation("198.18.0.1", "239.0.2.88"))
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    index = link.index
+    pod = f"{namespace}-pod"
+    netns.create(pod)
+    try:
+        node.by_hand(lambda route: add_ipvlan(route, index, pod))
+        assert list(await node.kernel.children(index)) == []
+        await node.kernel.execute(Rename(index=index, name=OOPS))
+        await node.kernel.execute(Rename(index=index, name=NAME))
+        assert await node.kernel.link_by_name(NAME) == link
+        assert await asyncio.to_thread(links_of, pod) >= {"int"}
+        await node.kernel.execute(Delete(index=index))
+        assert "int" not in await asyncio.to_thread(links_of, pod)
+    finally:
+        netns.remove(pod)
+
+
+def add_ipvlan(route: IPRoute, parent_index: int, namespace: str) -> None:
+    """Make a Pod's interface where it belongs, as danmd does."""
+    with Path(f"/run/netns/{namespace}").open() as target:
+        route.link("add", ifname="int", kind="ipvlan", link=parent_index, net_ns_fd=target.fileno())
+
+
+def links_of(namespace: str) -> set[str]:
+    """Return the names of a netns's links."""
+    names: set[str] = set()
+    with ThreadPoolExecutor(max_workers=1) as hands:
+        hands.submit(
+            by_hand,
+            namespace,
+            lambda route: names.update(link.get("ifname") for link in route.link("dump")),
+        ).result(timeout=10)
+    return names
