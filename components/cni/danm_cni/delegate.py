@@ -12,6 +12,7 @@ import msgspec
 
 from danm_api.codec.cni import decode_error
 from danm_api.errors import DanmError, DeadlineExceededError, DelegateError, InvalidNetworkError
+from danm_api.telemetry import get_logger
 from danm_cni.cni_errors import CniCode
 from danm_cni.delegate_config import PluginChain, file_chain, render, require_plain_name
 from danm_cni.edges import PluginRunner
@@ -19,12 +20,17 @@ from danm_cni.journal import PluginCall
 from danm_cni.netns import resolve_in_root
 from danm_cni.request import Verb
 
+log = get_logger(__name__)
+
 # A result with hundreds of interfaces has some ten kilobytes; what prints more is broken.
 _MAX_OUTPUT_BYTES: Final = 4 << 20
 # Enough of a plugin's complaint to understand it.
 _MAX_ERROR_TEXT: Final = 2000
 _MAX_CONFIG_BYTES: Final = 1 << 20
 _CHUNK: Final = 1 << 16
+
+# Tells danmd's own plugins from those of others with the same CNI variables.
+_MARK: Final = "DANM_SANDBOX"
 
 # Static types and the fallback are looked up by these names, the list first (SPEC E2).
 _CONFIG_SUFFIXES: Final = (".conflist", ".conf")
@@ -70,6 +76,19 @@ def plugin_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def _groups_with(entry: bytes) -> set[int]:
+    """Return the process groups whose processes have a line in their environment."""
+    groups = set()
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdecimal():
+            continue
+        # A process may end, or become another user's, while it is looked at.
+        with suppress(OSError):
+            if entry in (directory / "environ").read_bytes().split(b"\0"):
+                groups.add(os.getpgid(int(directory.name)))
+    return groups - {os.getpgrp()}
+
+
 class PluginProcesses:
     """Starts plugins as processes, in the host's mount namespace when danmd is in a container."""
 
@@ -87,7 +106,8 @@ class PluginProcesses:
             DelegateError: It is not there, failed, or printed too much.
         """
         executable = self._find(call.type, environment.get("CNI_PATH", ""))
-        process = await self._start(executable, {**environment, "CNI_COMMAND": verb})
+        marked = {_MARK: environment.get("CNI_CONTAINERID", ""), "CNI_COMMAND": verb}
+        process = await self._start(executable, {**environment, **marked})
         try:
             output, complaint = await _communicate(process, call.config)
         except _TooMuchOutputError as error:
@@ -100,6 +120,17 @@ class PluginProcesses:
         if process.returncode != 0:
             raise _failure(call.type, process.returncode, output, complaint)
         return output
+
+    async def end_strays(self, container_id: str) -> None:
+        """Kill the plugins of a sandbox that an earlier danmd started and did not outlive.
+
+        Otherwise their ADD could go on after the DEL that follows.
+        """
+        mine = f"{_MARK}={container_id}".encode()
+        for group in await asyncio.to_thread(_groups_with, mine):
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+                log.warning("Killed stray plugin", container_id=container_id, group=group)
 
     async def _start(
         self, executable: str, environment: Mapping[str, str]

@@ -97,6 +97,31 @@ def _lives(pid: int) -> bool:
     return state != "Z"
 
 
+async def test_strays_of_an_earlier_danmd_are_killed(tmp_path: Path) -> None:
+    """A plugin that outlived its danmd is found by its sandbox, and only that one is killed."""
+    _plugin(tmp_path, "plugin", f"echo $$ > {tmp_path}/$CNI_CONTAINERID; exec sleep 1000")
+    call = PluginCall(type="plugin", config=b"{}")
+    tasks = {
+        name: asyncio.create_task(
+            RUNNER.run(
+                call,
+                verb=Verb.ADD,
+                environment={**_environment(tmp_path), "CNI_CONTAINERID": name},
+            )
+        )
+        for name in ("mine", "other")
+    }
+    async with asyncio.timeout(30):
+        while not all((tmp_path / name).exists() for name in tasks):
+            await asyncio.sleep(0.01)
+        await PluginProcesses(host_root=Path("/"), in_host_mounts=False).end_strays("mine")
+        with pytest.raises(DelegateError, match="killed by signal 9"):
+            await tasks["mine"]
+    assert not tasks["other"].done()
+    tasks["other"].cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
 async def test_a_plugin_that_does_not_read_its_input(tmp_path: Path) -> None:
     """Closing standard input early is no error of danmd's."""
     _plugin(tmp_path, "plugin", "exec <&-; echo '{}'")

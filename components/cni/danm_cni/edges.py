@@ -57,6 +57,10 @@ class PluginRunner(Protocol):
         """
         ...
 
+    async def end_strays(self, container_id: str) -> None:
+        """End the plugins of a sandbox that an earlier danmd has left running."""
+        ...
+
 
 class InterfaceMaker(Protocol):
     """The node's kernel; every method raises LinkSetupError, or its NetnsGoneError."""

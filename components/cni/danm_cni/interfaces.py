@@ -225,6 +225,11 @@ class SandboxInterfaces:
                 f"{chain.source}: {error.reason}", code=CniCode.UNDECODABLE
             ) from error
 
+    async def end_strays(self, sandbox: SandboxRecord) -> None:
+        """End delegates of a half-made sandbox that an earlier danmd has left running."""
+        if any(each.calls for each in sandbox.interfaces):
+            await self._plugins.end_strays(sandbox.container_id)
+
     async def unmake(self, sandbox: SandboxRecord, interface: InterfaceRecord) -> None:
         """Remove one interface, whatever of it there is; repeating it is harmless.
 

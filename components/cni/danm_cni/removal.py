@@ -59,6 +59,15 @@ class SandboxRemoval:
         await self._journal.put(marked)
         return marked
 
+    async def recover(self, record: SandboxRecord) -> None:
+        """Remove a sandbox whose ADD died with an earlier danmd.
+
+        Raises:
+            DanmError: Something is left; the record stays.
+        """
+        await self._interfaces.end_strays(record)
+        await self.remove(record)
+
     async def remove(self, record: SandboxRecord) -> None:
         """Remove a sandbox; its addresses too, unless its Pod is getting another sandbox.
 

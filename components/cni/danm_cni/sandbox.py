@@ -201,7 +201,9 @@ class Sandboxes:
                     case SandboxState.HELD:
                         if not await self.pods.wants_addresses(record):
                             await self.removal.release(record)
-                    case SandboxState.ADDING | SandboxState.REMOVING:
+                    case SandboxState.ADDING:
+                        await self.removal.recover(record)
+                    case SandboxState.REMOVING:
                         await self.removal.remove(record)
                     case SandboxState.ADDED:
                         if not self.kernel.has_netns(record.netns):

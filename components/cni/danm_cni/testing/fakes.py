@@ -254,6 +254,9 @@ class FakePlugins:
         await self.failures.meet(f"{call.type}-half")
         return self.results.get(call.type) or self._result(call, name, netns)
 
+    async def end_strays(self, container_id: str) -> None:
+        """Have none."""
+
     def _result(self, call: PluginCall, name: str, netns: str) -> bytes:
         config = msgspec.json.decode(call.config)
         ipam = config.get("ipam") or {}
