@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from tests.lab.cache import recipe_key
 from tests.lab.cluster import Cluster, GivenCluster
 from tests.lab.demo import Demo, DemoOptions, state_directory
 from tests.lab.errors import LabError
 from tests.lab.images import COREDNS_IMAGE, PYTHON_BASE
-from tests.lab.installation import Installation, build_images, image_names
+from tests.lab.installation import VERSION, Installation, build_images, image_names
 from tests.lab.lab import Lab, repository
 from tests.lab.progress import Progress
 
@@ -23,10 +24,17 @@ def install_on_lab(lab: Lab) -> Installation:
     lab.images.offer_python_base()
     build_images(repository(), lab.progress, base_image=PYTHON_BASE)
     # Before the start: nodes boot with the images that there are, but unpack slowly.
-    lab.load_images(list(image_names(LOCAL_PREFIX).values()))
+    names = list(image_names(LOCAL_PREFIX).values())
+    lab.load_images(names)
     lab.up()
+    contents = recipe_key(VERSION, *((lab.images.engine_id(name) or "").encode() for name in names))
     installation = Installation(
-        lab, repository(), lab.progress, work=state_directory(lab.name), prefix=LOCAL_PREFIX
+        lab,
+        repository(),
+        lab.progress,
+        work=state_directory(lab.name),
+        prefix=LOCAL_PREFIX,
+        contents=contents,
     )
     installation.install()
     return installation

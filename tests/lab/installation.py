@@ -116,11 +116,29 @@ def image_names(prefix: str) -> dict[str, str]:
     }
 
 
+def _content_patch(kind: str, contents: str) -> dict[str, Any]:
+    annotations = {"danm.k8s.io/lab-images": contents}
+    patch = {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "all"},
+        "spec": {"template": {"metadata": {"annotations": annotations}}},
+    }
+    return {"target": {"kind": kind}, "patch": yaml.safe_dump(patch)}
+
+
 class Installation:
     """DANM as deploy/ installs it."""
 
     def __init__(
-        self, cluster: Cluster, repository: Path, progress: Progress, *, work: Path, prefix: str
+        self,
+        cluster: Cluster,
+        repository: Path,
+        progress: Progress,
+        *,
+        work: Path,
+        prefix: str,
+        contents: str = "",
     ) -> None:
         """Take what is needed.
 
@@ -130,12 +148,21 @@ class Installation:
             progress: Tells what goes on.
             work: A directory for kustomizations.
             prefix: Of the images' names.
+            contents: Says what is in the images where their tags do not: when it differs from the
+                last installation's, all Pods are replaced.
         """
         self._cluster = cluster
         self._repository = repository
         self._progress = progress
         self._overlay = Overlay(
-            directory=work / "deploy", base=repository / "deploy", images=image_names(prefix)
+            directory=work / "deploy",
+            base=repository / "deploy",
+            images=image_names(prefix),
+            patches=(
+                [_content_patch(kind, contents) for kind in ("Deployment", "DaemonSet")]
+                if contents
+                else ()
+            ),
         )
 
     def install(self) -> None:
