@@ -1,0 +1,293 @@
+"""The client of ipam-svc against replicas that misbehave."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+import trustme
+from aiohttp import web
+
+from danm_api.errors import (
+    AccessDeniedError,
+    DanmError,
+    IpamUnavailableError,
+    OverloadedError,
+    PoolExhaustedError,
+    StaleAttemptError,
+)
+from danm_api.ipam_api import (
+    AttachmentAnswer,
+    AttachmentRequest,
+    PodOwnerMessage,
+    ReleaseAnswer,
+    ReleaseRequest,
+    Reservation,
+    ReservationList,
+    ReserveAnswer,
+    ReserveRequest,
+)
+from danm_api.ipam_client import DEFAULT_SERVER_NAME, IpamClient
+from danm_api.ipam_problem import CONTENT_TYPE, problem_of
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_OWNER = PodOwnerMessage(namespace="ns", name="p", uid="u")
+_REQUEST = ReserveRequest(
+    owner=_OWNER,
+    node="n1",
+    attempt=10,
+    attachments=[AttachmentRequest(network="net", interface="eth0", ip="dynamic")],
+    fresh=True,
+)
+_RELEASE = ReleaseRequest(owner=_OWNER, node="n1", attempt=10, networks=["net"])
+_RESERVATION = Reservation(
+    network="net",
+    network_uid="uid",
+    address="10.0.0.1",
+    owner=_OWNER,
+    interface="eth0",
+    node="n1",
+    attempt=10,
+    since=datetime(2026, 1, 1, tzinfo=UTC),
+    mac="fa:16:3e:00:00:01",
+)
+
+
+class _Replica:
+    """Answers by a script, its last line for ever, and keeps what it was asked."""
+
+    def __init__(self, *script: Answer) -> None:
+        self.script = list(script)
+        self.asked: list[ReserveRequest] = []
+        self.headers: list[dict[str, str]] = []
+        self.endpoint = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.headers.append(dict(request.headers))
+        body = await request.read()
+        if request.path.endswith("/reserve"):
+            self.asked.append(msgspec.json.decode(body, type=ReserveRequest))
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return await answer(request)
+
+
+class _Attempts:
+    """Counts as danmd does."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+
+    async def __call__(self, above: int) -> int:
+        self.last = max(self.last, above) + 1
+        return self.last
+
+
+def _json(message: msgspec.Struct, **headers: str) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(
+            body=msgspec.json.encode(message), content_type="application/json", headers=headers
+        )
+
+    return answer
+
+
+def _refuses(error: DanmError) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        problem = problem_of(error)
+        body = msgspec.json.encode(problem)
+        return web.Response(status=problem.status, body=body, content_type=CONTENT_TYPE)
+
+    return answer
+
+
+def _says(status: int, body: bytes) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body)
+
+    return answer
+
+
+async def _cuts(request: web.Request) -> web.StreamResponse:
+    """Close the connection instead of answering."""
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+async def _stalls(_: web.Request) -> web.StreamResponse:
+    """Answer never, as a frozen replica does."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _grants(request: web.Request) -> web.StreamResponse:
+    """Answer with the attempt of the request."""
+    asked = msgspec.json.decode(await request.read(), type=ReserveRequest)
+    got = AttachmentAnswer(
+        network="net", network_uid="uid", interface="eth0", mac="m", ip="10.0.0.1/24"
+    )
+    return await _json(ReserveAnswer(attempt=asked.attempt, attachments=[got]))(request)
+
+
+@asynccontextmanager
+async def _served(
+    *replicas: _Replica, authority: trustme.CA | None = None
+) -> AsyncIterator[IpamClient]:
+    """Serve replicas on loopback and give a client of all of them."""
+    authority = authority or trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(DEFAULT_SERVER_NAME).configure_cert(context)
+    async with AsyncExitStack() as stack:
+        for replica in replicas:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", replica.handle)
+            runner = web.AppRunner(app, shutdown_timeout=0.01)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+            replica.endpoint = f"127.0.0.1:{runner.addresses[0][1]}"
+        client = IpamClient(
+            lambda: [replica.endpoint for replica in replicas],
+            lambda: authority.cert_pem.bytes().decode(),
+            lambda: "token",
+        )
+        yield await stack.enter_async_context(client)
+
+
+def _in(seconds: float) -> float:
+    return time.monotonic() + seconds
+
+
+async def test_good_answer() -> None:
+    """The request carries the token and what is left of the time; the answer is returned."""
+    replica = _Replica(_grants)
+    async with _served(replica) as client:
+        answer = await client.reserve(_REQUEST, deadline=_in(5), next_attempt=_Attempts(10))
+    assert answer.attempt == 10
+    assert replica.headers[0]["Authorization"] == "Bearer token"
+    (asked,) = replica.asked
+    assert asked.fresh
+    assert 0 < asked.timeout_s <= 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(_cuts, id="cut off"),
+        pytest.param(_says(200, b"<html>"), id="garbage"),
+        pytest.param(_says(502, b"bad gateway"), id="no problem document"),
+        pytest.param(_refuses(OverloadedError("full")), id="overloaded"),
+    ],
+)
+async def test_every_send_carries_a_new_attempt(fault: Answer) -> None:
+    """After a fault another replica is asked, with a larger attempt, as no fresh owner any more."""
+    # DESIGN, "Attempts fence"
+    bad, good = _Replica(fault), _Replica(_grants)
+    async with _served(bad, good) as client:
+        answer = await client.reserve(_REQUEST, deadline=_in(5), next_attempt=_Attempts(10))
+        assert answer.attempt == 11
+        assert [each.attempt for each in bad.asked] == [10]
+        assert [(each.attempt, each.fresh) for each in good.asked] == [(11, False)]
+        # The replica that answered is asked first from now on.
+        await client.reserve(_REQUEST, deadline=_in(5), next_attempt=_Attempts(11))
+        assert len(bad.asked) == 1
+
+
+async def test_frozen_replica_leaves_time_for_another() -> None:
+    """A replica that accepts and never answers gets a part of the time only."""
+    frozen, good = _Replica(_stalls), _Replica(_grants)
+    async with _served(frozen, good) as client:
+        answer = await client.reserve(_REQUEST, deadline=_in(2), next_attempt=_Attempts(10))
+    assert answer.attempt == 11
+
+
+async def test_stale_attempt_is_raised_above_the_current_one() -> None:
+    """A refusal with the current number is followed by a larger one."""
+    # DESIGN, "Attempts fence"
+    replica = _Replica(_refuses(StaleAttemptError("old", current_attempt=500)), _grants)
+    async with _served(replica) as client:
+        answer = await client.reserve(_REQUEST, deadline=_in(5), next_attempt=_Attempts(10))
+    assert answer.attempt == 501
+
+
+@pytest.mark.parametrize("error", [PoolExhaustedError("full"), AccessDeniedError("no")])
+async def test_refusal_is_final(error: DanmError) -> None:
+    """What another replica would say as well is raised at once, as the service raised it."""
+    replica = _Replica(_refuses(error))
+    async with _served(replica) as client:
+        with pytest.raises(type(error), match=error.reason):
+            await client.reserve(_REQUEST, deadline=_in(5), next_attempt=_Attempts(10))
+    assert len(replica.asked) == 1
+
+
+async def test_deadline_ends_with_what_was_tried_and_why() -> None:
+    """When nobody answers in time the error names the replicas and the last fault."""
+    replica = _Replica(_cuts)
+    async with _served(replica) as client:
+        began = time.monotonic()
+        with pytest.raises(IpamUnavailableError, match=replica.endpoint) as caught:
+            await client.release(_RELEASE, deadline=_in(0.5))
+    assert time.monotonic() - began < 2
+    assert caught.value.transient
+
+
+async def test_no_replica_is_told_so() -> None:
+    """Without endpoints the error says what to look at."""
+    async with _served() as client:
+        with pytest.raises(IpamUnavailableError, match="Deployment"):
+            await client.release(_RELEASE, deadline=_in(0.2))
+
+
+async def test_release_is_repeated_as_it_is() -> None:
+    """A release keeps its attempt, whoever answers."""
+    bad = _Replica(_cuts)
+    good = _Replica(_json(ReleaseAnswer(released=[_RESERVATION])))
+    async with _served(bad, good) as client:
+        answer = await client.release(_RELEASE, deadline=_in(5))
+    assert answer.released == [_RESERVATION]
+
+
+async def test_unchanged_node_list_is_taken_from_memory() -> None:
+    """The ETag is sent back, and 304 means what was answered last."""
+    listed = ReservationList(items=[_RESERVATION])
+    replica = _Replica(_json(listed, ETag='"1"'), _says(304, b""))
+    async with _served(replica) as client:
+        assert await client.node_reservations("n1", deadline=_in(5)) == listed
+        assert await client.node_reservations("n1", deadline=_in(5)) == listed
+    assert replica.headers[1]["If-None-Match"] == '"1"'
+
+
+async def test_pages_are_put_together() -> None:
+    """All pages of a network's entries are read."""
+    replica = _Replica(
+        _json(ReservationList(items=[_RESERVATION], next="10.0.0.1")),
+        _json(ReservationList(items=[_RESERVATION])),
+    )
+    async with _served(replica) as client:
+        found = await client.network_reservations("ns", "net", deadline=_in(5))
+    assert len(found.items) == 2
+
+
+async def test_replica_of_another_authority_is_not_trusted() -> None:
+    """Nothing is sent to a server whose certificate the trust does not cover."""
+    replica, other = _Replica(_grants), trustme.CA()
+    async with _served(replica):
+        stranger = IpamClient(
+            lambda: [replica.endpoint], lambda: other.cert_pem.bytes().decode(), lambda: "token"
+        )
+        async with stranger:
+            with pytest.raises(IpamUnavailableError):
+                await stranger.release(_RELEASE, deadline=_in(0.3))
+    assert replica.headers == []
+
+
+async def test_trust_that_cannot_be_read() -> None:
+    """A ConfigMap with something else in it is named as the fault."""
+    async with IpamClient(lambda: ["127.0.0.1:1"], lambda: "garbage", lambda: "t") as client:
+        with pytest.raises(IpamUnavailableError, match="certificates"):
+            await client.release(_RELEASE, deadline=_in(0.2))
