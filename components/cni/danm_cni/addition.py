@@ -22,7 +22,7 @@ from danm_api.telemetry import span
 from danm_cni.concurrency import all_of
 from danm_cni.delegate import plugin_environment
 from danm_cni.delegate_config import DynamicAddresses
-from danm_cni.edges import AddressService, EndpointStore, InterfaceMaker, NetworkSource
+from danm_cni.edges import AddressService, EndpointStore, InterfaceMaker, NetworkSource, PodSource
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.fallback import Fallback
 from danm_cni.interfaces import (
@@ -73,6 +73,7 @@ class SandboxAddition:
     interfaces: SandboxInterfaces
     endpoints: EndpointStore
     addresses: AddressService
+    pods: PodSource
     networks: NetworkSource
     fallback: Fallback
     allowed_static_types: frozenset[str] | None = None
@@ -109,7 +110,7 @@ class SandboxAddition:
         progress.step = "writing the journal"
         await self._write_intent(request, pod, planned, held)
         progress.step = "waiting for addresses from ipam-svc"
-        answers = await self._reserve(request.container_id, planned, progress)
+        answers = await self._reserve(request.container_id, pod, planned, progress)
         progress.step = "writing DanmEps"
         ready = [
             self._ready(request, pod, each, answers.get(each.interface), parents.get(each.parent))
@@ -186,6 +187,7 @@ class SandboxAddition:
     async def _reserve(
         self,
         container_id: ContainerId,
+        pod: Pod,
         planned: Sequence[PlannedAttachment],
         progress: Progress,
     ) -> Mapping[InterfaceName, AttachmentAnswer]:
@@ -202,7 +204,7 @@ class SandboxAddition:
         if not wanted:
             return {}
         with span("reserve"):
-            answer = await self._reserve_in_time(container_id, wanted, progress)
+            answer = await self._reserve_in_time(container_id, pod, wanted, progress)
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
         record = self.journal.existing(container_id)
         interfaces = tuple(
@@ -215,6 +217,7 @@ class SandboxAddition:
     async def _reserve_in_time(
         self,
         container_id: ContainerId,
+        pod: Pod,
         wanted: Sequence[AttachmentRequest],
         progress: Progress,
     ) -> ReserveAnswer:
@@ -233,6 +236,7 @@ class SandboxAddition:
                     note_attempt=lambda attempt: self.journal.remember_attempt(
                         container_id, [each.interface for each in wanted], attempt
                     ),
+                    fresh=self.pods.is_first_use(pod),
                 )
             except AddressTakenError:
                 if time.monotonic() >= give_up_s:

@@ -153,6 +153,7 @@ class Daemon:
                 interfaces=interfaces,
                 endpoints=self._endpoints,
                 addresses=edges.addresses,
+                pods=self._pods,
                 networks=self._networks,
                 fallback=fallback,
                 allowed_static_types=config.allowed_static_types,

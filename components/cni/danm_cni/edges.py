@@ -29,8 +29,11 @@ class AddressService(Protocol):
         *,
         deadline_s: float,
         note_attempt: Callable[[int], None],
+        fresh: bool,
     ) -> ReserveAnswer:
         """Reserve all or nothing; every send carries a new attempt, which is noted before.
+
+        ``fresh`` says that nothing was ever sent for the owner: ipam-svc then looks for nothing.
 
         Raises:
             DanmError: As ipam-svc says, or IpamUnavailableError.
@@ -117,6 +120,10 @@ class PodSource(Protocol):
         Raises:
             PodNotFoundError: No such Pod, or another one of that name.
         """
+        ...
+
+    def is_first_use(self, pod: Pod) -> bool:
+        """Say whether nothing was reserved for a Pod before; true at most once for each Pod."""
         ...
 
     async def wants_addresses(self, record: SandboxRecord) -> bool:

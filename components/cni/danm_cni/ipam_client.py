@@ -122,6 +122,7 @@ class NodeAddresses:
         *,
         deadline_s: float,
         note_attempt: Callable[[int], None],
+        fresh: bool,
     ) -> ReserveAnswer:
         """Reserve all or nothing; every send carries a new attempt, which is noted before.
 
@@ -140,6 +141,7 @@ class NodeAddresses:
             attachments=list(attachments),
             node=self._node,
             timeout_s=deadline_s - time.monotonic(),
+            fresh=fresh,
         )
         return await self._client.reserve(request, deadline=deadline_s, next_attempt=next_attempt)
 

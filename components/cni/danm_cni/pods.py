@@ -4,9 +4,9 @@ from danm_api.codec.pod import decode_pod
 from danm_api.errors import DanmError, NotFoundError, PodNotFoundError
 from danm_api.kube.api import PODS, KubeApi
 from danm_api.kube.events import EventRecorder, ObjectReference
-from danm_api.kube.informer import Informer, ObjectKey
+from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.pod import Pod
-from danm_api.names import NodeName
+from danm_api.names import NodeName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.journal import SandboxRecord
 from danm_cni.request import PodIdentity
@@ -23,6 +23,25 @@ class NodePods:
         self.informer: Informer[Pod] = Informer(
             api, PODS, decode_pod, field_selector=f"spec.nodeName={node}"
         )
+        # Pods that came while this danmd watched, and those that it has reserved for: no other
+        # danmd can have reserved for a Pod of this node that this one saw come.
+        self._came: set[PodUid] = set()
+        self._used: set[PodUid] = set()
+        self.informer.subscribe(self._changed)
+
+    def _changed(self, change: Change[Pod]) -> None:
+        old, new = change.old, change.new
+        if old is None and new is not None and self.informer.synced:
+            self._came.add(new.runtime_uid)
+        if old is not None and (new is None or new.runtime_uid != old.runtime_uid):
+            self._came.discard(old.runtime_uid)
+            self._used.discard(old.runtime_uid)
+
+    def is_first_use(self, pod: Pod) -> bool:
+        """Say whether nothing was reserved for a Pod before; true at most once for each Pod."""
+        first = pod.runtime_uid in self._came and pod.runtime_uid not in self._used
+        self._used.add(pod.runtime_uid)
+        return first
 
     async def find(self, identity: PodIdentity) -> Pod:
         """Return a Pod; one that was not seen yet is fetched.

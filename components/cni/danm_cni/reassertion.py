@@ -61,6 +61,7 @@ class Reassertion:
                 note_attempt=lambda attempt: self.journal.remember_attempt(
                     container_id, [interface.interface], attempt
                 ),
+                fresh=False,
             )
         except AddressTakenError as error:
             await self._give_up(record, interface, error)

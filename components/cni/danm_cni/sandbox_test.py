@@ -289,6 +289,20 @@ async def test_a_static_address_that_stays_taken_is_told(node: FakeNode) -> None
     assert {} == node.leftovers()
 
 
+async def test_only_the_first_reserve_for_a_pod_is_fresh(node: FakeNode) -> None:
+    """ipam-svc is told that there is nothing to look for once, and never after a restart."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.addresses.failures.fail("reserve", IpamUnavailableError("away"))
+    with pytest.raises(IpamUnavailableError):
+        await node.add("c1")
+    await node.add("c2")
+    node.add_pod("pod-2", interfaces=[INTERNAL])
+    await node.restart()
+    await node.add("c3", pod="pod-2")
+    # DESIGN, "Attempts fence"
+    assert [True, False, False] == node.addresses.fresh
+
+
 async def test_hundreds_of_tries_without_ipam_leave_one_record(node: FakeNode) -> None:
     """While ipam-svc is away, a Pod that is tried again and again does not fill the journal."""
     node.add_pod(interfaces=[INTERNAL])

@@ -73,6 +73,7 @@ class FakeAddresses:
         """Hold nothing."""
         self.node = node
         self.entries: list[Entry] = []
+        self.fresh: list[bool] = []
         self.failures = Failures()
         self._attempt = 0
         self._next = 10
@@ -84,10 +85,12 @@ class FakeAddresses:
         *,
         deadline_s: float,
         note_attempt: Callable[[int], None],
+        fresh: bool,
     ) -> ReserveAnswer:
         """Reserve; a failure planned as ``reserve-lost`` comes after the effect."""
         self._attempt += 1
         note_attempt(self._attempt)
+        self.fresh.append(fresh)
         await self.failures.meet("reserve")
         answers = [self._take(owner, each) for each in attachments]
         await self.failures.meet("reserve-lost")
