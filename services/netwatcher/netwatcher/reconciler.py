@@ -122,7 +122,11 @@ class LinkReconciler:
 
     def on_network(self, change: Change[DanmNet]) -> None:
         """Look at the links that a DanmNet asks for, and at those that it asked for before."""
-        for net in (change.old, change.new):
+        old, new = change.old, change.new
+        # How full a network is changes often, and every node hears of it; no link follows it.
+        if old is not None and new is not None and _asks(old) == _asks(new):
+            return
+        for net in (old, new):
             for name in () if net is None else link_names(net):
                 self._queue.add(CheckLink(InterfaceName(name)))
         self._states.networks_changed()
@@ -286,6 +290,11 @@ class LinkReconciler:
             self._states.forget(name)
             return
         self._states.set(name, LinkState(up=not plan.blocked, reason=plan.blocked))
+
+
+def _asks(net: DanmNet) -> tuple[object, ...]:
+    """Return all of a network that this role follows."""
+    return (link_of(net), net.status.applied is None, net.created)
 
 
 def plain_state(name: InterfaceName, link: ObservedLink | None) -> LinkState:

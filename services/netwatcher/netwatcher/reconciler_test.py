@@ -12,10 +12,10 @@ from danm_api.codec.danmep import encode_danmep
 from danm_api.codec.danmnet import decode_danmnet, encode_spec, encode_status
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import DANMEPS, DANMNETS, RawObject
-from danm_api.kube.informer import Informer
+from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.model.danmep import DanmEp, EndpointInterface
-from danm_api.model.danmnet import DanmNet, NetworkSpec, NetworkStatus, Vlan, Vxlan
+from danm_api.model.danmnet import DanmNet, NetworkSpec, NetworkStatus, Usage, Vlan, Vxlan
 from danm_api.names import (
     ContainerId,
     InterfaceName,
@@ -371,3 +371,16 @@ async def test_events_of_pods_cost_nothing(lab: Lab) -> None:
         lab.kernel.add_foreign(f"veth{number}", OtherKind(name="veth"))
         lab.kernel.remove(f"veth{number}")
     assert len(lab.queue) == 0
+
+
+async def test_news_of_usage_cost_nothing(lab: Lab) -> None:
+    """How full a network is, every node hears of, and none has work with it."""  # DESIGN P6
+    await lab.until(lambda: len(lab.queue) == 0)
+    (old,) = lab.networks.by_index(BY_LINK, "external.300")
+    usage = Usage(total=21, used=1, free=20, ranges="10.100.20.10")
+    new = replace(old, status=replace(old.status, ipv4=usage), resource_version="99")
+    key = ObjectKey(namespace=old.namespace, name=old.name)
+    lab.reconciler.on_network(Change(key=key, old=old, new=new))
+    assert len(lab.queue) == 0
+    lab.reconciler.on_network(Change(key=key, old=old, new=None))
+    assert len(lab.queue) == 1
