@@ -104,7 +104,8 @@ class KubeStore:
             try:
                 await self._set_finalizers(present, [*present.finalizers, labels.DANMNET_FINALIZER])
                 return
-            except ConflictError:
+            except (ConflictError, NotFoundError):
+                # Reading it says which: it was written, or it is gone.
                 present = await self.read_network(net.namespace, net.name)
         raise ConflictError(f"{where} is being written all the time; try again")
 

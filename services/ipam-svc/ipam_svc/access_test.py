@@ -1,0 +1,78 @@
+"""Who may: the parts that a whole request does not show (see process_test)."""
+
+import pytest
+
+from danm_api.errors import ApiUnavailableError, UnauthenticatedError
+from danm_api.ipam_api import AUDIENCE
+from danm_api.kube.api import TOKEN_REVIEWS, RawObject
+from danm_api.model.caller import Caller
+from danm_api.names import Namespace
+from danm_api.testing.clock import FakeClock
+from ipam_svc.access import Access
+from ipam_svc.testing.cluster import Cluster
+
+_JANE = Caller(username="jane", uid="", groups=())
+
+
+def _access(cluster: Cluster, clock: FakeClock) -> Access:
+    return Access(
+        cluster.kube, networks=cluster.replica().networks, danmd_user="danmd", clock=clock
+    )
+
+
+def _accept(_: RawObject) -> RawObject:
+    return {"authenticated": True, "audiences": [AUDIENCE], "user": {"username": "jane"}}
+
+
+async def test_tokens_are_reviewed_again_after_some_seconds() -> None:
+    """A token that is taken back works for seconds, and costs one review in that time."""
+    # DESIGN, "Who may"
+    cluster, clock = Cluster(), FakeClock()
+    cluster.kube.review_token = _accept
+    access = _access(cluster, clock)
+    for _ in range(3):
+        assert await access.authenticate("Bearer abc") == _JANE
+    assert cluster.kube.calls["create", TOKEN_REVIEWS.plural] == 1
+    cluster.kube.review_token = lambda _: {"authenticated": False}
+    assert await access.authenticate("bearer abc") == _JANE
+    clock.advance(10)
+    with pytest.raises(UnauthenticatedError):
+        await access.authenticate("Bearer abc")
+
+
+async def test_permissions_are_asked_for_each_namespace_and_verb() -> None:
+    """What was allowed in one namespace says nothing of another."""
+    cluster, clock = Cluster(), FakeClock()
+    access = _access(cluster, clock)
+    asked: list[tuple[str, str]] = []
+
+    def allow(spec: RawObject) -> RawObject:
+        attributes = spec["resourceAttributes"]
+        asked.append((attributes["verb"], attributes.get("namespace", "")))
+        return {"allowed": True}
+
+    cluster.kube.review_access = allow
+    for verb, namespace in (("get", "a"), ("get", "a"), ("list", "a"), ("get", "b")):
+        await access.may_read(_JANE, verb, Namespace(namespace))
+    await access.may_read_node(_JANE, "n1")
+    assert asked == [("get", "a"), ("list", "a"), ("get", "b"), ("list", "")]
+
+
+async def test_silent_api_server_lets_nobody_in() -> None:
+    """When nobody can be asked the answer is "try again", and the next request asks anew."""
+    cluster, clock = Cluster(), FakeClock()
+    cluster.kube.review_token = _accept
+    access = _access(cluster, clock)
+    cluster.kube.fail_next("create", TOKEN_REVIEWS, ApiUnavailableError("silent", status=0))
+    with pytest.raises(ApiUnavailableError):
+        await access.authenticate("Bearer abc")
+    assert await access.authenticate("Bearer abc") == _JANE
+
+
+async def test_token_without_end_is_refused_unseen() -> None:
+    """A header of nonsense costs no review."""
+    cluster = Cluster()
+    access = _access(cluster, FakeClock())
+    with pytest.raises(UnauthenticatedError):
+        await access.authenticate("Bearer " + "x" * 20_000)
+    assert cluster.kube.calls["create", TOKEN_REVIEWS.plural] == 0

@@ -1,0 +1,83 @@
+"""Which networks may hand out addresses."""
+
+from typing import Any
+
+import pytest
+
+from danm_api.errors import InvalidNetworkError, NetworkNotFoundError, NetworkNotReadyError
+from danm_api.kube.api import DANMNETS
+from danm_api.names import Namespace, NetworkName
+from ipam_svc.networks import cooldown_of, links_of
+from ipam_svc.testing.cluster import NAMESPACE, Cluster
+
+_NS = Namespace(NAMESPACE)
+
+
+async def test_valid_mark_of_a_user_counts_for_nothing() -> None:
+    """spec.Validation "True" without the validator's verdict is no validation."""
+    # SPEC A6, G1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", valid=False)
+    await cluster.kube.patch(DANMNETS, "net", {"spec": {"Validation": "True"}}, namespace=NAMESPACE)
+    async with cluster.running() as (replica,):
+        with pytest.raises(NetworkNotReadyError):
+            await replica.networks.ready(_NS, NetworkName("net"))
+
+
+async def test_verdict_does_not_replace_the_rules() -> None:
+    """A spec that breaks a rule hands out nothing, whatever its status says."""
+    # DESIGN, "ipam-svc validates the spec itself"
+    cluster = Cluster()
+    cluster.add_network(
+        cidr="10.0.0.0/24", allocation_pool={"start": "10.9.0.1", "end": "10.9.0.9"}
+    )
+    async with cluster.running() as (replica,):
+        with pytest.raises(InvalidNetworkError, match="allocation_pool"):
+            await replica.networks.ready(_NS, NetworkName("net"))
+
+
+async def test_unknown_network() -> None:
+    """A name that nobody gave to a DanmNet is refused with the way out."""
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        with pytest.raises(NetworkNotFoundError, match="create it"):
+            await replica.networks.ready(_NS, NetworkName("net"))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "shared"),
+    [
+        pytest.param({"host_device": "ens4"}, {"host_device": "ens4"}, True, id="same device"),
+        pytest.param({"host_device": "ens4"}, {"host_device": "ens5"}, False, id="other device"),
+        pytest.param(
+            {"host_device": "ens4", "vlan": 7},
+            {"host_device": "ens4", "vlan": 8},
+            False,
+            id="other VLAN",
+        ),
+        pytest.param(
+            {"host_device": "ens4", "vlan": 7}, {"host_device": "net.7"}, True, id="link by name"
+        ),
+        pytest.param({}, {}, False, id="no device"),
+    ],
+)
+async def test_networks_that_share_a_wire_are_found(
+    *, mine: dict[str, Any], theirs: dict[str, Any], shared: bool
+) -> None:
+    """The index by links finds whoever is on the same wire, and nobody else."""
+    # DESIGN P1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", **mine)
+    cluster.add_network("other", cidr="10.0.1.0/24", **theirs)
+    async with cluster.running() as (replica,):
+        found = await replica.networks.ready(_NS, NetworkName("net"))
+    assert found.shares_wire is shared
+    assert links_of(found.spec) == {name for name in links_of(found.spec) if name}
+
+
+def test_cooldown_is_that_of_the_spec_in_force() -> None:
+    """An edit that is not in force yet does not change the cooldown."""
+    # SPEC N5
+    cluster = Cluster()
+    assert cooldown_of(cluster.add_network(cidr="10.0.0.0/24", cooldown=30)) == 30
+    assert cooldown_of(cluster.add_network("odd", valid=False, cooldown=5)) == 5
