@@ -86,6 +86,10 @@ class InterfaceMaker(Protocol):
         """Remove an interface and its rules, where they are there."""
         ...
 
+    async def faults(self, setup: InterfaceSetup, netns: str) -> Sequence[str]:
+        """Return what of a setup is not there, in words."""
+        ...
+
     def has_netns(self, netns: str) -> bool:
         """Say whether a namespace exists."""
         ...

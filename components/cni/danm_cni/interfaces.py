@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,14 @@ from danm_cni.delegate_config import (
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
 from danm_cni.ipvlan import ipvlan_link
-from danm_cni.journal import InterfaceKind, InterfaceRecord, Journal, PluginCall, SandboxRecord
+from danm_cni.journal import (
+    InterfaceKind,
+    InterfaceRecord,
+    Journal,
+    PluginCall,
+    RouteRecord,
+    SandboxRecord,
+)
 from danm_cni.netlink import Address, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.netns import NetnsGoneError, resolve_in_root
 from danm_cni.plan import PlannedAttachment, PlannedRoute
@@ -243,7 +250,7 @@ class SandboxInterfaces:
             "CNI_IFNAME": interface.interface,
             "CNI_NETNS": netns,
         }
-        rules = _recorded_rules(interface)
+        rules = recorded_setup(interface).rules
         if netns and (rules or not interface.calls):
             with suppress(NetnsGoneError):
                 await self._kernel.take_down(
@@ -281,7 +288,15 @@ def interface_record(planned: PlannedAttachment, *, endpoint: str) -> InterfaceR
             network_type.name if isinstance(network_type, StaticDelegate) else network_type.value
         ),
         endpoint=endpoint,
-        tables=tuple(sorted({route.table for route in planned.routes if route.table is not None})),
+        routes=tuple(
+            RouteRecord(
+                destination=str(route.destination),
+                gateway=str(route.gateway),
+                table=route.table,
+                metric=route.metric,
+            )
+            for route in planned.routes
+        ),
         reserved=planned.asks_for_addresses and not static,
     )
 
@@ -300,12 +315,28 @@ def policy_rules(
     return tuple(PolicyRule(source=source, table=table) for source, table in wanted)
 
 
-def _recorded_rules(interface: InterfaceRecord) -> tuple[PolicyRule, ...]:
-    addresses = [ip_interface(text) for text in (interface.ip, interface.ip6) if text]
-    return tuple(
-        PolicyRule(source=address.ip, table=table)
-        for address in addresses
-        for table in interface.tables
+def recorded_setup(interface: InterfaceRecord) -> InterfaceSetup:
+    """Return what an interface was given, as the journal tells it.
+
+    Routes of a family that a static delegate gave no address of were never made.
+    """
+    addresses = tuple(ip_interface(text) for text in (interface.ip, interface.ip6) if text)
+    families = {address.version for address in addresses}
+    routes = tuple(
+        PlannedRoute(
+            destination=ip_network(each.destination),
+            gateway=ip_address(each.gateway),
+            table=each.table,
+            metric=each.metric,
+        )
+        for each in interface.routes
+    )
+    present = tuple(each for each in routes if each.destination.version in families)
+    return InterfaceSetup(
+        name=interface.interface,
+        addresses=addresses,
+        routes=present,
+        rules=policy_rules(present, addresses),
     )
 
 

@@ -53,13 +53,22 @@ class PluginCall(msgspec.Struct, frozen=True, kw_only=True):
     config: bytes
 
 
+class RouteRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A route that an interface was given; ``table`` None is the main table."""
+
+    destination: str
+    gateway: str
+    table: int | None = None
+    metric: int | None = None
+
+
 class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One interface of a sandbox.
 
     Attributes:
         network: The DanmNet's name; empty for the fallback.
         endpoint: The DanmEp's name; empty for the fallback.
-        tables: Routing tables with rules from the interface's addresses.
+        routes: Of all tables; a table has rules from the interface's addresses.
         reserved: Its addresses are ipam-svc's, or may be.
         attempt: Of the last send of its reservation; 0 when danmd does not know it.
     """
@@ -73,7 +82,7 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     ip: str | None = None
     ip6: str | None = None
     mac: str | None = None
-    tables: tuple[int, ...] = ()
+    routes: tuple[RouteRecord, ...] = ()
     reserved: bool = False
     attempt: int = 0
     calls: tuple[PluginCall, ...] = ()

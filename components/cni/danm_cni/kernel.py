@@ -13,6 +13,7 @@ from danm_cni.netlink import (
     LinkFacts,
     PolicyRule,
     create_child,
+    find_faults,
     set_up,
     take_down,
 )
@@ -68,6 +69,10 @@ class KernelInterfaces:
         await self._in_netns(
             netns, lambda descriptor: take_down(name, rules, descriptor, delete_link=delete_link)
         )
+
+    async def faults(self, setup: InterfaceSetup, netns: str) -> Sequence[str]:
+        """Return what of a setup is not there, in words."""
+        return await self._in_netns(netns, lambda descriptor: find_faults(setup, descriptor))
 
     def has_netns(self, netns: str) -> bool:
         """Say whether a namespace exists; an empty file is what a runtime leaves of one."""

@@ -31,6 +31,8 @@ from danm_cni.plan import PlannedRoute
 
 # include/uapi/linux/if_addr.h: no duplicate address detection (SPEC D4).
 _IFA_F_NODAD: Final = 0x02
+# include/uapi/linux/rtnetlink.h: RT_TABLE_MAIN.
+_MAIN_TABLE: Final = 254
 _IPV6_SWITCH: Final = "/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
 
 Address = IPv4Interface | IPv6Interface
@@ -179,6 +181,57 @@ def take_down(name: str, rules: Sequence[PolicyRule], netns: int, *, delete_link
             for index in [index for each in names for index in pod.link_lookup(ifname=each)]:
                 with _told(f"interface {name} cannot be removed"), _ignored(errno.ENODEV):
                     pod.link("del", index=index)
+
+
+def find_faults(setup: InterfaceSetup, netns: int) -> list[str]:
+    """Enter a namespace and return what of a setup is not there, in words (SPEC C6).
+
+    Raises:
+        LinkSetupError: The kernel refused to tell.
+        NetnsGoneError: The namespace is gone.
+    """
+    enter_netns(netns)
+    with IPRoute() as pod, _told(f"interface {setup.name} cannot be read"):
+        found = pod.link_lookup(ifname=setup.name)
+        if not found:
+            return [f"interface {setup.name} is missing"]
+        index = found[0]
+        addresses = {(each.get("address"), each["prefixlen"]) for each in pod.get_addr(index=index)}
+        faults = [
+            f"address {each} is missing on {setup.name}"
+            for each in setup.addresses
+            if (str(each.ip), each.network.prefixlen) not in addresses
+        ]
+        families = {each.source.version for each in setup.rules}
+        rules = {
+            (each.get("src"), each.get("table"))
+            for family in families
+            for each in pod.get_rules(family=_family(family))
+        }
+        faults += [
+            f"rule from {each.source} lookup {each.table} is missing"
+            for each in setup.rules
+            if (str(each.source), each.table) not in rules
+        ]
+        routes = {
+            (
+                f"{each.get('dst') or _anywhere(each['family'])}/{each['dst_len']}",
+                each.get("gateway"),
+                each.get("table"),
+            )
+            for each in pod.get_routes(oif=index)
+        }
+        faults += [
+            f"route {each.destination} via {each.gateway} is missing on {setup.name}"
+            for each in setup.routes
+            if (str(each.destination), str(each.gateway), each.table or _MAIN_TABLE) not in routes
+        ]
+    return faults
+
+
+def _anywhere(family: int) -> str:
+    """Return the destination that the kernel leaves out of a default route."""
+    return "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104  (no socket)
 
 
 def _index(pod: Any, name: str) -> int:  # noqa: ANN401  (pyroute2 has no types)

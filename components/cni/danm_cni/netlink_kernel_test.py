@@ -228,6 +228,31 @@ def test_nothing_shows_on_the_node(world: World) -> None:
     assert {"parent0"} == set(before) == set(after)
 
 
+def _faults(world: World) -> list[str]:
+    async def find(kernel: KernelInterfaces) -> list[str]:
+        return list(await kernel.faults(SETUP, world.pod_path))
+
+    return world.on_node(find)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        pytest.param(("addr", "del", "198.18.0.7/24", "dev", "ext0"), "address", id="address"),
+        pytest.param(("route", "del", "203.0.113.0/24", "table", "300"), "route", id="route"),
+        pytest.param(("-6", "rule", "del", "table", "300"), "rule", id="rule"),
+        pytest.param(("link", "del", "ext0"), "interface ext0 is missing", id="link"),
+    ],
+)
+def test_what_is_missing_is_found(world: World, damage: tuple[str, ...], told: str) -> None:
+    """A whole interface has no faults; what is taken from it by hand is named."""
+    world.on_node(lambda kernel: _create(kernel, world))
+    # SPEC C6
+    assert [] == _faults(world)
+    _ip("-n", world.pod, *damage)
+    assert any(told in fault for fault in _faults(world))
+
+
 def test_the_node_may_have_a_link_of_that_name(world: World) -> None:
     """An interface may be called as a link of the node is: most nodes have an eth0 themselves."""
     _ip("-n", world.node, "link", "add", "ext0", "type", "bridge")

@@ -21,6 +21,7 @@ from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
 from danm_cni.fallback import Fallback
+from danm_cni.interfaces import recorded_setup
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval, adopted_record
@@ -239,12 +240,12 @@ class Sandboxes:
         """
         await self._delete(request)
 
-    def check(self, request: CniRequest) -> None:
+    async def check(self, request: CniRequest) -> None:
         """Compare a sandbox with its record (SPEC C6).
 
         Raises:
             CniRequestError: danmd has no such sandbox.
-            LinkSetupError: Its network namespace is gone.
+            LinkSetupError: An interface, address, route or rule is missing.
         """
         record = self.journal.get(request.container_id)
         if record is None or record.state is not SandboxState.ADDED:
@@ -252,8 +253,14 @@ class Sandboxes:
                 f"danmd has not added container {request.container_id}",
                 code=CniCode.CONTAINER_UNKNOWN,
             )
-        if not self.kernel.has_netns(record.netns):
-            raise LinkSetupError(f"the network namespace {record.netns} is gone")
+        faults: list[str] = []
+        for each in record.interfaces:
+            faults += await self.kernel.faults(recorded_setup(each), record.netns)
+        if faults:
+            raise LinkSetupError(
+                f"Pod {record.namespace}/{record.pod}: {'; '.join(faults)}; delete the Pod to have "
+                "it made anew"
+            )
 
     async def collect(self, request: CniRequest) -> None:
         """Remove the sandboxes that the runtime does not list any more (SPEC C6).

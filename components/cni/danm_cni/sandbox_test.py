@@ -18,6 +18,7 @@ from danm_api.errors import (
 )
 from danm_api.kube.api import DANMEPS, EVENTS, PODS
 from danm_api.testing.builders import NAMESPACE
+from danm_cni.cni_errors import CniRequestError
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fakes import PARENT_MAC
 from danm_cni.testing.node import FakeNode, netns_of
@@ -140,7 +141,7 @@ async def test_the_deadline_undoes_too(node: FakeNode, edge: str, step: str) -> 
     node.add_pod(interfaces=[MANAGEMENT, INTERNAL | {"network": "external"}])
     getattr(node, edge).failures.hang(step)
     with pytest.raises(DeadlineExceededError, match="waiting for addresses|making the interfaces"):
-        await node.add(timeout_s=0.1)
+        await node.add(timeout_s=1.0)
     assert {} == node.leftovers()
 
 
@@ -313,6 +314,20 @@ async def test_hundreds_of_tries_without_ipam_leave_one_record(node: FakeNode) -
             await node.add(f"c{number}")
     # DESIGN, P6
     assert len(node.daemon.journal.records()) <= 1
+
+
+async def test_check_compares_with_the_record(node: FakeNode) -> None:
+    """CHECK passes on a whole sandbox and names what is missing from a damaged one."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    request = node.request("CHECK", "c1")
+    # SPEC C6
+    with pytest.raises(CniRequestError, match="not added"):
+        await node.daemon.sandboxes.check(request)
+    await node.add()
+    await node.daemon.sandboxes.check(request)
+    del node.interfaces()["ext"]
+    with pytest.raises(LinkSetupError, match="interface ext is missing"):
+        await node.daemon.sandboxes.check(request)
 
 
 async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None:

@@ -175,7 +175,7 @@ class CniServer:
                     request, deadline_s=deadline_s, informed=self._unready() is None
                 )
             case Verb.CHECK:
-                self._sandboxes.check(request)
+                await self._sandboxes.check(request)
             case Verb.GC:
                 self._require_ready(CniCode.TRY_AGAIN)
                 await self._sandboxes.collect(request)

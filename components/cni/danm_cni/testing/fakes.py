@@ -219,6 +219,12 @@ class FakeKernel:
         if delete_link:
             space.interfaces.pop(name, None)
 
+    async def faults(self, setup: InterfaceSetup, netns: str) -> Sequence[str]:
+        """Return what of a setup is not there: links and rules."""
+        space = self._space(netns)
+        links = [] if setup.name in space.interfaces else [f"interface {setup.name} is missing"]
+        return links + [f"{rule} is missing" for rule in setup.rules if rule not in space.rules]
+
     def has_netns(self, netns: str) -> bool:
         """Say whether a namespace exists."""
         return netns not in self.gone
