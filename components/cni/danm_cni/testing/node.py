@@ -1,6 +1,7 @@
 """A node: a whole danmd on fakes, with the requests that a runtime would send."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -66,10 +67,10 @@ class FakeNode:
         daemon: The present danmd; ``restart`` makes another on the same disk.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, config: Config | None = None) -> None:
         """Have an empty cluster and these parents: ens3, ens4, vx_internal, external.300."""
         self.root = root
-        self.config = config_for(root)
+        self.config = config or config_for(root)
         self.kube = FakeKube()
         self.kernel = FakeKernel("ens3", "ens4", "vx_internal", "external.300")
         self.plugins = FakePlugins(self.kernel)
@@ -220,6 +221,13 @@ class FakeNode:
         async with asyncio.timeout(_WAIT_S):
             while not condition():
                 await asyncio.sleep(0.005)
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def netns_of(container_id: str) -> str:

@@ -1,0 +1,104 @@
+"""danmd as a process would run it: ready, installed, and an orderly end."""
+
+import asyncio
+import multiprocessing
+from dataclasses import replace
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import PODS
+from danm_api.node_call import DaemonUnreachableError, call_daemon
+from danm_api.node_frame import PROGRAM_DANM, encode_request
+from danm_cni.daemon import node_lock
+from danm_cni.testing.demo import INTERNAL
+from danm_cni.testing.node import FakeNode, config_for, free_port
+
+
+def _call(node: FakeNode, verb: str) -> tuple[int, bytes]:
+    request = node.request(verb, "c1")
+    frame = encode_request(
+        program=PROGRAM_DANM,
+        deadline_ns=0,
+        environment=b"\0".join(f"{k}={v}".encode() for k, v in request.environment.items()),
+        stdin=request.config,
+    )
+    return call_daemon(str(node.config.paths.socket), frame, deadline_ns=2**63)
+
+
+async def test_a_whole_life(tmp_path: Path) -> None:
+    """Danmd becomes ready, installs itself, serves, shows health and metrics, and ends."""
+    config = replace(config_for(tmp_path), health_port=free_port())
+    node = FakeNode(tmp_path, config=config)
+    node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
+    node.add_pod(interfaces=[INTERNAL])
+    stop = asyncio.Event()
+    running = asyncio.create_task(node.daemon.run(stop))
+    paths = config.paths
+    await node.until(lambda: paths.ready_marker.exists())
+    await node.until(lambda: (tmp_path / "etc/cni/net.d/00-danm.conflist").exists())
+    assert (tmp_path / "opt/cni/bin/danm").exists()
+    assert (await asyncio.to_thread(_call, node, "ADD"))[0] == 0
+    url = f"http://127.0.0.1:{config.health_port}"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/readyz") as answer:
+            assert answer.status == 200
+        async with session.get(f"{url}/metrics") as answer:
+            assert 'danmd_request_duration_seconds_count{result="ok",verb="ADD"}' in (
+                await answer.text()
+            )
+    stop.set()
+    await asyncio.wait_for(running, 30)
+    with pytest.raises(DaemonUnreachableError):
+        await asyncio.to_thread(_call, node, "STATUS")
+    # DESIGN, P5: what runs stays, and so does the way to it
+    assert {"eth0"} == set(node.interfaces())
+    assert (tmp_path / "etc/cni/net.d/00-danm.conflist").exists()
+
+
+async def test_nothing_is_installed_before_it_works(tmp_path: Path) -> None:
+    """While the API server does not answer there is no CNI configuration, and it says why."""
+    node = FakeNode(tmp_path)
+    node.kube.fail_next("list", PODS, ApiUnavailableError("away", status=0), times=10**6)
+    stop = asyncio.Event()
+    running = asyncio.create_task(node.daemon.run(stop))
+    await node.until(node.config.paths.socket.exists)
+    status, output = await asyncio.to_thread(_call, node, "STATUS")
+    assert status == 1
+    assert b"still starting" in output
+    assert not (tmp_path / "etc/cni/net.d/00-danm.conflist").exists()
+    stop.set()
+    await asyncio.wait_for(running, 30)
+
+
+def _hold(path: Path, held: Event) -> None:
+    async def hold() -> None:
+        async with node_lock(path):
+            held.set()
+            await asyncio.Event().wait()
+
+    asyncio.run(hold())
+
+
+async def test_two_never_run(tmp_path: Path) -> None:
+    """A second danmd of a node waits until the first has ended, however it ends."""
+    path = tmp_path / "lock"
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    other = context.Process(target=_hold, args=(path, held))
+    other.start()
+    try:
+        assert await asyncio.to_thread(held.wait, 30)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), node_lock(path):
+                raise AssertionError
+        other.kill()
+        # DESIGN, "Nodes fence"
+        async with asyncio.timeout(30), node_lock(path):
+            pass
+    finally:
+        other.kill()
+        await asyncio.to_thread(other.join)
