@@ -12,6 +12,9 @@ settings.load_profile("danm")
 LEVELS = ("kernel", "apiserver", "e2e")
 """Ends of file names: `bridge_kernel_test.py` is of level kernel, `kernel_test.py` too."""
 
+E2E_TIMEOUT_S = 1800
+"""The first end-to-end test brings up the lab, on a machine that may have much to do."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with the level of its file.
@@ -25,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for level in LEVELS:
             if level in named:
                 item.add_marker(level)
+                if level == "e2e" and not item.get_closest_marker("timeout"):
+                    item.add_marker(pytest.mark.timeout(E2E_TIMEOUT_S))
             elif item.get_closest_marker(level):
                 raise pytest.UsageError(
                     f"{item.nodeid} is marked {level}: move it to a file named *_{level}_test.py"
