@@ -53,6 +53,8 @@ from danm_cni.result import merge, require_primary_address
 # and the runtime tries again anyway.
 _TAKEN_PATIENCE_S: Final = 5.0
 _TAKEN_POLL_S: Final = 0.25
+# So much before the ADD's own deadline ipam-svc is given up: its client tells what it tried.
+_TELL_S: Final = 0.3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -232,7 +234,7 @@ class SandboxAddition:
                 return await self.addresses.reserve(
                     owner_of(self.journal.existing(container_id)),
                     wanted,
-                    deadline_s=progress.deadline_s,
+                    deadline_s=progress.deadline_s - _TELL_S,
                     note_attempt=lambda attempt: self.journal.remember_attempt(
                         container_id, [each.interface for each in wanted], attempt
                     ),

@@ -249,9 +249,11 @@ class Daemon:
             self._relabel.add(change.key)
         ending = new is None or new.deleting or new.ended
         pod = old or new
-        if ending and pod is not None and self.journal.of_pod(pod.runtime_uid):
-            # Addresses that were kept for a next sandbox are free now.
-            self.upkeep.wake()
+        if ending and pod is not None:
+            records = self.journal.of_pod(pod.runtime_uid)
+            if any(each.state is SandboxState.HELD for each in records):
+                # Addresses that were kept for a next sandbox are free now.
+                self.upkeep.wake()
 
     def _endpoint_changed(self, change: Change[DanmEp]) -> None:
         if change.old is None and change.new is not None:

@@ -6,7 +6,7 @@ start, and every few seconds from then on. What is in progress is left alone.
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from danm_api.errors import DanmError
@@ -19,13 +19,15 @@ from danm_cni.endpoints import NodeEndpoints
 from danm_cni.journal import Journal, SandboxState
 from danm_cni.removal import adopted_record, is_owner
 from danm_cni.sandbox import Sandboxes
-from danm_cni.tombstones import Tombstones
+from danm_cni.tombstones import Tombstone, Tombstones
 
 log = get_logger(__name__)
 
 # DESIGN, "Nodes fence".
 PERIOD_S: Final = 10.0
 _RELEASE_TIMEOUT_S: Final = 5.0
+# As many as ipam-svc and the kernel take without making ADDs wait.
+_AT_ONCE: Final = 16
 
 
 class Upkeep:
@@ -69,16 +71,29 @@ class Upkeep:
 
     async def compare(self) -> None:
         """Compare once; whatever fails is told and tried again next time."""
-        for tombstone in await self._tombstones.waiting():
-            done = await self._attempt(
-                "Tombstone", self._sandboxes.finish_tombstone(tombstone.request)
-            )
-            if done:
-                await self._tombstones.remove(tombstone.path)
+        await self._side_by_side(
+            self._finish_tombstone(each) for each in await self._tombstones.waiting()
+        )
         await self._attempt("DanmEps", self._adopt())
-        for record in self._journal.records():
-            await self._attempt("Sandbox", self._sandboxes.finish(ContainerId(record.container_id)))
+        await self._side_by_side(
+            self._attempt("Sandbox", self._sandboxes.finish(ContainerId(each.container_id)))
+            for each in self._journal.records()
+        )
         await self._attempt("Reservations", self._compare_reservations())
+
+    async def _side_by_side(self, work: Iterable[Awaitable[object]]) -> None:
+        """Do a bounded number of things at once: each may wait for somebody who is away."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(each: Awaitable[object]) -> None:
+            async with slots:
+                await each
+
+        await asyncio.gather(*(one(each) for each in work))
+
+    async def _finish_tombstone(self, tombstone: Tombstone) -> None:
+        if await self._attempt("Tombstone", self._sandboxes.finish_tombstone(tombstone.request)):
+            await self._tombstones.remove(tombstone.path)
 
     async def _attempt(self, what: str, work: Awaitable[None]) -> bool:
         try:
@@ -86,7 +101,8 @@ class Upkeep:
         except DanmError as error:
             log.warning("Comparison incomplete", what=what, error=error.reason)
             return False
-        except Exception as error:  # (one odd sandbox must not stop the others)
+        except Exception as error:
+            # One odd sandbox must not stop the others.
             log.exception("Comparison failed", what=what, error=error)
             return False
         return True
