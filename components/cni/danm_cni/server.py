@@ -137,7 +137,8 @@ class CniServer:
                 failure = error_object(error)
             except OSError as error:
                 failure = CniError(code=CniCode.IO_FAILURE, message=f"danmd: {error}")
-            except Exception as error:  # (the runtime is owed an answer)
+            except Exception as error:
+                # The runtime is owed an answer.
                 log.exception("Request failed", verb=verb, error=error)
                 failure = CniError(
                     code=CniCode.INTERNAL,
