@@ -114,7 +114,8 @@ class Reservations:
             for _, group in groupby(items, key=lambda item: item.asked.network):
                 await self._take_on_network(list(group))
         except BaseException as error:
-            undo = asyncio.create_task(self._undo(items, since=started))
+            look = _leaves_doubt(error)
+            undo = asyncio.create_task(self._undo(items, since=started, look=look))
             self._background.add(undo)
             undo.add_done_callback(self._background.discard)
             if isinstance(error, DanmError):
@@ -241,8 +242,14 @@ class Reservations:
         took = item.add(await self._taker.take_exact(item.ref, item.claim, address, mac=mac))
         item.ipv6, item.mac = address, item.mac or took.held.mac
 
-    async def _undo(self, items: Sequence[_Item], *, since: datetime) -> None:
-        """Give back what this attempt made, also where its outcome is not known."""
+    async def _undo(self, items: Sequence[_Item], *, since: datetime, look: bool) -> None:
+        """Give back what this attempt made.
+
+        Args:
+            items: What was to be taken.
+            since: When the attempt began.
+            look: A write's outcome is not known, so the record has to be read.
+        """
         deadline = self._clock() + _GIVE_BACK_S
         new = {
             (item.ref, took.held.address): took.held
@@ -250,11 +257,12 @@ class Reservations:
             for took in item.took
             if took.new
         }
-        try:
-            for ref in {item.ref for item in items if _is_tracked(item.wishes)}:
-                await self._taker.refresh(ref)
-        except DanmError as error:
-            _log.warning("Could not look for what a failed reserve took", error=error)
+        if look:
+            try:
+                for ref in {item.ref for item in items if _is_tracked(item.wishes)}:
+                    await self._taker.refresh(ref)
+            except DanmError as error:
+                _log.warning("Could not look for what a failed reserve took", error=error)
         kept = {
             (item.ref, took.held.address) for item in items for took in item.took if not took.new
         }
@@ -273,6 +281,13 @@ class Reservations:
                     attempt=held.attempt,
                     error=error,
                 )
+
+
+def _leaves_doubt(error: BaseException) -> bool:
+    """Say whether a write may have taken effect although its step failed."""
+    if isinstance(error, SeveralErrors):
+        return any(_leaves_doubt(each) for each in error.errors)
+    return not isinstance(error, DanmError) or error.transient
 
 
 async def _all_of(steps: Sequence[Coroutine[None, None, None]]) -> None:
@@ -295,7 +310,7 @@ async def _all_of(steps: Sequence[Coroutine[None, None, None]]) -> None:
 
 def _joined(errors: Sequence[DanmError]) -> DanmError:
     """Return one error for several: of a kind when they are, such as an exhausted pool."""
-    kinds = {type(error) for error in errors}
+    kinds = {(type(error), error.transient) for error in errors}
     return errors[0] if len(kinds) == 1 else SeveralErrors(errors)
 
 

@@ -1,0 +1,246 @@
+"""Taking addresses: next-fit, exact fit, fences, and replicas that are behind."""
+
+import asyncio
+from ipaddress import IPv4Network
+
+import pytest
+
+from danm_api.codec.ip_block import block_name
+from danm_api.errors import (
+    AddressTakenError,
+    ApiUnavailableError,
+    NetworkNotFoundError,
+    PoolExhaustedError,
+    StaleAttemptError,
+)
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
+from danm_api.model.ip_block import IPBlock
+from ipam_svc.kube_store import KubeStore
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
+
+_POOL = {"start": "10.0.0.10", "end": "10.0.0.13"}
+_LOST = ApiUnavailableError("lost", status=0)
+
+
+async def test_full_pool_is_an_error() -> None:
+    """A full pool answers so, after a consistent read, and gives nothing."""
+    # SPEC G2: the old program returned an empty address without an error when full.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=_POOL)
+    async with cluster.running() as (replica,):
+        for i in range(4):
+            await cluster.reserve(replica, pod(f"p{i}"), attachment())
+        with pytest.raises(PoolExhaustedError, match="ns/net has no free IPv4 address among 4"):
+            await cluster.reserve(replica, pod("late"), attachment(), fresh=True)
+        assert len(cluster.held()) == 4
+
+
+async def test_older_attempt_is_refused_with_the_current_number() -> None:
+    """A reserve that comes late is told which attempt holds the address."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=6)
+        with pytest.raises(StaleAttemptError) as caught:
+            await cluster.reserve(replica, pod("p"), attachment(), attempt=5)
+        assert caught.value.current_attempt == 6
+
+
+async def test_cooldown_delays_the_next_owner() -> None:
+    """A freed address is not handed out dynamically before its cooldown is over."""
+    # SPEC A7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/32", cooldown=30)
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
+        await cluster.release(replica, pod("a"), attempt=1)
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(replica, pod("b"), attachment())
+        cluster.clock.seconds += 30
+        await cluster.reserve(replica, pod("b"), attachment())
+        assert ["10.0.0.0"] == cluster.addresses()
+
+
+async def test_next_fit_does_not_reuse_at_once() -> None:
+    """An address that was given back is the last to be handed out again."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=_POOL)
+    async with cluster.running() as (replica,):
+        seen = []
+        for i in range(5):
+            (answer,) = await cluster.reserve(replica, pod(f"p{i}"), attachment(), attempt=i)
+            await cluster.release(replica, pod(f"p{i}"), attempt=i)
+            seen.append(answer.ip)
+        assert [f"10.0.0.{i}/24" for i in (10, 11, 12, 13, 10)] == seen
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+async def test_exact_fit(replicas: int) -> None:
+    """As many Pods as a pool has addresses fit it, all at once, again and again."""
+    # DESIGN P4
+    cluster = Cluster()
+    cluster.add_network(
+        cidr="10.0.0.0/22", allocation_pool={"start": "10.0.0.60", "end": "10.0.1.203"}
+    )
+    async with cluster.running(replicas) as running:
+        for round_ in range(2):
+            jobs = [
+                cluster.reserve(
+                    running[i % replicas],
+                    pod(f"p{round_}-{i}"),
+                    attachment(),
+                    attempt=round_ + 1,
+                    fresh=True,
+                )
+                for i in range(400)
+            ]
+            answers = await asyncio.gather(*jobs)
+            assert len({answer.ip for (answer,) in answers}) == 400
+            with pytest.raises(PoolExhaustedError):
+                await cluster.reserve(running[0], pod("late"), attachment())
+            await asyncio.gather(
+                *(
+                    cluster.release(
+                        running[(i + 1) % replicas], pod(f"p{round_}-{i}"), attempt=round_ + 1
+                    )
+                    for i in range(400)
+                )
+            )
+            assert cluster.addresses() == []
+
+
+async def test_requests_that_queue_share_a_write() -> None:
+    """While a write is in flight the next requests queue, and one write carries them all."""
+    # DESIGN, "Group commit"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("first"), attachment())
+        before = cluster.kube.calls["replace", "danmipblocks"]
+        await asyncio.gather(
+            *(cluster.reserve(replica, pod(f"p{i}"), attachment(), fresh=True) for i in range(50))
+        )
+        assert len(cluster.held()) == 51
+        assert cluster.kube.calls["replace", "danmipblocks"] - before <= 2
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+@pytest.mark.parametrize("method", ["create", "replace"])
+async def test_lost_answers_lose_and_double_nothing(method: str, *, took_effect: bool) -> None:
+    """Whether a write whose answer was lost took effect or not, the owner gets one address."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        assert method in {"create", "replace"}
+        cluster.kube.fail_next(
+            "create" if method == "create" else "replace",
+            DANMIPBLOCKS,
+            _LOST,
+            took_effect=took_effect,
+        )
+        (answer,) = await cluster.reserve(replica, pod("p"), attachment())
+        assert answer.ip == "10.0.0.1/24"
+        assert ["10.0.0.1"] == cluster.addresses()
+
+
+async def test_late_write_of_a_frozen_replica_is_harmless() -> None:
+    """A replica that wakes up in its write neither frees nor takes what a later attempt holds."""
+    # DESIGN, "Attempts fence"; P1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running(2) as (frozen, other):
+        await cluster.reserve(frozen, pod("first"), attachment())
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        late = asyncio.create_task(
+            cluster.reserve(frozen, pod("p"), attachment(), attempt=10, fresh=True)
+        )
+        await gate.reached.wait()
+        (answer,) = await cluster.reserve(other, pod("p"), attachment(), attempt=11)
+        gate.open()
+        with pytest.raises(StaleAttemptError):
+            await late
+        assert {(answer.ip or "").split("/")[0]: 11}.items() <= {
+            str(entry.address): entry.attempt for entry in cluster.held()
+        }.items()
+        assert len(cluster.held()) == 2
+
+
+async def test_block_of_a_network_that_is_gone_takes_nothing() -> None:
+    """A replica that creates a block late sees that the DanmNet is gone, and answers so."""
+    # DESIGN, "Life and death of a DanmNet"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        gate = cluster.kube.hold_next("create", DANMIPBLOCKS)
+        late = asyncio.create_task(cluster.reserve(replica, pod("p"), attachment()))
+        await gate.reached.wait()
+        net = cluster.network()
+        await replica.store.release_network(net)
+        await cluster.kube.delete(DANMNETS, "net", namespace=NAMESPACE)
+        gate.open()
+        with pytest.raises(NetworkNotFoundError):
+            await late
+        assert cluster.addresses() == []
+
+
+async def test_replica_that_is_behind_judges_by_the_record() -> None:
+    """A replica that did not hear of a release does not refuse the address that it freed."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("old"), attachment(ip="10.0.0.7/24"), attempt=1)
+        async with cluster.frozen_watch() as behind:
+            await cluster.release(other, pod("old"), attempt=1)
+            (answer,) = await cluster.reserve(
+                behind, pod("new"), attachment(ip="10.0.0.7/24"), fresh=True
+            )
+            assert answer.ip == "10.0.0.7/24"
+
+
+async def test_replica_that_is_behind_refuses_what_is_taken() -> None:
+    """A replica that did not hear of a reservation does not hand the address out again."""
+    # DESIGN P1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("first"), attachment())
+        async with cluster.frozen_watch() as behind:
+            await cluster.reserve(other, pod("old"), attachment(ip="10.0.0.7/24"))
+            with pytest.raises(AddressTakenError):
+                await cluster.reserve(behind, pod("new"), attachment(ip="10.0.0.7/24"), fresh=True)
+            (answer,) = await cluster.reserve(behind, pod("new"), attachment(), fresh=True)
+            assert answer.ip == "10.0.0.2/24"
+
+
+async def test_repeated_request_is_found_by_a_replica_that_is_behind() -> None:
+    """A replica that did not hear of the first send looks for it, and keeps its address."""
+    # DESIGN, "A retry first looks, by a consistent read"; SPEC G7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,), cluster.frozen_watch() as behind:
+        first = await cluster.reserve(other, pod("p"), attachment())
+        assert await cluster.reserve(behind, pod("p"), attachment()) == first
+        assert cluster.addresses() == ["10.0.0.1"]
+
+
+async def test_each_replica_reads_the_network_after_the_block_exists() -> None:
+    """A block left by a replica that died in its creation is no proof that its DanmNet lives."""
+    # DESIGN, "Life and death of a DanmNet"
+    cluster = Cluster()
+    await KubeStore(cluster.kube).protect_network(cluster.add_network(cidr="10.0.0.0/24"))
+    net = cluster.network()
+    cidr = IPv4Network("10.0.0.0/26")
+    left = IPBlock(
+        namespace=net.namespace,
+        name=block_name(net.uid, cidr),
+        network=net.name,
+        network_uid=net.uid,
+        cidr=cidr,
+    )
+    await KubeStore(cluster.kube).create_block(left)
+    async with cluster.frozen_watch() as behind:
+        await behind.store.release_network(net)
+        await cluster.kube.delete(DANMNETS, "net", namespace=NAMESPACE)
+        with pytest.raises(NetworkNotFoundError):
+            await cluster.reserve(behind, pod("p"), attachment())
+        assert cluster.addresses() == []
