@@ -216,11 +216,15 @@ async def test_repeated_request_is_found_by_a_replica_that_is_behind() -> None:
     """A replica that did not hear of the first send looks for it, and keeps its address."""
     # DESIGN, "A retry first looks, by a consistent read"; SPEC G7
     cluster = Cluster()
-    cluster.add_network(cidr="10.0.0.0/24")
+    pool = {"start": "10.0.0.63", "end": "10.0.0.70"}
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=pool)
     async with cluster.running() as (other,), cluster.frozen_watch() as behind:
-        first = await cluster.reserve(other, pod("p"), attachment())
-        assert await cluster.reserve(behind, pod("p"), attachment()) == first
-        assert cluster.addresses() == ["10.0.0.1"]
+        await cluster.reserve(other, pod("first"), attachment(), attempt=1)
+        first = await cluster.reserve(other, pod("p"), attachment(), attempt=2)
+        # Now there is a free address in an earlier block than that of the Pod.
+        await cluster.release(other, pod("first"), attempt=1)
+        assert await cluster.reserve(behind, pod("p"), attachment(), attempt=3) == first
+        assert cluster.addresses() == ["10.0.0.64"]
 
 
 async def test_each_replica_reads_the_network_after_the_block_exists() -> None:
