@@ -5,13 +5,15 @@ Each part runs by itself, so that one that fails does not stop the others.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
 from danm_api import labels
+from danm_api.codec.danmep import decode_danmep
 from danm_api.codec.node import decode_node
 from danm_api.errors import DanmError
-from danm_api.kube.api import NODES, KubeApi
+from danm_api.kube.api import DANMEPS, NODES, KubeApi
 from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Change, Informer
 from danm_api.kube.workqueue import WorkQueue, run_workers
@@ -74,6 +76,7 @@ class Leader:
         self._clock = clock
         self._nodes: Informer[Node] = Informer(api, NODES, decode_node, sleep=sleep)
         self._lost: set[NodeName] = set()
+        self._endpoints_seen = False
         self._networks = WorkQueue[_NetworkKey](clock=clock)
         self._authorities = AuthorityKeeper(api, namespace=namespace, now=now)
         self._reclaimer = Reclaimer(
@@ -109,6 +112,7 @@ class Leader:
             await self._nodes.wait_synced(_SYNC_TIMEOUT_S)
             for net in self._replica.cache.all():
                 self._networks.add((net.namespace, net.name))
+            self._endpoints_seen = False
             group.create_task(self._every(_RECLAIM_PERIOD_S, "reclaim", self._reclaim))
             group.create_task(
                 self._every(_SUMMARY_PERIOD_S, "summaries", self._summaries.reconcile)
@@ -123,6 +127,9 @@ class Leader:
             )
 
     async def _reclaim(self) -> None:
+        if not self._endpoints_seen:
+            self._lost |= await self._nodes_of_endpoints() - set(self._nodes_in_service())
+            self._endpoints_seen = True
         for node in tuple(self._lost):
             await self._reclaimer.free_node(node)
             self._lost.discard(node)
@@ -143,6 +150,17 @@ class Leader:
             except Exception as error:  # noqa: BLE001  (a bug in one part must not stop the others)
                 _log.exception("Part of the Lease holder's work failed", part=name, error=error)
             await self._sleep(pause_s)
+
+    async def _nodes_of_endpoints(self) -> set[NodeName]:
+        """Return the nodes that have DanmEps: once, when this replica begins to lead.
+
+        A node may have gone while nobody led, with interfaces that have no address.
+        """
+        found: set[NodeName] = set()
+        async with aclosing(self._api.pages(DANMEPS)) as pages:
+            async for page in pages:
+                found |= {decode_danmep(raw).node for raw in page.items}
+        return found
 
     def _nodes_in_service(self) -> list[NodeName]:
         return [node.name for node in self._nodes.items() if not node.out_of_service]
