@@ -84,7 +84,12 @@ class Seal:
     """Take in no new entry any more: the network is being deleted."""
 
 
-Change = TakeAny | TakeExact | GiveBack | Seal
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """Change nothing but the version, so that a write on an earlier reading loses."""
+
+
+Change = TakeAny | TakeExact | GiveBack | Seal | Fence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +128,12 @@ class Sealed:
     """The block is sealed."""
 
 
-Outcome = Took | NoSpace | GaveBack | NotHeld | Sealed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """No write that is based on an earlier reading succeeds any more."""
+
+
+Outcome = Took | NoSpace | GaveBack | NotHeld | Sealed | Fenced
 
 
 def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Outcome]:
@@ -145,6 +155,9 @@ def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Ou
             # A block that is gone needs none.
             sealed = replace(block, sealed=True) if block.resource_version else block
             return sealed, Sealed()
+        case Fence():
+            # Nor does one that is gone.
+            return _fenced(block), Fenced()
     assert_never(change)
 
 
@@ -243,6 +256,10 @@ def describe_owner(owner: Owner) -> str:
             return f"container {owner.container_id} (interface {owner.interface})"
         case ExternalOwner():
             return f"the external owner {owner.namespace}/{owner.name}"
+
+
+def _fenced(block: IPBlock) -> IPBlock:
+    return replace(block, fence=block.fence + 1) if block.resource_version else block
 
 
 def _take_any(block: IPBlock, change: TakeAny, now: datetime) -> tuple[IPBlock, Outcome]:

@@ -79,6 +79,10 @@ class Releases:
     ) -> None:
         if not self._knows_enough(ref, order):
             await self._taker.refresh(ref)
+            if isinstance(order.owner, ExternalOwner) and not self._knows_enough(ref, order):
+                # No danmd compares what an external owner holds: a reserve of unknown outcome must
+                # not take effect after its release.
+                await self._taker.fence(ref, deadline=deadline)
         for held in self._entries(ref, order):
             shown = reservation_of(ref.name, ref.uid, held)
             if held.attempt > order.attempt or held.node != order.node:

@@ -1,6 +1,13 @@
 """Releases: exactly one attempt, exactly one node."""
 
-from ipam_svc.testing.cluster import Cluster, attachment, pod
+import asyncio
+
+import pytest
+
+from danm_api.errors import DeadlineExceededError
+from danm_api.ipam_api import ExternalOwnerMessage
+from danm_api.kube.api import DANMIPBLOCKS
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 
 
 async def test_release_acts_on_exactly_its_attempt() -> None:
@@ -46,3 +53,31 @@ async def test_release_by_a_replica_that_is_behind_spares_a_later_attempt() -> N
             answer = await cluster.release(behind, pod("p"), attempt=5)
             assert (answer.released, [each.attempt for each in answer.kept]) == ([], [6])
             assert cluster.addresses() == ["10.0.0.1"]
+
+
+async def test_release_after_an_unknown_outcome_lets_the_late_write_lose() -> None:
+    """An external owner that gave up and released holds nothing when the late write arrives."""
+    # DESIGN, "Who may": "a release after an unknown outcome writes, so that the late PUT loses"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="tool")
+    async with cluster.running(2) as (frozen, other):
+        await cluster.reserve(other, pod("first"), attachment())
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        late = asyncio.create_task(
+            cluster.reserve(frozen, owner, attachment(interface=""), attempt=7, node="")
+        )
+        await gate.reached.wait()
+        # The owner's time is over: it gives up and makes sure.
+        cluster.clock.seconds += 10
+        answer = await cluster.release(other, owner, attempt=7, node="")
+        assert answer.released == []
+        gate.open()
+        with pytest.raises(DeadlineExceededError):
+            await late
+        assert cluster.addresses() == ["10.0.0.1"]
+        # A release that finds what it frees needs no further write.
+        await cluster.reserve(other, owner, attachment(interface=""), attempt=8, node="")
+        before = cluster.kube.calls["replace", DANMIPBLOCKS.plural]
+        await cluster.release(other, owner, attempt=8, node="")
+        assert cluster.kube.calls["replace", DANMIPBLOCKS.plural] == before + 1

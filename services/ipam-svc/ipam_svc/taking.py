@@ -17,9 +17,10 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import Held, IPBlock, Owner, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.telemetry import get_logger
-from ipam_svc.address_space import AddressSpace, Version, block_start
+from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, block_start
 from ipam_svc.allocator import choose_block
 from ipam_svc.block import (
+    Fence,
     GaveBack,
     GiveBack,
     NotHeld,
@@ -28,6 +29,7 @@ from ipam_svc.block import (
     Took,
     dead_doubles,
     describe_owner,
+    held_entries,
 )
 from ipam_svc.committer import BlockRef, Committer
 from ipam_svc.consistent_read import ConsistentReads
@@ -214,6 +216,23 @@ class Taker:
             deadline=deadline,
         )
         return outcome if isinstance(outcome, GaveBack) else _not_held(outcome)
+
+    async def fence(self, network: NetworkRef, *, deadline: float) -> None:
+        """Make writes lose that were sent on an earlier reading of the network's blocks.
+
+        A full block takes no entry from such a write, and a new block is created without any
+        (decision 0005); so only blocks with room are written.
+
+        Raises:
+            DanmError: Not all blocks are known to be fenced.
+        """
+        refs = [
+            network.block_of(block.cidr.network_address)
+            for block in self._ledger.blocks_of(network.uid)
+            if not block.sealed and len(held_entries(block)) < BLOCK_SIZE
+        ]
+        for ref in refs:
+            await self._committer.commit(ref, Fence(), deadline=deadline)
 
     def made_by(self, network: NetworkRef, claim: Claim, *, since: datetime) -> list[Held]:
         """Return the entries that an attempt made, as far as they are known; not those it kept."""

@@ -72,6 +72,7 @@ class BlockSpecWire(msgspec.Struct, frozen=True, kw_only=True):
     network_uid: str = msgspec.field(name="networkUID")
     cidr: str
     sealed: bool = False
+    fence: int = 0
     entries: list[dict[str, Any]] = []
 
 
@@ -132,6 +133,7 @@ def _decode_block(spec: object, metadata: Metadata) -> IPBlock:
         cidr=parse_ip_network(wire.cidr),
         entries=tuple(_decode_entry(entry, namespace) for entry in wire.entries),
         sealed=wire.sealed,
+        fence=wire.fence,
         resource_version=metadata.resource_version,
         uid=metadata.uid,
         deleting=metadata.deleting,
@@ -229,6 +231,8 @@ def encode_ip_block(block: IPBlock, *, free: int | None = None) -> RawObject:
     }
     if block.sealed:
         spec["sealed"] = True
+    if block.fence:
+        spec["fence"] = block.fence
     return {"apiVersion": API_VERSION, "kind": "DanmIPBlock", "metadata": metadata, "spec": spec}
 
 

@@ -55,6 +55,7 @@ DANMIPBLOCK: Final = Definition(
                     "networkUID": text("The DanmNet's UID."),
                     "cidr": text("The block's addresses."),
                     "sealed": flag("No address is taken any more: the DanmNet is being deleted."),
+                    "fence": number("Raised to make late writes of a replica lose."),
                     "entries": list_of(
                         _ENTRY,
                         "What is not free, in the order of addresses.",

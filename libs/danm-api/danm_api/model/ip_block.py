@@ -96,6 +96,7 @@ class IPBlock:
         cidr: The block's addresses.
         entries: In the order of addresses; at most 64.
         sealed: No new entry is taken in any more.
+        fence: Raised to make writes lose that are based on an earlier reading.
         resource_version: Empty before the object is created.
         uid: The object's own UID: another object of the same name is another block. Empty before
             the object is created.
@@ -109,6 +110,7 @@ class IPBlock:
     cidr: IPNetwork
     entries: tuple[Entry, ...] = ()
     sealed: bool = False
+    fence: int = 0
     resource_version: str = ""
     uid: str = ""
     deleting: bool = False

@@ -249,6 +249,7 @@ def ip_blocks(draw: st.DrawFn) -> IPBlock:
         cidr=cidr,
         entries=tuple(draw(_entries(cidr[offset])) for offset in sorted(offsets)),
         sealed=draw(st.booleans()),
+        fence=draw(st.integers(0, 3)),
         resource_version=draw(st.sampled_from(["", "7"])),
         unknown=draw(unknown_fields),
     )
