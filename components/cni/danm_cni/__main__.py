@@ -18,11 +18,11 @@ from danm_api.telemetry import configure_logging, configure_tracing
 from danm_cni.attempts import AttemptCounter
 from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges, node_lock
-from danm_cni.delegate import PluginProcesses
 from danm_cni.delegate_config import DpdkSettings
 from danm_cni.installation import Installation
 from danm_cni.ipam_client import IpamDiscovery, NodeAddresses
 from danm_cni.kernel import KernelInterfaces
+from danm_cni.processes import PluginProcesses
 
 _ENVIRONMENT_PREFIX = "DANM"
 _READABLE = click.Path(path_type=Path)

@@ -1,10 +1,7 @@
-"""Running other CNI plugins (SPEC E; DESIGN, step 7)."""
+"""Other CNI plugins: their files, chains of them, and what they say (SPEC E)."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,25 +9,15 @@ import msgspec
 
 from danm_api.codec.cni import decode_error
 from danm_api.errors import DanmError, DeadlineExceededError, DelegateError, InvalidNetworkError
-from danm_api.telemetry import get_logger
 from danm_cni.cni_errors import CniCode
 from danm_cni.delegate_config import PluginChain, file_chain, render, require_plain_name
 from danm_cni.edges import PluginRunner
 from danm_cni.journal import PluginCall
-from danm_cni.netns import resolve_in_root
 from danm_cni.request import Verb
 
-log = get_logger(__name__)
-
-# A result with hundreds of interfaces has some ten kilobytes; what prints more is broken.
-_MAX_OUTPUT_BYTES: Final = 4 << 20
 # Enough of a plugin's complaint to understand it.
 _MAX_ERROR_TEXT: Final = 2000
 _MAX_CONFIG_BYTES: Final = 1 << 20
-_CHUNK: Final = 1 << 16
-
-# Tells danmd's own plugins from those of others with the same CNI variables.
-_MARK: Final = "DANM_SANDBOX"
 
 # Static types and the fallback are looked up by these names, the list first (SPEC E2).
 _CONFIG_SUFFIXES: Final = (".conflist", ".conf")
@@ -76,159 +63,21 @@ def plugin_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _groups_with(entry: bytes) -> set[int]:
-    """Return the process groups whose processes have a line in their environment."""
-    groups = set()
-    for directory in Path("/proc").iterdir():
-        if not directory.name.isdecimal():
-            continue
-        # A process may end, or become another user's, while it is looked at.
-        with suppress(OSError):
-            if entry in (directory / "environ").read_bytes().split(b"\0"):
-                groups.add(os.getpgid(int(directory.name)))
-    return groups - {os.getpgrp()}
+def plugin_failure(plugin: str, status: int, output: bytes, complaint: bytes) -> DelegateError:
+    """Return the error of a plugin that failed: its own, or what it printed.
 
-
-class PluginProcesses:
-    """Starts plugins as processes, in the host's mount namespace when danmd is in a container."""
-
-    def __init__(self, *, host_root: Path, in_host_mounts: bool) -> None:
-        """Find executables below ``host_root``; run them here, or in the host's mounts."""
-        self._host_root = host_root
-        self._prefix = ("nsenter", "-t", "1", "-m", "--") if in_host_mounts else ()
-
-    async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
-        """Run a plugin and return what it printed.
-
-        Cancelling kills the plugin with everything that it started.
-
-        Raises:
-            DelegateError: It is not there, failed, or printed too much.
-        """
-        executable = self._find(call.type, environment.get("CNI_PATH", ""))
-        marked = {_MARK: environment.get("CNI_CONTAINERID", ""), "CNI_COMMAND": verb}
-        process = await self._start(executable, {**environment, **marked})
-        try:
-            output, complaint = await _communicate(process, call.config)
-        except _TooMuchOutputError as error:
-            raise DelegateError(
-                f"plugin {call.type} printed more than {_MAX_OUTPUT_BYTES} bytes",
-                code=CniCode.DELEGATE,
-            ) from error
-        finally:
-            await _end(process)
-        if process.returncode != 0:
-            raise _failure(call.type, process.returncode, output, complaint)
-        return output
-
-    async def end_strays(self, container_id: str) -> None:
-        """Kill the plugins of a sandbox that an earlier danmd started and did not outlive.
-
-        Otherwise their ADD could go on after the DEL that follows.
-        """
-        mine = f"{_MARK}={container_id}".encode()
-        for group in await asyncio.to_thread(_groups_with, mine):
-            with suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
-                log.warning("Killed stray plugin", container_id=container_id, group=group)
-
-    async def _start(
-        self, executable: str, environment: Mapping[str, str]
-    ) -> asyncio.subprocess.Process:
-        starting = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
-                *self._prefix,
-                executable,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=environment,
-                start_new_session=True,
-            )
-        )
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # asyncio itself would kill the plugin alone, and not what it has started by now.
-            await _end(await starting)
-            raise
-
-    def _find(self, plugin: str, cni_path: str) -> str:
-        require_plain_name(plugin)
-        for directory in cni_path.split(os.pathsep):
-            candidate = os.path.join(directory, plugin)  # noqa: PTH118  (a path of the host)
-            if directory and resolve_in_root(self._host_root, candidate).is_file():
-                return candidate
-        raise DelegateError(
-            f"plugin {plugin} is not in CNI_PATH ({cni_path or 'empty'}) of this node; "
-            "install it there",
-            code=CniCode.INVALID_CONFIG,
-        )
-
-
-class _TooMuchOutputError(Exception):
-    """A plugin printed without end."""
-
-
-async def _communicate(process: asyncio.subprocess.Process, config: bytes) -> tuple[bytes, bytes]:
-    assert process.stdin is not None  # noqa: S101  (all three are pipes)
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            output = tasks.create_task(_read(process.stdout, _MAX_OUTPUT_BYTES))
-            complaint = tasks.create_task(_read(process.stderr, _MAX_OUTPUT_BYTES))
-            # A plugin that ends without reading its input has its own answer.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                process.stdin.write(config)
-                await process.stdin.drain()
-            process.stdin.close()
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from group
-    await process.wait()
-    return output.result(), complaint.result()
-
-
-async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
-    data = bytearray()
-    while chunk := await stream.read(_CHUNK):
-        data += chunk
-        if len(data) > limit:
-            raise _TooMuchOutputError
-    return bytes(data)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill a plugin that has not ended, with everything in its process group, and reap it."""
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await asyncio.shield(_reap(process))
-
-
-async def _reap(process: asyncio.subprocess.Process) -> None:
-    """Read the pipes to their ends, which closes them; nobody of the group writes any more."""
-    streams = [each for each in (process.stdout, process.stderr) if each is not None]
-    await asyncio.gather(*(_discard(each) for each in streams), process.wait())
-
-
-async def _discard(stream: asyncio.StreamReader) -> None:
-    while await stream.read(_CHUNK):
-        continue
-
-
-def _failure(plugin: str, status: int | None, output: bytes, complaint: bytes) -> DelegateError:
+    Args:
+        plugin: Its type.
+        status: Its exit status; negative for the signal that killed it.
+        output: What it printed as its answer.
+        complaint: What it printed on standard error.
+    """
     told = decode_error(output)
     if told is not None:
         details = f" ({told.details})" if told.details else ""
         return DelegateError(f"plugin {plugin}: {told.message}{details}", code=told.code)
     text = (complaint or output).decode("utf-8", "replace").strip()[-_MAX_ERROR_TEXT:]
-    how = (
-        f"was killed by signal {-status}"
-        if status is not None and status < 0
-        else f"exited with {status}"
-    )
+    how = f"was killed by signal {-status}" if status < 0 else f"exited with {status}"
     return DelegateError(
         f"plugin {plugin} {how} without a CNI error: {text or 'it printed nothing'}",
         code=CniCode.DELEGATE,

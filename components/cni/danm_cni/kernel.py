@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pyroute2 import IPRoute
 
@@ -17,9 +17,13 @@ from danm_cni.netlink import (
     set_up,
     take_down,
 )
-from danm_cni.netns import NetnsGoneError, NetnsThreads, open_netns
+from danm_cni.netns import NetnsGoneError, open_netns
+from danm_cni.threads import Threads
 
 T = TypeVar("T")
+
+# More links than this are never made at once.
+_MAX_THREADS: Final = 64
 
 
 class KernelInterfaces:
@@ -31,7 +35,7 @@ class KernelInterfaces:
     def __init__(self, *, host_root: Path) -> None:
         """Find namespaces by the host's paths below ``host_root``."""
         self._host_root = host_root
-        self._threads = NetnsThreads()
+        self._threads = Threads(limit=_MAX_THREADS, name="netns")
 
     async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
         """Read links of the host; a missing one is left out."""

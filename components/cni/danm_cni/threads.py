@@ -1,0 +1,81 @@
+"""Blocking work in threads of its own, which may leave their namespaces: each ends afterwards.
+
+A thread that could not come back would do everything after it in the wrong place.
+"""
+
+import asyncio
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+# include/uapi/linux/sched.h
+CLONE_FS: Final = 0x00000200
+CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWNET: Final = 0x40000000
+
+
+def enter_namespace(descriptor: int, kind: int) -> None:
+    """Move the calling thread into a namespace.
+
+    Raises:
+        OSError: It is no namespace of that kind, or the kernel does not allow it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    # A thread shares its root directory with all others until it says otherwise.
+    if kind == CLONE_NEWNS and libc.unshare(CLONE_FS) != 0:
+        raise _error()
+    if libc.setns(descriptor, kind) != 0:
+        raise _error()
+
+
+def _error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
+
+
+class Threads:
+    """Runs a bounded number of pieces of work at once."""
+
+    def __init__(self, *, limit: int, name: str) -> None:
+        """Set the bound, and the threads' name."""
+        self._slots = asyncio.Semaphore(limit)
+        self._name = name
+
+    async def run(self, work: Callable[[], T], *, cancel: Callable[[], None] = lambda: None) -> T:
+        """Run ``work`` in a thread.
+
+        It is waited for even when the caller is cancelled: whoever undoes it must find it done.
+
+        Args:
+            work: What to do.
+            cancel: Called when the caller is cancelled; makes ``work`` end early.
+        """
+        async with self._slots:
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[T] = loop.create_future()
+
+            def body() -> None:
+                try:
+                    result = work()
+                except BaseException as error:  # noqa: BLE001  (it is raised where it is awaited)
+                    loop.call_soon_threadsafe(_fail, future, error)
+                else:
+                    loop.call_soon_threadsafe(future.set_result, result)
+
+            threading.Thread(target=body, name=self._name, daemon=True).start()
+            try:
+                return await asyncio.shield(future)
+            except asyncio.CancelledError:
+                cancel()
+                await asyncio.wait([future])
+                raise
+
+
+def _fail(future: "asyncio.Future[T]", error: BaseException) -> None:
+    future.set_exception(error)
+    # The caller may be gone; then nobody else looks at it.
+    future.exception()

@@ -1,0 +1,67 @@
+"""Threads for blocking work."""
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from danm_cni.threads import CLONE_NEWNET, Threads, enter_namespace
+
+
+async def test_results_and_errors_come_back() -> None:
+    """What the work returns or raises is what the caller gets."""
+    threads = Threads(limit=2, name="test")
+    assert await threads.run(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await threads.run(lambda: 1 // 0)
+
+
+async def test_no_more_than_the_limit_at_once() -> None:
+    """Work beyond the limit waits for its turn."""
+    threads, lock = Threads(limit=3, name="test"), threading.Lock()
+    now, most = 0, 0
+
+    def work() -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        os.sched_yield()
+        with lock:
+            now -= 1
+
+    await asyncio.gather(*(threads.run(work) for _ in range(50)))
+    assert most <= 3
+
+
+async def test_a_cancelled_caller_leaves_nothing_running() -> None:
+    """Cancelling tells the work to end, and returns when it has."""
+    threads = Threads(limit=1, name="test")
+    started, told, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        told.wait(30)
+        ended.set()
+
+    task = asyncio.create_task(threads.run(work, cancel=told.set))
+    await asyncio.to_thread(started.wait, 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+async def test_what_is_no_namespace_is_refused(tmp_path: Path) -> None:
+    """Entering a plain file is an error."""
+    path = tmp_path / "x"
+    path.touch()
+
+    def work() -> None:
+        with path.open("rb") as file:
+            enter_namespace(file.fileno(), CLONE_NEWNET)
+
+    with pytest.raises(OSError, match="Invalid argument"):
+        await Threads(limit=1, name="test").run(work)
