@@ -57,12 +57,32 @@ _TAKEN_POLL_S: Final = 0.25
 _TELL_S: Final = 0.3
 
 
-@dataclass(slots=True, kw_only=True)
 class Progress:
-    """How far an ADD has come: what an error says when its time is over."""
+    """How far an ADD has come, and what its steps took.
 
-    step: str
-    deadline_s: float
+    Attributes:
+        step: What it does now: what an error says when its time is over.
+        deadline_s: When its time is over.
+    """
+
+    def __init__(self, step: str, *, deadline_s: float) -> None:
+        """Begin with a step."""
+        self.step = step
+        self.deadline_s = deadline_s
+        self._began_s = time.monotonic()
+        self._took_ms: dict[str, int] = {}
+
+    def enter(self, step: str) -> None:
+        """Begin the next step."""
+        now_s = time.monotonic()
+        took_ms = round((now_s - self._began_s) * 1000)
+        self._took_ms[self.step] = self._took_ms.get(self.step, 0) + took_ms
+        self.step, self._began_s = step, now_s
+
+    def took_ms(self) -> dict[str, int]:
+        """Return what each step has taken so far, the present one included."""
+        self.enter(self.step)
+        return dict(self._took_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,25 +122,25 @@ class SandboxAddition:
         Raises:
             DanmError: What was made stays, and the journal knows it.
         """
-        progress.step = "planning"
+        progress.enter("planning")
         identity = PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
         planned = await self._plan(identity, pod)
         if isinstance(planned, UseFallback):
             return await self._by_fallback(request, pod, identity, progress)
         parents = await self.kernel.parents([each.parent for each in planned if each.parent])
         _require_parents(identity, planned, parents)
-        progress.step = "writing the journal"
+        progress.enter("writing the journal")
         await self._write_intent(request, pod, planned, held)
-        progress.step = "waiting for addresses from ipam-svc"
+        progress.enter("waiting for addresses from ipam-svc")
         answers = await self._reserve(request.container_id, pod, planned, progress)
-        progress.step = "writing DanmEps"
+        progress.enter("writing DanmEps")
         ready = [
             self._ready(request, pod, each, answers.get(each.interface), parents.get(each.parent))
             for each in planned
         ]
         with span("create DanmEps"):
             await all_of(self.endpoints.create(each.endpoint) for each in ready)
-        progress.step = "making the interfaces"
+        progress.enter("making the interfaces")
         context = SandboxContext(
             container_id=request.container_id,
             netns=request.netns or "",
@@ -155,7 +175,7 @@ class SandboxAddition:
     async def _by_fallback(
         self, request: CniRequest, pod: Pod, identity: PodIdentity, progress: Progress
     ) -> bytes:
-        progress.step = "waiting for the fallback network's plugin"
+        progress.enter("waiting for the fallback network's plugin")
         chain = self.fallback.chain(identity)
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
         await self.journal.put(_intent(request, pod, (record,)))
@@ -243,7 +263,7 @@ class SandboxAddition:
             except AddressTakenError:
                 if time.monotonic() >= give_up_s:
                     raise
-            progress.step = "waiting for the static address to be released by its holder"
+            progress.enter("waiting for the static address to be released by its holder")
             await asyncio.sleep(_TAKEN_POLL_S)
 
     def _ready(

@@ -64,15 +64,15 @@ class Sandboxes:
             DanmError: What went wrong, all of it; nothing is left, or will be left soon.
         """
         identity = _require_pod(request)
-        progress = Progress(step="waiting for its turn", deadline_s=deadline_s)
+        progress = Progress("waiting for its turn", deadline_s=deadline_s)
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(deadline_s - time.monotonic()):
                     await stack.enter_async_context(self.admission.slot())
                     await stack.enter_async_context(self.locks.hold(request.container_id))
-                    progress.step = "reading the Pod"
+                    progress.enter("reading the Pod")
                     pod = await self.pods.find(identity)
-                    progress.step = "waiting for another sandbox of the Pod"
+                    progress.enter("waiting for another sandbox of the Pod")
                     await stack.enter_async_context(self.locks.hold(_pod_key(pod.runtime_uid)))
             except TimeoutError as error:
                 raise _too_late(identity, progress) from error
@@ -95,10 +95,11 @@ class Sandboxes:
         held: Collection[SandboxRecord] = ()
         try:
             async with asyncio.timeout(progress.deadline_s - time.monotonic()):
-                progress.step = "removing an older sandbox of the Pod"
+                progress.enter("removing an older sandbox of the Pod")
                 held = await self._vacate_older(pod)
                 result = await self.addition.run(request, pod, held=tuple(held), progress=progress)
         except TimeoutError as error:
+            log.warning("Out of time", container_id=container_id, took_ms=progress.took_ms())
             await self._undo(container_id, keep_addresses=bool(held))
             raise _too_late(_identity(pod), progress) from error
         except BaseException:
@@ -106,7 +107,13 @@ class Sandboxes:
             raise
         if held:
             _ = self.spawn(self._release_held(pod.runtime_uid))
-        log.info("Added sandbox", container_id=container_id, namespace=pod.namespace, pod=pod.name)
+        log.info(
+            "Added sandbox",
+            container_id=container_id,
+            namespace=pod.namespace,
+            pod=pod.name,
+            took_ms=progress.took_ms(),
+        )
         return result
 
     async def _vacate_older(self, pod: Pod) -> Collection[SandboxRecord]:
