@@ -5,6 +5,7 @@ is ignored by this one. All records are also in memory: look-ups never touch the
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,8 @@ from danm_cni.durable import remove_durably, remove_temporaries, write_atomicall
 log = get_logger(__name__)
 
 _SUFFIX: Final = ".json"
+# A node has some hundred Pods; a runtime repeats DELs within minutes.
+_MAX_SEEN: Final = 5000
 # A file that cannot be read is kept for people, out of the way.
 _UNREADABLE_SUFFIX: Final = ".unreadable"
 
@@ -131,6 +134,7 @@ class Journal:
         self._records: dict[ContainerId, SandboxRecord] = {}
         self._write_locks: dict[ContainerId, asyncio.Lock] = {}
         self._unwritten: set[ContainerId] = set()
+        self._seen: OrderedDict[ContainerId, None] = OrderedDict()
 
     def load(self) -> None:
         """Read all records; to be called once, before anything else."""
@@ -178,6 +182,20 @@ class Journal:
                 for each in record.interfaces
             ),
         )
+
+    def note_add(self, container_id: ContainerId) -> None:
+        """Remember that an ADD of a container came here, also when nothing comes of it.
+
+        Only in memory and only the last ones: it spares their DELs the fallback's plugins.
+        """
+        self._seen[container_id] = None
+        self._seen.move_to_end(container_id)
+        if len(self._seen) > _MAX_SEEN:
+            self._seen.popitem(last=False)
+
+    def saw_add(self, container_id: ContainerId) -> bool:
+        """Say whether a container is known to be danmd's own and nobody else's."""
+        return container_id in self._seen
 
     def records(self) -> Collection[SandboxRecord]:
         """Return all records."""

@@ -64,6 +64,7 @@ class Sandboxes:
             DanmError: What went wrong, all of it; nothing is left, or will be left soon.
         """
         identity = _require_pod(request)
+        self.journal.note_add(request.container_id)
         progress = Progress("waiting for its turn", deadline_s=deadline_s)
         async with AsyncExitStack() as stack:
             try:
@@ -181,7 +182,8 @@ class Sandboxes:
             if record is None:
                 record = adopted_record(self.endpoints.of_container(request.container_id))
             if record is None:
-                await self.fallback.delete_unknown(request)
+                if not self.journal.saw_add(request.container_id):
+                    await self.fallback.delete_unknown(request)
                 return
             if record.state is SandboxState.HELD:
                 return

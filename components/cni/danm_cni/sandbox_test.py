@@ -227,6 +227,20 @@ async def test_del_of_a_pod_from_before_the_installation(node: FakeNode) -> None
     assert [config] == node.plugins.deleted_with
 
 
+async def test_what_danmd_added_never_goes_to_the_fallbacks_del(node: FakeNode) -> None:
+    """Repeated DELs, and DELs after a refused ADD, concern no other plugin."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "bridge"})
+    node.add_pod(interfaces=[INTERNAL])
+    node.add_pod("bad", interfaces=[{"network": "nope"}])
+    await node.add("c1")
+    with pytest.raises(SeveralErrors):
+        await node.add("c2", pod="bad")
+    for _ in range(2):
+        await node.delete("c1")
+        await node.delete("c2", pod="bad")
+    assert [] == node.plugins.deleted_with
+
+
 async def test_no_network_at_all_says_what_to_create(node: FakeNode) -> None:
     """Without fallback a Pod that asks for nothing gets a sentence that helps."""
     (node.root / "etc/cni/net.d/flannel.conf").unlink()
