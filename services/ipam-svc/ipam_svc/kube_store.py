@@ -5,7 +5,7 @@ from typing import Final
 
 from danm_api import labels
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.ip_block import decode_ip_block, encode_ip_block
+from danm_api.codec.ip_block import as_stored, decode_ip_block, encode_ip_block
 from danm_api.errors import (
     ConflictError,
     NetworkNotFoundError,
@@ -38,16 +38,14 @@ class KubeStore:
     async def create_block(self, block: IPBlock) -> IPBlock:
         """Create a block."""
         body = encode_ip_block(block)
-        return decode_ip_block(
-            await self._api.create(DANMIPBLOCKS, body, namespace=block.namespace)
-        )
+        answer = await self._api.create(DANMIPBLOCKS, body, namespace=block.namespace)
+        return as_stored(block, answer)
 
     async def write_block(self, block: IPBlock) -> IPBlock:
         """Replace a block, guarded by its resource_version."""
         body = encode_ip_block(block)
-        return decode_ip_block(
-            await self._api.replace(DANMIPBLOCKS, body, namespace=block.namespace)
-        )
+        answer = await self._api.replace(DANMIPBLOCKS, body, namespace=block.namespace)
+        return as_stored(block, answer)
 
     async def remove_block(self, block: IPBlock) -> None:
         """Delete an empty block, unless it was written since it was read."""

@@ -50,6 +50,7 @@ class Ledger:
         self._families: dict[tuple[NetworkUid, Version], _Family] = {}
         self._uids: dict[tuple[Namespace, NetworkName], set[NetworkUid]] = {}
         self._by_person: dict[tuple[NetworkUid, OwnerKey], set[_BlockId]] = {}
+        self._by_uid: dict[str, _BlockId] = {}
         self._by_node: dict[NodeName, set[_BlockId]] = {}
         self._node_revisions: Counter[NodeName] = Counter()
         self._network_revisions: Counter[NetworkUid] = Counter()
@@ -62,6 +63,14 @@ class Ledger:
         """Return the newest known form of a block."""
         family = self._families.get((uid, version))
         return None if family is None else family.blocks.get(start)
+
+    def at_version(self, uid: str, resource_version: str) -> IPBlock | None:
+        """Return a block that is known in exactly this version of the object with this UID."""
+        identity = self._by_uid.get(uid)
+        block = None if identity is None else self.get(*identity)
+        if block is None or (block.uid, block.resource_version) != (uid, resource_version):
+            return None
+        return block
 
     def blocks_of(self, uid: NetworkUid) -> list[IPBlock]:
         """Return a network's blocks, IPv4 first, in the order of addresses."""
@@ -221,6 +230,10 @@ class Ledger:
             insort(family.open_starts, start)
         if was_open and not is_open:
             del family.open_starts[bisect_left(family.open_starts, start)]
+        if old is not None:
+            self._by_uid.pop(old.uid, None)
+        if new is not None:
+            self._by_uid[new.uid] = identity
         if new is None:
             family.blocks.pop(start, None)
             if not family.blocks:

@@ -157,3 +157,17 @@ def test_sealed_and_full_blocks_are_not_looked_at() -> None:
     index = ledger.index_of(_UID, 4, count_pending=True)
     assert list(index.open_from(_BASE)) == [_BASE + 128]
     assert index.exists(_BASE + 64)
+
+
+def test_what_was_written_here_is_known_by_its_version() -> None:
+    """The watch's news of the replica's own write is recognised, and of nobody else's."""
+    ledger = _ledger()
+    block = _block(_held(1), version=7)
+    ledger.observe(block)
+    assert ledger.at_version(block.uid, "7") is block
+    assert ledger.at_version(block.uid, "8") is None
+    assert ledger.at_version("other", "7") is None
+    ledger.observe(_block(version=9))
+    assert ledger.at_version(block.uid, "7") is None
+    ledger.forget(_block(version=9))
+    assert ledger.at_version(block.uid, "9") is None

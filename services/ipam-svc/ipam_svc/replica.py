@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.ip_block import decode_ip_block
-from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi
+from danm_api.codec.ip_block import decode_ip_block, version_of
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi, RawObject
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock
@@ -76,7 +76,7 @@ class Replica:
         self._nets = Informer(
             api, DANMNETS, decode_danmnet, indexers={_BY_LINK: _links}, sleep=sleep
         )
-        self._blocks = Informer(api, DANMIPBLOCKS, decode_ip_block, sleep=sleep)
+        self._blocks = Informer(api, DANMIPBLOCKS, self._decode_block, sleep=sleep)
         self.store = KubeStore(api)
         self.ledger = Ledger(now=now)
         self.cache = InformedNetworks(self._nets)
@@ -123,6 +123,10 @@ class Replica:
     def on_network_change(self, handler: Callable[[Change[DanmNet]], None]) -> None:
         """Call a handler for each change of a DanmNet."""
         self._nets.subscribe(handler)
+
+    def _decode_block(self, raw: RawObject) -> IPBlock:
+        """Read a block; what this replica wrote itself it need not read again."""
+        return self.ledger.at_version(*version_of(raw)) or decode_ip_block(raw)
 
     def _on_block(self, change: Change[IPBlock]) -> None:
         if change.new is not None:

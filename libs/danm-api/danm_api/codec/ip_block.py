@@ -6,7 +6,7 @@ does not know are kept, so that two releases can share a block.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, TypeVar
@@ -120,6 +120,26 @@ def decode_ip_block(raw: RawObject) -> IPBlock:
         return _decode_block(raw.get("spec"), metadata)
     except (msgspec.ValidationError, UnreadableValueError) as error:
         raise InvalidObjectError(f"{where} is unreadable: {error}") from error
+
+
+def as_stored(block: IPBlock, raw: RawObject) -> IPBlock:
+    """Return a block that was just written, as the answer to its write says that it is stored.
+
+    The entries need not be read again: the API server stores them as they were sent.
+    """
+    metadata = decode_metadata(raw)
+    return replace(
+        block,
+        resource_version=metadata.resource_version,
+        uid=metadata.uid,
+        deleting=metadata.deleting,
+    )
+
+
+def version_of(raw: RawObject) -> tuple[str, str]:
+    """Return the UID and the resourceVersion of a block, without reading the rest."""
+    metadata = decode_metadata(raw)
+    return metadata.uid, metadata.resource_version
 
 
 def _decode_block(spec: object, metadata: Metadata) -> IPBlock:

@@ -11,11 +11,13 @@ from hypothesis import given
 
 from danm_api import labels
 from danm_api.codec.ip_block import (
+    as_stored,
     block_cidr_of,
     block_name,
     decode_block_labels,
     decode_ip_block,
     encode_ip_block,
+    version_of,
 )
 from danm_api.errors import InvalidObjectError
 from danm_api.model.addresses import IPAddress
@@ -129,3 +131,12 @@ def test_times_are_read_in_utc() -> None:
     raw["spec"]["entries"][0]["since"] = "2026-01-01T02:00:00+02:00"
     (entry,) = decode_ip_block(raw).entries
     assert entry == a_held_entry(since=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@given(ip_blocks())
+def test_a_written_block_is_what_would_be_read(block: IPBlock) -> None:
+    """The answer to a write need not be read as a whole."""
+    raw = encode_ip_block(block)
+    raw["metadata"] |= {"uid": "u1", "resourceVersion": "12"}
+    assert as_stored(block, raw) == decode_ip_block(raw)
+    assert version_of(raw) == ("u1", "12")

@@ -75,7 +75,8 @@ def usable_ipv6(subnet: IPv6Network) -> IPv6Range:
 
 def mac_of(address: IPAddress) -> str:
     """Return the MAC address that belongs to an address: fa:16:3e and its low 24 bits (SPEC G6)."""
-    return ":".join(f"{octet:02x}" for octet in b"\xfa\x16\x3e" + address.packed[-3:])
+    low = int(address)
+    return f"fa:16:3e:{low >> 16 & 0xFF:02x}:{low >> 8 & 0xFF:02x}:{low & 0xFF:02x}"
 
 
 def eui64_range(subnet: IPv6Network) -> IPv6Range:
