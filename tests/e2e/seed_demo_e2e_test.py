@@ -1,6 +1,5 @@
 """The seed's demo runs, and leaves nothing behind."""
 
-
 from tests.lab.demo import Demo
 
 

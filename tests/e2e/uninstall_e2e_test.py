@@ -1,6 +1,5 @@
 """One command removes DANM again. The last of the end-to-end tests."""
 
-
 from tests.e2e.conftest import Tenant, eventually
 from tests.lab.cluster import objects
 from tests.lab.installation import Installation
