@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _PODS_RUNNING_S: Final = 240.0
 _GONE_S: Final = 120.0
 _SETTLE_S: Final = 30.0
 _POLL_S: Final = 0.5
+_LOG_WIDTH: Final = 160
 # An exec costs the nodes' single processors most of a second.
 _EXECS_AT_ONCE: Final = 4
 # The promise: look-ups follow a Pod's readiness or deletion mark.
@@ -101,7 +103,9 @@ class Demo:
         self._cluster = cluster
         self._progress = progress
         self._options = options
-        self._console = Console(highlight=False)
+        # A log is read with whatever width; a terminal knows its own.
+        width = None if sys.stdout.isatty() else _LOG_WIDTH
+        self._console = Console(highlight=False, width=width, soft_wrap=True)
         coredns = {"coredns/coredns": options.dns_image}
         self._overlay = Overlay(
             directory=work / "seed-demo",

@@ -13,7 +13,8 @@ from tests.lab.cluster import Cluster
 from tests.lab.errors import LabError
 from tests.lab.process import wait_until
 
-_SETTLE_S: Final = 120.0
+# New Pods start on busy emulated processors, and the runtime may try some twice.
+_SETTLE_S: Final = 240.0
 _POLL_S: Final = 0.1
 # Longer than everything that is watched; the program is ended before.
 _WATCH_S: Final = 600
