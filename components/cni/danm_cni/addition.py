@@ -203,7 +203,7 @@ class SandboxAddition:
         # The new record now stands for the addresses of the old ones: while ipam-svc is away, a
         # Pod that is tried again and again has one record and not hundreds.
         for old in held:
-            if _covers(records, old):
+            if old.container_id != request.container_id and _covers(records, old):
                 await self.journal.forget(ContainerId(old.container_id))
 
     async def _reserve(

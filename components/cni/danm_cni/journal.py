@@ -16,10 +16,13 @@ import msgspec
 from danm_api.names import ContainerId, InterfaceName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
+from danm_cni.threads import Threads
 
 log = get_logger(__name__)
 
 _SUFFIX: Final = ".json"
+# Writes wait for the disk and not for the processor.
+_MAX_WRITES: Final = 32
 # A node has some hundred Pods; a runtime repeats DELs within minutes.
 _MAX_SEEN: Final = 5000
 # A file that cannot be read is kept for people, out of the way.
@@ -132,6 +135,7 @@ class Journal:
         """Remember where the files are; ``load`` reads them."""
         self._directory = directory
         self._records: dict[ContainerId, SandboxRecord] = {}
+        self._disk = Threads(limit=_MAX_WRITES, name="journal")
         self._write_locks: dict[ContainerId, asyncio.Lock] = {}
         self._unwritten: set[ContainerId] = set()
         self._seen: OrderedDict[ContainerId, None] = OrderedDict()
@@ -242,12 +246,14 @@ class Journal:
                 await self._write(self._records[container_id])
 
     async def _write(self, record: SandboxRecord) -> None:
-        data = msgspec.json.encode(record)
-        await asyncio.to_thread(write_atomically, self._path(record.container_id), data)
+        data, path = msgspec.json.encode(record), self._path(record.container_id)
+        # Waited for even when the caller is cancelled: the next write must not be overtaken.
+        await self._disk.run(lambda: write_atomically(path, data))
 
     async def forget(self, container_id: ContainerId) -> None:
         """Remove a record: nothing of the sandbox is left."""
-        await asyncio.to_thread(remove_durably, self._path(container_id))
+        path = self._path(container_id)
+        await self._disk.run(lambda: remove_durably(path))
         self._records.pop(container_id, None)
         self._write_locks.pop(container_id, None)
 

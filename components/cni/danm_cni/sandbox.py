@@ -52,7 +52,7 @@ class Sandboxes:
     tombstones: Tombstones
     admission: Admission
     locks: KeyedLocks
-    background: set[asyncio.Task[None]]
+    background: set[asyncio.Task[Any]]
 
     async def add(self, request: CniRequest, *, deadline_s: float) -> bytes:
         """Make all interfaces of a Pod, or none (SPEC C3, C5).
@@ -66,9 +66,22 @@ class Sandboxes:
         identity = _require_pod(request)
         self.journal.note_add(request.container_id)
         progress = Progress("waiting for its turn", deadline_s=deadline_s)
+        task = asyncio.create_task(self._add_in_turn(request, identity, progress))
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+        await asyncio.wait({task}, timeout=deadline_s + _UNDO_TIMEOUT_S - time.monotonic())
+        if not task.done():
+            # It goes on undoing, and nobody else touches the Pod's sandboxes until it has.
+            task.add_done_callback(_take_note)
+            raise _too_late(identity, progress)
+        return task.result()
+
+    async def _add_in_turn(
+        self, request: CniRequest, identity: PodIdentity, progress: Progress
+    ) -> bytes:
         async with AsyncExitStack() as stack:
             try:
-                async with asyncio.timeout(deadline_s - time.monotonic()):
+                async with asyncio.timeout(progress.deadline_s - time.monotonic()):
                     await stack.enter_async_context(self.admission.slot())
                     await stack.enter_async_context(self.locks.hold(request.container_id))
                     progress.enter("reading the Pod")
@@ -128,15 +141,14 @@ class Sandboxes:
         return self.journal.of_pod(pod.runtime_uid)
 
     async def _undo(self, container_id: ContainerId, *, keep_addresses: bool) -> None:
-        """Undo within the runtime's patience; what takes longer goes on in the background."""
+        """Undo what an ADD did; what does not work now is left to the upkeep."""
         record = self.journal.get(container_id)
         if record is None:
             return
-        task = self.spawn(self._undo_record(record, keep_addresses=keep_addresses))
-        await asyncio.wait({task}, timeout=_UNDO_TIMEOUT_S)
-
-    async def _undo_record(self, record: SandboxRecord, *, keep_addresses: bool) -> None:
-        await self.removal.undo(record, keep_addresses=keep_addresses)
+        try:
+            await self.removal.undo(record, keep_addresses=keep_addresses)
+        except DanmError as error:
+            log.warning("Undo will be tried again", container_id=container_id, error=error.reason)
 
     async def _release_held(self, uid: PodUid) -> None:
         """Release what an older sandbox held beyond what the new one took over."""
@@ -306,6 +318,12 @@ class Sandboxes:
             log.warning("Clean-up will be tried again", error=error.reason)
         elif error is not None:
             log.exception("Clean-up failed", error=error)
+
+
+def _take_note(task: "asyncio.Task[bytes]") -> None:
+    """Say how an ADD ended after its answer was due."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("Ended late", error=str(error))
 
 
 def _require_pod(request: CniRequest) -> PodIdentity:

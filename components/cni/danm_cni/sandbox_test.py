@@ -1,5 +1,6 @@
 """ADD and DEL as wholes, on fakes of the world."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from danm_api.errors import (
 from danm_api.kube.api import DANMEPS, EVENTS, PODS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
+from danm_cni.journal import SandboxState
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fakes import PARENT_MAC
 from danm_cni.testing.node import FakeNode, netns_of
@@ -77,6 +79,33 @@ async def test_a_new_sandbox_of_a_living_pod_has_the_same_address(node: FakeNode
     after = await node.add("c2")
     assert [ip.address for ip in before.ips] == [ip.address for ip in after.ips]
     assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+async def test_a_container_id_may_be_used_again(node: FakeNode) -> None:
+    """Tools that use an id again get what they ask for, and DEL finds it."""
+    node.add_pod(interfaces=[INTERNAL])
+    for _ in range(3):
+        assert len((await node.add("c1")).ips) == 1
+        await node.delete("c1")
+    await node.add("c1")
+    await node.end_pod()
+    await node.delete("c1")
+    assert {} == node.leftovers()
+
+
+async def test_a_slow_undo_keeps_its_pod_to_itself(node: FakeNode) -> None:
+    """While an ADD is undone, the Pod's next ADD waits, and says what for."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    node.plugins.failures.fail("bridge-half", _boom())
+    node.plugins.failures.hang("bridge-del")
+    first = asyncio.create_task(node.add("c1"))
+    await node.until(
+        lambda: any(each.state is SandboxState.REMOVING for each in node.daemon.journal.records())
+    )
+    with pytest.raises(DeadlineExceededError, match="waiting for another sandbox"):
+        await node.add("c2", timeout_s=0.2)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_an_add_first_removes_the_pods_older_sandbox(node: FakeNode) -> None:
