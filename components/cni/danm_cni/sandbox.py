@@ -93,7 +93,8 @@ class Sandboxes:
             try:
                 return await self._add(request, pod, progress)
             except DanmError as error:
-                await self.events.attachment_failed(pod, error.reason)
+                # The answer does not wait for it: the API server may be what is away.
+                _ = self.spawn(self.events.attachment_failed(pod, error.reason))
                 raise
 
     async def _add(self, request: CniRequest, pod: Pod, progress: Progress) -> bytes:

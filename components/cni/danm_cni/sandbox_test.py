@@ -183,6 +183,7 @@ async def test_all_errors_are_told_together(node: FakeNode) -> None:
     with pytest.raises(SeveralErrors, match="no bridge.*no link") as caught:
         await node.add()
     assert len(caught.value.errors) == 2
+    await node.until(lambda: bool(node.kube.all_stored(EVENTS)))
     (event,) = node.kube.all_stored(EVENTS)
     assert "no bridge" in event["note"]
     assert "no link" in event["note"]
