@@ -16,7 +16,6 @@ from danm_api.errors import (
     NotFoundError,
     OverloadedError,
     UnauthenticatedError,
-    Violation,
 )
 from danm_api.ipam_api import (
     NETWORK_RESERVATIONS_PATH,
@@ -38,6 +37,7 @@ from ipam_svc.lookup import Lookup
 from ipam_svc.openapi import openapi_document
 from ipam_svc.orders import release_order, reserve_order
 from ipam_svc.releases import Releases
+from ipam_svc.request_rules import refusal, require_object_name, violation
 from ipam_svc.reservations import Reservations
 
 _log = get_logger(__name__)
@@ -151,14 +151,14 @@ class HttpApi:
         return _json(answer)
 
     async def _network_reservations(self, request: web.Request) -> web.Response:
-        namespace = Namespace(request.match_info["namespace"])
+        namespace, network = _network_of(request)
         query = request.query
         by_name = "address" in query or "owner" in query
         await self._access.may_read(request[_CALLER], "get" if by_name else "list", namespace)
         return _json(
             await self._lookup.of_network(
                 namespace,
-                NetworkName(request.match_info["network"]),
+                network,
                 address=query.get("address", ""),
                 owner=query.get("owner", ""),
                 limit=query.get("limit", ""),
@@ -167,14 +167,13 @@ class HttpApi:
         )
 
     async def _network_usage(self, request: web.Request) -> web.Response:
-        namespace = Namespace(request.match_info["namespace"])
+        namespace, network = _network_of(request)
         await self._access.may_read(request[_CALLER], "get", namespace)
-        return _json(
-            await self._lookup.usage(namespace, NetworkName(request.match_info["network"]))
-        )
+        return _json(await self._lookup.usage(namespace, network))
 
     async def _node_reservations(self, request: web.Request) -> web.Response:
         node = NodeName(request.match_info["node"])
+        require_object_name(node, field="node")
         await self._access.may_read_node(request[_CALLER], node)
         tag = f'"{self._instance}-{self._lookup.node_revision(node)}"'
         if request.headers.get("If-None-Match") == tag:
@@ -210,15 +209,20 @@ def _counted(counter: Counter) -> Iterator[None]:
     counter.labels("done").inc()
 
 
+def _network_of(request: web.Request) -> tuple[Namespace, NetworkName]:
+    namespace, network = request.match_info["namespace"], request.match_info["network"]
+    require_object_name(namespace, field="namespace")
+    require_object_name(network, field="network")
+    return Namespace(namespace), NetworkName(network)
+
+
 async def _body(request: web.Request, kind: type[T]) -> T:
     content = await request.read()
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
         message, _, field = str(error).partition(" - at `$.")
-        violation = Violation(field=field.rstrip("`"), rule="I2", message=message)
-        reason = f"the request is not valid: {violation}"
-        raise InvalidRequestError(reason, violations=[violation]) from error
+        raise refusal([violation(field.rstrip("`"), message)]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequestError(f"the body is not JSON: {error}") from error
 

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from danm_api.errors import InvalidRequestError, Violation
+from danm_api.errors import InvalidRequestError
 from danm_api.ipam_api import FamilyUsage, NetworkUsage, Reservation, ReservationList
 from danm_api.model.danmnet import Usage
 from danm_api.model.ip_block import ContainerOwner, Held, IPBlock
@@ -11,6 +11,7 @@ from ipam_svc.block import held_entries
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import Networks
 from ipam_svc.orders import reservation_of
+from ipam_svc.request_rules import refusal, violation
 from ipam_svc.summary import summarise
 
 # A page of this size is about 200 KB.
@@ -134,5 +135,4 @@ def _limit(text: str) -> int:
 
 
 def _refusal(field: str, message: str) -> InvalidRequestError:
-    violation = Violation(field=field, rule="I2", message=message)
-    return InvalidRequestError(f"the request is not valid: {violation}", violations=[violation])
+    return refusal([violation(field, message)])

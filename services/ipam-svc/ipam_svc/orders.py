@@ -1,13 +1,12 @@
 """Requests as the service works with them: the messages of the HTTP API, parsed. Pure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import assert_never
+from datetime import UTC
+from typing import Final, assert_never
 
 from danm_api.codec.attachment import decode_ipv4_request, decode_ipv6_request
-from danm_api.errors import InvalidAttachmentError, InvalidRequestError, Violation
+from danm_api.errors import InvalidAttachmentError
 from danm_api.ipam_api import (
-    AttachmentRequest,
     ContainerOwnerMessage,
     ExternalOwnerMessage,
     OwnerMessage,
@@ -19,11 +18,10 @@ from danm_api.ipam_api import (
 from danm_api.model.attachment import IPv4Request, IPv6Request
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, Held, Owner, PodOwner
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from ipam_svc.request_rules import check_release, check_reserve, refusal
 
-# A Pod has a handful of interfaces; this bounds the work of one request.
-MAX_ATTACHMENTS = 64
 # Longer than any caller of CNI waits; this bounds how long a request occupies the service.
-MAX_TIMEOUT_S = 30.0
+MAX_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,9 @@ def reserve_order(request: ReserveRequest) -> ReserveOrder:
     Raises:
         InvalidRequestError: A field at fault is named in its violations.
     """
-    violations = list(_check_attachments(request))
+    violations = list(check_reserve(request))
+    if violations:
+        raise refusal(violations)
     attachments: list[OrderedAttachment] = []
     for index, wanted in enumerate(request.attachments):
         field = f"attachments[{index}]"
@@ -97,7 +97,8 @@ def reserve_order(request: ReserveRequest) -> ReserveOrder:
                 ip6=ip6,
             )
         )
-    _refuse(violations)
+    if violations:
+        raise refusal(violations)
     return ReserveOrder(
         namespace=Namespace(request.owner.namespace),
         node=NodeName(request.node),
@@ -115,10 +116,9 @@ def release_order(request: ReleaseRequest) -> ReleaseOrder:
     Raises:
         InvalidRequestError: A field at fault is named in its violations.
     """
-    violations = [*_check_owner(request.owner, node=request.node)]
-    if len(request.networks) > MAX_ATTACHMENTS:
-        violations.append(_violation("networks", f"names more than {MAX_ATTACHMENTS} networks"))
-    _refuse(violations)
+    violations = check_release(request)
+    if violations:
+        raise refusal(violations)
     return ReleaseOrder(
         namespace=Namespace(request.owner.namespace),
         node=NodeName(request.node),
@@ -151,7 +151,7 @@ def owner_of(message: OwnerMessage, interface: InterfaceName) -> Owner:
                 namespace=Namespace(message.namespace),
                 name=message.name,
                 reason=message.reason,
-                expires=message.expires,
+                expires=None if message.expires is None else message.expires.astimezone(UTC),
             )
     assert_never(message)
 
@@ -186,64 +186,3 @@ def _owner_message(owner: Owner) -> OwnerMessage:
                 expires=owner.expires,
             )
     assert_never(owner)
-
-
-def _check_attachments(request: ReserveRequest) -> Iterable[Violation]:
-    yield from _check_owner(request.owner, node=request.node)
-    if not request.attachments:
-        yield _violation("attachments", "is empty; name at least one network")
-    if len(request.attachments) > MAX_ATTACHMENTS:
-        yield _violation("attachments", f"has more than {MAX_ATTACHMENTS} entries")
-    seen: set[str] = set()
-    external = isinstance(request.owner, ExternalOwnerMessage)
-    for index, wanted in enumerate(request.attachments):
-        yield from _check_attachment(index, wanted, external=external)
-        # An interface has one attachment; an external owner has one address on a network.
-        name = wanted.network if external else wanted.interface
-        if name in seen:
-            what = "network" if external else "interface"
-            yield _violation(f"attachments[{index}].{what}", f"{name} is named twice")
-        seen.add(name)
-
-
-def _check_attachment(
-    index: int, wanted: AttachmentRequest, *, external: bool
-) -> Iterable[Violation]:
-    if not wanted.network:
-        yield _violation(f"attachments[{index}].network", "is empty; name a DanmNet")
-    if external and wanted.interface:
-        yield _violation(f"attachments[{index}].interface", "must be empty for an external owner")
-    if not external and not wanted.interface:
-        yield _violation(f"attachments[{index}].interface", "is empty; name the interface")
-
-
-def _check_owner(owner: OwnerMessage, *, node: str) -> Iterable[Violation]:
-    if not owner.namespace:
-        yield _violation("owner.namespace", "is empty")
-    match owner:
-        case PodOwnerMessage():
-            if not owner.uid or not owner.name:
-                yield _violation("owner", "needs the Pod's name and uid")
-        case ContainerOwnerMessage():
-            if not owner.container_id:
-                yield _violation("owner.containerId", "is empty")
-        case ExternalOwnerMessage():
-            if not owner.name:
-                yield _violation("owner.name", "is empty; choose a name")
-            if owner.expires is not None and owner.expires.tzinfo is None:
-                yield _violation("owner.expires", "needs a time zone, such as a closing Z")
-    external = isinstance(owner, ExternalOwnerMessage)
-    if external and node:
-        yield _violation("node", "must be empty for an external owner")
-    if not external and not node:
-        yield _violation("node", "is empty; name the node of the Pod or container")
-
-
-def _violation(field: str, message: str) -> Violation:
-    return Violation(field=field, rule="I2", message=message)
-
-
-def _refuse(violations: list[Violation]) -> None:
-    if violations:
-        reason = "the request is not valid: " + "; ".join(map(str, violations))
-        raise InvalidRequestError(reason, violations=violations)

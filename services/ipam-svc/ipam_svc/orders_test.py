@@ -59,46 +59,6 @@ def test_good_request() -> None:
     assert order.timeout_s == MAX_TIMEOUT_S
 
 
-@pytest.mark.parametrize(
-    ("request_", "field"),
-    [
-        pytest.param(_request(), "attachments", id="nothing asked"),
-        pytest.param(_request(_wanted(), _wanted()), "attachments[1].interface", id="twice"),
-        pytest.param(_request(_wanted(network="")), "attachments[0].network", id="no network"),
-        pytest.param(_request(_wanted(interface="")), "attachments[0].interface", id="no name"),
-        pytest.param(_request(_wanted(ip="10.0.0.1")), "attachments[0].ip", id="no prefix length"),
-        pytest.param(_request(_wanted(), node=""), "node", id="no node"),
-        pytest.param(
-            _request(_wanted(interface=""), owner=_EXTERNAL), "node", id="external with node"
-        ),
-        pytest.param(
-            _request(_wanted(), owner=_EXTERNAL, node=""),
-            "attachments[0].interface",
-            id="external with interface",
-        ),
-        pytest.param(
-            _request(_wanted(interface=""), _wanted(interface=""), owner=_EXTERNAL, node=""),
-            "attachments[1].network",
-            id="external twice",
-        ),
-        pytest.param(
-            _request(_wanted(), owner=PodOwnerMessage(namespace="ns", name="p", uid="")),
-            "owner",
-            id="no uid",
-        ),
-        pytest.param(
-            _request(*(_wanted(interface=f"e{i}") for i in range(65))), "attachments", id="many"
-        ),
-    ],
-)
-def test_bad_request_names_the_field(request_: ReserveRequest, field: str) -> None:
-    """Every fault is told with its field."""
-    # SPEC I2
-    with pytest.raises(InvalidRequestError) as caught:
-        reserve_order(request_)
-    assert field in [violation.field for violation in caught.value.violations]
-
-
 def test_release() -> None:
     """A release names an owner, perhaps some of its interfaces, and networks once each."""
     request = ReleaseRequest(
