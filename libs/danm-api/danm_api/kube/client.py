@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
-from danm_api.errors import ApiUnavailableError, DanmError
+from danm_api.errors import ApiUnavailableError, DanmError, NotFoundError
 from danm_api.kube.api import (
     JsonPatch,
     MergePatch,
@@ -353,8 +354,9 @@ class KubeClient:
         self, resource: Resource, namespace: str | None, name: str = "", subresource: str = ""
     ) -> str:
         root = "apis" if resource.group else "api"
-        place = f"/namespaces/{namespace}" if namespace else ""
-        path = "".join(f"/{part}" for part in (resource.plural, name, subresource) if part)
+        place = f"/namespaces/{_segment(namespace)}" if namespace else ""
+        parts = (resource.plural, _segment(name), subresource)
+        path = "".join(f"/{part}" for part in parts if part)
         return f"{self._config.server}/{root}/{resource.api_version}{place}{path}"
 
     def _garbage(self, what: str, error: Exception) -> ApiUnavailableError:
@@ -362,6 +364,17 @@ class KubeClient:
             f"{what}: the API server at {self._config.server} sent what does not parse: {error}",
             status=0,
         )
+
+
+def _segment(text: str) -> str:
+    """Return a name as one segment of a path: some come from what tenants write.
+
+    Raises:
+        NotFoundError: No object can have that name.
+    """
+    if text in {".", ".."}:
+        raise NotFoundError(f'there is no object of the name "{text}"')
+    return quote(text, safe=":")
 
 
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:

@@ -9,7 +9,13 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from danm_api.errors import ApiError, ApiUnavailableError, ConflictError, InvalidObjectError
+from danm_api.errors import (
+    ApiError,
+    ApiUnavailableError,
+    ConflictError,
+    InvalidObjectError,
+    NotFoundError,
+)
 from danm_api.kube.api import DANMNETS, NODES, PODS, PatchType, RawObject, WatchType
 from danm_api.kube.client import KubeClient, Timeouts
 from danm_api.kube.config import Credentials, KubeConfig, load_kube_client_config
@@ -372,3 +378,21 @@ async def test_pages_are_yielded_as_they_come() -> None:
         with pytest.raises(ApiError) as caught:
             await anext(pages)
     assert caught.value.status == 410
+
+
+async def test_a_name_stays_one_segment_of_the_path() -> None:
+    """A name that a tenant wrote cannot reach another object's path."""
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        seen.append(request.raw_path)
+        return json({"metadata": {"name": "x"}})
+
+    async with served(handler) as client:
+        await client.get(DANMNETS, "../../secrets/x?y", namespace="a/b")
+        for name in (".", ".."):
+            with pytest.raises(NotFoundError):
+                await client.get(DANMNETS, name, namespace="ns")
+    assert seen == [
+        "/apis/danm.k8s.io/v1/namespaces/a%2Fb/danmnets/..%2F..%2Fsecrets%2Fx%3Fy",
+    ]
