@@ -42,8 +42,8 @@ def test_full_pool(tenant: Tenant) -> None:
     eventually(lambda: tenant.phase("first") == "Running", "The first Pod runs", 90.0)
     tenant.pod("second", ONE)
     eventually(
-        lambda: "10.77.0.5" in (text := tenant.described("pod", "second")) and "net" in text,
-        "`kubectl describe pod` names network and pool",
+        lambda: f"{tenant.namespace}/net has no free IPv4" in tenant.described("pod", "second"),
+        "`kubectl describe pod` names the full network",
     )
     tenant.delete_pod("first")
     eventually(lambda: tenant.phase("second") == "Running", "The freed address is used", 120.0)
