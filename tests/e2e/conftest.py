@@ -22,17 +22,6 @@ _POLL_S: Final = 0.5
 DEMO_IMAGE: Final = image_names(LOCAL_PREFIX)["danm/demo"]
 
 
-# A lab that starts, and Pods on two emulated processors: more than a test may otherwise take.
-_TEST_S: Final = 1200
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give these tests their time."""
-    for item in items:
-        if "e2e" in item.path.parts:
-            item.add_marker(pytest.mark.timeout(_TEST_S))
-
-
 def eventually(condition: Callable[[], bool], what: str, timeout_s: float = SECONDS) -> None:
     """Wait for a condition of the cluster.
 
