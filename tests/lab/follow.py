@@ -83,6 +83,8 @@ def streaming(cluster: Cluster, *arguments: str) -> Iterator[Stream]:
         process.terminate()
         process.wait()
         reader.join()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def is_listed(pod: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from danm_api.kube.api import DANMEPS
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.service_main import run_service
-from danm_api.telemetry import configure_logging, configure_tracing
+from danm_api.telemetry import configure_logging, configure_tracing, get_logger
 from danm_cni.attempts import AttemptCounter
 from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges, node_lock
@@ -23,6 +23,8 @@ from danm_cni.installation import Installation
 from danm_cni.ipam_client import IpamDiscovery, NodeAddresses
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.processes import PluginProcesses
+
+log = get_logger(__name__)
 
 _ENVIRONMENT_PREFIX = "DANM"
 _READABLE = click.Path(path_type=Path)
@@ -45,6 +47,11 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     help="DANM's node daemon. Without a command it runs until SIGTERM.",
 )
 @click.option("--node-name", envvar="DANM_NODE_NAME", help="Name of the Node object of this node.")
+@click.option(
+    "--pod-uid",
+    default="",
+    help="Uid of its own Pod, which does not install again once it has taken DANM off the node.",
+)
 @click.option(
     "--namespace",
     envvar="DANM_NAMESPACE",
@@ -159,6 +166,11 @@ def _require_node(config: Config) -> None:
 
 
 async def _serve(config: Config, stop: asyncio.Event) -> None:
+    if _installation(config).was_uninstalled_by(config.pod_uid):
+        # The container restarts while everything around it is being deleted.
+        log.info("Uninstalled from this node; waiting for the end", node=config.node)
+        await stop.wait()
+        return
     async with (
         node_lock(config.paths.state / "lock"),
         await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api,
@@ -214,7 +226,7 @@ def uninstall_node(config: Config, *, force: bool) -> None:
             f"{len(users)} interfaces of Pods on {config.node} use DANM; delete these Pods first, "
             "or use --force and lose their clean-up"
         )
-    _installation(config).uninstall()
+    _installation(config).uninstall(pod_uid=config.pod_uid)
 
 
 def _installation(config: Config) -> Installation:

@@ -48,6 +48,7 @@ class Config:
     """Everything that danmd is told.
 
     Attributes:
+        pod_uid: Of the Pod that danmd runs in; empty outside of one.
         fallback: The configuration of Pods that ask for nothing, as the host names it; None to
             remember the one that was the node's first.
         allowed_static_types: SPEC E2; None allows all.
@@ -57,6 +58,7 @@ class Config:
     """
 
     node: NodeName
+    pod_uid: str
     namespace: str
     paths: HostPaths
     kubeconfig: Path | None

@@ -135,8 +135,22 @@ class Installation:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def uninstall(self) -> None:
+    def was_uninstalled_by(self, pod_uid: str) -> bool:
+        """Say whether this Pod has taken DANM off the node: then it never installs it again."""
+        try:
+            return bool(pod_uid) and self._uninstalled_mark.read_text() == pod_uid
+        except FileNotFoundError:
+            return False
+
+    @property
+    def _uninstalled_mark(self) -> Path:
+        return self._paths.run / "uninstalled-by"
+
+    def uninstall(self, *, pod_uid: str = "") -> None:
         """Take everything off the node: configuration, executables, own state.
+
+        Args:
+            pod_uid: The Pod that does it; its danmd, still running, must not undo this.
 
         Raises:
             OSError: Something cannot be removed.
@@ -147,6 +161,9 @@ class Installation:
         for directory in (self._paths.state, self._paths.run):
             with suppress(FileNotFoundError):
                 _empty(directory)
+        if pod_uid:
+            # Gone with the next boot.
+            write_atomically(self._uninstalled_mark, pod_uid.encode())
         log.info("Uninstalled from node")
 
 

@@ -103,3 +103,15 @@ def test_uninstalling_leaves_what_was_there_before(tmp_path: Path) -> None:
     assert ["10-x.conf"] == [each.name for each in (tmp_path / "etc/cni/net.d").iterdir()]
     assert [] == list((tmp_path / "opt/cni/bin").iterdir())
     assert [] == list((tmp_path / "state").iterdir())
+
+
+def test_the_pod_that_uninstalled_does_not_install_again(tmp_path: Path) -> None:
+    """Its container restarts while its objects are being deleted; another Pod is another matter."""
+    installation = _installation(tmp_path)
+    paths = config_for(tmp_path).paths
+    paths.run.mkdir(parents=True, exist_ok=True)
+    assert not installation.was_uninstalled_by("first")
+    installation.uninstall(pod_uid="first")
+    assert installation.was_uninstalled_by("first")
+    assert not installation.was_uninstalled_by("second")
+    assert not installation.was_uninstalled_by("")

@@ -34,6 +34,7 @@ def config_for(root: Path) -> Config:
     for name in ("danm", "fakeipam"):
         (root / "image" / name).write_bytes(name.encode())
     return Config(
+        pod_uid="",
         node=NodeName(NODE),
         namespace="danm-system",
         paths=HostPaths(
