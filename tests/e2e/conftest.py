@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pytest
 
+from danm_api.codec.ip_block import decode_ip_block
+from danm_api.model.ip_block import Held
 from tests.lab.cluster import Cluster, objects
 from tests.lab.demo import Demo
 from tests.lab.demo_cli import LOCAL_PREFIX, demo_on_lab, install_on_lab
@@ -102,10 +104,10 @@ class Tenant:
         endpoints = objects(self.cluster, "danmeps", "-n", self.namespace)
         blocks = objects(self.cluster, "danmipblocks", "-n", self.namespace)
         return [raw["metadata"]["name"] for raw in endpoints] + [
-            str(entry.get("address"))
+            str(entry.address)
             for raw in blocks
-            for entry in raw["spec"].get("entries", [])
-            if entry.get("owner")
+            for entry in decode_ip_block(raw).entries
+            if isinstance(entry, Held)
         ]
 
 
