@@ -22,7 +22,10 @@ spec:
   nodeName: node2
   terminationGracePeriodSeconds: 0
   containers:
-    - {name: server, image: "%(image)s", command: [python3, -m, http.server, "8000"]}
+    - name: server
+      image: "%(image)s"
+      command: [python3, -m, http.server, "8000"]
+      readinessProbe: {httpGet: {path: /, port: 8000}, periodSeconds: 1, timeoutSeconds: 5}
 ---
 apiVersion: v1
 kind: Pod
@@ -40,7 +43,19 @@ spec:
   selector: {app: server}
   ports: [{port: 80, targetPort: 8000}]
 """
-_REQUEST = "import urllib.request as u; print(u.urlopen('http://server', timeout=20).status)"
+# Each node's kube-proxy hears of a ready Pod in its own time: tried again for half a minute.
+_REQUEST = """
+import time, urllib.request
+end = time.monotonic() + 30
+while True:
+    try:
+        print(urllib.request.urlopen('http://server', timeout=20).status)
+        break
+    except OSError:
+        if time.monotonic() > end:
+            raise
+        time.sleep(0.5)
+"""
 
 pytestmark = pytest.mark.timeout(1800)
 
