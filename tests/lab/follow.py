@@ -179,9 +179,10 @@ def follow_scaling(
             timeout_s=_SETTLE_S,
         )
         for count in replicas:
-            cluster.kubectl("scale", "deployment", name, "-n", namespace, f"--replicas={count}")
+            # Before the command: the first changes may be seen before it returns.
             before = len(membership_changes(events.sightings))
             expected = abs(count - len(set(answers.sightings[-1].what)))
+            cluster.kubectl("scale", "deployment", name, "-n", namespace, f"--replicas={count}")
 
             def settled(wanted: int = before + expected, size: int = count) -> bool:
                 changed = len(membership_changes(events.sightings)) >= wanted
