@@ -49,22 +49,31 @@ class GivenCluster:
         Raises:
             LabError: kubectl failed; what it said is in the message.
         """
-        done = subprocess.run(
-            self.kubectl_command(*arguments),
-            input=stdin,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout_s,
-        )
-        if done.returncode != 0:
-            raise LabError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
-        return done.stdout
+        return run_kubectl(self, arguments, stdin=stdin, timeout_s=timeout_s)
 
     def environment(self) -> dict[str, str]:
         """Return the environment for `kubectl_command`."""
         return dict(os.environ, KUBECONFIG=str(self.kubeconfig), PATH=search_path())
+
+
+def run_kubectl(cluster: Cluster, arguments: Sequence[str], *, stdin: str, timeout_s: float) -> str:
+    """Run a cluster's kubectl and return what it printed.
+
+    Raises:
+        LabError: kubectl failed; what it said is in the message.
+    """
+    done = subprocess.run(
+        cluster.kubectl_command(*arguments),
+        input=stdin,
+        env=cluster.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+    )
+    if done.returncode != 0:
+        raise LabError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def objects(cluster: Cluster, *arguments: str) -> list[dict[str, Any]]:

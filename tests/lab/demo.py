@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -395,9 +394,3 @@ class Demo:
         for namespace in NAMESPACES:
             shown = self._cluster.kubectl("get", "danmnets", "-n", namespace)
             self._console.print(f"{namespace}:\n{shown}", markup=False)
-
-
-def state_directory(name: str) -> Path:
-    """Return where kustomizations for a cluster are kept."""
-    base = os.environ.get("DANM_LAB_STATE") or "/var/tmp/danm-lab"  # noqa: S108 - of root
-    return Path(base) / "kustomizations" / name

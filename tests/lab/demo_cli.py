@@ -7,15 +7,20 @@ import click
 
 from tests.lab.cache import recipe_key
 from tests.lab.cluster import Cluster, GivenCluster
-from tests.lab.demo import Demo, DemoOptions, state_directory
+from tests.lab.demo import Demo, DemoOptions
 from tests.lab.errors import LabError
 from tests.lab.images import COREDNS_IMAGE, PYTHON_BASE
 from tests.lab.installation import VERSION, Installation, build_images, image_names
-from tests.lab.lab import Lab, repository
+from tests.lab.lab import Lab, default_state_directory, repository
 from tests.lab.progress import Progress
 
 # What podman calls images that are built without a registry's name.
 LOCAL_PREFIX = "localhost"
+
+
+def state_directory(name: str) -> Path:
+    """Return where kustomizations for a cluster are kept."""
+    return default_state_directory() / "kustomizations" / name
 
 
 def install_on_lab(lab: Lab) -> Installation:

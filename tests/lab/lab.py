@@ -18,7 +18,6 @@ import secrets
 import shutil
 import ssl
 import string
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +36,7 @@ from tests.lab.binaries import (
     Binaries,
 )
 from tests.lab.cache import Cache, default_cache_directory, file_lock
+from tests.lab.cluster import run_kubectl
 from tests.lab.control_plane import place_in, start_control_plane
 from tests.lab.errors import LabError, NotUpError
 from tests.lab.image_store import ImageStore
@@ -262,18 +262,7 @@ class Lab:
         Raises:
             LabError: kubectl failed; what it said is in the message.
         """
-        done = subprocess.run(
-            self.kubectl_command(*arguments),
-            input=stdin,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout_s,
-        )
-        if done.returncode != 0:
-            raise LabError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
-        return done.stdout
+        return run_kubectl(self, arguments, stdin=stdin, timeout_s=timeout_s)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of programs that work on the lab from within its namespace."""
