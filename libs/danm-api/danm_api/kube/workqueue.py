@@ -54,7 +54,8 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         """Return how many keys wait, ready or delayed; those in work do not count."""
-        return len(self._waiting | self._due_at.keys())
+        # No key is in both: add() takes it out of the one, add_after() refuses what is in the other.
+        return len(self._waiting) + len(self._due_at)
 
     def add(self, key: K) -> None:
         """Let ``key`` be worked on as soon as possible."""
