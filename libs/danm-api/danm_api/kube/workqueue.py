@@ -54,7 +54,7 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         """Return how many keys wait, ready or delayed; those in work do not count."""
-        # No key is in both: add() takes it out of the one, add_after() refuses what is in the other.
+        # No key is in both: add() takes it out of one, add_after() refuses what is in the other.
         return len(self._waiting) + len(self._due_at)
 
     def add(self, key: K) -> None:
