@@ -5,16 +5,17 @@ images into a directory in containerd's own form; a guest starts with copies of 
 and refers to the bulk (content and snapshots), which it sees through its root file system.
 
 The directory only ever grows while guests look at it: nothing in it is changed or removed, and the
-garbage collector is off.
+garbage collector is off. It runs when no lab is up.
 """
 
-import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,9 +31,11 @@ _START_TIMEOUT_S: Final = 30.0
 _NAMESPACE: Final = "k8s.io"
 _SNAPSHOTS: Final = "io.containerd.snapshotter.v1.overlayfs/metadata.db"
 _METADATA: Final = "io.containerd.metadata.v1.bolt/meta.db"
-# Some 8 GB. It takes seconds to unpack again what is needed.
+# Some 8 GB.
 _MANY_LAYERS: Final = 80
-# No collection ever: what no image of this store needs any more a guest may still use.
+# A name that is removed again at once: that is how containerd is told to collect, and to wait.
+_COLLECT: Final = "localhost/lab/collect:now"
+# Never by itself: what no image of this store needs any more a guest may still use.
 _CONFIGURATION: Final = """\
 version = 3
 root = "{root}"
@@ -53,12 +56,27 @@ startup_delay = "87600h"
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedImage:
+    """An image in an archive.
+
+    Attributes:
+        name: Its name, with a tag.
+        identity: A word that tells its content from that of every other image.
+        archive: The file; it may contain other images too.
+    """
+
+    name: str
+    identity: str
+    archive: Path
+
+
 class ImageStore:
     """The directory of unpacked images of one cache."""
 
     def __init__(self, cache: Cache, binaries: Binaries, progress: Progress) -> None:
         # Another containerd may write its databases in another form.
-        self._directory = cache.directory / "image-store" / recipe_key("1", CONTAINERD.key.encode())
+        self._directory = cache.directory / "image-store" / recipe_key("2", CONTAINERD.key.encode())
         self._binaries = binaries
         self._progress = progress
 
@@ -67,49 +85,56 @@ class ImageStore:
         """The directory in containerd's form."""
         return self._directory / "root"
 
-    def missing(self, identities: Iterable[str]) -> list[str]:
-        """Return which of these images have not been unpacked yet.
+    def identities(self) -> dict[str, str]:
+        """Return the identities of all images that are unpacked, by name."""
+        try:
+            return dict(json.loads(self._unpacked.read_text()))
+        except FileNotFoundError:
+            return {}
+
+    def missing(self, identities: Mapping[str, str]) -> list[str]:
+        """Return the names of those of these images that are not there, or with another content.
 
         Args:
-            identities: Words that tell one image's content from every other's.
+            identities: Name -> identity.
         """
-        return [identity for identity in identities if not self._mark(identity).exists()]
+        known = self.identities()
+        return [name for name, identity in identities.items() if known.get(name) != identity]
 
-    def forget_all_when_large(self) -> None:
-        """Start anew once there are many layers; to be called while no lab is up.
-
-        Each rebuilt image adds some 100 MB, and nothing else ever removes one.
-        """
-        with file_lock(self._lock):
-            snapshots = self.root / "io.containerd.snapshotter.v1.overlayfs" / "snapshots"
-            if snapshots.exists() and len(list(snapshots.iterdir())) > _MANY_LAYERS:
-                shutil.rmtree(self._marks)
-                shutil.rmtree(self.root)
-
-    def identities(self) -> set[str]:
-        """Return the identities of all images that are unpacked."""
-        return {mark.read_text() for mark in self._marks.iterdir()}
-
-    def add(self, archives: Mapping[str, Path]) -> None:
+    def add(self, images: Iterable[ArchivedImage]) -> None:
         """Unpack images, those that are not there yet.
-
-        Args:
-            archives: Identity of an image's content -> an archive that contains it; one archive
-                may contain several.
 
         Raises:
             BuildError: An archive is not one.
         """
-        self._marks.mkdir(parents=True, exist_ok=True)
+        by_name = {image.name: image for image in images}
+        self._directory.mkdir(parents=True, exist_ok=True)
         with file_lock(self._lock):
-            missing = self.missing(archives)
-            if not missing:
+            names = self.missing({image.name: image.identity for image in by_name.values()})
+            if not names:
                 return
-            with self._progress.step(f"Unpacking {len(missing)} images"), self._containerd() as ctr:
-                for archive in sorted({archives[identity] for identity in missing}):
+            with self._progress.step(f"Unpacking {len(names)} images"), self._containerd() as ctr:
+                for archive in sorted({by_name[name].archive for name in names}):
                     _run([*ctr, "images", "import", "--local", str(archive)])
-            for identity in missing:
-                self._mark(identity).write_text(identity)
+            added = {name: by_name[name].identity for name in names}
+            self._write_identities(self.identities() | added)
+
+    def collect(self, *, many_layers: int = _MANY_LAYERS) -> None:
+        """Remove what no image has any more; to be called while no lab is up.
+
+        Each image that is built anew leaves its predecessor's layers, some 100 MB.
+
+        Args:
+            many_layers: Up to so many the store is left as it is.
+        """
+        with file_lock(self._lock):
+            snapshots = self.root / "io.containerd.snapshotter.v1.overlayfs" / "snapshots"
+            names = list(self.identities())
+            if not names or len(list(snapshots.iterdir())) <= many_layers:
+                return
+            with self._progress.step("Removing old unpacked images"), self._containerd() as ctr:
+                _run([*ctr, "images", "tag", "--force", names[0], _COLLECT])
+                _run([*ctr, "images", "remove", "--sync", _COLLECT])
 
     def describe(self, names: Sequence[str]) -> tuple[list[StoredImage], dict[str, Path]]:
         """Return images of the store, and where each of their layers' files are.
@@ -137,15 +162,17 @@ class ImageStore:
                 shutil.copy(self.root / name, target)
 
     @property
-    def _marks(self) -> Path:
-        return self._directory / "imported"
+    def _unpacked(self) -> Path:
+        return self._directory / "unpacked.json"
+
+    def _write_identities(self, identities: Mapping[str, str]) -> None:
+        partial = self._unpacked.with_suffix(".partial")
+        partial.write_text(json.dumps(identities, indent=1))
+        os.replace(partial, self._unpacked)
 
     @property
     def _lock(self) -> Path:
         return self._directory / "lock"
-
-    def _mark(self, identity: str) -> Path:
-        return self._marks / hashlib.sha256(identity.encode()).hexdigest()
 
     @contextmanager
     def _containerd(self) -> Iterator[list[str]]:

@@ -104,7 +104,7 @@ class Images:
         self._run_engine("image", "prune", "--force", "--filter", "until=24h")
 
     def identities(self, names: Sequence[str]) -> dict[str, str]:
-        """Return, for images that the engine has, name -> a word that tells its content.
+        """Return, for images that the engine has, name -> a word that tells their content.
 
         Raises:
             BuildError: The engine lacks one of them.
@@ -114,7 +114,7 @@ class Images:
             raise BuildError(
                 f"These images are not built: {', '.join(lacking)}. Build all: ./pants package ::"
             )
-        return {name: f"{name}@{identity}" for name, identity in found.items()}
+        return {name: str(identity) for name, identity in found.items()}
 
     def engine_id(self, name: str) -> str | None:
         """Return the id of an image that the engine has, None where it has none of that name."""

@@ -39,8 +39,15 @@ from tests.lab.cache import Cache, default_cache_directory, file_lock
 from tests.lab.cluster import run_kubectl
 from tests.lab.control_plane import place_in, start_control_plane
 from tests.lab.errors import LabError, NotUpError
-from tests.lab.image_store import ImageStore
-from tests.lab.images import COREDNS_IMAGE, Images, full_name, ptrace_preload
+from tests.lab.image_store import ArchivedImage, ImageStore
+from tests.lab.images import (
+    COREDNS_IMAGE,
+    PAUSE,
+    PYTHON_BASE,
+    Images,
+    full_name,
+    ptrace_preload,
+)
 from tests.lab.namespace import Namespace, namespaces
 from tests.lab.node_boot import boot_node
 from tests.lab.process import Background, wait_until
@@ -150,11 +157,18 @@ class Lab:
             programs.result()
             base.result()
         if not namespaces(_NAMESPACE_PREFIX):
-            self._store().forget_all_when_large()
+            self._store().collect()
             images.prune()
+        archives = {
+            PAUSE: images.pause(),
+            COREDNS_IMAGE: images.coredns(),
+            PYTHON_BASE: images.python_base(),
+        }
         # An archive's path names its recipe.
-        archives = (images.pause(), images.coredns(), images.python_base())
-        self._store().add({str(archive): archive for archive in archives})
+        self._store().add(
+            ArchivedImage(name=name, identity=str(archive), archive=archive)
+            for name, archive in archives.items()
+        )
 
     def up(self) -> None:
         """Start the lab; when this returns its nodes are Ready and it has DNS.
@@ -194,23 +208,27 @@ class Lab:
         identities = images.identities(names)
         with self._lock():
             up = self._facts_path.exists()
-            new_here = [name for name in names if store.missing([identities[name]])]
-            present = self._present_images() if up else set(identities.values())
-            new_there = [name for name in names if identities[name] not in present]
+            new_here = store.missing(identities)
+            present = self._present_images() if up else identities
+            new_there = [name for name in names if present.get(name) != identities[name]]
             # Guests see the cache.
             with tempfile.TemporaryDirectory(dir=self.cache.directory) as temporary:
-                archive = Path(temporary) / "images.tar"
                 if new_here:
+                    archive = Path(temporary) / "images.tar"
                     with self.progress.step(f"Exporting {', '.join(new_here)}"):
                         images.export(new_here, archive)
-                    store.add({identities[name]: archive for name in new_here})
+                    store.add(
+                        ArchivedImage(name=name, identity=identities[name], archive=archive)
+                        for name in new_here
+                    )
                 if new_there:
                     with self.progress.step(f"Giving {', '.join(new_there)} to the nodes"):
                         described, files = store.describe(new_there)
                         documents = Path(temporary) / "documents.tar"
                         write_documents_archive(documents, store.root, described)
                         self._adopt(described, files, documents)
-                    self._write_present_images(present | {identities[name] for name in new_there})
+                    given = {name: identities[name] for name in new_there}
+                    self._write_present_images(present | given)
 
     def is_up(self) -> bool:
         """Tell whether the lab was started completely and answers."""
@@ -347,12 +365,12 @@ class Lab:
     def _present_path(self) -> Path:
         return self.state / "images.json"
 
-    def _present_images(self) -> set[str]:
-        """Return the identities of the images that the nodes have."""
-        return set(json.loads(self._present_path.read_text()))
+    def _present_images(self) -> dict[str, str]:
+        """Return the identities of the images that the nodes have, by name."""
+        return dict(json.loads(self._present_path.read_text()))
 
-    def _write_present_images(self, identities: set[str]) -> None:
-        self._present_path.write_text(json.dumps(sorted(identities)))
+    def _write_present_images(self, identities: Mapping[str, str]) -> None:
+        self._present_path.write_text(json.dumps(identities))
 
     def _adopt(
         self, images: Sequence[StoredImage], files: Mapping[str, Path], documents: Path

@@ -31,9 +31,10 @@ from danm_api.kube.api_errors import (
     is_too_old,
     unreachable,
 )
-from danm_api.kube.config import KubeConfig, load_kube_client_config
+from danm_api.kube.config import KubeConfig
 from danm_api.kube.decoding import decode_event, decode_object, decode_page
 from danm_api.kube.lines import LineTooLongError, split_lines
+from danm_api.kube.service_account import read_service_account
 from danm_api.kube.sockets import keepalive_socket
 
 _JSON: Final = "application/json"
@@ -101,7 +102,12 @@ class KubeClient:
         Raises:
             ApiError: There is no usable configuration.
         """
-        return cls(await load_kube_client_config(kubeconfig), user_agent=user_agent)
+        if kubeconfig is None:
+            return cls(read_service_account(), user_agent=user_agent)
+        # Here, since it imports the kubernetes package, which no Pod needs.
+        from danm_api.kube.kubeconfig import read_kubeconfig  # noqa: PLC0415
+
+        return cls(await read_kubeconfig(kubeconfig), user_agent=user_agent)
 
     async def __aenter__(self) -> "KubeClient":
         """Return itself."""
@@ -204,8 +210,11 @@ class KubeClient:
             async with response:
                 if response.status >= _BAD_REQUEST:
                     raise error_of_answer(what, response.status, await response.read())
-                async for line in split_lines(response.content.iter_any()):
-                    yield decode_event(what, line)
+                try:
+                    async for line in split_lines(response.content.iter_any()):
+                        yield decode_event(what, line)
+                finally:
+                    _hang_up(response)
         except (msgspec.DecodeError, LineTooLongError) as error:
             raise self._garbage(what, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -364,6 +373,16 @@ class KubeClient:
             f"{what}: the API server at {self._config.server} sent what does not parse: {error}",
             status=0,
         )
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """Drop the connection of an answer that has not come to its end.
+
+    Closing TLS in good order takes the server's consent, for which a loop that ends does not wait.
+    """
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 def _segment(text: str) -> str:

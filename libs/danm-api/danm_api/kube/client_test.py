@@ -1,12 +1,17 @@
 """The client against servers that behave and servers that do not."""
 
 import asyncio
+import os
+import socket
+import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
+import trustme
 from aiohttp import web
 
 from danm_api.errors import (
@@ -18,7 +23,7 @@ from danm_api.errors import (
 )
 from danm_api.kube.api import DANMNETS, NODES, PODS, PatchType, RawObject, WatchType
 from danm_api.kube.client import KubeClient, Timeouts
-from danm_api.kube.config import Credentials, KubeConfig, load_kube_client_config
+from danm_api.kube.config import Credentials, KubeConfig
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -324,45 +329,6 @@ async def test_refused_credentials_are_read_again() -> None:
     assert caught.value.status == 401
 
 
-async def test_a_kubeconfig_is_read(tmp_path: Path) -> None:
-    """Server and token file come from a kubeconfig; the token's newline does not."""
-    (tmp_path / "token").write_text("secret\n")
-    kubeconfig = tmp_path / "config"
-    kubeconfig.write_bytes(
-        msgspec.json.encode(
-            {
-                "current-context": "c",
-                "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-                "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:8080/"}}],
-                "users": [{"name": "u", "user": {"tokenFile": "token"}}],
-            }
-        )
-    )
-    config = await load_kube_client_config(kubeconfig)
-    assert config.server == "http://127.0.0.1:8080"
-    assert await config.credentials.header() == "Bearer secret"
-    (tmp_path / "token").write_text("replaced")
-    assert await config.credentials.renew("Bearer secret")
-    assert await config.credentials.header() == "Bearer replaced"
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", "current-context: none"])
-async def test_a_broken_kubeconfig_is_named(tmp_path: Path, content: str | None) -> None:
-    """A missing or broken kubeconfig is an error that names the file."""
-    kubeconfig = tmp_path / "config"
-    if content is not None:
-        kubeconfig.write_text(content)
-    with pytest.raises(ApiError, match=str(kubeconfig)):
-        await load_kube_client_config(kubeconfig)
-
-
-async def test_outside_of_a_pod_a_kubeconfig_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without service account and kubeconfig the error says what was tried."""
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(ApiError, match="service account"):
-        await load_kube_client_config(None)
-
-
 async def test_pages_are_yielded_as_they_come() -> None:
     """Who reads page by page holds one page at a time, and learns of an expired one."""
 
@@ -396,3 +362,47 @@ async def test_a_name_stays_one_segment_of_the_path() -> None:
     assert seen == [
         "/apis/danm.k8s.io/v1/namespaces/a%2Fb/danmnets/..%2F..%2Fsecrets%2Fx%3Fy",
     ]
+
+
+def test_an_abandoned_watch_waits_for_nobody() -> None:
+    """The connection of a watch that is broken off is closed at once, though the server is busy."""
+    authority = trustme.CA()
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    over = threading.Event()
+
+    def serve_one(listener: socket.socket) -> None:
+        with serving.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n")
+            connection.sendall(line("ADDED", "a", 1))
+            # It reads nothing more, so it does not answer to the client's goodbye.
+            over.wait(30)
+
+    async def watch_for_one(port: int) -> None:
+        config = KubeConfig(
+            server=f"https://127.0.0.1:{port}", ssl=trusting, credentials=credentials()
+        )
+        async with KubeClient(config) as client:
+            async with aclosing(client.watch(PODS, resource_version="1")) as watch:
+                assert (await anext(watch)).type is WatchType.ADDED
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve_one, args=(listener,))
+        server.start()
+        before = open_sockets()
+        try:
+            asyncio.run(watch_for_one(listener.getsockname()[1]))
+            # The server's own end is the one that is left.
+            assert len(open_sockets() - before) == 1
+        finally:
+            over.set()
+            server.join()
+
+
+def open_sockets() -> set[str]:
+    """Return the sockets that this process has open."""
+    names = {os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
+    return {name for name in names if name.startswith("socket:")}

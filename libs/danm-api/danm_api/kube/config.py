@@ -1,8 +1,7 @@
-"""How to reach the API server: configuration and credentials, by kubernetes.aio.
+"""How to reach the API server, and credentials that stay fresh.
 
-Inside of a Pod the service account, elsewhere a kubeconfig with tokens, token files, client
-certificates or exec plugins. Credentials are read again from time to time and after a 401, since
-mounted tokens are replaced (about every 48 minutes) and exec plugins give short-lived ones.
+Credentials are read again from time to time and after a 401, since mounted tokens are replaced
+(about every 48 minutes) and exec plugins give short-lived ones.
 """
 
 import asyncio
@@ -10,18 +9,6 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
-
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
-
-from danm_api.errors import ApiError
-
-# A mounted token is replaced when 80 % of its life of an hour are over, and the old one stays
-# valid; a kubeconfig may start a program for each reading.
-_RENEW_TOKEN_FILE_S: Final = 60.0
-_RENEW_KUBECONFIG_S: Final = 300.0
 
 
 class Credentials:
@@ -83,56 +70,3 @@ class KubeConfig:
     credentials: Credentials
     server_hostname: str | None = None
     proxy: str | None = None
-
-
-async def load_kube_client_config(kubeconfig: Path | None) -> KubeConfig:
-    """Read a kubeconfig, or what a Pod is given when it is None.
-
-    Raises:
-        ApiError: It is missing or broken.
-    """
-
-    async def load() -> Configuration:
-        configuration = Configuration()
-        try:
-            if kubeconfig is None:
-                load_incluster_config(configuration, try_refresh_token=False)
-            else:
-                await load_kube_config(
-                    str(kubeconfig), client_configuration=configuration, persist_config=False
-                )
-        except (ConfigException, OSError, ValueError, AttributeError, TypeError) as error:
-            # The last two are how the package reports a file without the expected structure.
-            source = kubeconfig or "the Pod's service account"
-            raise ApiError(
-                f"no usable API server configuration in {source}: {error}", status=0
-            ) from error
-        return configuration
-
-    async def read() -> str | None:
-        token: str | None = (await load()).api_key.get("BearerToken")
-        # A token file may end in a newline, which no header may hold.
-        return token.strip() if token else None
-
-    configuration = await load()
-    server = str(configuration.host).rstrip("/")
-    return KubeConfig(
-        server=server,
-        ssl=_ssl_context(configuration) if server.startswith("https:") else None,
-        credentials=Credentials(
-            read,
-            renew_after_s=_RENEW_TOKEN_FILE_S if kubeconfig is None else _RENEW_KUBECONFIG_S,
-        ),
-        server_hostname=configuration.tls_server_name or None,
-        proxy=configuration.proxy or None,
-    )
-
-
-def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file or None)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -1,0 +1,62 @@
+"""How to reach the API server by a kubeconfig file, as kubernetes.aio reads it.
+
+Tokens, token files, client certificates and exec plugins are supported.
+"""
+
+import ssl
+from pathlib import Path
+from typing import Final
+
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import ConfigException, load_kube_config
+
+from danm_api.errors import ApiError
+from danm_api.kube.config import Credentials, KubeConfig
+
+# A kubeconfig may start a program for each reading.
+_RENEW_S: Final = 300.0
+
+
+async def read_kubeconfig(path: Path) -> KubeConfig:
+    """Read a kubeconfig.
+
+    Raises:
+        ApiError: It is missing or broken.
+    """
+
+    async def read() -> str | None:
+        token: str | None = (await _load(path)).api_key.get("BearerToken")
+        # A token file may end in a newline, which no header may hold.
+        return token.strip() if token else None
+
+    configuration = await _load(path)
+    server = str(configuration.host).rstrip("/")
+    return KubeConfig(
+        server=server,
+        ssl=_ssl_context(configuration) if server.startswith("https:") else None,
+        credentials=Credentials(read, renew_after_s=_RENEW_S),
+        server_hostname=configuration.tls_server_name or None,
+        proxy=configuration.proxy or None,
+    )
+
+
+async def _load(path: Path) -> Configuration:
+    configuration = Configuration()
+    try:
+        await load_kube_config(str(path), client_configuration=configuration, persist_config=False)
+    except (ConfigException, OSError, ValueError, AttributeError, TypeError) as error:
+        # The last two are how the package reports a file without the expected structure.
+        raise ApiError(
+            f"no usable API server configuration in {path}: {error}", status=0
+        ) from error
+    return configuration
+
+
+def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file or None)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
