@@ -9,7 +9,6 @@ garbage collector is off. It runs when no lab is up.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -168,7 +167,7 @@ class ImageStore:
     def _write_identities(self, identities: Mapping[str, str]) -> None:
         partial = self._unpacked.with_suffix(".partial")
         partial.write_text(json.dumps(identities, indent=1))
-        os.replace(partial, self._unpacked)
+        partial.replace(self._unpacked)
 
     @property
     def _lock(self) -> Path:

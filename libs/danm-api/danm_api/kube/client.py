@@ -105,7 +105,7 @@ class KubeClient:
         if kubeconfig is None:
             return cls(read_service_account(), user_agent=user_agent)
         # Here, since it imports the kubernetes package, which no Pod needs.
-        from danm_api.kube.kubeconfig import read_kubeconfig  # noqa: PLC0415
+        from danm_api.kube.kubeconfig import read_kubeconfig
 
         return cls(await read_kubeconfig(kubeconfig), user_agent=user_agent)
 

@@ -1,7 +1,6 @@
 """The client against servers that behave and servers that do not."""
 
 import asyncio
-import os
 import socket
 import ssl
 import threading
@@ -385,9 +384,11 @@ def test_an_abandoned_watch_waits_for_nobody() -> None:
         config = KubeConfig(
             server=f"https://127.0.0.1:{port}", ssl=trusting, credentials=credentials()
         )
-        async with KubeClient(config) as client:
-            async with aclosing(client.watch(PODS, resource_version="1")) as watch:
-                assert (await anext(watch)).type is WatchType.ADDED
+        async with (
+            KubeClient(config) as client,
+            aclosing(client.watch(PODS, resource_version="1")) as watch,
+        ):
+            assert (await anext(watch)).type is WatchType.ADDED
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=serve_one, args=(listener,))
@@ -404,5 +405,6 @@ def test_an_abandoned_watch_waits_for_nobody() -> None:
 
 def open_sockets() -> set[str]:
     """Return the sockets that this process has open."""
-    names = {os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()}
+    entries = Path("/proc/self/fd").iterdir()
+    names = {str(entry.readlink()) for entry in entries if entry.is_symlink()}
     return {name for name in names if name.startswith("socket:")}
