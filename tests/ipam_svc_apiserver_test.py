@@ -1,85 +1,33 @@
 """ipam-svc on a real API server: what the fake one could not tell."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
 
-from danm_api.codec.authority import decode_trust
-from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.ip_block import decode_ip_block
-from danm_api.crd.definitions import ALL
 from danm_api.errors import (
     AccessDeniedError,
-    ConflictError,
-    DanmError,
     NetworkNotReadyError,
     NotFoundError,
     PoolExhaustedError,
     UnauthenticatedError,
 )
 from danm_api.ipam_api import (
-    AUDIENCE,
-    TRUST_CONFIG_MAP,
     AttachmentRequest,
     ExternalOwnerMessage,
     PodOwnerMessage,
     ReleaseRequest,
-    ReserveAnswer,
     ReserveRequest,
 )
-from danm_api.ipam_client import IpamClient
 from danm_api.kube.api import (
-    CONFIG_MAPS,
-    DANMEPS,
     DANMIPBLOCKS,
     DANMNETS,
     NODES,
-    PODS,
-    RawObject,
-    Resource,
 )
-from danm_api.kube.client import KubeClient
-from danm_api.model.danmnet import DanmNet
-from danm_api.model.ip_block import Held
 from danm_api.names import SYSTEM_NAMESPACE
-from ipam_svc.config import Config, danmd_user_of
-from ipam_svc.process import serve
+from tests.ipam.cluster import Cluster, a_cluster, eventually, soon
 from tests.lab.apiserver import ApiServer
-
-DEFINITIONS: Final = Resource(
-    group="apiextensions.k8s.io",
-    version="v1",
-    plural="customresourcedefinitions",
-    kind="CustomResourceDefinition",
-    namespaced=False,
-)
-NAMESPACES: Final = Resource(
-    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
-)
-SERVICE_ACCOUNTS: Final = Resource(
-    group="", version="v1", plural="serviceaccounts", kind="ServiceAccount"
-)
-CLUSTER_ROLES: Final = Resource(
-    group="rbac.authorization.k8s.io",
-    version="v1",
-    plural="clusterroles",
-    kind="ClusterRole",
-    namespaced=False,
-)
-CLUSTER_ROLE_BINDINGS: Final = Resource(
-    group="rbac.authorization.k8s.io",
-    version="v1",
-    plural="clusterrolebindings",
-    kind="ClusterRoleBinding",
-    namespaced=False,
-)
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
@@ -92,226 +40,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield running
 
 
-@dataclass(slots=True, kw_only=True)
-class Cluster:
-    """A namespace on a real API server, and replicas of ipam-svc."""
-
-    server: ApiServer
-    api: KubeClient
-    namespace: str
-    endpoints: list[str] = field(default_factory=list)
-    trust: str = ""
-    attempts: int = 0
-
-    async def create(
-        self, resource: Resource, body: RawObject, *, namespace: str | None = None
-    ) -> RawObject:
-        """Create an object, in the test's namespace unless another is named."""
-        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-        where = (namespace or self.namespace) if resource.namespaced else None
-        return await self.api.create(resource, kind | body, namespace=where)
-
-    async def add_network(self, name: str, **options: Any) -> None:  # noqa: ANN401  (JSON values)
-        """Create a DanmNet and do the validator's part."""
-        spec = {"NetworkID": name, "Options": options}
-        await self.create(DANMNETS, {"metadata": {"name": name}, "spec": spec})
-        condition = {
-            "type": "Valid",
-            "status": "True",
-            "reason": "Accepted",
-            "message": "",
-            "observedGeneration": 1,
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }
-        await self.api.patch(
-            DANMNETS,
-            name,
-            {"status": {"applied": spec, "conditions": [condition]}},
-            namespace=self.namespace,
-            subresource="status",
-        )
-
-    async def network(self, name: str) -> DanmNet:
-        """Return a DanmNet as it is stored."""
-        return decode_danmnet(await self.api.get(DANMNETS, name, namespace=self.namespace))
-
-    async def held(self) -> list[Held]:
-        """Return all entries of the namespace that have an owner."""
-        listed = await self.api.list(DANMIPBLOCKS, namespace=self.namespace)
-        blocks = map(decode_ip_block, listed.items)
-        return [each for block in blocks for each in block.entries if isinstance(each, Held)]
-
-    async def token(self, account: str, *, namespace: str, pod: RawObject | None = None) -> str:
-        """Return a token of a service account, bound to a Pod where one is given."""
-        with suppress(ConflictError):
-            await self.create(
-                SERVICE_ACCOUNTS, {"metadata": {"name": account}}, namespace=namespace
-            )
-        spec: dict[str, Any] = {"audiences": [AUDIENCE]}
-        if pod is not None:
-            spec["boundObjectRef"] = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": pod["metadata"]["name"],
-                "uid": pod["metadata"]["uid"],
-            }
-        request = Resource(
-            group="authentication.k8s.io",
-            version="v1",
-            plural="tokenrequests",
-            kind="TokenRequest",
-        )
-        path = Resource(
-            group="", version="v1", plural=f"serviceaccounts/{account}/token", kind="TokenRequest"
-        )
-        body = {"apiVersion": request.api_version, "kind": request.kind, "spec": spec}
-        answer = await self.api.create(path, body, namespace=namespace)
-        return str(answer["status"]["token"])
-
-    async def allow(self, account: str, *, namespace: str) -> None:
-        """Grant a service account all of danmnets/reservations, in all namespaces."""
-        rules = [
-            {
-                "apiGroups": ["danm.k8s.io"],
-                "resources": ["danmnets/reservations"],
-                "verbs": ["create", "delete", "get", "list"],
-            }
-        ]
-        with suppress(ConflictError):
-            await self.create(CLUSTER_ROLES, {"metadata": {"name": "reservations"}, "rules": rules})
-        subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
-        role = {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": "ClusterRole",
-            "name": "reservations",
-        }
-        with suppress(ConflictError):
-            await self.create(
-                CLUSTER_ROLE_BINDINGS,
-                {
-                    "metadata": {"name": f"{namespace}-{account}"},
-                    "roleRef": role,
-                    "subjects": [subject],
-                },
-            )
-
-    async def run_pod(
-        self,
-        name: str,
-        *,
-        node: str,
-        namespace: str | None = None,
-        account: str = "",
-        annotation: str = "",
-    ) -> RawObject:
-        """Create a Pod that is bound to a node."""
-        annotations = {"danm.k8s.io/interfaces": annotation} if annotation else {}
-        spec: dict[str, Any] = {
-            "containers": [{"name": "c", "image": "none"}],
-            "nodeName": node,
-            "automountServiceAccountToken": False,
-        }
-        if account:
-            spec["serviceAccountName"] = account
-        return await self.create(
-            PODS,
-            {"metadata": {"name": name, "annotations": annotations}, "spec": spec},
-            namespace=namespace,
-        )
-
-    def client(self, token: str, *, only: str = "") -> IpamClient:
-        """Return a client of all replicas, or of one."""
-        return IpamClient(
-            lambda: [only] if only else self.endpoints, lambda: self.trust, lambda: token
-        )
-
-    async def next_attempt(self, above: int) -> int:
-        """Return a number larger than all before."""
-        self.attempts = max(self.attempts, above) + 1
-        return self.attempts
-
-    async def reserve(
-        self, client: IpamClient, name: str, network: str, *, ip: str = "dynamic", ip6: str = "none"
-    ) -> ReserveAnswer:
-        """Reserve for an external owner."""
-        request = ReserveRequest(
-            owner=ExternalOwnerMessage(namespace=self.namespace, name=name),
-            attempt=await self.next_attempt(0),
-            attachments=[AttachmentRequest(network=network, interface="", ip=ip, ip6=ip6)],
-            fresh=True,
-        )
-        return await client.reserve(request, deadline=soon(), next_attempt=self.next_attempt)
-
-
-def soon() -> float:
-    """Return a deadline for one request."""
-    return time.monotonic() + 10
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], *, within_s: float = 15) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(within_s):
-        while not await condition():
-            await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def replica(cluster: Cluster) -> AsyncIterator[None]:
-    """Run a replica with an API client of its own."""
-    config = Config(
-        kubeconfig=cluster.server.kubeconfig,
-        namespace=SYSTEM_NAMESPACE,
-        pod_name=f"ipam-{uuid4().hex[:5]}",
-        addresses=(ip_address("127.0.0.1"),),
-        host="127.0.0.1",
-        port=0,
-        health_host="127.0.0.1",
-        health_port=0,
-        danmd_user=danmd_user_of(SYSTEM_NAMESPACE),
-    )
-    stop = asyncio.Event()
-    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    async with await KubeClient.connect(cluster.server.kubeconfig) as api:
-        task = asyncio.create_task(serve(api, config, stop, on_listening=listening))
-        try:
-            await asyncio.wait((task, listening), return_when=asyncio.FIRST_COMPLETED, timeout=60)
-            endpoint = f"127.0.0.1:{listening.result()}"
-            cluster.endpoints.append(endpoint)
-            yield
-            cluster.endpoints.remove(endpoint)
-        finally:
-            stop.set()
-            await task
-
-
 @pytest.fixture()
 async def cluster(server: ApiServer) -> AsyncIterator[Cluster]:
     """Yield a namespace with DANM's kinds and two replicas."""
-    async with await KubeClient.connect(server.kubeconfig) as api:
-        made = Cluster(server=server, api=api, namespace=f"test-{uuid4().hex[:8]}")
-        for name in (made.namespace, SYSTEM_NAMESPACE):
-            with suppress(ConflictError):
-                await made.create(NAMESPACES, {"metadata": {"name": name}})
-        for definition in ALL:
-            with suppress(ConflictError):
-                await api.create(DEFINITIONS, definition.manifest())
-        for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
-            await until_served(api, kind)
-        async with replica(made), replica(made):
-            raw = await api.get(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
-            made.trust = decode_trust(raw)
-            yield made
-
-
-async def until_served(api: KubeClient, kind: Resource) -> None:
-    """Wait until the server knows a kind; it tells nobody when."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await api.list(kind)
-                return
-            except DanmError:
-                await asyncio.sleep(0.05)
+    async with a_cluster(server) as made:
+        yield made
 
 
 async def test_external_owner_with_a_real_token(cluster: Cluster) -> None:
