@@ -6,6 +6,7 @@ send can never be taken for that of a later one.
 """
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -108,6 +109,8 @@ class IpamClient:
         self._session: aiohttp.ClientSession | None = None
         self._trusted: tuple[str, ssl.SSLContext] | None = None
         self._preferred = ""
+        # Replicas that said that they stop, and when.
+        self._parting: dict[str, float] = {}
         self._node_lists: dict[str, tuple[str, ReservationList]] = {}
 
     async def __aenter__(self) -> Self:
@@ -276,12 +279,16 @@ class IpamClient:
             await asyncio.sleep(_ROUND_DELAY_S)
 
     def _in_order(self) -> list[str]:
-        """Return the replicas, the one that answered last time first."""
+        """Return the replicas: the one that answered last time first, those that stop last.
+
+        Of those that stopped the earliest is asked first: another one may be at its address by now.
+        """
         endpoints = list(self._endpoints())
-        if self._preferred in endpoints:
-            endpoints.remove(self._preferred)
-            endpoints.insert(0, self._preferred)
-        return endpoints
+        self._parting = {each: at for each, at in self._parting.items() if each in endpoints}
+        return sorted(
+            endpoints,
+            key=lambda each: (self._parting.get(each, -math.inf), each != self._preferred),
+        )
 
     async def _post(
         self, endpoint: str, path: str, message: msgspec.Struct, kind: type[T], timeout_s: float
@@ -324,12 +331,20 @@ class IpamClient:
                 ),
             ) as response:
                 body = await response.read()
+                self._note_parting(endpoint, response.headers.get("Connection", ""))
                 if response.status in (_OK, _NOT_MODIFIED):
                     return response.status, response.headers.get("ETag", ""), body
                 raise _error_of_answer(endpoint, response.status, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = f"ipam-svc at {endpoint} gave no answer: {error or type(error).__name__}"
             raise IpamUnavailableError(reason) from error
+
+    def _note_parting(self, endpoint: str, connection: str) -> None:
+        """A replica that stops says so with its answers (RFC 9112, 9.6)."""
+        if connection.lower() == "close":
+            self._parting[endpoint] = self._clock()
+        else:
+            self._parting.pop(endpoint, None)
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:

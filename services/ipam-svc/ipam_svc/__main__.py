@@ -11,7 +11,7 @@ from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing
 from ipam_svc import process
-from ipam_svc.config import API_PORT, HEALTH_PORT, Config, danmd_user_of
+from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S, Config, danmd_user_of
 
 
 def _parse_addresses(
@@ -74,6 +74,12 @@ def _parse_addresses(
     help="The user name of every node's danmd, which acts for the Pods of its node only.",
 )
 @click.option(
+    "--linger",
+    type=click.FloatRange(0, 15),
+    default=LINGER_S,
+    help="Seconds for which a replica still serves after SIGTERM, while callers learn of its end.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -90,6 +96,7 @@ def main(
     health_host: str,
     health_port: int,
     danmd_user: str | None,
+    linger: float,
     log_level: str,
 ) -> None:
     """Hand out the addresses of DanmNets, over HTTPS, so that none is ever held twice.
@@ -112,6 +119,7 @@ def main(
         health_host=health_host,
         health_port=health_port,
         danmd_user=danmd_user or danmd_user_of(namespace),
+        linger_s=linger,
     )
 
     async def serve(stop: asyncio.Event) -> None:

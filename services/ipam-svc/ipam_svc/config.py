@@ -8,6 +8,8 @@ from typing import Final
 LEASE: Final = "danm-ipam"
 API_PORT: Final = 9443
 HEALTH_PORT: Final = 9440
+# The endpoint leaves the EndpointSlices, and these reach kube-proxy and every danmd, in less.
+LINGER_S: Final = 5.0
 _DANMD_SERVICE_ACCOUNT: Final = "danm-cni"
 
 
@@ -25,6 +27,7 @@ class Config:
         health_host: Where /healthz, /readyz and /metrics are served; empty for all addresses.
         health_port: 0 for one that the kernel chooses.
         danmd_user: The user name of every node's danmd.
+        linger_s: How long a replica that was told to stop still serves.
     """
 
     kubeconfig: Path | None
@@ -36,6 +39,7 @@ class Config:
     health_host: str
     health_port: int
     danmd_user: str
+    linger_s: float = 0.0
 
 
 def danmd_user_of(namespace: str) -> str:

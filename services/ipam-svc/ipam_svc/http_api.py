@@ -90,12 +90,13 @@ class HttpApi:
         self._ready = ready
         self._max_in_flight = max_in_flight
         self._in_flight = 0
+        self._parting = False
         # Revisions are counted by each replica for itself.
         self._instance = uuid4().hex
         self._openapi = msgspec.json.encode(openapi_document())
         self.app = web.Application(
             client_max_size=_MAX_BODY_BYTES,
-            middlewares=[self._observe, self._authenticate],
+            middlewares=[self._say_farewell, self._observe, self._authenticate],
         )
         self.app.router.add_post(RESERVE_PATH, self._reserve)
         self.app.router.add_post(RELEASE_PATH, self._release)
@@ -103,6 +104,18 @@ class HttpApi:
         self.app.router.add_get(NETWORK_USAGE_PATH, self._network_usage)
         self.app.router.add_get(NODE_RESERVATIONS_PATH, self._node_reservations)
         self.app.router.add_get(OPENAPI_PATH, self._document)
+
+    def part(self) -> None:
+        """Tell every caller with its answer that this replica stops: its connection ends."""
+        self._parting = True
+
+    @web.middleware
+    async def _say_farewell(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Send ``Connection: close`` while the replica is stopping."""
+        response = await handler(request)
+        if self._parting:
+            response.force_close()
+        return response
 
     @web.middleware
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -106,6 +106,8 @@ async def serve(
     election = LeaderElection(api, namespace=config.namespace, name=LEASE, identity=config.pod_name)
 
     def ready() -> Readiness:
+        if stop.is_set():
+            return "stopping"
         if not replica.synced:
             return "the DanmNets and DanmIPBlocks have not been read yet"
         if not tls.ready:
@@ -131,6 +133,9 @@ async def serve(
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+            http.part()
+            # Callers that do not know yet that this replica stops are still served, for a while.
+            await asyncio.wait((work,), timeout=config.linger_s)
             await server.stop()
             await replica.close()
         finally:

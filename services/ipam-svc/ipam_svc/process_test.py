@@ -1,12 +1,15 @@
 """The whole service over HTTPS on loopback, with the client that danmd uses."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
+import aiohttp
 import pytest
 
 from danm_api.codec.authority import decode_trust
@@ -27,6 +30,7 @@ from danm_api.ipam_api import (
     PodOwnerMessage,
     ReleaseRequest,
     ReserveRequest,
+    network_usage_path,
 )
 from danm_api.ipam_client import IpamClient
 from danm_api.kube.api import CONFIG_MAPS, PODS, SECRETS, RawObject
@@ -55,7 +59,8 @@ def _review(spec: RawObject) -> RawObject:
 class _Service:
     """Replicas of the service in this process."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, linger_s: float = 0.0) -> None:
+        self.linger_s = linger_s
         self.cluster = cluster
         self.kube = cluster.kube
         self.kube.review_token = _review
@@ -77,6 +82,7 @@ class _Service:
             health_host="127.0.0.1",
             health_port=0,
             danmd_user=_DANMD,
+            linger_s=self.linger_s,
         )
         task = asyncio.create_task(serve(self.kube, config, stop, on_listening=listening))
         self.stops.append(stop)
@@ -100,8 +106,10 @@ class _Service:
 
 
 @asynccontextmanager
-async def _running(cluster: Cluster, replicas: int = 1) -> AsyncIterator[_Service]:
-    service = _Service(cluster)
+async def _running(
+    cluster: Cluster, replicas: int = 1, *, linger_s: float = 0.0
+) -> AsyncIterator[_Service]:
+    service = _Service(cluster, linger_s=linger_s)
     try:
         for _ in range(replicas):
             await service.start()
@@ -328,6 +336,31 @@ async def test_client_goes_on_with_another_replica() -> None:
         )
         assert first.attachments == second.attachments
         assert second.attempt == 3
+
+
+async def test_a_replica_that_stops_serves_on_and_says_so() -> None:
+    """Who still asks it is answered, told to go elsewhere, and finds the port closed later."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with _running(cluster, linger_s=0.5) as service, aiohttp.ClientSession() as session:
+        trusted = ssl.create_default_context(cadata=service.trust())
+        url = f"https://{service.endpoints[0]}{network_usage_path(NAMESPACE, 'net')}"
+
+        async def connection() -> str | None:
+            async with session.get(
+                url, ssl=trusted, headers={"Authorization": "Bearer user-jane"}
+            ) as response:
+                assert response.status == HTTPStatus.OK
+                return response.headers.get("Connection")
+
+        assert await connection() is None
+        service.stops[0].set()
+        async with asyncio.timeout(5):
+            while await connection() != "close":
+                await asyncio.sleep(0)
+        await service.tasks[0]
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await connection()
 
 
 async def test_nobody_answers() -> None:
