@@ -34,7 +34,7 @@ from danm_api.model.attachment import (
     StaticIPv6,
 )
 from danm_api.model.caller import Caller, Permission
-from danm_api.model.danmnet import NetworkSpec
+from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, PodOwner
 from danm_api.model.pod import Pod
 from danm_api.names import DEFAULT_NETWORK, GROUP, INTERFACES_ANNOTATION, Namespace
@@ -231,19 +231,19 @@ class Access:
             unused = [Attachment(index=0, network=DEFAULT_NETWORK, ip=Dynamic(), ip6=Dynamic())]
         # What is asked word for word first, so that a looser match takes nothing from it.
         for attachment in sorted(order.attachments, key=lambda each: not _in_words(each, unused)):
-            spec = (await self._networks.find(order.namespace, attachment.network)).status.applied
+            net = await self._networks.find(order.namespace, attachment.network)
             match = next(
                 (
                     entry
                     for entry in sorted(unused, key=lambda entry: not _same(entry, attachment))
-                    if entry.network == attachment.network and _admits(entry, attachment, spec)
+                    if _admits(entry, attachment, net)
                 ),
                 None,
             )
             if match is None:
                 raise AccessDeniedError(
                     f"Pod {name} does not ask for such an attachment to DanmNet"
-                    f" {attachment.network}"
+                    f" {attachment.network} as interface {_interface_of(attachment)}"
                 )
             unused.remove(match)
 
@@ -256,13 +256,31 @@ def _same(entry: Attachment, asked: OrderedAttachment) -> bool:
     return (entry.network, entry.ip, entry.ip6) == (asked.network, asked.ip, asked.ip6)
 
 
-def _admits(entry: Attachment, asked: OrderedAttachment, spec: NetworkSpec | None) -> bool:
+def _admits(entry: Attachment, asked: OrderedAttachment, net: DanmNet) -> bool:
     """Say whether an entry of the annotation covers an attachment.
 
-    Where a dynamic address is asked for, danmd may name one of the pool: it re-asserts so what an
-    interface has, when the record has forgotten it (DESIGN, "Nodes fence").
+    Its interface is the one that SPEC B4 gives the entry: under names of its own choice a node
+    could reserve for one Pod as often as it liked. Where a dynamic address is asked for, danmd may
+    name one of the pool: it re-asserts so what an interface has, when the record has forgotten it
+    (DESIGN, "Nodes fence").
     """
-    return _admits_request(entry.ip, asked.ip, spec) and _admits_request(entry.ip6, asked.ip6, spec)
+    spec = net.status.applied
+    return (
+        entry.network == asked.network
+        and _interface_of(asked) in _interface_names(entry, net)
+        and _admits_request(entry.ip, asked.ip, spec)
+        and _admits_request(entry.ip6, asked.ip6, spec)
+    )
+
+
+def _interface_of(asked: OrderedAttachment) -> str:
+    return "" if isinstance(asked.owner, ExternalOwner) else asked.owner.interface
+
+
+def _interface_names(entry: Attachment, net: DanmNet) -> set[str]:
+    """Return how an entry's interface may be called: by the spec in force, or the one written."""
+    specs = (spec for spec in (net.status.applied, net.spec) if isinstance(spec, NetworkSpec))
+    return {spec.container_prefix or f"eth{entry.index}" for spec in specs}
 
 
 def _admits_request(

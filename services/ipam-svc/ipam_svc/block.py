@@ -189,9 +189,13 @@ def held_entries(block: IPBlock) -> tuple[Held, ...]:
     return tuple(entry for entry in block.entries if isinstance(entry, Held))
 
 
-def held_by(block: IPBlock, key: OwnerKey) -> tuple[Held, ...]:
-    """Return an owner's entries."""
-    return tuple(entry for entry in held_entries(block) if owner_key(entry.owner) == key)
+def is_of(entry: Held, owner: Owner, node: NodeName) -> bool:
+    """Say whether an entry is an owner's on this node.
+
+    A Pod's UID alone is no proof: a node may say of a mirror Pod what it likes, so whoever comes
+    from another node is another owner (DESIGN, "A rooted node").
+    """
+    return entry.node == node and owner_key(entry.owner) == owner_key(owner)
 
 
 def without_interface(key: OwnerKey) -> OwnerKey:
@@ -201,15 +205,15 @@ def without_interface(key: OwnerKey) -> OwnerKey:
 
 
 def dead_doubles(blocks: Iterable[IPBlock]) -> list[Held]:
-    """Return the entries whose owner has a newer one of the family on the same network.
+    """Return the entries whose owner has a newer one of the family on the same network and node.
 
     Source: DESIGN, "Attempts fence": anyone may remove them.
     """
-    newest: dict[tuple[OwnerKey, int], Held] = {}
+    newest: dict[tuple[OwnerKey, NodeName, int], Held] = {}
     dead: list[Held] = []
     for block in blocks:
         for entry in held_entries(block):
-            key = (owner_key(entry.owner), entry.address.version)
+            key = (owner_key(entry.owner), entry.node, entry.address.version)
             other = newest.get(key)
             if other is None or other.attempt < entry.attempt:
                 newest[key] = entry
@@ -263,7 +267,7 @@ def _fenced(block: IPBlock) -> IPBlock:
 
 
 def _take_any(block: IPBlock, change: TakeAny, now: datetime) -> tuple[IPBlock, Outcome]:
-    mine = held_by(block, owner_key(change.owner))
+    mine = [entry for entry in held_entries(block) if is_of(entry, change.owner, change.node)]
     if mine:
         newest = max(mine, key=lambda entry: entry.attempt)
         _refuse_stale(newest, change.attempt)
@@ -286,13 +290,14 @@ def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlo
     entry = entry_at(block, change.address)
     where = f"{change.address} of DanmNet {block.namespace}/{block.network}"
     if isinstance(entry, Held):
-        if owner_key(entry.owner) == owner_key(change.owner):
+        if is_of(entry, change.owner, change.node):
             _refuse_stale(entry, change.attempt)
             return _keep(block, entry, change)
         if not has_expired(entry, now=now):
             reason = (
-                f"{where} is held by {describe_owner(entry.owner)}; ask for another address or"
-                " wait until it is given back"
+                f"{where} is held by {describe_owner(entry.owner)}"
+                + (f" on node {entry.node}" if entry.node else "")
+                + "; ask for another address or wait until it is given back"
             )
             raise AddressTakenError(reason)
     if change.keep_only:
@@ -321,7 +326,7 @@ def _give_back(block: IPBlock, change: GiveBack, now: datetime) -> tuple[IPBlock
 
 def _keep(block: IPBlock, entry: Held, change: TakeAny | TakeExact) -> tuple[IPBlock, Outcome]:
     """Raise the attempt of the owner's own entry: all else that decides stays as it is."""
-    kept = replace(entry, owner=change.owner, node=change.node, attempt=change.attempt)
+    kept = replace(entry, owner=change.owner, attempt=change.attempt)
     return _with_entry(block, kept), Took(held=kept, new=False)
 
 

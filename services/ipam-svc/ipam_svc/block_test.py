@@ -1,5 +1,6 @@
 """What can happen to one block."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, ip_address
 
@@ -274,3 +275,16 @@ def test_interfaces_of_one_owner_belong_together() -> None:
     )
     external = owner_key(ExternalOwner(namespace=Namespace("ns"), name="x", reason=""))
     assert without_interface(external) == external
+
+
+def test_owner_on_another_node_is_another_owner() -> None:
+    """An entry is neither kept, nor taken for a dead double, by the same UID on another node."""
+    # DESIGN, "A rooted node must stay one node"
+    block, _ = apply(_block(), _exact(_pod(), 1, attempt=1), now=_NOW)
+    other = replace(_exact(_pod(), 1, attempt=9), node=NodeName("n2"))
+    with pytest.raises(AddressTakenError, match="on node n1"):
+        apply(block, other, now=_NOW)
+    after, outcome = apply(block, replace(_any(_pod(), attempt=9), node=NodeName("n2")), now=_NOW)
+    assert isinstance(outcome, Took)
+    assert outcome.new
+    assert dead_doubles([after]) == []

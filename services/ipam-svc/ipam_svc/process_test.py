@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from danm_api.codec.authority import decode_trust
@@ -214,6 +215,12 @@ async def test_reserve_and_release_over_https() -> None:
             id="more than asked",
         ),
         pytest.param(
+            "danmd-n1",
+            _reserve("p", attachment(interface="eth7")),
+            AccessDeniedError,
+            id="interface of the node's own choice",
+        ),
+        pytest.param(
             "danmd-n1", _reserve("p", attachment("other")), AccessDeniedError, id="other network"
         ),
         pytest.param(
@@ -239,6 +246,45 @@ async def test_a_node_acts_for_its_own_pods_only(
         with pytest.raises(error):
             await client.reserve(request_, deadline=_soon(), next_attempt=_counter())
         assert cluster.addresses() == []
+
+
+async def test_mirror_pod_of_another_node_takes_nothing_over() -> None:
+    """A node that lets a mirror Pod bear another Pod's UID neither gets nor frees its address."""
+    # DESIGN, "A rooted node must stay one node": kubelet may create mirror Pods of any UID.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    _add_pod(cluster, "victim", '[{"network": "net", "ip": "dynamic"}]')
+    forged = {"danm.k8s.io/interfaces": '[{"network": "net", "ip": "dynamic"}]'}
+    forged["kubernetes.io/config.mirror"] = "uid-victim"
+    cluster.kube.add(
+        PODS,
+        {
+            "metadata": {"name": "forged", "namespace": NAMESPACE, "annotations": forged},
+            "spec": {"nodeName": "n2"},
+        },
+    )
+    request = _reserve("forged", attachment(), node="n2", attempt=99)
+    forger = PodOwnerMessage(namespace=NAMESPACE, name="forged", uid="uid-victim")
+    request = msgspec.structs.replace(request, owner=forger)
+    async with _running(cluster) as service:
+        async with service.client("danmd-n1") as client:
+            await client.reserve(
+                _reserve("victim", attachment()), deadline=_soon(), next_attempt=_counter()
+            )
+        async with service.client("danmd-n2") as client:
+            answer = await client.reserve(request, deadline=_soon(), next_attempt=_counter())
+            assert [each.ip for each in answer.attachments] == ["10.0.0.2/24"]
+            release = ReleaseRequest(owner=forger, attempt=99, networks=["net"], node="n2")
+            await client.release(release, deadline=_soon())
+        # Nor does a large attempt shut the victim out.
+        async with service.client("danmd-n1") as client:
+            again = await client.reserve(
+                _reserve("victim", attachment(), attempt=2),
+                deadline=_soon(),
+                next_attempt=_counter(),
+            )
+            assert [each.ip for each in again.attachments] == ["10.0.0.1/24"]
+    assert [(entry.node, entry.attempt) for entry in cluster.held()] == [("n1", 2)]
 
 
 async def test_pod_without_annotation_may_have_the_default_network() -> None:

@@ -14,7 +14,7 @@ from danm_api import labels
 from danm_api.codec.danmep import decode_danmep
 from danm_api.codec.node import decode_node
 from danm_api.errors import ConflictError, DanmError, NotFoundError
-from danm_api.kube.api import DANMEPS, NODES, KubeApi
+from danm_api.kube.api import DANMEPS, NODES, KubeApi, RawObject
 from danm_api.kube.events import EventRecorder, EventType, ObjectReference
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.names import API_VERSION, NetworkUid, NodeName
@@ -121,13 +121,21 @@ class Reclaimer:
 
         The API server is asked, not the watch: a node that may still run Pods keeps all it has.
         """
+        # Noted before that: when the answer is read, by a Lease holder that was frozen, the node
+        # may be back with other Pods.
+        entries = [
+            (block, held)
+            for block in self._ledger.node_blocks(node)
+            for held in held_entries(block)
+            if held.node == node
+        ]
+        endpoints = await self._endpoints_of(node)
         if not await self._is_lost(node):
             return
-        for block in self._ledger.node_blocks(node):
-            for held in held_entries(block):
-                if held.node == node:
-                    await self._free(block, held, _LOST_NODE)
-        await self._delete_endpoints(node)
+        for block, held in entries:
+            await self._free(block, held, _LOST_NODE)
+        for raw in endpoints:
+            await self._delete_endpoint(raw, node)
 
     async def _free_lost_nodes(self) -> None:
         present = set(self._known_nodes())
@@ -144,25 +152,32 @@ class Reclaimer:
         except NotFoundError:
             return True
 
-    async def _delete_endpoints(self, node: NodeName) -> None:
+    async def _endpoints_of(self, node: NodeName) -> list[RawObject]:
         found = await self._api.list(
             DANMEPS, label_selector=f"{labels.NODE}={labels.label_value(node)}"
         )
-        for raw in found.items:
-            endpoint = decode_danmep(raw)
-            # A long name's label is a hash.
-            if endpoint.node != node:
-                continue
-            try:
-                await self._api.delete(DANMEPS, endpoint.name, namespace=endpoint.namespace)
-            except NotFoundError:
-                continue
-            _log.info(
-                "Deleted DanmEp of a lost node",
-                namespace=endpoint.namespace,
-                name=endpoint.name,
-                node=node,
+        # A long name's label is a hash.
+        return [raw for raw in found.items if decode_danmep(raw).node == node]
+
+    async def _delete_endpoint(self, raw: RawObject, node: NodeName) -> None:
+        metadata = raw["metadata"]
+        try:
+            await self._api.delete(
+                DANMEPS,
+                metadata["name"],
+                namespace=metadata["namespace"],
+                uid=metadata["uid"],
+                resource_version=metadata["resourceVersion"],
             )
+        except (ConflictError, NotFoundError):
+            # It is gone, or somebody, so the node too, is alive.
+            return
+        _log.info(
+            "Deleted DanmEp of a lost node",
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            node=node,
+        )
 
     async def _scan(self, uid: NetworkUid) -> None:
         """Look through one network; it is restless while something there will change by itself."""
@@ -193,8 +208,12 @@ class Reclaimer:
             return
         try:
             await self._store.remove_block(block)
-        except (ConflictError, NotFoundError):
-            # Somebody uses it again, or it is gone: the watch tells which.
+        except NotFoundError:
+            # The watch may have told so before the answer to the write that let it go.
+            self._ledger.forget(block)
+            return
+        except ConflictError:
+            # Somebody uses it again: the watch tells.
             return
         except DanmError as error:
             _log.warning("Could not remove an empty block", block=block.name, error=error)

@@ -1,5 +1,6 @@
 """What the Lease holder frees, and what it must not."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -90,6 +91,29 @@ async def test_nothing_is_freed_when_the_api_server_is_silent() -> None:
         assert cluster.addresses() == ["10.0.0.1"]
         await lease.reclaimer.reconcile()
         assert cluster.addresses() == []
+
+
+async def test_lease_holder_that_was_frozen_spares_a_node_that_is_back() -> None:
+    """An answer that is read late frees what was there before it, and nothing of the node's new."""
+    # DESIGN P3: "a replica frozen in the middle of anything"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    _add_node(cluster, "n1", lost=True)
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("old"), attachment())
+        lease = _Lease(cluster, replica)
+        lease.in_service = []
+        answer = cluster.kube.hold_next("get", NODES, took_effect=True)
+        reclaiming = asyncio.create_task(lease.reclaimer.reconcile())
+        await answer.reached.wait()
+        # The node is in service again, and runs a Pod.
+        await cluster.reserve(replica, pod("new"), attachment())
+        endpoint = a_danmep(node="n1")
+        await cluster.kube.create(DANMEPS, encode_danmep(endpoint), namespace=endpoint.namespace)
+        answer.open()
+        await reclaiming
+    assert cluster.addresses() == ["10.0.0.2"]
+    assert len(cluster.kube.all_stored(DANMEPS)) == 1
 
 
 async def test_expired_owner_loses_its_address() -> None:

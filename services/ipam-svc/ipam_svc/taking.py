@@ -30,6 +30,7 @@ from ipam_svc.block import (
     dead_doubles,
     describe_owner,
     held_entries,
+    is_of,
 )
 from ipam_svc.committer import BlockRef, Committer
 from ipam_svc.consistent_read import ConsistentReads
@@ -121,7 +122,7 @@ class Taker:
 
     def knows(self, network: NetworkRef, claim: Claim) -> bool:
         """Say whether an entry of the owner is known: then there is nothing to look for."""
-        return bool(self._ledger.held_by(network.uid, owner_key(claim.owner)))
+        return bool(self._known(network, claim))
 
     async def take_any(
         self, network: NetworkRef, claim: Claim, space: AddressSpace, *, mac: str | None
@@ -238,7 +239,7 @@ class Taker:
         """Return the entries that an attempt made, as far as they are known; not those it kept."""
         return [
             entry
-            for entry in self._ledger.held_by(network.uid, owner_key(claim.owner))
+            for entry in self._known(network, claim)
             if entry.attempt == claim.attempt and entry.since >= since
         ]
 
@@ -247,7 +248,7 @@ class Taker:
 
         What cannot be freed now is left to the Lease holder.
         """
-        for entry in self._ledger.held_by(network.uid, owner_key(claim.owner)):
+        for entry in self._known(network, claim):
             same_family = entry.address.version == kept.address.version
             if not same_family or entry.address == kept.address or entry.attempt >= kept.attempt:
                 continue
@@ -255,6 +256,13 @@ class Taker:
                 await self.give_back(network, entry, cooldown_s=0, deadline=claim.deadline)
             except DanmError as error:
                 _log.warning("Left a dead entry", address=str(entry.address), error=error)
+
+    def _known(self, network: NetworkRef, claim: Claim) -> list[Held]:
+        return [
+            entry
+            for entry in self._ledger.held_by(network.uid, owner_key(claim.owner))
+            if is_of(entry, claim.owner, claim.node)
+        ]
 
     async def _keep(self, network: NetworkRef, claim: Claim, version: Version) -> Took | None:
         """Keep the owner's entry of a family; None when it has none and may take one."""
@@ -283,11 +291,7 @@ class Taker:
 
         Attempts only grow, so even an entry that is gone by now proves a later attempt.
         """
-        mine = [
-            entry
-            for entry in self._ledger.held_by(network.uid, owner_key(claim.owner))
-            if entry.address.version == version
-        ]
+        mine = [entry for entry in self._known(network, claim) if entry.address.version == version]
         newest = max(mine, key=lambda entry: entry.attempt, default=None)
         if newest is not None and newest.attempt > claim.attempt:
             reason = (
