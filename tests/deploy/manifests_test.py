@@ -1,0 +1,109 @@
+"""What deploy/ promises of rolling updates, drained nodes and lost ones."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S
+
+DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+_WORKLOADS: Final = frozenset({"Deployment", "DaemonSet"})
+
+
+def _objects(*kinds: str) -> list[dict[str, Any]]:
+    return [
+        raw
+        for path in sorted(DEPLOY.glob("*/*.yaml"))
+        for raw in yaml.safe_load_all(path.read_text())
+        if raw is not None and raw.get("kind") in kinds
+    ]
+
+
+def _named(kind: str, name: str) -> dict[str, Any]:
+    (found,) = (raw for raw in _objects(kind) if raw["metadata"]["name"] == name)
+    return found
+
+
+def _pod(workload: dict[str, Any]) -> dict[str, Any]:
+    return dict(workload["spec"]["template"]["spec"])
+
+
+def _tolerates(pod: dict[str, Any], key: str, effect: str) -> bool:
+    return any(
+        each.get("key", key) == key and each.get("effect", effect) == effect
+        for each in pod["tolerations"]
+    )
+
+
+_DEPLOYMENTS: Final = [
+    pytest.param(_pod(raw), id=raw["metadata"]["name"]) for raw in _objects("Deployment")
+]
+
+
+def test_no_two_parts_want_one_port_of_a_node() -> None:
+    """On the host's network every port is the node's, and all parts may be on one node."""
+    ports = Counter(
+        port["containerPort"]
+        for workload in _objects(*_WORKLOADS)
+        if _pod(workload).get("hostNetwork")
+        for container in _pod(workload)["containers"]
+        for port in container.get("ports", ())
+    )
+    assert {API_PORT, HEALTH_PORT} <= set(ports)
+    assert [port for port, count in ports.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("pod", _DEPLOYMENTS)
+def test_replicas_start_before_the_nodes_are_ready(pod: dict[str, Any]) -> None:
+    """A node becomes ready when Pods get networks, which these parts are needed for."""
+    # DESIGN, "Parts"
+    for effect in ("NoSchedule", "NoExecute"):
+        assert _tolerates(pod, "node.kubernetes.io/not-ready", effect)
+    assert pod["hostNetwork"]
+
+
+@pytest.mark.parametrize("pod", _DEPLOYMENTS)
+def test_replicas_leave_drained_and_lost_nodes(pod: dict[str, Any]) -> None:
+    """A drained node gets no replica back, and one on a lost node is replaced elsewhere."""
+    for taint in ("node.kubernetes.io/unschedulable", "node.kubernetes.io/out-of-service"):
+        assert not _tolerates(pod, taint, "NoSchedule")
+    assert not _tolerates(pod, "node.kubernetes.io/out-of-service", "NoExecute")
+    (unreachable,) = (
+        each for each in pod["tolerations"] if each["key"] == "node.kubernetes.io/unreachable"
+    )
+    assert unreachable["tolerationSeconds"] < 300  # what Kubernetes would add
+
+
+@pytest.mark.parametrize("raw", _objects("Deployment"), ids=lambda raw: raw["metadata"]["name"])
+def test_a_rolling_update_never_takes_all_replicas(raw: dict[str, Any]) -> None:
+    """One replica at a time goes, and its successor takes its place on the host's ports."""
+    spec = raw["spec"]
+    assert spec["replicas"] > 1
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+def test_replicas_of_ipam_svc_have_the_time_to_take_leave() -> None:
+    """The grace period covers the lingering, what is under way, and what is given back."""
+    pod = _pod(_named("Deployment", "danm-ipam"))
+    assert pod["terminationGracePeriodSeconds"] >= LINGER_S + 10 + 10
+
+
+def test_evictions_take_one_replica_of_ipam_svc_at_a_time() -> None:
+    """The disruption budget is that of the Deployment's own Pods."""
+    deployment = _named("Deployment", "danm-ipam")
+    budget = _named("PodDisruptionBudget", "danm-ipam")["spec"]
+    assert budget["maxUnavailable"] == 1
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_one_node_has_one_replica_of_each() -> None:
+    """A second one would find no place, and a rolling update would wait for it for ever."""
+    component = yaml.safe_load((DEPLOY / "one-node" / "kustomization.yaml").read_text())
+    assert {each["name"]: each["count"] for each in component["replicas"]} == {
+        raw["metadata"]["name"]: 1 for raw in _objects("Deployment")
+    }
