@@ -1,0 +1,292 @@
+"""Proves from a history that addresses were handed out rightly; knows nothing of how.
+
+An owner holds an address *for sure* from the answer that gave it until it begins to give it back,
+and *perhaps* from the moment that it asked until the record was seen without it. Each rule blames
+only what no order of the unseen moments can explain:
+
+- double: two owners held one address for sure at one moment;
+- lost: an address that was held for sure was taken away, or asking again gave another one;
+- full: a pool (or an address) that was free all the time was refused as taken;
+- stranger: the record shows somebody who had not asked, or never showed what was answered;
+- leak: when all was over, the record named somebody who held nothing;
+- unproven: the history does not show how the run ended, or ended too late.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from tests.lab.chaos.history import (
+    Family,
+    Fault,
+    Pool,
+    Record,
+    Release,
+    Reserve,
+    Seen,
+    Snapshot,
+    Wish,
+)
+from tests.lab.chaos.holds import Hold, Place, holds_of
+
+# Within so long after the last fault nothing is held without an owner.
+GRACE_S: Final = 30.0
+# A cooling address may come back so much later: its time is counted by another clock.
+_COOLDOWN_SLACK_S: Final = 1.0
+_NEVER: Final = float("inf")
+
+_Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A promise that was broken.
+
+    Attributes:
+        rule: As the module's docstring names them.
+        at: When, in the history's seconds.
+    """
+
+    rule: str
+    at: float
+    what: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"{self.at:.3f} s: {self.rule}: {self.what}"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """A history, sorted by what it is of.
+
+    Attributes:
+        asked: When each holder's attempt was sent.
+    """
+
+    places: dict[tuple[str, Family], tuple[Place, ...]] = field(default_factory=dict)
+    cooldown_s: dict[str, float] = field(default_factory=dict)
+    reserves: list[Reserve] = field(default_factory=list)
+    seen: dict[Place, list[Seen]] = field(default_factory=lambda: defaultdict(list))
+    snapshots: list[Snapshot] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    asked: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        match record:
+            case Pool():
+                network = record.network
+                places = tuple((network, address) for address in record.addresses)
+                self.places[network, record.family] = places
+                if record.cooldown_s:
+                    self.cooldown_s[network] = record.cooldown_s + _COOLDOWN_SLACK_S
+            case Reserve():
+                self.reserves.append(record)
+                self.ends.append(record.end)
+                for send in record.sends:
+                    for wish in record.wishes:
+                        self.asked[wish.holder, send.attempt] = send.at
+            case Release() | Fault():
+                self.ends.append(record.end)
+            case Seen():
+                self.seen[record.network, record.address].append(record)
+            case Snapshot():
+                self.snapshots.append(record)
+
+
+def check(history: Iterable[Record]) -> list[Violation]:
+    """Return everything that a history proves to be wrong, in the order of time."""
+    records = list(history)
+    run = _Run()
+    for record in records:
+        run.add(record)
+    holds, moved = holds_of(records)
+    found = [
+        Violation(
+            rule="lost",
+            at=each.at,
+            what=f"{each.hold.holder} had {_at(each.hold.place)} and was given {each.address}",
+        )
+        for each in moved
+    ]
+    found += _doubles(holds)
+    found += _taken_away(run, holds)
+    found += _never_asked(run)
+    found += _never_recorded(run, holds)
+    found += _refused_while_free(run)
+    found += _at_the_end(run, holds)
+    return sorted(found, key=lambda each: each.at)
+
+
+def _doubles(holds: Iterable[Hold]) -> Iterator[Violation]:
+    by_place: dict[Place, list[Hold]] = defaultdict(list)
+    for hold in holds:
+        by_place[hold.place].append(hold)
+    for place, owned in by_place.items():
+        owned.sort(key=lambda each: (each.since, each.until))
+        last = owned[0]
+        for hold in owned[1:]:
+            if hold.since < last.until and hold.holder != last.holder:
+                yield Violation(
+                    rule="double",
+                    at=hold.since,
+                    what=f"{last.holder} and {hold.holder} both had {_at(place)}",
+                )
+            if hold.until > last.until:
+                last = hold
+
+
+def _taken_away(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
+    """Yield the changes of the record that took an address from whoever had it for sure."""
+    for hold in holds:
+        for before, after in pairwise(run.seen.get(hold.place, ())):
+            # An entry of an earlier attempt is one that the holder had before.
+            if (
+                before.holder == hold.holder
+                and before.attempt >= hold.first_attempt
+                and after.holder != hold.holder
+                and after.at < hold.until
+            ):
+                to = after.holder or "nobody"
+                yield Violation(
+                    rule="lost",
+                    at=after.at,
+                    what=f"{_at(hold.place)} was taken from {hold.holder} and given to {to}",
+                )
+
+
+def _never_asked(run: _Run) -> Iterator[Violation]:
+    for place, changes in run.seen.items():
+        for seen in changes:
+            if not seen.holder:
+                continue
+            asked = run.asked.get((seen.holder, seen.attempt), _NEVER)
+            if asked > seen.at:
+                yield Violation(
+                    rule="stranger",
+                    at=seen.at,
+                    what=f"{_at(place)} was recorded for {seen.holder} under attempt"
+                    f" {seen.attempt}, which it had not sent",
+                )
+
+
+def _never_recorded(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
+    for hold in holds:
+        recorded = any(
+            seen.holder == hold.holder and seen.attempt >= hold.first_attempt
+            for seen in run.seen.get(hold.place, ())
+        )
+        if not recorded:
+            yield Violation(
+                rule="stranger",
+                at=hold.since,
+                what=f"{hold.holder} was answered {_at(hold.place)}, which the record never showed",
+            )
+
+
+def _refused_while_free(run: _Run) -> Iterator[Violation]:
+    occupied = {place: _perhaps_held(run, changes) for place, changes in run.seen.items()}
+    for reserve in run.reserves:
+        if reserve.answer not in {"exhausted", "taken"}:
+            continue
+        exact = reserve.answer == "taken"
+        wanted = Counter(
+            _wanted(run, wish) for wish in reserve.wishes if bool(wish.exactly) == exact
+        )
+        if all(
+            _free_all_the_time(occupied, places, count, reserve.start, reserve.end)
+            for places, count in wanted.items()
+        ):
+            yield Violation(
+                rule="full",
+                at=reserve.end,
+                what=f"{reserve.owner} was refused ({reserve.answer}), though something was free"
+                f" all the time: {reserve.detail}",
+            )
+
+
+def _wanted(run: _Run, wish: Wish) -> tuple[Place, ...]:
+    if wish.exactly:
+        return ((wish.network, wish.exactly),)
+    return run.places[wish.network, wish.family]
+
+
+def _perhaps_held(run: _Run, changes: list[Seen]) -> list[_Interval]:
+    """Return when an address may have been somebody's (or cooling), sorted and apart."""
+    found: list[_Interval] = []
+    for position, seen in enumerate(changes):
+        if not seen.holder:
+            continue
+        # Written after it was asked for, and gone before it was seen to be gone.
+        since = min(seen.at, run.asked.get((seen.holder, seen.attempt), seen.at))
+        if position + 1 < len(changes):
+            until = changes[position + 1].at + run.cooldown_s.get(seen.network, 0.0)
+        else:
+            until = _NEVER
+        if found and since <= found[-1][1]:
+            found[-1] = (min(since, found[-1][0]), max(until, found[-1][1]))
+        else:
+            found.append((since, until))
+    return found
+
+
+def _free_all_the_time(
+    occupied: dict[Place, list[_Interval]],
+    places: Sequence[Place],
+    count: int,
+    since: float,
+    until: float,
+) -> bool:
+    """Say whether at every moment of an interval so many addresses were nobody's for sure."""
+    changes: list[tuple[float, int]] = []
+    for place in places:
+        intervals = occupied.get(place, [])
+        first = bisect_left(intervals, since, key=lambda each: each[1])
+        for begin, end in intervals[first:]:
+            if begin > until:
+                break
+            # At one moment what begins counts before what ends.
+            changes += [(max(begin, since), 0), (end, 1)]
+    taken = 0
+    for _, ends in sorted(changes):
+        taken += -1 if ends else 1
+        if len(places) - taken < count:
+            return False
+    return True
+
+
+def _at_the_end(run: _Run, holds: list[Hold]) -> Iterator[Violation]:
+    last = max(run.ends, default=0.0)
+    if not any(snapshot.at >= last for snapshot in run.snapshots):
+        yield Violation(rule="unproven", at=last, what="nobody looked at the record at the end")
+    for snapshot in run.snapshots:
+        before = max((at for at in run.ends if at <= snapshot.at), default=0.0)
+        if snapshot.at > before + GRACE_S:
+            yield Violation(
+                rule="unproven",
+                at=snapshot.at,
+                what=f"the record was looked at {snapshot.at - before:.1f} s after the last fault",
+            )
+        live = {
+            (*hold.place, hold.holder) for hold in holds if hold.since <= snapshot.at < hold.until
+        }
+        held = {(each.network, each.address, each.holder) for each in snapshot.held}
+        for network, address, holder in sorted(held - live):
+            yield Violation(
+                rule="leak",
+                at=snapshot.at,
+                what=f"{_at((network, address))} is still recorded for {holder}, who is gone",
+            )
+        for network, address, holder in sorted(live - held):
+            yield Violation(
+                rule="lost",
+                at=snapshot.at,
+                what=f"{_at((network, address))} of {holder} is not in the record",
+            )
+
+
+def _at(place: Place) -> str:
+    return f"{place[1]} of {place[0]}"

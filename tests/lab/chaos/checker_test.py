@@ -1,0 +1,512 @@
+"""The checker refuses what is wrong, rule by rule, and accepts what is right."""
+
+import pytest
+
+from tests.lab.chaos.checker import check
+from tests.lab.chaos.history import (
+    End,
+    Entry,
+    Fault,
+    Pool,
+    Record,
+    Release,
+    Reserve,
+    ReserveAnswer,
+    Seen,
+    Send,
+    Snapshot,
+    Wish,
+)
+
+_ONE, _TWO = "10.0.0.1", "10.0.0.2"
+
+
+def _pool(*addresses: str, cooldown_s: float = 0.0) -> Pool:
+    return Pool(network="net", family=4, addresses=addresses or (_ONE,), cooldown_s=cooldown_s)
+
+
+def _ask(
+    owner: str,
+    start: float,
+    end: float,
+    *addresses: str,
+    answer: ReserveAnswer = "held",
+    attempt: int = 1,
+    exactly: str = "",
+    until: float | None = None,
+    wishes: int = 1,
+) -> Reserve:
+    return Reserve(
+        owner=owner,
+        wishes=tuple(
+            Wish(
+                holder=owner if wishes == 1 else f"{owner}/{number}",
+                network="net",
+                family=4,
+                exactly=exactly,
+            )
+            for number in range(wishes)
+        ),
+        sends=(Send(attempt=attempt, at=start),),
+        start=start,
+        end=end,
+        answer=answer,
+        addresses=addresses,
+        attempt=attempt if addresses else 0,
+        until=until,
+    )
+
+
+def _give(owner: str, start: float, end: float, *, attempt: int = 1) -> Release:
+    return Release(
+        owner=owner, holders=(owner,), attempt=attempt, start=start, end=end, answer="done"
+    )
+
+
+def _saw(at: float, address: str, holder: str = "", attempt: int = 1) -> Seen:
+    attempt = attempt if holder else 0
+    return Seen(network="net", address=address, at=at, holder=holder, attempt=attempt)
+
+
+def _look(at: float, **held: str) -> Snapshot:
+    return Snapshot(
+        at=at,
+        held=tuple(
+            Entry(network="net", address=address, holder=holder, attempt=1)
+            for holder, address in held.items()
+        ),
+    )
+
+
+def _rules(history: list[Record]) -> set[str]:
+    return {violation.rule for violation in check(history)}
+
+
+_REFUSED = [
+    pytest.param(
+        "double",
+        [
+            _ask("a", 0, 2, _ONE),
+            _saw(1, _ONE, "a"),
+            _ask("b", 3, 4, _ONE),
+            _look(10, a=_ONE),
+        ],
+        id="two answers while nobody gave back",
+    ),
+    pytest.param(
+        "double",
+        [
+            _ask("a", 0, 2, _ONE),
+            _ask("b", 1, 3, _ONE),
+            _give("a", 3.5, 4),
+            _look(10, b=_ONE),
+        ],
+        id="two answers to requests at one time, one given back too late",
+    ),
+    pytest.param(
+        "double",
+        [
+            _ask("a", 0, 1, _ONE),
+            _ask("a", 2, 3, answer="unknown", attempt=2),
+            _ask("b", 4, 5, _ONE),
+            _look(10, b=_ONE),
+        ],
+        id="a request without an answer gives nothing up",
+    ),
+    pytest.param(
+        "double",
+        [
+            _ask("a", 0, 1, _ONE, attempt=2),
+            _give("a", 2, 3, attempt=1),
+            _ask("b", 4, 5, _ONE),
+            _look(10, b=_ONE),
+        ],
+        id="a late release of an older attempt gives nothing up",
+    ),
+    pytest.param(
+        "double",
+        [
+            _ask("a", 0, 1, _ONE, until=9),
+            _ask("b", 7, 8, _ONE),
+            _look(10, b=_ONE),
+        ],
+        id="before the owner's time was over",
+    ),
+    pytest.param(
+        "double",
+        [
+            _ask("a", 0, 1, _ONE),
+            _ask("b", 2, 3, _TWO),
+            _ask("c", 4, 5, _ONE),
+            _look(10, b=_TWO, c=_ONE),
+        ],
+        id="another address between",
+    ),
+    pytest.param(
+        "lost",
+        [
+            _ask("a", 0, 2, _ONE),
+            _saw(1, _ONE, "a"),
+            _saw(3, _ONE),
+            _saw(3.5, _ONE, "a", 2),
+            _ask("a", 3, 4, _ONE, attempt=2),
+            _look(10, a=_ONE),
+        ],
+        id="nobody had it for a moment",
+    ),
+    pytest.param(
+        "lost",
+        [
+            _ask("a", 0, 2, _ONE),
+            _saw(1, _ONE, "a"),
+            _ask("b", 2.5, 4, answer="unknown"),
+            _saw(3, _ONE, "b"),
+            _saw(4.5, _ONE),
+            _look(10, a=_ONE),
+        ],
+        id="taken over by one who got no answer",
+    ),
+    pytest.param(
+        "lost",
+        [
+            _ask("a", 0, 2, _ONE),
+            _saw(1, _ONE, "a"),
+            _saw(3, _ONE),
+            _give("a", 3.1, 4),
+            _look(10),
+        ],
+        id="gone before it was given back",
+    ),
+    pytest.param(
+        "lost",
+        [
+            _ask("a", 0, 1, _ONE, attempt=2),
+            _saw(0.5, _ONE, "a", 2),
+            _give("a", 2, 4, attempt=1),
+            _saw(3, _ONE),
+            _look(10),
+        ],
+        id="freed by a late release of an older attempt",
+    ),
+    pytest.param(
+        "lost",
+        [
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("a", 2, 3, _TWO, attempt=2),
+            _saw(2.5, _TWO, "a", 2),
+            _look(10, a=_TWO),
+        ],
+        id="another answer to the same owner",
+    ),
+    pytest.param(
+        "lost",
+        [_ask("a", 0, 1, _ONE), _saw(0.5, _ONE, "a"), _look(10)],
+        id="not in the record at the end",
+    ),
+    pytest.param(
+        "lost",
+        [
+            _ask("a", 0, 1, _ONE, until=20),
+            _saw(0.5, _ONE, "a"),
+            _saw(5, _ONE),
+            _look(21),
+        ],
+        id="freed before its time was over",
+    ),
+    pytest.param(
+        "full",
+        [_pool(), _ask("a", 0, 1, answer="exhausted"), _look(10)],
+        id="nobody ever had anything",
+    ),
+    pytest.param(
+        "full",
+        [
+            _pool(),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _give("a", 2, 3),
+            _saw(2.5, _ONE),
+            _ask("b", 3, 4, answer="exhausted"),
+            _look(10),
+        ],
+        id="given back before",
+    ),
+    pytest.param(
+        "full",
+        [
+            _pool(_ONE, _TWO),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("b", 2, 9, answer="exhausted"),
+            _ask("c", 3, 4, _TWO),
+            _saw(3.5, _TWO, "c"),
+            _give("a", 1.1, 2.5),
+            _saw(2.6, _ONE),
+            _look(10, c=_TWO),
+        ],
+        id="one or the other was free at each moment",
+    ),
+    pytest.param(
+        "full",
+        [
+            _pool(_ONE, _TWO, "10.0.0.3"),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("b", 2, 3, answer="exhausted", wishes=2),
+            _look(10, a=_ONE),
+        ],
+        id="two wanted and two free",
+    ),
+    pytest.param(
+        "full",
+        [
+            _pool(),
+            _ask("a", 0, 1, answer="unknown"),
+            _ask("b", 2, 3, answer="exhausted"),
+            _look(10),
+        ],
+        id="a request that never took effect takes no room",
+    ),
+    pytest.param(
+        "full",
+        [_ask("a", 0, 1, answer="taken", exactly=_ONE), _look(10)],
+        id="a static address that nobody had",
+    ),
+    pytest.param(
+        "full",
+        [
+            _pool(cooldown_s=2),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _give("a", 2, 3),
+            _saw(2.5, _ONE),
+            _ask("b", 7, 8, answer="exhausted"),
+            _look(10),
+        ],
+        id="long after the cooldown",
+    ),
+    pytest.param(
+        "stranger",
+        [_ask("a", 0, 1, _ONE), _look(10, a=_ONE)],
+        id="an answer that no record had",
+    ),
+    pytest.param(
+        "stranger",
+        [_ask("a", 0, 1, _ONE, attempt=2), _saw(0.5, _ONE, "a", 1), _look(10, a=_ONE)],
+        id="an answer to another attempt than the recorded one",
+    ),
+    pytest.param(
+        "stranger",
+        [_saw(1, _ONE, "x"), _saw(2, _ONE), _look(10)],
+        id="recorded for one who never asked",
+    ),
+    pytest.param(
+        "stranger",
+        [_saw(1, _ONE, "a"), _ask("a", 2, 3, _ONE), _look(10, a=_ONE)],
+        id="recorded before it was asked for",
+    ),
+    pytest.param(
+        "leak",
+        [_ask("a", 0, 1, answer="unknown"), _saw(2, _ONE, "a"), _look(10, a=_ONE)],
+        id="left by a request without an answer",
+    ),
+    pytest.param(
+        "leak",
+        [
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _give("a", 2, 3),
+            _look(10, a=_ONE),
+        ],
+        id="released and still there",
+    ),
+    pytest.param(
+        "leak",
+        [
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            End(owner="a", at=2),
+            _look(10, a=_ONE),
+        ],
+        id="of a node that is gone",
+    ),
+    pytest.param(
+        "leak",
+        [
+            _ask("a", 0, 1, _ONE, until=5),
+            _saw(0.5, _ONE, "a"),
+            _look(10, a=_ONE),
+        ],
+        id="of an owner whose time is over",
+    ),
+    pytest.param(
+        "leak",
+        [
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("a", 2, 3, answer="unknown", attempt=2),
+            _saw(3, _TWO, "a", 2),
+            _look(10, a=_TWO),
+        ],
+        id="a second address of an owner that has its first",
+    ),
+    pytest.param("unproven", [_ask("a", 0, 1, answer="refused")], id="nobody looked"),
+    pytest.param(
+        "unproven",
+        [_look(5), _ask("a", 6, 7, answer="refused")],
+        id="nobody looked after the last request",
+    ),
+    pytest.param(
+        "unproven",
+        [Fault(kind="kill", target="one", start=1, end=2), _look(33)],
+        id="looked when more than 30 s had passed",
+    ),
+    pytest.param(
+        "unproven",
+        [_look(5), Fault(kind="kill", target="one", start=1, end=6)],
+        id="looked before the last fault was over",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "history"), _REFUSED)
+def test_refuses(rule: str, history: list[Record]) -> None:
+    """Each broken promise is found, whatever hides it."""
+    assert rule in _rules(history)
+
+
+_ACCEPTED = [
+    pytest.param([_look(1)], id="nothing"),
+    pytest.param(
+        [
+            _pool(),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _give("a", 2, 5),
+            _ask("b", 2.5, 4, _ONE),
+            _saw(2.9, _ONE),
+            _saw(3, _ONE, "b"),
+            _look(10, b=_ONE),
+        ],
+        id="given to the next before the release is answered",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 1, answer="unknown"),
+            _saw(0.9, _ONE, "a"),
+            _ask("a", 2, 3, _ONE, attempt=2),
+            _saw(2.5, _ONE, "a", 2),
+            _look(10, a=_ONE),
+        ],
+        id="asked again after an answer was lost",
+    ),
+    pytest.param(
+        [
+            _pool(),
+            _ask("a", 0, 1, answer="unknown"),
+            _ask("b", 2, 4, answer="exhausted"),
+            _saw(5, _ONE, "a"),
+            _give("a", 6, 7),
+            _saw(6.5, _ONE),
+            _look(10),
+        ],
+        id="full by a request whose answer was lost, which is seen late",
+    ),
+    pytest.param(
+        [
+            _pool(_ONE, _TWO),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("b", 2, 3, answer="exhausted", wishes=2),
+            _look(10, a=_ONE),
+        ],
+        id="two wanted and one free",
+    ),
+    pytest.param(
+        [
+            _pool(_ONE, _TWO),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("b", 2, 9, answer="exhausted"),
+            _ask("c", 3, 4, _TWO),
+            _saw(3.5, _TWO, "c"),
+            _give("c", 5, 6),
+            _saw(5.5, _TWO),
+            _look(10, a=_ONE),
+        ],
+        id="full for one moment",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("b", 2, 3, answer="taken", exactly=_ONE),
+            _look(10, a=_ONE),
+        ],
+        id="a static address that somebody has",
+    ),
+    pytest.param(
+        [
+            _pool(cooldown_s=2),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _give("a", 2, 3),
+            _saw(2.5, _ONE),
+            _ask("b", 4, 5, answer="exhausted"),
+            _look(10),
+        ],
+        id="cooling",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _give("a", 2, 3),
+            _ask("a", 4, 5, _ONE, attempt=2),
+            _saw(5.5, _ONE),
+            _saw(6, _ONE, "a", 2),
+            _look(10, a=_ONE),
+        ],
+        id="seen long after it happened",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 1, _ONE, attempt=2),
+            _saw(0.5, _ONE, "a", 2),
+            _ask("a", 0, 9, _TWO, attempt=1),
+            _saw(0.4, _TWO, "a", 1),
+            _saw(3, _TWO),
+            _look(10, a=_ONE),
+        ],
+        id="an answer to an attempt that was given up is not used",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 1, _ONE, until=5),
+            _saw(0.5, _ONE, "a"),
+            _ask("b", 5.5, 6, _ONE),
+            _saw(5.7, _ONE, "b"),
+            _look(10, b=_ONE),
+        ],
+        id="taken when its owner's time was over",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            End(owner="a", at=2),
+            _saw(3, _ONE),
+            _ask("b", 3, 4, _ONE),
+            _saw(3.5, _ONE, "b"),
+            _look(10, b=_ONE),
+        ],
+        id="freed for a node that is gone",
+    ),
+]
+
+
+@pytest.mark.parametrize("history", _ACCEPTED)
+def test_accepts(history: list[Record]) -> None:
+    """What some order of the unseen moments explains is blamed on nobody."""
+    assert check(history) == []
