@@ -1,6 +1,7 @@
 """ipam-svc on a real API server: what the tests of this directory and others share."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -38,6 +39,7 @@ from danm_api.model.ip_block import Held
 from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.config import Config, danmd_user_of
 from ipam_svc.process import serve
+from tests.ipam.controllers import kubectl_program
 from tests.lab.apiserver import ApiServer
 
 DEFINITIONS: Final = Resource(
@@ -196,6 +198,16 @@ class Cluster:
             namespace=namespace,
         )
 
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl in the test's namespace and return what it prints.
+
+        Raises:
+            subprocess.CalledProcessError: It failed; its output says why.
+        """
+        command = [kubectl_program(), f"--kubeconfig={self.server.kubeconfig}"]
+        command += [f"--namespace={self.namespace}", *arguments]
+        return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+
     def client(self, token: str, *, only: str = "") -> IpamClient:
         """Return a client of all replicas, or of one."""
         return IpamClient(
@@ -269,15 +281,25 @@ async def a_cluster(server: ApiServer) -> AsyncIterator[Cluster]:
         for name in (made.namespace, SYSTEM_NAMESPACE):
             with suppress(ConflictError):
                 await made.create(NAMESPACES, {"metadata": {"name": name}})
-        for definition in ALL:
-            with suppress(ConflictError):
-                await api.create(DEFINITIONS, definition.manifest())
-        for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
-            await until_served(api, kind)
+        await _install_kinds(api)
         async with replica(made), replica(made):
             raw = await api.get(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
             made.trust = decode_trust(raw)
             yield made
+
+
+async def install_kinds(server: ApiServer) -> None:
+    """Have DANM's kinds on a server, whether they are there already or not."""
+    async with await KubeClient.connect(server.kubeconfig) as api:
+        await _install_kinds(api)
+
+
+async def _install_kinds(api: KubeClient) -> None:
+    for definition in ALL:
+        with suppress(ConflictError):
+            await api.create(DEFINITIONS, definition.manifest())
+    for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
+        await until_served(api, kind)
 
 
 async def until_served(api: KubeClient, kind: Resource) -> None:

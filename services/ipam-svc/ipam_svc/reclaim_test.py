@@ -169,3 +169,19 @@ async def test_empty_blocks_go_after_a_while() -> None:
         assert cluster.blocks() == []
         await cluster.reserve(replica, pod("b"), attachment())
         assert len(cluster.held()) == 1
+
+
+async def test_a_block_that_went_meanwhile_is_forgotten() -> None:
+    """A replica does not go on removing a block that somebody else has removed."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
+        await cluster.release(replica, pod("a"), attempt=1)
+        async with cluster.frozen_watch() as behind:
+            for lease in (_Lease(cluster, replica), _Lease(cluster, behind)):
+                await lease.reclaimer.reconcile()
+                cluster.clock.seconds += 30
+                await lease.reclaimer.reconcile()
+            assert cluster.blocks() == []
+            assert list(behind.ledger.all_blocks()) == []
