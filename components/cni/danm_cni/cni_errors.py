@@ -69,6 +69,7 @@ _CODES: Final[dict[type[errors.DanmError], CniCode]] = {
     errors.IpamUnavailableError: CniCode.TRY_AGAIN,
     errors.ConflictError: CniCode.TRY_AGAIN,
     errors.OverloadedError: CniCode.TRY_AGAIN,
+    errors.RateLimitedError: CniCode.TRY_AGAIN,
     errors.DeadlineExceededError: CniCode.TRY_AGAIN,
     errors.ApiError: CniCode.API_REFUSED,
     errors.ApiUnavailableError: CniCode.TRY_AGAIN,

@@ -17,7 +17,8 @@ DanmError(reason, transient)
 ├── NetworkNotReadyError          (transient) not validated yet, or being deleted
 ├── IpamUnavailableError          (transient) no ipam-svc replica answered in time
 ├── ConflictError                 (transient) somebody else wrote the object first
-├── OverloadedError               (transient) a bounded queue is full
+├── OverloadedError               (transient) a bounded queue is full; says when to come back
+│   └── RateLimitedError          (transient) this caller asks more than its share
 ├── DeadlineExceededError         (transient)
 ├── ApiError                      the Kubernetes API server refused; ``status`` is its HTTP code
 │   └── ApiUnavailableError       (transient) no answer, 429 or 5xx
@@ -152,9 +153,24 @@ class ConflictError(DanmError):
 
 
 class OverloadedError(DanmError):
-    """A bounded queue is full."""
+    """A bounded queue is full.
+
+    Attributes:
+        retry_after_s: When it is worth asking again.
+    """
 
     transient = True
+
+    def __init__(
+        self, reason: str, *, transient: bool | None = None, retry_after_s: float = 1.0
+    ) -> None:
+        """Keep when to come back; a second is long enough for our queues to shrink."""
+        super().__init__(reason, transient=transient)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimitedError(OverloadedError):
+    """This caller asks more than its share; others are still served."""
 
 
 class DeadlineExceededError(DanmError):

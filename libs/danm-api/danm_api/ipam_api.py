@@ -205,6 +205,7 @@ class Problem(_Message, frozen=True, kw_only=True):
         type: ``urn:danm:error:<name of the error class in danm_api.errors>``.
         detail: The error's reason.
         current_attempt: Of a StaleAttemptError.
+        retry_after_s: When it is worth asking again, of an OverloadedError.
     """
 
     type: str
@@ -214,6 +215,7 @@ class Problem(_Message, frozen=True, kw_only=True):
     transient: bool = False
     violations: list[FieldViolation] = []
     current_attempt: int | None = None
+    retry_after_s: float | None = None
 
 
 def network_reservations_path(namespace: str, network: str) -> str:

@@ -14,6 +14,7 @@ from danm_api.errors import (
     DelegateError,
     InvalidObjectError,
     IpamUnavailableError,
+    OverloadedError,
     SeveralErrors,
     StaleAttemptError,
     Violation,
@@ -38,6 +39,7 @@ HTTP_STATUS: Final[dict[type[DanmError], HTTPStatus]] = {
     errors.IpamUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ConflictError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OverloadedError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.DeadlineExceededError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ApiError: HTTPStatus.BAD_GATEWAY,
     errors.ApiUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -70,6 +72,7 @@ def problem_of(error: DanmError) -> Problem:
             for each in violations
         ],
         current_attempt=error.current_attempt if isinstance(error, StaleAttemptError) else None,
+        retry_after_s=error.retry_after_s if isinstance(error, OverloadedError) else None,
     )
 
 
@@ -92,6 +95,10 @@ def error_of(problem: Problem) -> DanmError:
             for each in problem.violations
         ]
         return kind(problem.detail, violations=violations)
+    if issubclass(kind, OverloadedError) and problem.retry_after_s is not None:
+        return kind(
+            problem.detail, transient=problem.transient, retry_after_s=problem.retry_after_s
+        )
     if issubclass(kind, ApiError):
         return kind(problem.detail, status=problem.status, transient=problem.transient)
     if issubclass(kind, DelegateError):

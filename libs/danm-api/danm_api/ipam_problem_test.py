@@ -10,6 +10,7 @@ from danm_api.errors import (
     InvalidRequestError,
     IpamUnavailableError,
     PoolExhaustedError,
+    RateLimitedError,
     SeveralErrors,
     StaleAttemptError,
     Violation,
@@ -64,6 +65,7 @@ def test_every_error_has_a_status_and_comes_back(kind: type[DanmError]) -> None:
         pytest.param("InvalidNetworkError", 422, id="InvalidNetworkError"),
         pytest.param("IpamUnavailableError", 503, id="IpamUnavailableError"),
         pytest.param("ConflictError", 503, id="ConflictError"),
+        pytest.param("RateLimitedError", 429, id="RateLimitedError"),
         pytest.param("PoolExhaustedError", 409, id="PoolExhaustedError"),
         pytest.param("AddressTakenError", 409, id="AddressTakenError"),
         pytest.param("NetworkNotFoundError", 404, id="NetworkNotFoundError"),
@@ -76,10 +78,13 @@ def test_statuses_of_the_contract(name: str, status: int) -> None:
 
 
 def test_details_survive() -> None:
-    """Violations and the current attempt come back with the error."""
+    """Violations, the current attempt and when to come back are kept."""
     stale = error_of(problem_of(StaleAttemptError("old", current_attempt=9)))
     assert isinstance(stale, StaleAttemptError)
     assert stale.current_attempt == 9
+    limited = error_of(problem_of(RateLimitedError("too much", retry_after_s=0.25)))
+    assert isinstance(limited, RateLimitedError)
+    assert limited.retry_after_s == 0.25
     violation = Violation(field="owner.name", rule="I2", message="is empty")
     invalid = error_of(problem_of(InvalidRequestError("bad", violations=[violation])))
     assert isinstance(invalid, InvalidRequestError)

@@ -12,6 +12,11 @@ from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing
 from ipam_svc import process
 from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S, Config, danmd_user_of
+from ipam_svc.limits import Limits, Rate
+
+_USUAL = Limits()
+_COUNT = click.IntRange(min=1)
+_RATE = click.FloatRange(min=0, min_open=True)
 
 
 def _parse_addresses(
@@ -80,6 +85,58 @@ def _parse_addresses(
     help="Seconds for which a replica still serves after SIGTERM, while callers learn of its end.",
 )
 @click.option(
+    "--max-requests",
+    type=_COUNT,
+    default=_USUAL.in_flight,
+    help="Requests answered at once; more get 503 with Retry-After.",
+)
+@click.option(
+    "--max-caller-requests",
+    type=_COUNT,
+    default=_USUAL.caller_in_flight,
+    help="The same for one caller that is no danmd.",
+)
+@click.option(
+    "--caller-rate",
+    type=_RATE,
+    default=_USUAL.caller.per_s,
+    help="Requests a second of one caller that is no danmd; more get 429 with Retry-After.",
+)
+@click.option(
+    "--caller-burst", type=_COUNT, default=_USUAL.caller.burst, help="And after a pause, at once."
+)
+@click.option(
+    "--node-rate",
+    type=_RATE,
+    default=_USUAL.node.per_s,
+    help="Requests a second of one node's danmd.",
+)
+@click.option(
+    "--node-burst", type=_COUNT, default=_USUAL.node.burst, help="And after a pause, at once."
+)
+@click.option(
+    "--review-rate",
+    type=_RATE,
+    default=_USUAL.reviews.per_s,
+    help="Tokens of one address, and permissions of one caller, that the API server is asked about"
+    " in a second.",
+)
+@click.option(
+    "--review-burst", type=_COUNT, default=_USUAL.reviews.burst, help="And after a pause, at once."
+)
+@click.option(
+    "--max-connections",
+    type=_COUNT,
+    default=_USUAL.connections,
+    help="Connections that are open at once: one for each node, and some for tools.",
+)
+@click.option(
+    "--max-address-connections",
+    type=_COUNT,
+    default=_USUAL.address_connections,
+    help="The same for one address.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -97,6 +154,16 @@ def main(
     health_port: int,
     danmd_user: str | None,
     linger: float,
+    max_requests: int,
+    max_caller_requests: int,
+    caller_rate: float,
+    caller_burst: int,
+    node_rate: float,
+    node_burst: int,
+    review_rate: float,
+    review_burst: int,
+    max_connections: int,
+    max_address_connections: int,
     log_level: str,
 ) -> None:
     """Hand out the addresses of DanmNets, over HTTPS, so that none is ever held twice.
@@ -120,6 +187,15 @@ def main(
         health_port=health_port,
         danmd_user=danmd_user or danmd_user_of(namespace),
         linger_s=linger,
+        limits=Limits(
+            in_flight=max_requests,
+            caller_in_flight=max_caller_requests,
+            caller=Rate(per_s=caller_rate, burst=caller_burst),
+            node=Rate(per_s=node_rate, burst=node_burst),
+            reviews=Rate(per_s=review_rate, burst=review_burst),
+            connections=max_connections,
+            address_connections=max_address_connections,
+        ),
     )
 
     async def serve(stop: asyncio.Event) -> None:

@@ -20,6 +20,7 @@ from danm_api.errors import (
     AccessDeniedError,
     NotFoundError,
     PodNotFoundError,
+    RateLimitedError,
     UnauthenticatedError,
 )
 from danm_api.ipam_api import AUDIENCE
@@ -40,6 +41,7 @@ from danm_api.model.pod import Pod
 from danm_api.names import DEFAULT_NETWORK, GROUP, INTERFACES_ANNOTATION, Namespace
 from danm_api.validation import effective_pool, effective_pool6
 from ipam_svc.expiring_cache import ExpiringCache
+from ipam_svc.limits import Rate, RateLimiter
 from ipam_svc.networks import Networks
 from ipam_svc.orders import OrderedAttachment, ReleaseOrder, ReserveOrder
 
@@ -65,6 +67,7 @@ class Access:
         *,
         networks: Networks,
         danmd_user: str,
+        reviews: Rate,
         clock: Callable[[], float],
     ) -> None:
         """Ask an API server.
@@ -73,11 +76,17 @@ class Access:
             api: For reviews and Pods.
             networks: For the pools that a re-asserted address must lie in.
             danmd_user: The user name of every node's danmd.
+            reviews: How many tokens of one address, and permissions of one caller, the API server
+                is asked about.
             clock: Monotonic seconds.
         """
         self._api = api
         self._networks = networks
         self._danmd_user = danmd_user
+        self._token_reviews: RateLimiter[str] = RateLimiter(reviews, clock=clock)
+        self._access_reviews: RateLimiter[tuple[str, str | None]] = RateLimiter(
+            reviews, clock=clock
+        )
         self._callers = ExpiringCache[bytes, Caller | str](
             clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
         )
@@ -85,11 +94,12 @@ class Access:
             clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
         )
 
-    async def authenticate(self, authorization: str) -> Caller:
-        """Return who sends an Authorization header.
+    async def authenticate(self, authorization: str, *, address: str) -> Caller:
+        """Return who sends an Authorization header from an address.
 
         Raises:
             UnauthenticatedError: There is no token, or it proves nothing.
+            RateLimitedError: The address sends too many tokens that are not known.
             ApiUnavailableError: The API server could not be asked.
         """
         token = authorization[len(_SCHEME) :].strip()
@@ -101,6 +111,10 @@ class Access:
             raise UnauthenticatedError("the token is too long to be one of Kubernetes")
 
         async def review() -> Caller | str:
+            wait_s = self._token_reviews.take(address)
+            if wait_s > 0:
+                reason = f"{address} sends too many tokens that are not known yet; keep to one"
+                raise RateLimitedError(reason, retry_after_s=wait_s)
             body = encode_token_review(token, audience=AUDIENCE)
             answer = await self._api.create(TOKEN_REVIEWS, body)
             return decode_token_review(answer, audience=AUDIENCE)
@@ -181,6 +195,10 @@ class Access:
         )
 
         async def review() -> bool:
+            wait_s = self._access_reviews.take((caller.username, caller.node))
+            if wait_s > 0:
+                reason = f"{caller.username} asks for too many namespaces at once; ask more slowly"
+                raise RateLimitedError(reason, retry_after_s=wait_s)
             body = encode_access_review(caller, permission)
             return decode_access_review(await self._api.create(SUBJECT_ACCESS_REVIEWS, body))
 

@@ -2,13 +2,14 @@
 
 import pytest
 
-from danm_api.errors import ApiUnavailableError, UnauthenticatedError
+from danm_api.errors import ApiUnavailableError, RateLimitedError, UnauthenticatedError
 from danm_api.ipam_api import AUDIENCE
 from danm_api.kube.api import TOKEN_REVIEWS, RawObject
 from danm_api.model.caller import Caller
 from danm_api.names import Namespace
 from danm_api.testing.clock import FakeClock
 from ipam_svc.access import Access
+from ipam_svc.limits import Rate
 from ipam_svc.testing.cluster import Cluster
 
 _JANE = Caller(username="jane", uid="", groups=())
@@ -16,7 +17,11 @@ _JANE = Caller(username="jane", uid="", groups=())
 
 def _access(cluster: Cluster, clock: FakeClock) -> Access:
     return Access(
-        cluster.kube, networks=cluster.replica().networks, danmd_user="danmd", clock=clock
+        cluster.kube,
+        networks=cluster.replica().networks,
+        danmd_user="danmd",
+        reviews=Rate(per_s=1, burst=5),
+        clock=clock,
     )
 
 
@@ -31,13 +36,13 @@ async def test_tokens_are_reviewed_again_after_some_seconds() -> None:
     cluster.kube.review_token = _accept
     access = _access(cluster, clock)
     for _ in range(3):
-        assert await access.authenticate("Bearer abc") == _JANE
+        assert await access.authenticate("Bearer abc", address="198.51.100.1") == _JANE
     assert cluster.kube.calls["create", TOKEN_REVIEWS.plural] == 1
     cluster.kube.review_token = lambda _: {"authenticated": False}
-    assert await access.authenticate("bearer abc") == _JANE
+    assert await access.authenticate("bearer abc", address="198.51.100.1") == _JANE
     clock.advance(10)
     with pytest.raises(UnauthenticatedError):
-        await access.authenticate("Bearer abc")
+        await access.authenticate("Bearer abc", address="198.51.100.1")
 
 
 async def test_permissions_are_asked_for_each_namespace_and_verb() -> None:
@@ -65,8 +70,8 @@ async def test_silent_api_server_lets_nobody_in() -> None:
     access = _access(cluster, clock)
     cluster.kube.fail_next("create", TOKEN_REVIEWS, ApiUnavailableError("silent", status=0))
     with pytest.raises(ApiUnavailableError):
-        await access.authenticate("Bearer abc")
-    assert await access.authenticate("Bearer abc") == _JANE
+        await access.authenticate("Bearer abc", address="198.51.100.1")
+    assert await access.authenticate("Bearer abc", address="198.51.100.1") == _JANE
 
 
 async def test_token_without_end_is_refused_unseen() -> None:
@@ -74,5 +79,39 @@ async def test_token_without_end_is_refused_unseen() -> None:
     cluster = Cluster()
     access = _access(cluster, FakeClock())
     with pytest.raises(UnauthenticatedError):
-        await access.authenticate("Bearer " + "x" * 20_000)
+        await access.authenticate("Bearer " + "x" * 20_000, address="198.51.100.1")
     assert cluster.kube.calls["create", TOKEN_REVIEWS.plural] == 0
+
+
+async def test_guessed_tokens_do_not_reach_the_api_server() -> None:
+    """An address that sends token after token is stopped before the reviews are; others are not."""
+    # DESIGN P6
+    cluster, clock = Cluster(), FakeClock()
+    cluster.kube.review_token = lambda _: {"authenticated": False}
+    access = _access(cluster, clock)
+    for number in range(5):
+        with pytest.raises(UnauthenticatedError):
+            await access.authenticate(f"Bearer {number}", address="198.51.100.1")
+    with pytest.raises(RateLimitedError):
+        await access.authenticate("Bearer 6", address="198.51.100.1")
+    assert cluster.kube.calls["create", TOKEN_REVIEWS.plural] == 5
+    # What is known by now costs nothing.
+    with pytest.raises(UnauthenticatedError):
+        await access.authenticate("Bearer 0", address="198.51.100.1")
+    with pytest.raises(UnauthenticatedError):
+        await access.authenticate("Bearer 6", address="198.51.100.2")
+    clock.advance(1)
+    with pytest.raises(UnauthenticatedError):
+        await access.authenticate("Bearer 7", address="198.51.100.1")
+
+
+async def test_permissions_for_ever_new_namespaces_do_not_reach_the_api_server() -> None:
+    """A caller that asks for namespace after namespace is stopped before the reviews are."""
+    # DESIGN P6
+    cluster, clock = Cluster(), FakeClock()
+    access = _access(cluster, clock)
+    for number in range(5):
+        await access.may_read(_JANE, "get", Namespace(f"n{number}"))
+    with pytest.raises(RateLimitedError):
+        await access.may_read(_JANE, "get", Namespace("n6"))
+    await access.may_read(_JANE, "get", Namespace("n0"))

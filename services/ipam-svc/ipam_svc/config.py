@@ -1,9 +1,11 @@
 """ipam-svc's flags and environment variables, as one value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Final
+
+from ipam_svc.limits import Limits
 
 LEASE: Final = "danm-ipam"
 API_PORT: Final = 9443
@@ -28,6 +30,7 @@ class Config:
         health_port: 0 for one that the kernel chooses.
         danmd_user: The user name of every node's danmd.
         linger_s: How long a replica that was told to stop still serves.
+        limits: What is refused because it is too much.
     """
 
     kubeconfig: Path | None
@@ -40,6 +43,7 @@ class Config:
     health_port: int
     danmd_user: str
     linger_s: float = 0.0
+    limits: Limits = field(default_factory=Limits)
 
 
 def danmd_user_of(namespace: str) -> str:

@@ -1,5 +1,7 @@
 """The HTTP API: requests in, answers and problem documents out; it decides nothing."""
 
+import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +35,8 @@ from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.telemetry import extract, get_logger, span
 from ipam_svc import metrics
 from ipam_svc.access import Access
+from ipam_svc.limits import Admission, Limits
+from ipam_svc.listener import Connection
 from ipam_svc.lookup import Lookup
 from ipam_svc.openapi import openapi_document
 from ipam_svc.orders import release_order, reserve_order
@@ -49,10 +53,9 @@ OPENAPI_PATH: Final = "/openapi.json"
 
 # 64 attachments with long names take 20 KB.
 _MAX_BODY_BYTES: Final = 64 * 1024
-# More than 500 simultaneous ADDs and every node's comparison; each takes some KB.
-_MAX_IN_FLIGHT: Final = 2048
-# Long enough for a queue of 2048 to shrink.
-_RETRY_AFTER_S: Final = 1
+_COME_BACK: Final = (429, 503)
+# Of what is refused for another reason than a queue that is full.
+_RETRY_AFTER_S: Final = 1.0
 _CALLER: Final = web.RequestKey("caller", Caller)
 
 
@@ -71,7 +74,8 @@ class HttpApi:
         releases: Releases,
         lookup: Lookup,
         ready: Callable[[], bool],
-        max_in_flight: int = _MAX_IN_FLIGHT,
+        admission: Admission,
+        limits: Limits,
     ) -> None:
         """Serve a replica.
 
@@ -81,14 +85,17 @@ class HttpApi:
             releases: Releases.
             lookup: Lists and counts.
             ready: Whether the replica has read the record.
-            max_in_flight: More requests at once are refused.
+            admission: Holds each caller to its share.
+            limits: Holds all callers together.
         """
         self._access = access
         self._reservations = reservations
         self._releases = releases
         self._lookup = lookup
         self._ready = ready
-        self._max_in_flight = max_in_flight
+        self._admission = admission
+        self._max_in_flight = limits.in_flight
+        self._body_s = limits.patience.body_s
         self._in_flight = 0
         self._parting = False
         # Revisions are counted by each replica for itself.
@@ -121,11 +128,13 @@ class HttpApi:
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Bound, count and trace requests, and turn errors into problem documents."""
         if self._in_flight >= self._max_in_flight:
-            metrics.REFUSED.inc()
             reason = f"{self._max_in_flight} requests are being answered; try again later"
             return _problem(OverloadedError(reason))
         resource = request.match_info.route.resource
         path = "unknown" if resource is None else resource.canonical
+        connection = request.protocol
+        if isinstance(connection, Connection):
+            connection.begin()
         started = time.perf_counter()
         self._in_flight += 1
         metrics.IN_FLIGHT.inc()
@@ -133,6 +142,8 @@ class HttpApi:
             with span(f"{request.method} {path}", parent=extract(request.headers)):
                 return await _answer(request, handler)
         finally:
+            if isinstance(connection, Connection):
+                connection.end()
             self._in_flight -= 1
             metrics.IN_FLIGHT.dec()
             metrics.REQUEST_SECONDS.labels(request.method, path).observe(
@@ -143,13 +154,18 @@ class HttpApi:
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let nobody pass who did not prove who it is."""
         authorization = request.headers.get("Authorization", "")
-        request[_CALLER] = await self._access.authenticate(authorization)
-        if not self._ready():
-            raise OverloadedError("this replica has not read the record yet; ask another one")
-        return await handler(request)
+        caller = await self._access.authenticate(authorization, address=request.remote or "")
+        request[_CALLER] = caller
+        self._admission.enter(caller)
+        try:
+            if not self._ready():
+                raise OverloadedError("this replica has not read the record yet; ask another one")
+            return await handler(request)
+        finally:
+            self._admission.leave(caller)
 
     async def _reserve(self, request: web.Request) -> web.Response:
-        message = await _body(request, ReserveRequest)
+        message = await self._body(request, ReserveRequest)
         order = reserve_order(message)
         with _counted(metrics.RESERVES):
             await self._access.may_reserve(request[_CALLER], order)
@@ -157,7 +173,7 @@ class HttpApi:
         return _json(ReserveAnswer(attempt=order.attempt, attachments=attachments))
 
     async def _release(self, request: web.Request) -> web.Response:
-        order = release_order(await _body(request, ReleaseRequest))
+        order = release_order(await self._body(request, ReleaseRequest))
         with _counted(metrics.RELEASES):
             await self._access.may_release(request[_CALLER], order)
             answer = await self._releases.release(order)
@@ -192,6 +208,27 @@ class HttpApi:
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
         return _json(self._lookup.of_node(node), headers={"ETag": tag})
+
+    async def _body(self, request: web.Request, kind: type[T]) -> T:
+        content = await self._content(request)
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.ValidationError as error:
+            message, _, field = str(error).partition(" - at `$.")
+            raise refusal([violation(field.rstrip("`"), message)]) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequestError(f"the body is not JSON: {error}") from error
+
+    async def _content(self, request: web.Request) -> bytes:
+        # As a rule it came with the head.
+        if request.content.is_eof():
+            return await request.read()
+        try:
+            async with asyncio.timeout(self._body_s):
+                return await request.read()
+        except TimeoutError as error:
+            reason = f"the body did not arrive within {self._body_s:g} s"
+            raise web.HTTPRequestTimeout(reason=reason) from error
 
     async def _document(self, request: web.Request) -> web.Response:
         return web.Response(body=self._openapi, content_type="application/json")
@@ -229,17 +266,6 @@ def _network_of(request: web.Request) -> tuple[Namespace, NetworkName]:
     return Namespace(namespace), NetworkName(network)
 
 
-async def _body(request: web.Request, kind: type[T]) -> T:
-    content = await request.read()
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.ValidationError as error:
-        message, _, field = str(error).partition(" - at `$.")
-        raise refusal([violation(field.rstrip("`"), message)]) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"the body is not JSON: {error}") from error
-
-
 def _json(answer: msgspec.Struct, *, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(answer), content_type="application/json", headers=headers
@@ -252,7 +278,9 @@ def _problem(error: DanmError, status: int | None = None) -> web.Response:
         problem = msgspec.structs.replace(problem, status=status)
     headers = {}
     if isinstance(error, OverloadedError):
-        headers["Retry-After"] = str(_RETRY_AFTER_S)
+        metrics.REFUSED.labels(problem.status).inc()
+    if problem.status in _COME_BACK:
+        headers["Retry-After"] = str(math.ceil(problem.retry_after_s or _RETRY_AFTER_S))
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(

@@ -14,6 +14,7 @@ from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
 from ipam_svc.access import Access
 from ipam_svc.http_api import OPENAPI_PATH, HttpApi
+from ipam_svc.limits import Admission, Limits, Patience, Rate
 from ipam_svc.lookup import Lookup
 from ipam_svc.testing.cluster import NAMESPACE, Cluster
 
@@ -26,26 +27,29 @@ _GOOD = {
 
 @asynccontextmanager
 async def _served(
-    cluster: Cluster, *, max_in_flight: int = 100, ready: bool = True
+    cluster: Cluster, *, limits: Limits | None = None, ready: bool = True
 ) -> AsyncIterator[TestClient[Any, Any]]:
     cluster.kube.review_token = lambda spec: {
         "authenticated": spec["token"] == "good",
         "audiences": [AUDIENCE],
         "user": {"username": "jane"},
     }
+    limits = limits or Limits()
     async with cluster.running() as (replica,):
         api = HttpApi(
             access=Access(
                 cluster.kube,
                 networks=replica.networks,
                 danmd_user="danmd",
+                reviews=limits.reviews,
                 clock=cluster.clock.monotonic,
             ),
             reservations=replica.reservations,
             releases=replica.releases,
             lookup=Lookup(networks=replica.networks, ledger=replica.ledger),
             ready=lambda: ready,
-            max_in_flight=max_in_flight,
+            admission=Admission(limits, danmd_user="danmd", clock=cluster.clock.monotonic),
+            limits=limits,
         )
         headers = {"Authorization": "Bearer good"}
         async with TestClient(TestServer(api.app), headers=headers) as client:
@@ -135,7 +139,7 @@ async def test_too_many_requests_are_refused_at_once() -> None:
     # DESIGN P6
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    async with _served(cluster, max_in_flight=2) as client:
+    async with _served(cluster, limits=Limits(in_flight=2)) as client:
         gate = cluster.kube.hold_next("create", DANMIPBLOCKS)
         waiting = [asyncio.create_task(client.post(RESERVE_PATH, json=_GOOD))]
         await gate.reached.wait()
@@ -151,6 +155,35 @@ async def test_too_many_requests_are_refused_at_once() -> None:
         assert response.headers["Retry-After"] == "1"
         gate.open()
         assert [(await each).status for each in waiting] == [200, 200]
+
+
+async def test_caller_that_asks_too_much_is_refused() -> None:
+    """Beyond its rate a caller is told when to come back; then it is served again."""
+    # DESIGN P6
+    cluster = Cluster()
+    limits = Limits(caller=Rate(per_s=0.25, burst=3))
+    async with _served(cluster, limits=limits) as client:
+        assert [(await client.get(OPENAPI_PATH)).status for _ in range(3)] == [200] * 3
+        response = await client.get(OPENAPI_PATH)
+        problem = await _problem(response)
+        assert (problem.status, problem.transient) == (429, True)
+        assert response.headers["Retry-After"] == "4"
+        cluster.clock.seconds += 4
+        assert (await client.get(OPENAPI_PATH)).status == 200
+
+
+async def test_body_that_does_not_come_is_not_waited_for() -> None:
+    """A caller that announces a body and sends none hears that it was too slow."""
+    # DESIGN P6
+    limits = Limits(patience=Patience(body_s=0.05))
+
+    async def forever() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with _served(Cluster(), limits=limits) as client:
+        response = await client.post(RESERVE_PATH, data=forever())
+        assert (await _problem(response)).status == 408
 
 
 async def test_replica_that_has_not_read_the_record_answers_nothing() -> None:

@@ -18,8 +18,11 @@ REQUEST_SECONDS: Final = Histogram(
 )
 IN_FLIGHT: Final = Gauge("danm_ipam_requests_in_flight", "Requests that are being answered.")
 REFUSED: Final = Counter(
-    "danm_ipam_requests_refused", "Requests refused because too many were in flight."
+    "danm_ipam_requests_refused",
+    "Requests refused because too much is asked: by all (503) or by one caller (429).",
+    ["status"],
 )
+CONNECTIONS: Final = Gauge("danm_ipam_connections", "Connections that are open.")
 WRITE_SECONDS: Final = Histogram(
     "danm_ipam_block_write_seconds",
     "Time to write a block.",

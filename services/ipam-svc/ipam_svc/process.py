@@ -3,10 +3,6 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from ssl import SSLContext
-from typing import Final
-
-from aiohttp import web
 
 from danm_api.kube.api import KubeApi
 from danm_api.kube.client import KubeClient
@@ -16,56 +12,17 @@ from ipam_svc.access import Access
 from ipam_svc.config import LEASE, Config
 from ipam_svc.http_api import HttpApi
 from ipam_svc.leader import Leader
+from ipam_svc.limits import Admission
+from ipam_svc.listener import Listener
 from ipam_svc.lookup import Lookup
 from ipam_svc.replica import Replica
 from ipam_svc.tls import ServingTls
 
 _log = get_logger(__name__)
 
-# Requests under way get so long to end at a stop; the longest of them takes 30 s and is retried.
-_DRAIN_S: Final = 10.0
-# Keep-alive connections of nodes and tools.
-_BACKLOG: Final = 1024
-
 
 def _now() -> datetime:
     return datetime.now(tz=UTC)
-
-
-class ApiServer:
-    """Listens for requests.
-
-    Attributes:
-        port: The port that is listened on; 0 before ``start`` when the kernel chooses.
-    """
-
-    def __init__(self, app: web.Application, *, host: str, port: int) -> None:
-        """Serve an application; an empty host listens on all addresses."""
-        self.port = port
-        self._host = host
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_DRAIN_S, handle_signals=False
-        )
-        self.listening = False
-
-    async def start(self, context: SSLContext) -> None:
-        """Listen.
-
-        Raises:
-            OSError: The port is taken.
-        """
-        await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self._host or None, self.port, ssl_context=context, backlog=_BACKLOG
-        )
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-        self.listening = True
-
-    async def stop(self) -> None:
-        """Take no more requests, and wait for those under way."""
-        self.listening = False
-        await self._runner.cleanup()
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
@@ -84,7 +41,11 @@ async def serve(
     """Run on an API client until ``stop`` is set; ``on_listening`` gets the API's port."""
     replica = Replica(api, now=_now, clock=time.monotonic)
     access = Access(
-        api, networks=replica.networks, danmd_user=config.danmd_user, clock=time.monotonic
+        api,
+        networks=replica.networks,
+        danmd_user=config.danmd_user,
+        reviews=config.limits.reviews,
+        clock=time.monotonic,
     )
     http = HttpApi(
         access=access,
@@ -92,8 +53,12 @@ async def serve(
         releases=replica.releases,
         lookup=Lookup(networks=replica.networks, ledger=replica.ledger),
         ready=lambda: replica.synced,
+        admission=Admission(config.limits, danmd_user=config.danmd_user, clock=time.monotonic),
+        limits=config.limits,
     )
-    server = ApiServer(http.app, host=config.host, port=config.port)
+    server = Listener(
+        http.app, host=config.host, port=config.port, limits=config.limits, clock=time.monotonic
+    )
     tls = ServingTls(api, namespace=config.namespace, addresses=config.addresses, now=_now)
     leader = Leader(
         api,

@@ -1,0 +1,178 @@
+"""How much one caller may ask and how much is done at once. Pure: the clock is an argument.
+
+Whoever asks too much is told so at once and costs nothing more; nothing here grows with the number
+of callers (DESIGN, P6).
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from danm_api.errors import OverloadedError, RateLimitedError
+from danm_api.model.caller import Caller
+
+K = TypeVar("K", bound=Hashable)
+
+# A cluster's nodes and tools. One that asked longest ago is forgotten first, with a full bucket.
+_MAX_BUCKETS: Final = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A token bucket.
+
+    Attributes:
+        per_s: What may be asked for ever.
+        burst: What may be asked at once after a pause.
+    """
+
+    per_s: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a peer may take; callers in the same cluster take milliseconds.
+
+    Attributes:
+        handshake_s: For TLS.
+        head_s: From a request's first byte, or the connection's begin, to a whole head.
+        body_s: For the body of 64 KB at most.
+        idle_s: Between requests; danmd asks every 10 s.
+        write_s: While it does not read what was answered.
+    """
+
+    handshake_s: float = 10.0
+    head_s: float = 10.0
+    body_s: float = 10.0
+    idle_s: float = 75.0
+    write_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of a replica.
+
+    Attributes:
+        in_flight: Requests at once. More than 500 simultaneous ADDs and every node's comparison;
+            each takes some KB.
+        caller_in_flight: Requests at once of one caller that is no danmd: half of all.
+        caller: Requests of one caller that is no danmd: about a third of what a replica can answer.
+        node: Requests of one node's danmd: above what a node can ask, and a replica answer. It is
+            there for a danmd that has gone mad.
+        reviews: Tokens of one address, and permissions of one caller, that have to be reviewed by
+            the API server because they are not known or no longer fresh.
+        connections: More are refused; each takes about 40 KB.
+        address_connections: Of one address.
+        patience: With peers that are slow.
+    """
+
+    in_flight: int = 2048
+    caller_in_flight: int = 1024
+    caller: Rate = field(default_factory=lambda: Rate(per_s=1000, burst=2000))
+    node: Rate = field(default_factory=lambda: Rate(per_s=10_000, burst=20_000))
+    reviews: Rate = field(default_factory=lambda: Rate(per_s=50, burst=1000))
+    connections: int = 4096
+    address_connections: int = 1024
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+class RateLimiter(Generic[K]):
+    """Token buckets by key, of a bounded number."""
+
+    def __init__(
+        self, rate: Rate, *, clock: Callable[[], float], limit: int = _MAX_BUCKETS
+    ) -> None:
+        """Start with full buckets; beyond ``limit`` keys the one that asked longest ago goes."""
+        self._rate = rate
+        self._clock = clock
+        self._limit = limit
+        self._buckets: OrderedDict[K, _Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many keys are known."""
+        return len(self._buckets)
+
+    def take(self, key: K) -> float:
+        """Take a token of a key.
+
+        Returns:
+            0 when there was one, else the seconds until the next one.
+        """
+        now = self._clock()
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = _Bucket(self._rate.burst, now)
+            if len(self._buckets) > self._limit:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(key)
+            gained = (now - bucket.filled_at) * self._rate.per_s
+            bucket.tokens = min(self._rate.burst, bucket.tokens + gained)
+            bucket.filled_at = now
+        if bucket.tokens < 1:
+            return (1 - bucket.tokens) / self._rate.per_s
+        bucket.tokens -= 1
+        return 0.0
+
+
+class Admission:
+    """Lets authenticated callers in, each up to its share."""
+
+    def __init__(self, limits: Limits, *, danmd_user: str, clock: Callable[[], float]) -> None:
+        """Admit by limits.
+
+        Args:
+            limits: The bounds.
+            danmd_user: The user name of every node's danmd; each node is a caller.
+            clock: Monotonic seconds.
+        """
+        self._limits = limits
+        self._danmd_user = danmd_user
+        self._users: RateLimiter[str] = RateLimiter(limits.caller, clock=clock)
+        self._nodes: RateLimiter[str] = RateLimiter(limits.node, clock=clock)
+        self._in_flight: dict[str, int] = {}
+
+    def enter(self, caller: Caller) -> None:
+        """Let one request in; ``leave`` must follow.
+
+        Raises:
+            RateLimitedError: The caller asks too much; ``leave`` must not follow.
+            OverloadedError: Too much of it is under way; ``leave`` must not follow.
+        """
+        if caller.node is not None and caller.username == self._danmd_user:
+            _require(self._nodes.take(caller.node), self._limits.node, f"danmd of {caller.node}")
+            return
+        user = caller.username
+        under_way = self._in_flight.get(user, 0)
+        if under_way >= self._limits.caller_in_flight:
+            raise OverloadedError(
+                f"{under_way} requests of {user} are being answered; wait for their answers"
+            )
+        _require(self._users.take(user), self._limits.caller, user)
+        self._in_flight[user] = under_way + 1
+
+    def leave(self, caller: Caller) -> None:
+        """Note that a request of a caller has been answered."""
+        if caller.node is not None and caller.username == self._danmd_user:
+            return
+        left = self._in_flight[caller.username] - 1
+        if left:
+            self._in_flight[caller.username] = left
+        else:
+            del self._in_flight[caller.username]
+
+
+def _require(wait_s: float, rate: Rate, who: str) -> None:
+    if wait_s > 0:
+        raise RateLimitedError(
+            f"{who} asks more than {rate.per_s:g} times a second; ask more slowly",
+            retry_after_s=wait_s,
+        )

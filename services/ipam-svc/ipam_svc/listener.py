@@ -1,0 +1,269 @@
+"""Listening: connections within bounds, and none that is kept open by sending nothing.
+
+A connection has to deliver a whole request head in time, read its answers in time, and may idle
+between requests for a while only. What HTTP cannot read at all is answered here, before there is a
+request for ``http_api``.
+"""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from ssl import SSLContext
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from danm_api.errors import InvalidRequestError, OverloadedError
+from danm_api.ipam_problem import CONTENT_TYPE, problem_of
+from danm_api.telemetry import get_logger
+from ipam_svc import metrics
+from ipam_svc.limits import Limits, Patience
+
+_log = get_logger(__name__)
+
+# Requests under way get so long to end at a stop; the longest of them takes 30 s and is retried.
+_DRAIN_S: Final = 10.0
+# Connections that wait to be accepted, when every node asks at once.
+_BACKLOG: Final = 1024
+# Tokens have 2 KB; all headers of a request have 16 KB in Kubernetes' own client.
+_MAX_FIELD_BYTES: Final = 8190
+_MAX_HEADERS: Final = 64
+_SWEEP_S: Final = 1.0
+
+_NEVER: Final = math.inf
+
+
+class Connection(web.RequestHandler):
+    """One connection, with the moment by which something has to have happened on it."""
+
+    __slots__ = (
+        "_answering",
+        "_clock",
+        "_listener",
+        "_patience",
+        "_read_due",
+        "_write_due",
+        "address",
+    )
+
+    def __init__(
+        self,
+        server: web.Server,
+        *,
+        listener: "Listener",
+        loop: asyncio.AbstractEventLoop,
+        patience: Patience,
+        clock: Callable[[], float],
+    ) -> None:
+        """Handle a connection for a listener."""
+        super().__init__(
+            server,
+            loop=loop,
+            # aiohttp's own way to have none.
+            access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=patience.idle_s,
+            max_line_size=_MAX_FIELD_BYTES,
+            max_field_size=_MAX_FIELD_BYTES,
+            max_headers=_MAX_HEADERS,
+        )
+        self._listener = listener
+        self._patience = patience
+        self._clock = clock
+        self._answering = False
+        self._read_due = _NEVER
+        self._write_due = _NEVER
+        self.address = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it when there are too many."""
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        super().connection_made(transport)
+        self._read_due = self._clock() + self._patience.head_s
+        reason = self._listener.register(self)
+        if reason and isinstance(transport, asyncio.Transport):
+            _log.warning("Refused a connection", address=self.address, reason=reason)
+            transport.write(_refusal(reason))
+            transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection."""
+        self._listener.unregister(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Begin to wait for a whole head when the first bytes of one arrive."""
+        if not self._answering and self._read_due - self._clock() > self._patience.head_s:
+            self._read_due = self._clock() + self._patience.head_s
+        super().data_received(data)
+
+    def begin(self) -> None:
+        """Note that a whole head is there: its request is being answered."""
+        self._answering = True
+        self._read_due = _NEVER
+
+    def end(self) -> None:
+        """Note that a request has been answered: the next one may take a while."""
+        self._answering = False
+        self._read_due = self._clock() + self._patience.idle_s
+
+    def pause_writing(self) -> None:
+        """Give the peer some time to read what was sent."""
+        self._write_due = self._clock() + self._patience.write_s
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on: the peer has read."""
+        self._write_due = _NEVER
+        super().resume_writing()
+
+    def is_overdue(self, now: float) -> bool:
+        """Say whether the peer has had its time."""
+        return now >= self._read_due or now >= self._write_due
+
+    def abort(self) -> None:
+        """End the connection, whatever is still to be sent."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what HTTP cannot read with a problem document, like everything else."""
+        if isinstance(exc, LineTooLong):
+            status = 431
+            message = f"a header or the path has more than {_MAX_FIELD_BYTES} bytes"
+        if status >= 500:  # noqa: PLR2004  (a bug: http_api answers whatever handlers raise)
+            _log.error("Failed to answer a connection", address=self.address, error=exc)
+        reason = f"this is no HTTP request that can be read: {message or exc or 'no reason'}"
+        problem = msgspec.structs.replace(problem_of(InvalidRequestError(reason)), status=status)
+        response = web.Response(
+            status=status, body=msgspec.json.encode(problem), content_type=CONTENT_TYPE
+        )
+        response.force_close()
+        return response
+
+
+class Listener:
+    """Listens for requests.
+
+    Attributes:
+        port: The port that is listened on; 0 before ``start`` when the kernel chooses.
+        listening: Whether requests are taken.
+    """
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        host: str,
+        port: int,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> None:
+        """Serve an application; an empty host listens on all addresses."""
+        self.port = port
+        self.listening = False
+        self._host = host
+        self._limits = limits
+        self._clock = clock
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_DRAIN_S, handle_signals=False
+        )
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._connections: set[Connection] = set()
+        self._by_address: Counter[str] = Counter()
+
+    async def start(self, context: SSLContext | None) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        server = self._runner.server
+        # It is there after setup().
+        assert server is not None  # noqa: S101
+        self._server = await loop.create_server(
+            lambda: Connection(
+                server,
+                listener=self,
+                loop=loop,
+                patience=self._limits.patience,
+                clock=self._clock,
+            ),
+            self._host or None,
+            self.port,
+            ssl=context,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=None if context is None else self._limits.patience.handshake_s,
+        )
+        self._sweeper = asyncio.create_task(self._sweep())
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.listening = True
+
+    async def stop(self) -> None:
+        """Take no more requests, and wait for those under way."""
+        self.listening = False
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+
+    def register(self, connection: Connection) -> str:
+        """Count a new connection; return why it cannot stay, or "" when it can."""
+        self._connections.add(connection)
+        self._by_address[connection.address] += 1
+        metrics.CONNECTIONS.set(len(self._connections))
+        if len(self._connections) > self._limits.connections:
+            return f"{self._limits.connections} connections are open; try again later"
+        if self._by_address[connection.address] > self._limits.address_connections:
+            return (
+                f"{connection.address} has {self._limits.address_connections} connections; use"
+                " fewer, and keep them"
+            )
+        return ""
+
+    def unregister(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        metrics.CONNECTIONS.set(len(self._connections))
+
+    def end_overdue(self) -> None:
+        """End the connections whose peers have had their time."""
+        now = self._clock()
+        for connection in tuple(self._connections):
+            if connection.is_overdue(now):
+                connection.abort()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.end_overdue()
+
+
+def _refusal(reason: str) -> bytes:
+    """Return a whole answer: there is no request to answer."""
+    body = msgspec.json.encode(problem_of(OverloadedError(reason)))
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\n"
+        f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        "Retry-After: 1\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,260 @@
+"""Connections that stay open by sending nothing, are too many, or speak no HTTP."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+import trustme
+from aiohttp import web
+
+from danm_api.ipam_api import Problem
+from danm_api.testing.clock import FakeClock
+from ipam_svc.http_api import Handler
+from ipam_svc.limits import Limits, Patience
+from ipam_svc.listener import Connection, Listener
+
+_GET = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Peer:
+    """A client that sends what it likes."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Return status and body of the next answer."""
+        async with asyncio.timeout(5):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            lines = head.lower().split("\r\n")
+            length = next(line for line in lines if line.startswith("content-length:"))
+            body = await self.reader.readexactly(int(length.partition(":")[2]))
+        return int(head.split(" ", 2)[1]), body
+
+    async def is_ended(self) -> bool:
+        """Say whether the server ends the connection within a moment."""
+        try:
+            async with asyncio.timeout(5):
+                return await self.reader.read() == b""
+        except ConnectionError:
+            return True
+
+    async def stays(self) -> bool:
+        """Say whether the server still answers."""
+        await self.send(_GET)
+        return (await self.answer())[0] == 200
+
+
+class _Server:
+    """A listener with an application of two pages, and its clock."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.clock = FakeClock()
+        self.gate = asyncio.Event()
+        app = web.Application(middlewares=[_marking])
+        app.router.add_get("/quick", self._quick)
+        app.router.add_get("/slow", self._slow)
+        app.router.add_get("/large", self._large)
+        self.listener = Listener(app, host="127.0.0.1", port=0, limits=limits, clock=self.clock)
+        self.peers: list[_Peer] = []
+
+    async def connect(self) -> _Peer:
+        """Connect, as a client that reads little at a time."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.listener.port, limit=2**16)
+        self.peers.append(_Peer(reader=reader, writer=writer))
+        return self.peers[-1]
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.listener.end_overdue()
+
+    async def _quick(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _slow(self, request: web.Request) -> web.Response:
+        await self.gate.wait()
+        return web.Response(text="late")
+
+    async def _large(self, request: web.Request) -> web.Response:
+        return web.Response(body=bytes(64 * 2**20))
+
+
+@web.middleware
+async def _marking(request: web.Request, handler: Handler) -> web.StreamResponse:
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    connection.begin()
+    try:
+        return await handler(request)
+    finally:
+        connection.end()
+
+
+@asynccontextmanager
+async def _running(limits: Limits | None = None) -> AsyncIterator[_Server]:
+    server = _Server(limits or Limits())
+    await server.listener.start(None)
+    try:
+        yield server
+    finally:
+        server.gate.set()
+        for peer in server.peers:
+            peer.writer.transport.abort()
+        await server.listener.stop()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /quick HT", id="part of a line"),
+        pytest.param(b"GET /quick HTTP/1.1\r\nHost: x\r\n", id="part of a head"),
+    ],
+)
+async def test_a_head_that_does_not_come_ends_the_connection(sent: bytes) -> None:
+    """A new connection has 10 s to send a request, whatever it sends meanwhile."""
+    # DESIGN P6
+    async with _running() as server:
+        peer = await server.connect()
+        other = await server.connect()
+        assert await other.stays()
+        await peer.send(sent)
+        server.pass_time(9)
+        await peer.send(b"T" if sent else b"")
+        assert await other.stays()
+        server.pass_time(1.5)
+        assert await peer.is_ended()
+        assert await other.stays()
+
+
+async def test_later_requests_have_no_more_time_for_their_head() -> None:
+    """Between requests a connection may idle, but a head that began has to go on."""
+    async with _running() as server:
+        peer = await server.connect()
+        assert await peer.stays()
+        server.pass_time(60)
+        assert await peer.stays()
+        await peer.send(b"GET /quick")
+        other = await server.connect()
+        # Answered after the bytes above were read.
+        assert await other.stays()
+        server.pass_time(10)
+        assert await peer.is_ended()
+
+
+async def test_idle_connection_ends() -> None:
+    """After 75 s without a request a connection goes."""
+    async with _running() as server:
+        peer = await server.connect()
+        assert await peer.stays()
+        server.pass_time(75)
+        assert await peer.is_ended()
+
+
+async def test_request_under_way_is_not_disturbed() -> None:
+    """While the service works on a request its connection stays, however long."""
+    async with _running() as server:
+        peer = await server.connect()
+        await peer.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        other = await server.connect()
+        assert await other.stays()
+        server.pass_time(1000)
+        server.gate.set()
+        assert await peer.answer() == (200, b"late")
+
+
+async def test_peer_that_does_not_read_is_ended() -> None:
+    """An answer that nobody takes is not kept in memory for ever."""
+    # DESIGN P6
+    async with _running() as server:
+        peer = await server.connect()
+        await peer.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await peer.reader.readuntil(b"\r\n\r\n")
+        # What was sent fills all buffers before this is answered.
+        other = await server.connect()
+        assert await other.stays()
+        server.pass_time(31)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            async with asyncio.timeout(5):
+                await peer.reader.readexactly(64 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        pytest.param(Limits(connections=2), "2 connections are open", id="all"),
+        pytest.param(Limits(address_connections=2), "127.0.0.1 has 2", id="one address"),
+    ],
+)
+async def test_connections_are_bounded(limits: Limits, reason: str) -> None:
+    """One too many is told so and ended; those before stay, and one that goes makes room."""
+    # DESIGN P6, P7
+    async with _running(limits) as server:
+        peers = [await server.connect() for _ in range(2)]
+        assert all([await peer.stays() for peer in peers])
+        late = await server.connect()
+        status, body = await late.answer()
+        assert status == 503
+        assert reason in msgspec.json.decode(body, type=Problem).detail
+        assert await late.is_ended()
+        peers[0].writer.close()
+        async with asyncio.timeout(5):
+            while True:
+                again = await server.connect()
+                await again.send(_GET)
+                if (await again.answer())[0] == 200:
+                    break
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"hello\r\n\r\n", 400, id="no HTTP"),
+        pytest.param(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, id="path"),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nAuthorization: Bearer " + b"x" * 9000 + b"\r\n\r\n",
+            431,
+            id="header",
+        ),
+        pytest.param(
+            b"GET / HTTP/1.1\r\n" + b"".join(b"H%d: x\r\n" % i for i in range(65)) + b"\r\n",
+            400,
+            id="too many headers",
+        ),
+    ],
+)
+async def test_what_is_no_request_gets_a_problem_document(sent: bytes, status: int) -> None:
+    """Heads beyond their bounds are refused as everything else is, and the connection ends."""
+    # DESIGN P6, P7
+    async with _running() as server:
+        peer = await server.connect()
+        await peer.send(sent)
+        answered, body = await peer.answer()
+        assert answered == status
+        assert msgspec.json.decode(body, type=Problem).status == status
+        assert await peer.is_ended()
+
+
+async def test_handshake_that_does_not_end_is_ended() -> None:
+    """Who connects and never speaks TLS is hung up on."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    limits = Limits(patience=Patience(handshake_s=0.1))
+    listener = Listener(
+        web.Application(), host="127.0.0.1", port=0, limits=limits, clock=FakeClock()
+    )
+    await listener.start(context)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    peer = _Peer(reader=reader, writer=writer)
+    assert await peer.is_ended()
+    writer.close()
+    await listener.stop()
