@@ -1,0 +1,36 @@
+"""A seed's schedule of faults."""
+
+from itertools import islice
+
+import pytest
+
+from tests.lab.chaos.schedule import Fault, Kind, schedule
+
+
+def _first(seed: int, count: int) -> list[Fault]:
+    return list(islice(schedule(seed, replicas=3), count))
+
+
+def test_a_seed_says_it_all() -> None:
+    """The same seed gives the same faults, another one others."""
+    assert _first(7, 100) == _first(7, 100)
+    assert _first(7, 100) != _first(8, 100)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_round_breaks_everything(seed: int) -> None:
+    """Whatever the seed, a round has every kind of fault, in the order of time."""
+    faults = _first(seed, 21)
+    assert {fault.kind for fault in faults} == set(Kind)
+    assert [fault.at for fault in faults] == sorted(fault.at for fault in faults)
+    assert {fault.replica for fault in faults} <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_process_is_whole_before_it_is_broken_again(seed: int) -> None:
+    """A replica is neither killed while it is frozen nor frozen while it is down."""
+    whole = [0.0, 0.0, 0.0]
+    for fault in _first(seed, 200):
+        if fault.kind in {Kind.KILL, Kind.FREEZE}:
+            assert fault.at >= whole[fault.replica]
+            whole[fault.replica] = fault.at + fault.duration_s
