@@ -6,6 +6,8 @@ from the client is a request and what comes back is an answer.
 
 import asyncio
 import contextlib
+import socket
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,8 +48,12 @@ class _Connection:
 
     def abort(self) -> None:
         for writer in (self.client, self.server):
-            # A reset, as when a machine is gone: nothing that is buffered arrives any more.
-            writer.transport.abort()
+            _reset(writer)
+
+    def close(self) -> None:
+        """Let the ends of what both sides said arrive."""
+        for writer in (self.client, self.server):
+            writer.close()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,17 +121,17 @@ class Proxy:
             await self._serve(reader, client)
         except asyncio.CancelledError:
             # The proxy is closing; asyncio's server would complain of a cancelled handler.
-            client.transport.abort()
+            _reset(client)
 
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         if self._weather is Weather.CUT:
-            client.transport.abort()
+            _reset(client)
             return
         await self._flowing.wait()
         try:
             from_server, server = await asyncio.open_connection(LOOPBACK, self.target_port)
         except OSError:
-            client.transport.abort()
+            _reset(client)
             return
         connection = _Connection(client=client, server=server, since=self.clock())
         self._connections.add(connection)
@@ -134,9 +140,12 @@ class Proxy:
                 self._pass(reader, server, connection, Weather.LOSE_REQUESTS),
                 self._pass(from_server, client, connection, Weather.LOSE_ANSWERS),
             )
+            connection.close()
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
         finally:
             self._connections.discard(connection)
-            connection.abort()
 
     async def _pass(
         self,
@@ -158,3 +167,12 @@ class Proxy:
             writer.write_eof()
             return
         connection.abort()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Break a connection as when a machine is gone: the other end finds no orderly end."""
+    if not writer.is_closing():
+        linger_for_nothing = struct.pack("ii", 1, 0)
+        raw = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_nothing)
+    writer.transport.abort()
