@@ -1,0 +1,204 @@
+"""Callers that reserve and release without pause, and notice what must not happen.
+
+Each reserves for owners of its own, holds a few addresses for a while, asks again for some, and
+gives them back. Between the answer to a reserve and the sending of the release an address is its
+owner's alone: whoever else is told that it is his has found a double.
+
+As a program (``python -m tests.ipam.load``) it finds the replicas as danmd does, by their
+EndpointSlices, works until its standard input closes, and prints its report.
+"""
+
+import asyncio
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from danm_api.errors import DanmError
+from danm_api.ipam_api import (
+    AttachmentRequest,
+    ExternalOwnerMessage,
+    ReleaseRequest,
+    ReserveAnswer,
+    ReserveRequest,
+)
+from danm_api.ipam_client import IpamClient
+from danm_api.kube.client import KubeClient
+from danm_api.names import SYSTEM_NAMESPACE
+from danm_cni.ipam_client import IpamDiscovery
+
+# An ADD has 10 s (SPEC C3).
+_DEADLINE_S: Final = 10.0
+_HELD_PER_CALLER: Final = 4
+# One of so many reserves is repeated.
+_REPEAT_EVERY: Final = 3
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What callers saw.
+
+    Attributes:
+        operations: Reserves and releases that were answered.
+        failed: Those that were not, with the reason.
+        doubled: Addresses that two owners were told to have.
+        lost: Addresses that an owner had and was not told of again, or that the record lacks.
+        leaked: Addresses that the record gives to an owner who had released his.
+        longest_s: The longest operation.
+    """
+
+    operations: int = 0
+    failed: list[str] = msgspec.field(default_factory=list)
+    doubled: list[str] = msgspec.field(default_factory=list)
+    lost: list[str] = msgspec.field(default_factory=list)
+    leaked: list[str] = msgspec.field(default_factory=list)
+    longest_s: float = 0.0
+
+    @property
+    def faults(self) -> list[str]:
+        """All that must not happen."""
+        return [*self.failed, *self.doubled, *self.lost, *self.leaked]
+
+
+class Load:
+    """Callers on one network.
+
+    Attributes:
+        report: Up to now.
+    """
+
+    def __init__(self, client: IpamClient, *, namespace: str, network: str, callers: int) -> None:
+        """Ask through a client."""
+        self._client = client
+        self._namespace = namespace
+        self._network = network
+        self._callers = callers
+        self._attempt = 0
+        self._holders: dict[str, str] = {}
+        self.report = Report()
+
+    async def run(self, stop: asyncio.Event) -> Report:
+        """Work until ``stop`` is set, then compare with the record."""
+        await asyncio.gather(*(self._call(number, stop) for number in range(self._callers)))
+        listed = await self._client.network_reservations(
+            self._namespace, self._network, deadline=time.monotonic() + _DEADLINE_S
+        )
+        recorded = {
+            each.address: each.owner.name
+            for each in listed.items
+            if isinstance(each.owner, ExternalOwnerMessage)
+        }
+        for address, owner in self._holders.items():
+            if recorded.get(address) != owner:
+                self.report.lost.append(f"{address} of {owner}: {recorded.get(address)}'s")
+        for address, owner in recorded.items():
+            if address not in self._holders:
+                self.report.leaked.append(f"{address} of {owner}")
+        return self.report
+
+    async def _call(self, number: int, stop: asyncio.Event) -> None:
+        held: deque[tuple[str, ReserveAnswer]] = deque()
+        count = 0
+        while not stop.is_set():
+            count += 1
+            owner = f"caller-{number}-{count}"
+            answer = await self._reserve(owner, fresh=True)
+            if answer is not None and count % _REPEAT_EVERY == 0:
+                before = _address(answer)
+                answer = await self._reserve(owner, fresh=False) or answer
+                if _address(answer) != before:
+                    self.report.lost.append(f"{before} of {owner} became {_address(answer)}")
+            if answer is not None:
+                held.append((owner, answer))
+            if len(held) > _HELD_PER_CALLER:
+                await self._release(*held.popleft())
+
+    async def _reserve(self, owner: str, *, fresh: bool) -> ReserveAnswer | None:
+        request = ReserveRequest(
+            owner=ExternalOwnerMessage(namespace=self._namespace, name=owner),
+            attempt=await self._next_attempt(0),
+            attachments=[AttachmentRequest(network=self._network, interface="", ip="dynamic")],
+            fresh=fresh,
+        )
+        began = time.monotonic()
+        try:
+            answer = await self._client.reserve(
+                request, deadline=began + _DEADLINE_S, next_attempt=self._next_attempt
+            )
+        except DanmError as error:
+            self.report.failed.append(f"reserve for {owner}: {error.reason}")
+            return None
+        self._answered(began)
+        holder = self._holders.setdefault(_address(answer), owner)
+        if holder != owner:
+            self.report.doubled.append(f"{_address(answer)}: {holder} and {owner}")
+        return answer
+
+    async def _release(self, owner: str, answer: ReserveAnswer) -> None:
+        request = ReleaseRequest(
+            owner=ExternalOwnerMessage(namespace=self._namespace, name=owner),
+            attempt=answer.attempt,
+            networks=[self._network],
+        )
+        self._holders.pop(_address(answer), None)
+        began = time.monotonic()
+        try:
+            await self._client.release(request, deadline=began + _DEADLINE_S)
+        except DanmError as error:
+            self.report.failed.append(f"release of {owner}: {error.reason}")
+            return
+        self._answered(began)
+
+    async def _next_attempt(self, above: int) -> int:
+        """Grow as external callers' attempts do by default: with the clock."""
+        self._attempt = max(self._attempt, above, time.time_ns() // 1_000_000) + 1
+        return self._attempt
+
+    def _answered(self, began: float) -> None:
+        self.report.operations += 1
+        self.report.longest_s = max(self.report.longest_s, time.monotonic() - began)
+
+
+def _address(answer: ReserveAnswer) -> str:
+    (attachment,) = answer.attachments
+    return str(attachment.ip).partition("/")[0]
+
+
+async def _work(kubeconfig: Path, token_file: Path, namespace: str, network: str) -> Report:
+    stop = asyncio.Event()
+    async with await KubeClient.connect(kubeconfig) as api:
+        discovery = IpamDiscovery(api, system_namespace=SYSTEM_NAMESPACE, token_file=token_file)
+        watches = [
+            asyncio.create_task(informer.run())
+            for informer in (discovery.slices, discovery.trust_maps)
+        ]
+        await discovery.slices.wait_synced(_DEADLINE_S)
+        await discovery.trust_maps.wait_synced(_DEADLINE_S)
+        async with IpamClient(discovery.endpoints, discovery.trust, discovery.token) as client:
+            load = Load(client, namespace=namespace, network=network, callers=4)
+            work = asyncio.create_task(load.run(stop))
+            await asyncio.to_thread(sys.stdin.read)
+            stop.set()
+            report = await work
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+    return report
+
+
+@click.command()
+@click.option("--kubeconfig", type=click.Path(path_type=Path), required=True)
+@click.option("--token-file", type=click.Path(path_type=Path), required=True)
+@click.option("--namespace", required=True)
+@click.option("--network", required=True)
+def main(*, kubeconfig: Path, token_file: Path, namespace: str, network: str) -> None:
+    """Reserve and release until standard input closes, then print a report as JSON."""
+    report = asyncio.run(_work(kubeconfig, token_file, namespace, network))
+    click.echo(msgspec.json.encode(report))
+
+
+if __name__ == "__main__":
+    main()

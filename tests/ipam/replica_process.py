@@ -1,0 +1,109 @@
+"""Replicas of ipam-svc as processes of their own, which can be stopped, killed and replaced."""
+
+import asyncio
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from ipam_svc import __main__ as program
+from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
+from tests.lab.process import Background, start_leashed, wait_until
+
+_READY_S: Final = 60.0
+_PROBE_S: Final = 2.0
+# What kubelet would wait for is shorter here: only the order of things is tried.
+_LINGER: Final = "1"
+
+
+def source_paths(tree: Path) -> list[str]:
+    """Return where Python finds ipam-svc in a source tree of this repository."""
+    return [str(tree / "libs" / "danm-api"), str(tree / "services" / "ipam-svc")]
+
+
+@dataclass(slots=True, kw_only=True)
+class ReplicaProcess:
+    """One replica; started again it has the same ports, as on one node.
+
+    Attributes:
+        name: Its name in the Lease.
+        paths: Where Python finds another release of ipam-svc; empty for this one.
+    """
+
+    name: str
+    server: ApiServer
+    directory: Path
+    port: int
+    health_port: int
+    paths: Sequence[str] = ()
+    background: Background | None = None
+
+    @classmethod
+    def on_free_ports(cls, name: str, server: ApiServer, directory: Path) -> "ReplicaProcess":
+        """Return one that is not started yet."""
+        port, health_port = free_ports(2)
+        return cls(
+            name=name, server=server, directory=directory, port=port, health_port=health_port
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """Where its API is."""
+        return f"{LOOPBACK}:{self.port}"
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            StartError: It did not become ready.
+        """
+        await asyncio.to_thread(self._start)
+
+    async def stop(self) -> None:
+        """Tell it to stop, as kubelet does, and wait for its end."""
+        assert self.background is not None
+        await asyncio.to_thread(self.background.stop)
+
+    async def kill(self) -> None:
+        """End it at once, in whatever it does."""
+        assert self.background is not None
+        os.killpg(self.background.process.pid, signal.SIGKILL)
+        await asyncio.to_thread(self.background.stop)
+
+    def _start(self) -> None:
+        self.background = start_leashed(
+            self.name,
+            [
+                sys.executable, "-m", program.__name__,
+                f"--kubeconfig={self.server.kubeconfig}", f"--pod-name={self.name}",
+                f"--pod-ip={LOOPBACK}", f"--host={LOOPBACK}", f"--port={self.port}",
+                f"--health-host={LOOPBACK}", f"--health-port={self.health_port}",
+            ],
+            log=self.directory / f"{self.name}.log",
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([*self.paths, *filter(None, sys.path)]),
+                # A release that does not know the flag takes no notice of the variable.
+                "DANM_LINGER": _LINGER,
+            },
+        )  # fmt: skip
+        wait_until(
+            self._is_ready,
+            what=f"{self.name} is ready",
+            timeout_s=_READY_S,
+            alive=(self.background,),
+        )
+
+    def _is_ready(self) -> bool:
+        url = f"http://{LOOPBACK}:{self.health_port}/readyz"
+        try:
+            with urllib.request.urlopen(url, timeout=_PROBE_S) as answer:  # noqa: S310
+                return bool(answer.status == HTTPStatus.OK)
+        except (OSError, urllib.error.HTTPError):
+            return False
