@@ -57,6 +57,7 @@ class Place:
         connect: Opens a TCP connection to the place.
         for_cluster: Whether nodes and controllers will join. Without them some admission
             plugins and the `kubernetes` Service would only be in the way.
+        fsync: Whether etcd waits for the disk, as it does where data must survive a power cut.
     """
 
     address: str
@@ -66,6 +67,7 @@ class Place:
     start: Starter
     connect: Callable[[str, int], socket.socket]
     for_cluster: bool
+    fsync: bool = False
 
     @property
     def url(self) -> str:
@@ -109,6 +111,7 @@ class ApiServer:
 
     Attributes:
         url: For example https://127.0.0.1:34567.
+        etcd_url: Where etcd answers, /metrics among others.
         kubeconfig: File for an administrator (group system:masters).
         authority: File of the certificate that the server's is checked against.
         token: Bearer token of an administrator.
@@ -116,6 +119,7 @@ class ApiServer:
     """
 
     url: str
+    etcd_url: str
     kubeconfig: Path
     authority: Path
     token: str
@@ -124,13 +128,16 @@ class ApiServer:
     server: Background
 
     @classmethod
-    def start(cls, directory: Path, *, binaries: Binaries | None = None) -> Self:
+    def start(
+        cls, directory: Path, *, binaries: Binaries | None = None, fsync: bool = False
+    ) -> Self:
         """Start one on free ports of the loopback interface; ready when this returns (4 s).
 
         Args:
             directory: An existing directory for its data, keys and logs.
             binaries: Where the programs come from; by default the usual cache, which is filled
                 if need be (minutes, once).
+            fsync: Whether etcd waits for the disk.
 
         Raises:
             StartError: It did not become ready.
@@ -149,6 +156,7 @@ class ApiServer:
                 start=start_leashed,
                 connect=lambda host, port: socket.create_connection((host, port), _PROBE_TIMEOUT_S),
                 for_cluster=False,
+                fsync=fsync,
             )
             try:
                 return cls.start_at(place, directory, binaries=binaries)
@@ -191,6 +199,7 @@ class ApiServer:
         context = ssl.create_default_context(cafile=str(trust.authority.certificate))
         running = cls(
             url=url,
+            etcd_url=f"http://{LOOPBACK}:{place.etcd_port}",
             kubeconfig=kubeconfig,
             authority=trust.authority.certificate,
             token=trust.token,
@@ -272,7 +281,7 @@ def _etcd_command(place: Place, directory: Path, binaries: Binaries) -> list[str
         f"--initial-cluster=default={peer}",
         "--log-level=warn",
         # A lab's data need not survive a power cut, and tests should not wait for the disk.
-        "--unsafe-no-fsync",
+        *(() if place.fsync else ("--unsafe-no-fsync",)),
     ]
 
 

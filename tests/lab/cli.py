@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from tests.lab.apiserver import ApiServer
+from tests.lab.bench.cli import bench
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.demo_cli import demo
@@ -44,6 +45,7 @@ def lab() -> None:
     """
 
 
+lab.add_command(bench)
 lab.add_command(demo)
 
 _name = click.option(

@@ -1,0 +1,129 @@
+"""Replicas of ipam-svc as processes of their own, configured as in a Pod.
+
+Each has a mount namespace in which the service account is where the kubelet puts it: so the
+replica's memory and rights are those of a Pod.
+"""
+
+import os
+import shlex
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
+from tests.lab.process import Background, start_leashed, wait_until
+
+_ACCOUNT: Final = "/run/secrets/kubernetes.io/serviceaccount"
+_READY_TIMEOUT_S: Final = 60.0
+_PROBE_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A running replica.
+
+    Attributes:
+        endpoint: ``host:port`` of its API.
+    """
+
+    endpoint: str
+    background: Background
+
+    @property
+    def pid(self) -> int:
+        """The process that all of the replica descends from."""
+        return self.background.process.pid
+
+
+@contextmanager
+def running_replicas(
+    count: int,
+    server: ApiServer,
+    directory: Path,
+    *,
+    token: str,
+    wrapper: tuple[str, ...] = (),
+) -> Iterator[list[Replica]]:
+    """Run replicas, ready.
+
+    Args:
+        count: How many.
+        server: Their API server.
+        directory: For their service account and logs.
+        token: Of the service account danm-ipam.
+        wrapper: A command in front of theirs, such as a profiler.
+
+    Raises:
+        StartError: One did not become ready.
+    """
+    account = directory / "serviceaccount"
+    account.mkdir(exist_ok=True)
+    (account / "ca.crt").write_bytes(server.authority.read_bytes())
+    (account / "token").touch(mode=0o600)
+    (account / "token").write_text(token)
+    replicas: list[Replica] = []
+    try:
+        # One by one into the list, so that those which run are stopped when one does not start.
+        replicas.extend(
+            _start(number, server, directory, account, wrapper) for number in range(count)
+        )
+        yield replicas
+    finally:
+        for replica in replicas:
+            replica.background.stop()
+
+
+def _start(
+    number: int, server: ApiServer, directory: Path, account: Path, wrapper: tuple[str, ...]
+) -> Replica:
+    port, health_port = free_ports(2)
+    command = [sys.executable, *wrapper, "-m", "ipam_svc"]
+    command += [f"--pod-name=bench-{number}", f"--pod-ip={LOOPBACK}"]
+    command += [f"--host={LOOPBACK}", f"--port={port}"]
+    command += [f"--health-host={LOOPBACK}", f"--health-port={health_port}"]
+    script = (
+        f"mount -t tmpfs none /run && mkdir -p {_ACCOUNT}"
+        f" && mount --bind {shlex.quote(str(account))} {_ACCOUNT} && exec {shlex.join(command)}"
+    )
+    background = start_leashed(
+        f"ipam-svc-{number}",
+        ["unshare", "--mount", "--propagation=private", "--", "/bin/sh", "-c", script],
+        log=directory / f"ipam-svc-{number}.log",
+        env=_environment(server),
+    )
+    try:
+        wait_until(
+            lambda: _answers(f"http://{LOOPBACK}:{health_port}/readyz"),
+            what="ipam-svc is ready",
+            timeout_s=_READY_TIMEOUT_S,
+            alive=(background,),
+        )
+    except BaseException:
+        background.stop()
+        raise
+    return Replica(endpoint=f"{LOOPBACK}:{port}", background=background)
+
+
+def _environment(server: ApiServer) -> Mapping[str, str]:
+    parts = urlsplit(server.url)
+    return dict(
+        os.environ,
+        PYTHONPATH=os.pathsep.join(path for path in sys.path if path),
+        KUBERNETES_SERVICE_HOST=str(parts.hostname),
+        KUBERNETES_SERVICE_PORT=str(parts.port),
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT_S) as answer:  # noqa: S310
+            return bool(answer.status == HTTPStatus.OK)
+    except (OSError, urllib.error.HTTPError):
+        return False

@@ -1,0 +1,335 @@
+"""What stands around a load: DANM's kinds and roles, networks, held addresses, Pods."""
+
+import asyncio
+import subprocess
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Network
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from danm_api.codec.authority import decode_trust
+from danm_api.codec.ip_block import encode_ip_block
+from danm_api.errors import ConflictError, DanmError, NotFoundError
+from danm_api.ipam_api import AUDIENCE, TRUST_CONFIG_MAP
+from danm_api.kube.api import (
+    CONFIG_MAPS,
+    DANMIPBLOCKS,
+    DANMNETS,
+    NODES,
+    PODS,
+    KubeApi,
+    RawObject,
+    Resource,
+)
+from danm_api.names import (
+    INTERFACES_ANNOTATION,
+    SYSTEM_NAMESPACE,
+    Namespace,
+    NetworkName,
+    NetworkUid,
+)
+from tests.lab.bench.cases import Case, network_options
+from tests.lab.bench.jobs import PodRef
+from tests.lab.bench.prefill import full_blocks
+from tests.lab.bench.raw_object import NAMESPACE as RAW_NAMESPACE
+from tests.lab.bench.raw_object import RAW_OBJECTS, SHARED, definition, object_body
+from tests.lab.errors import StartError
+
+T = TypeVar("T")
+
+NAMESPACE: Final = Namespace("bench")
+NODE: Final = "bench-node"
+TOOL: Final = "bench-tool"
+WARM_UP: Final = "warm-up"
+# Interfaces of one Pod: more than a Pod usually has, so that few Pods do.
+INTERFACES: Final = 4
+
+_AT_ONCE: Final = 16
+_SERVED_WITHIN_S: Final = 30.0
+_NAMESPACES: Final = Resource(
+    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
+)
+_SERVICE_ACCOUNTS: Final = Resource(
+    group="", version="v1", plural="serviceaccounts", kind="ServiceAccount"
+)
+_DEFINITIONS: Final = Resource(
+    group="apiextensions.k8s.io",
+    version="v1",
+    plural="customresourcedefinitions",
+    kind="CustomResourceDefinition",
+    namespaced=False,
+)
+
+
+def _rbac(plural: str, kind: str) -> Resource:
+    return Resource(
+        group="rbac.authorization.k8s.io", version="v1", plural=plural, kind=kind, namespaced=False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Who is who.
+
+    Attributes:
+        replica: Of ipam-svc, for the API server.
+        tool: Of an external owner, for ipam-svc.
+        danmd: Of a node's danmd, for ipam-svc.
+    """
+
+    replica: str
+    tool: str
+    danmd: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filled:
+    """A network whose first addresses are held.
+
+    Attributes:
+        blocks: The names of their blocks.
+    """
+
+    network: str
+    used: int
+    blocks: frozenset[str]
+
+
+class Stage:
+    """Makes objects on an API server."""
+
+    def __init__(self, api: KubeApi) -> None:
+        """Use an administrator's client."""
+        self._api = api
+        self._filled: _Filled | None = None
+
+    async def set_up(self, kubectl: list[str], repository: Path) -> Tokens:
+        """Install DANM's kinds and roles, and who reserves.
+
+        Raises:
+            StartError: kubectl failed.
+        """
+        for files in (["-f", "deploy/namespace.yaml"], ["-k", "deploy/crds"]):
+            _apply(kubectl, repository, files)
+        for part in ("ipam-svc", "danm-cni"):
+            _apply(kubectl, repository, ["-f", f"deploy/{part}/rbac.yaml"])
+        for name in (NAMESPACE, RAW_NAMESPACE):
+            await self._create(_NAMESPACES, {"metadata": {"name": name}})
+        await self._api.create(_DEFINITIONS, definition())
+        for kind in (DANMNETS, DANMIPBLOCKS, RAW_OBJECTS):
+            await self._until_served(kind)
+        await self._api.create(RAW_OBJECTS, _raw_shared(), namespace=RAW_NAMESPACE)
+        await self._create(_SERVICE_ACCOUNTS, {"metadata": {"name": TOOL}}, NAMESPACE)
+        await self._allow(TOOL)
+        await self._create(NODES, {"metadata": {"name": NODE}})
+        danmd = await self._create(
+            PODS, _pod("danm", account="danm-cni", annotation=""), SYSTEM_NAMESPACE
+        )
+        return Tokens(
+            replica=await self._token("danm-ipam", SYSTEM_NAMESPACE),
+            tool=await self._token(TOOL, NAMESPACE, audience=AUDIENCE),
+            danmd=await self._token("danm-cni", SYSTEM_NAMESPACE, audience=AUDIENCE, pod=danmd),
+        )
+
+    async def trust(self) -> str:
+        """Return the authorities of ipam-svc's certificates, as PEM."""
+        raw = await self._api.get(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
+        return decode_trust(raw)
+
+    async def networks(self, case: Case) -> list[list[str]]:
+        """Make the networks that a case needs, in groups of its batch, and fill them.
+
+        A filled network serves one case after the other: filling it takes longer than they do.
+        """
+        if case.used:
+            if self._filled is None:
+                name = f"net-{uuid4().hex[:6]}"
+                uid = await self._add_network(name, **network_options(case))
+                self._filled = _Filled(
+                    network=name, used=case.used, blocks=await self._fill(name, uid, case.used)
+                )
+            return [[self._filled.network]]
+        groups = -(-case.count // case.per_network)
+        run = uuid4().hex[:6]
+        names = [
+            [f"net-{run}-{group}-{position}" for position in range(case.batch)]
+            for group in range(groups)
+        ]
+        for name in chain.from_iterable(names):
+            await self._add_network(name, **network_options(case))
+        return names
+
+    async def warm_up_network(self) -> None:
+        """Make the network that callers reserve on before they are measured."""
+        await self._add_network(WARM_UP, cidr="10.0.0.0/16")
+
+    async def pods(self, count: int, networks: Iterable[str]) -> list[PodRef]:
+        """Make Pods that may have ``INTERFACES`` interfaces on each of the networks."""
+        asked = ",".join(
+            f'{{"network": "{network}", "ip": "dynamic"}}'
+            for network in networks
+            for _ in range(INTERFACES)
+        )
+        run = uuid4().hex[:6]
+        made = await _at_once(
+            self._create(PODS, _pod(f"pod-{run}-{number}", annotation=f"[{asked}]"), NAMESPACE)
+            for number in range(-(-count // INTERFACES))
+        )
+        return [PodRef(raw["metadata"]["name"], raw["metadata"]["uid"]) for raw in made]
+
+    async def clear(self, *, used: int) -> None:
+        """Remove all networks and blocks, but a network that is filled up to ``used``."""
+        if self._filled is not None and self._filled.used != used:
+            self._filled = None
+        kept: set[str] = set()
+        if self._filled is not None:
+            kept = {self._filled.network, *self._filled.blocks}
+        for kind in (DANMNETS, DANMIPBLOCKS):
+            listed = await self._api.list(kind, namespace=NAMESPACE)
+            names = {raw["metadata"]["name"] for raw in listed.items} - kept
+            await _at_once(self._remove(kind, name) for name in names)
+
+    async def _remove(self, kind: Resource, name: str) -> None:
+        with suppress(NotFoundError):
+            patch = {"metadata": {"finalizers": None}}
+            await self._api.patch(kind, name, patch, namespace=NAMESPACE)
+            await self._api.delete(kind, name, namespace=NAMESPACE)
+
+    async def _add_network(self, name: str, **options: object) -> NetworkUid:
+        """Make a DanmNet and do the validator's part."""
+        spec = {"NetworkID": name, "Options": options}
+        raw = await self._create(DANMNETS, {"metadata": {"name": name}, "spec": spec}, NAMESPACE)
+        condition = {
+            "type": "Valid",
+            "status": "True",
+            "reason": "Accepted",
+            "message": "",
+            "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        await self._api.patch(
+            DANMNETS,
+            name,
+            {"status": {"applied": spec, "conditions": [condition]}},
+            namespace=NAMESPACE,
+            subresource="status",
+        )
+        return NetworkUid(raw["metadata"]["uid"])
+
+    async def _fill(self, name: str, uid: NetworkUid, used: int) -> frozenset[str]:
+        blocks = full_blocks(
+            NAMESPACE,
+            NetworkName(name),
+            uid,
+            cidr=IPv4Network("10.0.0.0/16"),
+            used=used,
+            now=datetime.now(tz=UTC),
+        )
+        made = await _at_once(
+            self._api.create(DANMIPBLOCKS, encode_ip_block(block), namespace=NAMESPACE)
+            for block in blocks
+        )
+        return frozenset(raw["metadata"]["name"] for raw in made)
+
+    async def _create(
+        self, resource: Resource, body: RawObject, namespace: str | None = None
+    ) -> RawObject:
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        with suppress(ConflictError):
+            return await self._api.create(resource, kind | body, namespace=namespace)
+        return await self._api.get(resource, body["metadata"]["name"], namespace=namespace)
+
+    async def _until_served(self, kind: Resource) -> None:
+        """Wait until the server knows a kind; it tells nobody when."""
+        async with asyncio.timeout(_SERVED_WITHIN_S):
+            while True:
+                with suppress(DanmError):
+                    await self._api.list(kind)
+                    return
+                await asyncio.sleep(0.05)
+
+    async def _token(
+        self, account: str, namespace: str, *, audience: str = "", pod: RawObject | None = None
+    ) -> str:
+        spec: dict[str, Any] = {
+            "audiences": [audience] if audience else [],
+            "expirationSeconds": 7200,
+        }
+        if pod is not None:
+            metadata = pod["metadata"]
+            spec["boundObjectRef"] = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            }
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        path = Resource(
+            group="", version="v1", plural=f"serviceaccounts/{account}/token", kind="TokenRequest"
+        )
+        answer = await self._api.create(path, body, namespace=namespace)
+        return str(answer["status"]["token"])
+
+    async def _allow(self, account: str) -> None:
+        """Grant a service account what ipam-svc asks of an external owner."""
+        rule = {
+            "apiGroups": ["danm.k8s.io"],
+            "resources": ["danmnets/reservations"],
+            "verbs": ["create", "delete", "get", "list"],
+        }
+        await self._create(
+            _rbac("clusterroles", "ClusterRole"), {"metadata": {"name": account}, "rules": [rule]}
+        )
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account}
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
+        await self._create(
+            _rbac("clusterrolebindings", "ClusterRoleBinding"),
+            {"metadata": {"name": account}, "roleRef": role, "subjects": [subject]},
+        )
+
+
+def _apply(kubectl: list[str], repository: Path, files: list[str]) -> None:
+    done = subprocess.run(
+        [*kubectl, "apply", "--server-side", *files],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StartError(f"kubectl apply {' '.join(files)} failed: {done.stderr.strip()}")
+
+
+def _raw_shared() -> RawObject:
+    raw: RawObject = msgspec.json.decode(object_body(SHARED, "", version=""))
+    return raw
+
+
+def _pod(name: str, *, annotation: str, account: str = "") -> RawObject:
+    spec: dict[str, Any] = {
+        "containers": [{"name": "c", "image": "none"}],
+        "nodeName": NODE,
+        "automountServiceAccountToken": False,
+    }
+    if account:
+        spec["serviceAccountName"] = account
+    annotations = {INTERFACES_ANNOTATION: annotation} if annotation else {}
+    return {"metadata": {"name": name, "annotations": annotations}, "spec": spec}
+
+
+async def _at_once(steps: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """Do independent steps, some at a time."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def step(work: Coroutine[None, None, T]) -> T:
+        async with slots:
+            return await work
+
+    return await asyncio.gather(*(step(work) for work in steps))
