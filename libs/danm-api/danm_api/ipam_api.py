@@ -155,7 +155,7 @@ class Reservation(_Message, frozen=True, kw_only=True):
 
 
 class ReleaseAnswer(_Message, frozen=True, kw_only=True):
-    """What was freed, and what stayed because a later attempt holds it."""
+    """What was freed, and what stayed because another attempt or another node holds it."""
 
     released: list[Reservation]
     kept: list[Reservation] = []

@@ -17,6 +17,7 @@ from danm_api.errors import (
     ConflictError,
     DanmError,
     DeadlineExceededError,
+    InvalidObjectError,
     NetworkNotFoundError,
     NetworkNotReadyError,
     NotFoundError,
@@ -28,7 +29,7 @@ from danm_api.names import Namespace, NetworkName, NetworkUid
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.address_space import Version, block_network
-from ipam_svc.block import Change, GaveBack, NoSpace, NotHeld, Outcome, Took, judge
+from ipam_svc.block import Change, GaveBack, GiveBack, NoSpace, NotHeld, Outcome, Took, judge
 from ipam_svc.ledger import Ledger
 from ipam_svc.store import BlockStore
 
@@ -141,7 +142,9 @@ class Committer:
             NetworkNotReadyError: The DanmNet is being deleted.
             DanmError: The block refuses the change, or the API server refuses the write.
         """
-        if self._queued >= _MAX_QUEUED:
+        # What is given back was let in before: refusing it would leave addresses without owner.
+        limit = 2 * _MAX_QUEUED if isinstance(change, GiveBack) else _MAX_QUEUED
+        if self._queued >= limit:
             raise OverloadedError(f"{_MAX_QUEUED} changes of addresses are queued; try again later")
         waiting = _Waiting(
             change=change,
@@ -175,6 +178,10 @@ class Committer:
             batch, queue.waiting = queue.waiting, []
             try:
                 await self._commit(queue.ref, batch)
+            except DanmError as error:
+                # The block cannot be read: its name is in the reason.
+                for waiting in batch:
+                    waiting.settle(error)
             except Exception as error:  # noqa: BLE001  (logged and answered)
                 # A bug must not leave callers waiting, nor stop the block for those who come next.
                 _log.exception("Failed to commit a batch", block=queue.ref.name)
@@ -308,9 +315,16 @@ class Committer:
         return block
 
     async def _read_again(self, ref: BlockRef, base: IPBlock) -> tuple[IPBlock, bool]:
-        """Read a block; when that fails too, go on with what was known and prove nothing."""
+        """Read a block; when that fails too, go on with what was known and prove nothing.
+
+        Raises:
+            InvalidObjectError: The block is there and cannot be understood.
+        """
         try:
             return await self._read(ref), True
+        except InvalidObjectError:
+            # Trying to create it would go on so until the deadline.
+            raise
         except DanmError as error:
             _log.warning("Could not read a block", block=ref.name, error=error)
             return base, False

@@ -224,7 +224,7 @@ class Reclaimer:
     async def _free(self, block: IPBlock, held: Held, why: _Reason) -> None:
         network = NetworkRef.of(block)
         net = self._cache.find(block.namespace, block.network)
-        cooldown_s = 0 if net is None or why is _DOUBLE else cooldown_of(net)
+        cooldown_s = 0 if net is None else cooldown_of(net)
         try:
             outcome = await self._taker.give_back(
                 network, held, cooldown_s=cooldown_s, deadline=self._clock() + _TIMEOUT_S

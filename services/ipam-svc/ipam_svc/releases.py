@@ -41,7 +41,7 @@ class Releases:
     async def release(self, order: ReleaseOrder) -> ReleaseAnswer:
         """Free the owner's entries of exactly the order's attempt (DESIGN, "Attempts fence").
 
-        Entries that are gone, and networks that are, are no error. An entry of a later attempt, or
+        Entries that are gone, and networks that are, are no error. An entry of another attempt, or
         of another node (DESIGN, "Nodes fence"), is kept and reported.
 
         Raises:
@@ -85,16 +85,16 @@ class Releases:
                 await self._taker.fence(ref, deadline=deadline)
         for held in self._entries(ref, order):
             shown = reservation_of(ref.name, ref.uid, held)
-            if held.attempt > order.attempt or held.node != order.node:
+            if held.attempt != order.attempt or held.node != order.node:
                 result.kept.append(shown)
-            elif held.attempt == order.attempt:
-                outcome = await self._taker.give_back(
-                    ref, held, cooldown_s=cooldown_s, deadline=deadline
-                )
-                if isinstance(outcome, GaveBack):
-                    result.released.append(shown)
-                elif outcome.holder is not None and _same_owner(outcome.holder, held):
-                    result.kept.append(reservation_of(ref.name, ref.uid, outcome.holder))
+                continue
+            outcome = await self._taker.give_back(
+                ref, held, cooldown_s=cooldown_s, deadline=deadline
+            )
+            if isinstance(outcome, GaveBack):
+                result.released.append(shown)
+            elif outcome.holder is not None and _same_owner(outcome.holder, held):
+                result.kept.append(reservation_of(ref.name, ref.uid, outcome.holder))
 
     def _knows_enough(self, ref: NetworkRef, order: ReleaseOrder) -> bool:
         """Say whether the replica's watch has what is to be released, or something later.

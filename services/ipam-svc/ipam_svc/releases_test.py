@@ -81,3 +81,15 @@ async def test_release_after_an_unknown_outcome_lets_the_late_write_lose() -> No
         before = cluster.kube.calls["replace", DANMIPBLOCKS.plural]
         await cluster.release(other, owner, attempt=8, node="")
         assert cluster.kube.calls["replace", DANMIPBLOCKS.plural] == before + 1
+
+
+async def test_release_tells_of_what_an_earlier_attempt_holds() -> None:
+    """Who releases an attempt that took no effect learns what it still holds, and by which."""
+    # DESIGN P7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=5)
+        answer = await cluster.release(replica, pod("p"), attempt=6)
+        assert answer.released == []
+        assert [(each.address, each.attempt) for each in answer.kept] == [("10.0.0.1", 5)]

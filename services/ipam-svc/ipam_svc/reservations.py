@@ -24,11 +24,14 @@ from danm_api.model.attachment import IPv4Request, IPv6Request
 from danm_api.model.ip_block import ExternalOwner, owner_key
 from danm_api.names import NetworkName
 from danm_api.telemetry import get_logger
+from ipam_svc.address_space import Version
 from ipam_svc.allocator import (
     AnyOf,
     Exactly,
     Nothing,
     OfMac,
+    Wish4,
+    Wish6,
     Wishes,
     mac_for,
     mac_of_any4,
@@ -151,6 +154,7 @@ class Reservations:
                 attempt=order.attempt,
                 deadline=deadline,
                 keep_only=network.net.deleting,
+                cooldown_s=network.spec.cooldown_s,
             )
             wanted = wishes(
                 network.net,
@@ -186,7 +190,10 @@ class Reservations:
                     unseen = {
                         item.ref
                         for item in items
-                        if item.ref in tracked and not self._taker.knows(item.ref, item.claim)
+                        if item.ref in tracked
+                        and not self._taker.knows(
+                            item.ref, item.claim, _tracked_families(item.wishes)
+                        )
                     }
                     await asyncio.gather(*(self._taker.refresh(ref) for ref in unseen))
         except TimeoutError as error:
@@ -315,10 +322,16 @@ def _joined(errors: Sequence[DanmError]) -> DanmError:
 
 
 def _is_tracked(wanted: Wishes) -> bool:
-    return any(
-        wish != Nothing() and not (isinstance(wish, Exactly) and not wish.tracked)
-        for wish in (wanted.ipv4, wanted.ipv6)
-    )
+    return bool(_tracked_families(wanted))
+
+
+def _tracked_families(wanted: Wishes) -> set[Version]:
+    by_family: tuple[tuple[Version, Wish4 | Wish6], ...] = ((4, wanted.ipv4), (6, wanted.ipv6))
+    return {
+        version
+        for version, wish in by_family
+        if wish != Nothing() and not (isinstance(wish, Exactly) and not wish.tracked)
+    }
 
 
 def _answer(item: _Item) -> AttachmentAnswer:

@@ -1,6 +1,6 @@
 """Taking one address on one network, and giving one entry back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -50,6 +50,7 @@ class Claim:
         attempt: DESIGN, "Attempts fence".
         deadline: In the clock's seconds.
         keep_only: Nothing new: the network is being deleted (SPEC A5).
+        cooldown_s: The network's, for entries that the claim makes superfluous.
     """
 
     owner: Owner
@@ -57,6 +58,7 @@ class Claim:
     attempt: int
     deadline: float
     keep_only: bool = False
+    cooldown_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +122,10 @@ class Taker:
         """
         await self._reads.after_now(network)
 
-    def knows(self, network: NetworkRef, claim: Claim) -> bool:
-        """Say whether an entry of the owner is known: then there is nothing to look for."""
-        return bool(self._known(network, claim))
+    def knows(self, network: NetworkRef, claim: Claim, versions: Collection[Version]) -> bool:
+        """Say whether an entry of each family is known: then there is nothing to look for."""
+        known = {entry.address.version for entry in self._known(network, claim)}
+        return known.issuperset(versions)
 
     async def take_any(
         self, network: NetworkRef, claim: Claim, space: AddressSpace, *, mac: str | None
@@ -170,6 +173,8 @@ class Taker:
             if isinstance(outcome, Took):
                 self._ledger.move_cursor(network.uid, space.version, int(outcome.held.address))
                 return outcome
+            # What was read is no proof any more: another block may have got room meanwhile.
+            certain = False
 
     async def take_exact(
         self, network: NetworkRef, claim: Claim, address: IPAddress, *, mac: str
@@ -253,7 +258,10 @@ class Taker:
             if not same_family or entry.address == kept.address or entry.attempt >= kept.attempt:
                 continue
             try:
-                await self.give_back(network, entry, cooldown_s=0, deadline=claim.deadline)
+                # The answer that named it may have been in use until now.
+                await self.give_back(
+                    network, entry, cooldown_s=claim.cooldown_s, deadline=claim.deadline
+                )
             except DanmError as error:
                 _log.warning("Left a dead entry", address=str(entry.address), error=error)
 
@@ -267,7 +275,7 @@ class Taker:
     async def _keep(self, network: NetworkRef, claim: Claim, version: Version) -> Took | None:
         """Keep the owner's entry of a family; None when it has none and may take one."""
         mine = self._refuse_stale(network, claim, version)
-        if mine is not None:
+        while mine is not None:
             outcome = await self._committer.commit(
                 network.block_of(mine.address),
                 TakeExact(
@@ -282,6 +290,9 @@ class Taker:
             )
             if isinstance(outcome, Took):
                 return outcome
+            # It is gone, so this replica is behind: there may be another.
+            await self.refresh(network)
+            mine = self._refuse_stale(network, claim, version)
         if claim.keep_only:
             raise _being_deleted(network)
         return None
@@ -305,7 +316,9 @@ class Taker:
         """Read a network that seems to be full, and remove its dead doubles."""
         await self.refresh(network)
         for dead in dead_doubles(self._ledger.blocks_of(network.uid)):
-            await self.give_back(network, dead, cooldown_s=0, deadline=claim.deadline)
+            await self.give_back(
+                network, dead, cooldown_s=claim.cooldown_s, deadline=claim.deadline
+            )
 
     async def _read(self, network: NetworkRef) -> None:
         found = await self._store.list_blocks(network.namespace, network.uid)

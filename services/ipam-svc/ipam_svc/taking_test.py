@@ -9,10 +9,12 @@ from danm_api.codec.ip_block import block_name
 from danm_api.errors import (
     AddressTakenError,
     ApiUnavailableError,
+    InvalidObjectError,
     NetworkNotFoundError,
     PoolExhaustedError,
     StaleAttemptError,
 )
+from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.model.ip_block import IPBlock
 from ipam_svc.kube_store import KubeStore
@@ -248,3 +250,89 @@ async def test_each_replica_reads_the_network_after_the_block_exists() -> None:
         with pytest.raises(NetworkNotFoundError):
             await cluster.reserve(behind, pod("p"), attachment())
         assert cluster.addresses() == []
+
+
+async def test_full_is_said_only_of_what_a_read_shows_full() -> None:
+    """An address that comes free while another is lost to somebody else is found."""
+    # DESIGN, "Full means full"
+    cluster = Cluster()
+    pool = {"start": "10.0.0.63", "end": "10.0.0.64"}
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=pool)
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("a"), attachment(ip="10.0.0.63/24"), attempt=1)
+        await cluster.reserve(other, pod("b"), attachment(ip="10.0.0.64/24"), attempt=1)
+        async with cluster.frozen_watch() as behind:
+            await cluster.release(other, pod("a"), attempt=1)
+            # It reads that .63 is free, and loses it; at no time were both taken.
+            gate = cluster.kube.hold_next("get", DANMNETS)
+            late = asyncio.create_task(cluster.reserve(behind, pod("p"), attachment()))
+            await gate.reached.wait()
+            await cluster.release(other, pod("b"), attempt=1)
+            await cluster.reserve(other, pod("c"), attachment(ip="10.0.0.63/24"))
+            gate.open()
+            (answer,) = await late
+            assert answer.ip == "10.0.0.64/24"
+
+
+async def test_replica_that_knows_what_is_gone_looks_for_what_came_after() -> None:
+    """An entry that a replica remembers and that is gone is no reason to take another one."""
+    # SPEC G7; DESIGN, "A retry first looks, by a consistent read"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("p"), attachment(), attempt=1)
+        async with cluster.frozen_watch() as behind:
+            await cluster.release(other, pod("p"), attempt=1)
+            second = await cluster.reserve(other, pod("p"), attachment(), attempt=2)
+            assert second == await cluster.reserve(behind, pod("p"), attachment(), attempt=3)
+            assert cluster.addresses() == ["10.0.0.2"]
+
+
+async def test_replica_that_heard_of_one_family_looks_for_the_other() -> None:
+    """A repeated request for both families keeps both, though the watch has brought one only."""
+    # SPEC G7
+    cluster = Cluster()
+    pool6 = {"start": "2001:db8::10", "end": "2001:db8::1f"}
+    cluster.add_network(cidr="10.0.0.0/24", net6="2001:db8::/64", allocation_pool6=pool6)
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, pod("p"), attachment(), attempt=1)
+        async with cluster.frozen_watch() as behind:
+            first = await cluster.reserve(other, pod("p"), attachment(ip6="dynamic"), attempt=2)
+            assert first == await cluster.reserve(
+                behind, pod("p"), attachment(ip6="dynamic"), attempt=3
+            )
+            assert cluster.addresses() == ["10.0.0.1", "2001:db8::10"]
+
+
+async def test_address_left_for_another_one_cools_too() -> None:
+    """What an owner held until it took another address is not handed out at once."""
+    # SPEC A7; peers' complaint 13
+    cluster = Cluster()
+    pool = {"start": "10.0.0.1", "end": "10.0.0.2"}
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=pool, cooldown=30)
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="tool")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, owner, attachment(interface=""), node="")
+        await cluster.reserve(replica, owner, attachment(interface="", ip="10.0.0.2/24"), node="")
+        assert cluster.addresses() == ["10.0.0.2"]
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(replica, pod("p"), attachment())
+        cluster.clock.seconds += 30
+        await cluster.reserve(replica, pod("p"), attachment())
+        assert cluster.addresses() == ["10.0.0.1", "10.0.0.2"]
+
+
+async def test_unreadable_block_is_named_at_once() -> None:
+    """A block that cannot be understood is an error that names it, not a storm of requests."""
+    # DESIGN P7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/26")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("first"), attachment())
+        (raw,) = cluster.kube.all_stored(DANMIPBLOCKS)
+        raw["spec"]["entries"][0]["kind"] = "OfALaterRelease"
+        await cluster.kube.replace(DANMIPBLOCKS, raw, namespace=NAMESPACE)
+        before = cluster.kube.calls["create", DANMIPBLOCKS.plural]
+        with pytest.raises(InvalidObjectError, match=raw["metadata"]["name"]):
+            await cluster.reserve(replica, pod("p"), attachment(), fresh=True)
+        assert cluster.kube.calls["create", DANMIPBLOCKS.plural] <= before + 1
