@@ -265,7 +265,7 @@ async def test_full_is_said_only_of_what_a_read_shows_full() -> None:
             await cluster.release(other, pod("a"), attempt=1)
             # It reads that .63 is free, and loses it; at no time were both taken.
             gate = cluster.kube.hold_next("get", DANMNETS)
-            late = asyncio.create_task(cluster.reserve(behind, pod("p"), attachment()))
+            late = asyncio.create_task(cluster.reserve(behind, pod("p"), attachment(), fresh=True))
             await gate.reached.wait()
             await cluster.release(other, pod("b"), attempt=1)
             await cluster.reserve(other, pod("c"), attachment(ip="10.0.0.63/24"))
@@ -278,30 +278,39 @@ async def test_replica_that_knows_what_is_gone_looks_for_what_came_after() -> No
     """An entry that a replica remembers and that is gone is no reason to take another one."""
     # SPEC G7; DESIGN, "A retry first looks, by a consistent read"
     cluster = Cluster()
-    cluster.add_network(cidr="10.0.0.0/24")
+    # Two blocks, with one address each.
+    pool = {"start": "10.0.0.63", "end": "10.0.0.64"}
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=pool)
     async with cluster.running() as (other,):
         await cluster.reserve(other, pod("p"), attachment(), attempt=1)
         async with cluster.frozen_watch() as behind:
             await cluster.release(other, pod("p"), attempt=1)
+            await cluster.reserve(other, pod("q"), attachment(), attempt=1)
             second = await cluster.reserve(other, pod("p"), attachment(), attempt=2)
+            # Now what the replica remembers is free once more.
+            await cluster.release(other, pod("q"), attempt=1)
             assert second == await cluster.reserve(behind, pod("p"), attachment(), attempt=3)
-            assert cluster.addresses() == ["10.0.0.2"]
+            assert cluster.addresses() == ["10.0.0.64"]
 
 
 async def test_replica_that_heard_of_one_family_looks_for_the_other() -> None:
     """A repeated request for both families keeps both, though the watch has brought one only."""
     # SPEC G7
     cluster = Cluster()
-    pool6 = {"start": "2001:db8::10", "end": "2001:db8::1f"}
+    # Two blocks, with one address each.
+    pool6 = {"start": "2001:db8::3f", "end": "2001:db8::40"}
     cluster.add_network(cidr="10.0.0.0/24", net6="2001:db8::/64", allocation_pool6=pool6)
     async with cluster.running() as (other,):
         await cluster.reserve(other, pod("p"), attachment(), attempt=1)
         async with cluster.frozen_watch() as behind:
+            await cluster.reserve(other, pod("q"), attachment(ip="none", ip6="dynamic"), attempt=1)
             first = await cluster.reserve(other, pod("p"), attachment(ip6="dynamic"), attempt=2)
+            # Now there is a free address in an earlier block than that of the Pod.
+            await cluster.release(other, pod("q"), attempt=1)
             assert first == await cluster.reserve(
                 behind, pod("p"), attachment(ip6="dynamic"), attempt=3
             )
-            assert cluster.addresses() == ["10.0.0.1", "2001:db8::10"]
+            assert cluster.addresses() == ["10.0.0.1", "2001:db8::40"]
 
 
 async def test_address_left_for_another_one_cools_too() -> None:
