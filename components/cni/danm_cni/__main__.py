@@ -15,12 +15,14 @@ from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing, get_logger
+from danm_cni.allocation_journal import AllocationState, describe_owner, records_in
 from danm_cni.attempts import AttemptCounter
 from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges, node_lock
 from danm_cni.delegate_config import DpdkSettings
 from danm_cni.installation import Installation
 from danm_cni.ipam_client import IpamDiscovery, NodeAddresses
+from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.processes import PluginProcesses
 
@@ -134,6 +136,11 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     help="Of the installed configuration; containerd before 2.0 needs 1.0.0.",
 )
 @click.option(
+    "--ipam-only",
+    is_flag=True,
+    help="Serve other CNI plugins' fakeipam and nothing else: no CNI configuration is installed.",
+)
+@click.option(
     "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
 @click.pass_context
@@ -182,19 +189,23 @@ async def _serve(config: Config, stop: asyncio.Event) -> None:
         attempts = AttemptCounter(
             config.paths.state / "attempts", clock_ms=lambda: time.time_ns() // 1_000_000
         )
-        edges = Edges(
-            kernel=KernelInterfaces(host_root=config.paths.root),
-            plugins=PluginProcesses(
+        kernel = KernelInterfaces(host_root=config.paths.root)
+        addresses = NodeAddresses(client, node=config.node, attempts=attempts)
+        daemon: Daemon | IpamOnlyDaemon
+        if config.ipam_only:
+            daemon = IpamOnlyDaemon(config, api, addresses=addresses, kernel=kernel)
+        else:
+            plugins = PluginProcesses(
                 host_root=config.paths.root, in_host_mounts=config.delegates_in_host_mounts
-            ),
-            addresses=NodeAddresses(client, node=config.node, attempts=attempts),
-        )
+            )
+            edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses)
+            daemon = Daemon(config, api, edges)
         async with client, asyncio.TaskGroup() as tasks:
             watches = [
                 tasks.create_task(discovery.slices.run()),
                 tasks.create_task(discovery.trust_maps.run()),
             ]
-            await Daemon(config, api, edges).run(stop)
+            await daemon.run(stop)
             for watch in watches:
                 watch.cancel()
 
@@ -204,8 +215,11 @@ async def _serve(config: Config, stop: asyncio.Event) -> None:
 def install(config: Config) -> None:
     """Copy the executables onto the host and write the CNI configuration, without the daemon."""
     installation = _installation(config)
-    installation.install_executables()
-    installation.write_configuration()
+    if config.ipam_only:
+        installation.install_executables(("fakeipam",))
+    else:
+        installation.install_executables()
+        installation.write_configuration()
 
 
 @main.command()
@@ -234,12 +248,20 @@ def _installation(config: Config) -> Installation:
 
 
 async def _users(config: Config) -> list[str]:
-    """Return a line for each interface of the node's Pods."""
+    """Return a line for each interface of the node's Pods that has its address from DANM."""
+    through_fakeipam = [
+        f"container {each.container_id} ({describe_owner(each.owner)}) has an address of DanmNet "
+        f"{each.owner.namespace}/{each.network} on {each.interface}"
+        for each in records_in(config.paths.allocations)
+        if each.state is not AllocationState.REMOVING
+    ]
+    if config.ipam_only:
+        return through_fakeipam
     selector = f"{labels.NODE}={labels.label_value(config.node)}"
     async with await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api:
         listed = await api.list(DANMEPS, label_selector=selector)
     endpoints = [decode_danmep(raw) for raw in listed.items]
-    return [
+    return through_fakeipam + [
         f"Pod {each.namespace}/{each.pod} uses DanmNet {each.network} as {each.interface.name}"
         for each in endpoints
         if each.node == config.node

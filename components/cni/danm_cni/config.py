@@ -42,6 +42,16 @@ class HostPaths:
         """Where the ``danm`` executable leaves DELs."""
         return self.state / "tombstones"
 
+    @property
+    def allocations(self) -> Path:
+        """Where the journal of fakeipam's addresses is."""
+        return self.state / "allocations"
+
+    @property
+    def fakeipam_tombstones(self) -> Path:
+        """Where the ``fakeipam`` executable leaves DELs."""
+        return self.state / "fakeipam-tombstones"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -55,6 +65,7 @@ class Config:
         max_sandboxes: ADDs at once.
         max_waiting: ADDs that wait; more are told to come again.
         cni_version: Of the configuration that is installed.
+        ipam_only: Serve fakeipam alone (SPEC F2).
     """
 
     node: NodeName
@@ -74,3 +85,4 @@ class Config:
     flannel_bridge: str
     install: bool
     cni_version: str
+    ipam_only: bool = False

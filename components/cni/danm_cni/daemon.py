@@ -22,12 +22,15 @@ from danm_api.model.pod import Pod
 from danm_api.telemetry import HealthServer, get_logger
 from danm_cni import metrics
 from danm_cni.addition import SandboxAddition
+from danm_cni.allocation_journal import AllocationState
+from danm_cni.allocation_service import allocation_service
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.config import Config
 from danm_cni.durable import write_atomically
 from danm_cni.edges import AddressService, InterfaceMaker, PluginRunner
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.fallback import Fallback
+from danm_cni.handlers import AllocationRequests, Readiness, SandboxRequests
 from danm_cni.installation import Installation
 from danm_cni.interfaces import BackendSettings, SandboxInterfaces
 from danm_cni.journal import Journal, SandboxState
@@ -35,6 +38,7 @@ from danm_cni.networks import Networks
 from danm_cni.pods import NodePods, PodEvents
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval
+from danm_cni.request import Program
 from danm_cni.sandbox import Sandboxes
 from danm_cni.server import CniServer
 from danm_cni.tombstones import Tombstones
@@ -139,6 +143,14 @@ class Daemon:
             pods=self._pods,
         )
         events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
+        self.allocations = allocation_service(
+            config,
+            addresses=edges.addresses,
+            kernel=edges.kernel,
+            networks=self._networks,
+            pods=self._pods,
+            events=events,
+        )
         self.sandboxes = Sandboxes(
             journal=self.journal,
             kernel=edges.kernel,
@@ -179,6 +191,7 @@ class Daemon:
             addresses=edges.addresses,
             kernel=edges.kernel,
             sandboxes=self.sandboxes,
+            allocations=self.allocations,
         )
         self._pods.informer.subscribe(self._pod_changed)
         self._endpoints.informer.subscribe(self._endpoint_changed)
@@ -186,11 +199,15 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set."""
         paths = self._config.paths
+        readiness = Readiness(unready=lambda: self.unready, was_ready=paths.ready_marker.exists)
         server = CniServer(
             paths.socket,
-            sandboxes=self.sandboxes,
-            unready=lambda: self.unready,
-            was_ready=paths.ready_marker.exists,
+            handlers={
+                Program.DANM: SandboxRequests(sandboxes=self.sandboxes, readiness=readiness),
+                Program.FAKEIPAM: AllocationRequests(
+                    allocations=self.allocations.allocations, readiness=readiness
+                ),
+            },
         )
         health = HealthServer(
             host=self._config.health_host,
@@ -209,6 +226,7 @@ class Daemon:
                 task.cancel()
         if self.sandboxes.background:
             await asyncio.wait(self.sandboxes.background)
+        await self.allocations.allocations.end()
 
     async def _serve(self) -> None:
         """Become ready once the watches have shown what there is; then install, and compare."""
@@ -240,6 +258,8 @@ class Daemon:
         while True:
             for state in SandboxState:
                 metrics.SANDBOXES.labels(state).set(self.upkeep.count(state))
+            for each in AllocationState:
+                metrics.ALLOCATIONS.labels(each).set(self.allocations.count(each))
             metrics.WAITING.set(self._admission.waiting)
             await asyncio.sleep(_METRICS_PERIOD_S)
 

@@ -1,15 +1,16 @@
 """What a sandbox's flow needs from the world; each has a fake in the tests."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from danm_api.ipam_api import (
     AttachmentRequest,
-    PodOwnerMessage,
+    OwnerMessage,
     ReleaseRequest,
     Reservation,
     ReserveAnswer,
 )
+from danm_api.model.addresses import IPAddress
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.pod import Pod
@@ -24,16 +25,18 @@ class AddressService(Protocol):
 
     async def reserve(
         self,
-        owner: PodOwnerMessage,
+        owner: OwnerMessage,
         attachments: Sequence[AttachmentRequest],
         *,
         deadline_s: float,
         note_attempt: Callable[[int], None],
         fresh: bool,
+        via_fakeipam: bool = False,
     ) -> ReserveAnswer:
         """Reserve all or nothing; every send carries a new attempt, which is noted before.
 
         ``fresh`` says that nothing was ever sent for the owner: ipam-svc then looks for nothing.
+        ``via_fakeipam``: the networks must admit fakeipam (SPEC F2).
 
         Raises:
             DanmError: As ipam-svc says, or IpamUnavailableError.
@@ -94,6 +97,18 @@ class InterfaceMaker(Protocol):
         """Say whether a namespace exists."""
         ...
 
+    async def addresses(self, netns: str) -> frozenset[IPAddress]:
+        """Return the addresses of all interfaces of a namespace."""
+        ...
+
+    async def remove_addresses(self, netns: str, addresses: Collection[IPAddress]) -> None:
+        """Take addresses off the interfaces of a namespace, where they are there."""
+        ...
+
+    async def named_namespaces(self) -> Sequence[str]:
+        """Return the paths of the namespaces that the host's runtimes keep by name."""
+        ...
+
 
 class EndpointStore(Protocol):
     """The DanmEps of this node."""
@@ -143,6 +158,14 @@ class NetworkSource(Protocol):
 
     async def refresh(self, namespace: Namespace, names: Sequence[NetworkName]) -> None:
         """Fetch those that the watch has not shown yet."""
+        ...
+
+    async def read(self, namespace: Namespace, name: NetworkName) -> DanmNet:
+        """Return a DanmNet as the API server has it now.
+
+        Raises:
+            NetworkNotFoundError: There is none.
+        """
         ...
 
     def get(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:

@@ -5,6 +5,7 @@ the runtime never sees a configuration whose plugin is missing. All of it is ato
 """
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -54,7 +55,12 @@ class Installation:
         """Return the runtime's plugin directory as danmd reaches it."""
         return resolve_in_root(self._paths.root, self._paths.cni_bin)
 
-    def install_executables(self) -> None:
+    @property
+    def has_configuration(self) -> bool:
+        """Say whether the runtime of this node has DANM's configuration."""
+        return (self.config_directory / CONFIG_NAME).exists()
+
+    def install_executables(self, names: Sequence[str] = EXECUTABLES) -> None:
         """Copy the executables; one that is there already, byte for byte, is left alone.
 
         Raises:
@@ -62,7 +68,7 @@ class Installation:
         """
         directory = self.bin_directory
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for name in EXECUTABLES:
+        for name in names:
             data = (self._paths.executables / name).read_bytes()
             target = directory / name
             if target.exists() and target.read_bytes() == data:

@@ -17,7 +17,7 @@ from danm_api.ipam_api import (
     TRUST_CONFIG_MAP,
     TRUST_KEY,
     AttachmentRequest,
-    PodOwnerMessage,
+    OwnerMessage,
     ReleaseRequest,
     Reservation,
     ReserveAnswer,
@@ -107,7 +107,7 @@ def _trust_of(raw: RawObject) -> str:
 
 
 class NodeAddresses:
-    """ipam-svc for this node's Pods; every send carries a new attempt."""
+    """ipam-svc for this node's Pods and containers; every send carries a new attempt."""
 
     def __init__(self, client: IpamClient, *, node: NodeName, attempts: AttemptCounter) -> None:
         """Ask through a client."""
@@ -117,12 +117,13 @@ class NodeAddresses:
 
     async def reserve(
         self,
-        owner: PodOwnerMessage,
+        owner: OwnerMessage,
         attachments: Sequence[AttachmentRequest],
         *,
         deadline_s: float,
         note_attempt: Callable[[int], None],
         fresh: bool,
+        via_fakeipam: bool = False,
     ) -> ReserveAnswer:
         """Reserve all or nothing; every send carries a new attempt, which is noted before.
 
@@ -142,6 +143,7 @@ class NodeAddresses:
             node=self._node,
             timeout_s=deadline_s - time.monotonic(),
             fresh=fresh,
+            via_fakeipam=via_fakeipam,
         )
         return await self._client.reserve(request, deadline=deadline_s, next_attempt=next_attempt)
 

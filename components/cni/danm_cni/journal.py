@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.names import ContainerId, InterfaceName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
@@ -216,6 +217,11 @@ class Journal:
             and any(each.interface == interface for each in record.interfaces)
             for record in self._records.values()
         )
+
+    def knows_entry(self, entry: Reservation) -> bool:
+        """Say whether an entry of ipam-svc's is, or may be, of any sandbox."""
+        owner = entry.owner
+        return isinstance(owner, PodOwnerMessage) and self.knows(owner.uid, entry.interface)
 
     async def put(self, record: SandboxRecord) -> None:
         """Write a record; it is on the disk when this returns."""

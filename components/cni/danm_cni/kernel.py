@@ -1,12 +1,14 @@
 """The node's kernel: netlink work in threads that enter the Pods' namespaces."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from pyroute2 import IPRoute
 
+from danm_api.model.addresses import IPAddress
+from danm_cni.held_addresses import read_addresses, remove_addresses
 from danm_cni.netlink import (
     ChildLink,
     InterfaceSetup,
@@ -17,13 +19,15 @@ from danm_cni.netlink import (
     set_up,
     take_down,
 )
-from danm_cni.netns import NetnsGoneError, open_netns
+from danm_cni.netns import NetnsGoneError, open_netns, resolve_in_root
 from danm_cni.threads import Threads
 
 T = TypeVar("T")
 
 # More links than this are never made at once.
 _MAX_THREADS: Final = 64
+# Where runtimes bind the namespaces of Pods, and iproute2 those that it makes.
+_NAMED_NAMESPACES: Final = "/var/run/netns"
 
 
 class KernelInterfaces:
@@ -89,6 +93,26 @@ class KernelInterfaces:
             return os.fstat(descriptor).st_dev == Path("/proc/self/ns/net").stat().st_dev
         finally:
             os.close(descriptor)
+
+    async def addresses(self, netns: str) -> frozenset[IPAddress]:
+        """Return the addresses of all interfaces of a namespace."""
+        return await self._in_netns(netns, read_addresses)
+
+    async def remove_addresses(self, netns: str, addresses: Collection[IPAddress]) -> None:
+        """Take addresses off the interfaces of a namespace, where they are there."""
+        await self._in_netns(netns, lambda descriptor: remove_addresses(descriptor, addresses))
+
+    async def named_namespaces(self) -> Sequence[str]:
+        """Return the paths of the namespaces that the host's runtimes keep by name."""
+
+        def look() -> list[str]:
+            directory = resolve_in_root(self._host_root, _NAMED_NAMESPACES)
+            try:
+                return [f"{_NAMED_NAMESPACES}/{each.name}" for each in directory.iterdir()]
+            except FileNotFoundError:
+                return []
+
+        return await self._threads.run(look)
 
     async def _in_netns(self, netns: str, work: Callable[[int], T]) -> T:
         def body() -> T:

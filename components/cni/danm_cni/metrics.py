@@ -15,4 +15,7 @@ REQUESTS: Final = Histogram(
 )
 ERRORS: Final = Counter("danmd_errors_total", "CNI errors answered, by code.", ["verb", "code"])
 SANDBOXES: Final = Gauge("danmd_sandboxes", "Sandboxes in the journal, by state.", ["state"])
+ALLOCATIONS: Final = Gauge(
+    "danmd_fakeipam_addresses", "Interfaces that fakeipam serves, by state.", ["state"]
+)
 WAITING: Final = Gauge("danmd_waiting_requests", "ADDs that wait for their turn.")

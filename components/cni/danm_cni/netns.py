@@ -10,6 +10,8 @@ from danm_cni.threads import CLONE_NEWNET, enter_namespace
 
 # Linux gives up at the same number (ELOOP).
 _MAX_LINKS: Final = 40
+# What the kernel says of a path that names nothing; any other error tells nothing about it.
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 
 class NetnsGoneError(LinkSetupError):
@@ -50,10 +52,15 @@ def open_netns(root: Path, path: str) -> int:
 
     Raises:
         NetnsGoneError: There is no namespace at the path.
+        LinkSetupError: It cannot be told, such as without a free file descriptor.
     """
     try:
         return os.open(resolve_in_root(root, path), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno not in _GONE:
+            raise LinkSetupError(
+                f"the network namespace {path} cannot be opened: {error.strerror}"
+            ) from error
         raise NetnsGoneError(f"the network namespace {path} is gone: {error.strerror}") from error
 
 
@@ -62,10 +69,10 @@ def enter_netns(descriptor: int) -> None:
 
     Raises:
         NetnsGoneError: What was opened is no namespace: its mount is gone.
+        LinkSetupError: The kernel did not allow it.
     """
     try:
         enter_namespace(descriptor, CLONE_NEWNET)
     except OSError as error:
-        raise NetnsGoneError(
-            f"the network namespace cannot be entered: {error.strerror}"
-        ) from error
+        kind = NetnsGoneError if error.errno == errno.EINVAL else LinkSetupError
+        raise kind(f"the network namespace cannot be entered: {error.strerror}") from error

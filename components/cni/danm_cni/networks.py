@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.errors import NotFoundError
+from danm_api.errors import NetworkNotFoundError, NotFoundError
 from danm_api.kube.api import DANMNETS, KubeApi
 from danm_api.kube.informer import Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet
@@ -35,6 +35,19 @@ class Networks:
             except NotFoundError:
                 continue
             self._fetched[key] = decode_danmnet(raw)
+
+    async def read(self, namespace: Namespace, name: NetworkName) -> DanmNet:
+        """Return a DanmNet as the API server has it now, whatever the watch has shown.
+
+        Raises:
+            NetworkNotFoundError: There is none.
+        """
+        try:
+            return decode_danmnet(await self._api.get(DANMNETS, name, namespace=namespace))
+        except NotFoundError as error:
+            raise NetworkNotFoundError(
+                f"there is no DanmNet {namespace}/{name}; create it, or name one that exists"
+            ) from error
 
     def get(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
         """Return a DanmNet, or None when there is none."""

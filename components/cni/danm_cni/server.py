@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,15 +22,14 @@ from danm_api.node_frame import (
 from danm_api.telemetry import extract, get_logger, span
 from danm_cni import metrics
 from danm_cni.cni_errors import CniCode, CniRequestError, error_object
+from danm_cni.handlers import RequestHandler
 from danm_cni.request import (
     Frame,
     Program,
     Verb,
-    decode_request,
     frame_of,
     requested_version,
 )
-from danm_cni.sandbox import Sandboxes
 
 log = get_logger(__name__)
 
@@ -49,22 +48,11 @@ class CniServer:
         self,
         path: Path,
         *,
-        sandboxes: Sandboxes,
-        unready: Callable[[], str | None],
-        was_ready: Callable[[], bool],
+        handlers: Mapping[Program, RequestHandler],
     ) -> None:
-        """Prepare.
-
-        Args:
-            path: The socket.
-            sandboxes: Does what is asked.
-            unready: Why danmd cannot serve ADDs now, or None when it can.
-            was_ready: Whether danmd has been ready since the node booted.
-        """
+        """Listen at a path, and have each executable's requests handled."""
         self._path = path
-        self._sandboxes = sandboxes
-        self._unready = unready
-        self._was_ready = was_ready
+        self._handlers = handlers
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -121,18 +109,21 @@ class CniServer:
             log.warning("Nobody waits for the answer", error=str(error))
             if status == 0 and frame.environment.get("CNI_COMMAND") == Verb.ADD:
                 # The runtime was told a failure, so it will never use what was made.
-                await self._sandboxes.abandon(decode_request(frame.environment, frame.stdin))
+                await self._handler(frame).abandon(frame)
 
     async def _answer(self, frame: Frame) -> tuple[int, bytes]:
         started = time.monotonic()
         verb = frame.environment.get("CNI_COMMAND", "")
         known_verb = verb if verb in set(Verb) else "other"
+        if frame.program is Program.FAKEIPAM:
+            known_verb = f"fakeipam {known_verb}"
         version = requested_version(frame.stdin)
         parent = extract({"traceparent": frame.environment.get("TRACEPARENT", "")})
         output, failure = b"", None
         with span(f"CNI {known_verb}", parent=parent):
             try:
-                output = await self._dispatch(frame, started)
+                deadline_s = frame.deadline_s or started + _DEFAULT_DEADLINE_S
+                output = await self._handler(frame).answer(frame, deadline_s=deadline_s)
             except DanmError as error:
                 failure = error_object(error)
             except OSError as error:
@@ -158,38 +149,15 @@ class CniServer:
         metrics.REQUESTS.labels(known_verb, result).observe(time.monotonic() - started)
         return (0 if failure is None else 1), output
 
-    async def _dispatch(self, frame: Frame, started: float) -> bytes:
-        if frame.program is not Program.DANM:
+    def _handler(self, frame: Frame) -> RequestHandler:
+        handler = self._handlers.get(frame.program)
+        if handler is None:
             raise CniRequestError(
-                "this danmd does not serve fakeipam's requests for addresses; give fakeipam an "
-                "ipam.ip",
-                code=CniCode.INVALID_CONFIG,
+                f"this node's danmd does not serve {frame.program.name.lower()}: with --ipam-only "
+                "it serves fakeipam alone; install all of DANM to use its networks",
+                code=CniCode.NOT_AVAILABLE,
             )
-        request = decode_request(frame.environment, frame.stdin)
-        deadline_s = frame.deadline_s or started + _DEFAULT_DEADLINE_S
-        match request.verb:
-            case Verb.ADD:
-                self._require_ready(CniCode.TRY_AGAIN)
-                return await self._sandboxes.add(request, deadline_s=deadline_s)
-            case Verb.DEL:
-                await self._sandboxes.delete(
-                    request, deadline_s=deadline_s, informed=self._unready() is None
-                )
-            case Verb.CHECK:
-                await self._sandboxes.check(request)
-            case Verb.GC:
-                self._require_ready(CniCode.TRY_AGAIN)
-                await self._sandboxes.collect(request)
-            case Verb.STATUS:
-                # A runtime that sees STATUS fail makes the whole node NotReady, and its Pods leave.
-                if not self._was_ready():
-                    self._require_ready(CniCode.NOT_AVAILABLE)
-        return b""
-
-    def _require_ready(self, code: CniCode) -> None:
-        why = self._unready()
-        if why is not None:
-            raise CniRequestError(f"danmd of this node is still starting: {why}", code=code)
+        return handler
 
 
 async def _read_frame(reader: asyncio.StreamReader) -> Frame:

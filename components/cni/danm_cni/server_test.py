@@ -12,6 +12,8 @@ import pytest
 
 from danm_api.node_call import call_daemon
 from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM, encode_request
+from danm_cni.handlers import Readiness, SandboxRequests
+from danm_cni.request import Program
 from danm_cni.server import CniServer
 from danm_cni.testing.node import FakeNode, a_node
 
@@ -49,11 +51,14 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
         await node.until(lambda: len(node.daemon.informers[1].items()) == 1)
         made = Served(node=node, path=tmp_path / "d.sock", state={"unready": None, "marker": True})
+        readiness = Readiness(
+            unready=lambda: made.state["unready"], was_ready=lambda: made.state["marker"]
+        )
         server = CniServer(
             made.path,
-            sandboxes=node.daemon.sandboxes,
-            unready=lambda: made.state["unready"],
-            was_ready=lambda: made.state["marker"],
+            handlers={
+                Program.DANM: SandboxRequests(sandboxes=node.daemon.sandboxes, readiness=readiness)
+            },
         )
         async with server:
             yield made
@@ -117,11 +122,11 @@ async def test_rubbish_is_cut_off(served: Served) -> None:
     assert await served.call("STATUS") == (0, None)
 
 
-async def test_fakeipams_requests_are_refused_with_the_way_out(served: Served) -> None:
-    """Fakeipam without an address is told what to give it."""
+async def test_an_executable_that_is_not_served_is_told_why(served: Served) -> None:
+    """A danmd that serves one executable alone says so to the other."""
     status, error = await served.call("ADD", program=PROGRAM_FAKEIPAM)
-    assert (status, error["code"]) == (1, 7)
-    assert "ipam.ip" in error["msg"]
+    assert (status, error["code"]) == (1, 50)
+    assert "does not serve fakeipam" in error["msg"]
 
 
 async def test_an_add_that_nobody_waits_for_is_removed(served: Served) -> None:

@@ -1,6 +1,6 @@
 """DELs that nobody could finish at once: files that the `danm` executable, or danmd itself, leaves.
 
-A tombstone beats every later ADD of its container id (DESIGN, "An ADD", step 1).
+A tombstone of `danm` beats every later ADD of its container id (DESIGN, "An ADD", step 1).
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from danm_api.names import ContainerId
 from danm_api.node_frame import FrameError, decode_request, encode_request
+from danm_api.node_tombstone import attachment_name
 from danm_api.telemetry import get_logger
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.durable import TEMPORARY_PREFIX, remove_durably, write_atomically
@@ -28,16 +29,23 @@ class Tombstone:
 
 
 class Tombstones:
-    """The directory of DELs to finish."""
+    """The directory of DELs to finish that one executable leaves."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, program: Program = Program.DANM) -> None:
         """Create the directory."""
         self._directory = directory
+        self._program = program
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def has(self, container_id: ContainerId) -> bool:
         """Say whether a container's DEL waits; looks at the disk, where executables write."""
         return (self._directory / container_id).exists()
+
+    def path(self, request: CniRequest) -> Path:
+        """Return where the DEL is that a request is, or comes after."""
+        if self._program is Program.FAKEIPAM:
+            return self._directory / attachment_name(request.container_id, request.interface)
+        return self._directory / request.container_id
 
     async def put(self, request: CniRequest) -> None:
         """Leave a DEL for later, durably.
@@ -46,7 +54,7 @@ class Tombstones:
             OSError: The disk refuses it.
         """
         frame = encode_request(
-            program=Program.DANM,
+            program=self._program,
             deadline_ns=0,
             environment=b"\0".join(
                 f"{key}={value}".encode("utf-8", "surrogateescape")
@@ -54,7 +62,7 @@ class Tombstones:
             ),
             stdin=request.config,
         )
-        await asyncio.to_thread(write_atomically, self._directory / request.container_id, frame)
+        await asyncio.to_thread(write_atomically, self.path(request), frame)
 
     async def remove(self, path: Path) -> None:
         """The DEL is finished."""

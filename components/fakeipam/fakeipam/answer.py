@@ -103,7 +103,10 @@ def add_answer(config: dict[str, object]) -> dict[str, object]:
         raise RefusedError(INVALID_CONFIGURATION, "the configuration has no ipam section")
     address_text, subnet_text = _text(section, "ip"), _text(section, "subnet")
     if address_text is None or subnet_text is None:
-        reason = "ipam.ip and ipam.subnet are needed: fakeipam prints the address that it is given"
+        reason = (
+            "ipam.ip and ipam.subnet are needed, to print the address that is given, or "
+            "ipam.network, to get one of a DanmNet"
+        )
         raise RefusedError(INVALID_CONFIGURATION, reason)
     address, subnet = _address("ip", address_text), _network(subnet_text)
     if address.version != subnet.version or address not in subnet:

@@ -3,6 +3,7 @@
 import json
 import posix
 
+from danm_api.node_frame import MAX_STDIN_BYTES
 from fakeipam.answer import (
     SUPPORTED_VERSIONS,
     RefusedError,
@@ -11,51 +12,73 @@ from fakeipam.answer import (
     requested_version,
     version_answer,
 )
+from fakeipam.daemon import ask_daemon, names_network
 
 _INVALID_ENVIRONMENT = 4
+_IO_FAILURE = 5
 _FAILED_TO_DECODE = 6
-# Nothing is allocated here, so there is nothing to give back, to collect or to find missing.
+_VERBS = ("ADD", "DEL", "CHECK", "GC", "STATUS")
+# An address that the configuration names is nobody's to give back, to collect or to miss.
 _SILENT_VERBS = ("DEL", "GC", "STATUS")
 
 
-def answer_call(verb: str, stdin: bytes) -> tuple[int, dict[str, object] | None]:
-    """Return the exit status and what to print; None prints nothing."""
-    newest = SUPPORTED_VERSIONS[-1]
+def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, bytes]:
+    """Return the exit status and what to print."""
+    verb = environment.get(b"CNI_COMMAND", b"").decode("ascii", "replace")
+    version = newest = SUPPORTED_VERSIONS[-1]
     try:
-        config = json.loads(stdin)
-        if not isinstance(config, dict):
-            message = "the configuration is not a JSON object"
-            raise TypeError(message)
-    except (ValueError, TypeError) as error:
+        config = _config(stdin)
+    except (ValueError, TypeError, RecursionError) as error:
         if verb == "VERSION" and not stdin.strip():
-            return 0, version_answer(newest)
-        return 1, error_answer(newest, _FAILED_TO_DECODE, f"standard input: {error}")
+            return 0, _printed(version_answer(newest))
+        return 1, _printed(error_answer(newest, _FAILED_TO_DECODE, f"standard input: {error}"))
     try:
         version = requested_version(config)
         if verb == "VERSION":
-            return 0, version_answer(version)
-        if verb == "ADD":
-            return 0, add_answer(config)
-        if verb == "CHECK":
-            add_answer(config)
-            return 0, None
+            return 0, _printed(version_answer(version))
+        if verb not in _VERBS:
+            known = ", ".join(_VERBS)
+            message = f"CNI_COMMAND is {verb!r}; it must be VERSION or one of {known}"
+            raise RefusedError(_INVALID_ENVIRONMENT, message)
+        if names_network(config):
+            return ask_daemon(verb, environment, stdin, version)
+        return 0, _given(verb, config)
     except RefusedError as error:
-        return 1, error_answer(newest, error.code, f"fakeipam: {error.reason}")
+        return 1, _printed(error_answer(version, error.code, f"fakeipam: {error.reason}"))
+
+
+def _config(stdin: bytes) -> dict[str, object]:
+    config = json.loads(stdin)
+    if not isinstance(config, dict):
+        message = "the configuration is not a JSON object"
+        raise TypeError(message)
+    return config
+
+
+def _given(verb: str, config: dict[str, object]) -> bytes:
+    """Return what to print for an address that the configuration names (SPEC F1)."""
     if verb in _SILENT_VERBS:
-        return 0, None
-    message = f"CNI_COMMAND is {verb!r}; it must be ADD, DEL, CHECK, GC, STATUS or VERSION"
-    return 1, error_answer(version, _INVALID_ENVIRONMENT, message)
+        return b""
+    answer = add_answer(config)
+    return b"" if verb == "CHECK" else _printed(answer)
+
+
+def _printed(answer: dict[str, object]) -> bytes:
+    return json.dumps(answer).encode() + b"\n"
 
 
 def main() -> int:
     """Run one call on the process's own environment and streams; return the exit status."""
-    parts = []
-    while part := posix.read(0, 1 << 16):
+    parts, size = [], 0
+    while size <= MAX_STDIN_BYTES and (part := posix.read(0, 1 << 16)):
         parts.append(part)
-    verb = posix.environ.get(b"CNI_COMMAND", b"").decode("ascii", "replace")
-    status, answer = answer_call(verb, b"".join(parts))
-    if answer is not None:
-        view = memoryview(json.dumps(answer).encode() + b"\n")
-        while view:
-            view = view[posix.write(1, view) :]
+        size += len(part)
+    if size > MAX_STDIN_BYTES:
+        reason = f"the configuration has more than {MAX_STDIN_BYTES} bytes"
+        status, output = 1, _printed(error_answer(SUPPORTED_VERSIONS[-1], _IO_FAILURE, reason))
+    else:
+        status, output = answer_call(dict(posix.environ), b"".join(parts))
+    view = memoryview(output)
+    while view:
+        view = view[posix.write(1, view) :]
     return status

@@ -1,6 +1,7 @@
-"""The verbs of one call."""
+"""The verbs of one call that names its address, and what every call has in common."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -9,20 +10,26 @@ from fakeipam.main import answer_call
 GOOD = json.dumps({"cniVersion": "1.0.0", "ipam": {"ip": "10.0.0.4", "subnet": "10.0.0.0/24"}})
 
 
+def call(verb: str, stdin: bytes) -> tuple[int, Any]:
+    """Return exit status and what was printed."""
+    status, output = answer_call({b"CNI_COMMAND": verb.encode()}, stdin)
+    return status, json.loads(output) if output else None
+
+
 @pytest.mark.parametrize("verb", ["DEL", "GC", "STATUS", "CHECK"])
 def test_verbs_that_only_agree(verb: str) -> None:
     """Nothing was allocated, so there is nothing to do, and nothing is printed."""
-    assert answer_call(verb, GOOD.encode()) == (0, None)
+    assert call(verb, GOOD.encode()) == (0, None)
 
 
 def test_del_succeeds_without_an_address() -> None:
     """DEL is idempotent and never asks for more than it needs."""
-    assert answer_call("DEL", b'{"cniVersion":"1.0.0","ipam":{"type":"fakeipam"}}') == (0, None)
+    assert call("DEL", b'{"cniVersion":"1.0.0","ipam":{"type":"fakeipam"}}') == (0, None)
 
 
 def test_add_prints_the_address() -> None:
     """ADD answers in the version of the request."""  # SPEC F1
-    status, answer = answer_call("ADD", GOOD.encode())
+    status, answer = call("ADD", GOOD.encode())
     assert status == 0
     assert answer == {"cniVersion": "1.0.0", "ips": [{"address": "10.0.0.4/24"}]}
 
@@ -31,6 +38,7 @@ def test_add_prints_the_address() -> None:
     ("verb", "stdin", "code"),
     [
         pytest.param("ADD", b"{", 6, id="bad JSON"),
+        pytest.param("ADD", b"[" * 100_000, 6, id="deep JSON"),
         pytest.param("ADD", b"[]", 6, id="no object"),
         pytest.param("ADD", b'{"cniVersion":"1.0.0"}', 7, id="no ipam"),
         pytest.param("ADD", b'{"cniVersion":"7"}', 1, id="unknown version"),
@@ -40,7 +48,7 @@ def test_add_prints_the_address() -> None:
 )
 def test_errors_carry_the_codes_of_the_specification(verb: str, stdin: bytes, code: int) -> None:
     """A failure is an error object, never an empty result."""
-    status, answer = answer_call(verb, stdin)
+    status, answer = call(verb, stdin)
     assert status == 1
     assert answer is not None
     assert answer["code"] == code
@@ -48,7 +56,7 @@ def test_errors_carry_the_codes_of_the_specification(verb: str, stdin: bytes, co
 
 def test_version_works_without_input() -> None:
     """A VERSION call may come with nothing on standard input."""
-    status, answer = answer_call("VERSION", b"")
+    status, answer = call("VERSION", b"")
     assert status == 0
     assert answer is not None
     assert answer["cniVersion"] == "1.1.0"

@@ -9,6 +9,7 @@ import time
 
 from danm_api.node_call import SOCKET_PATH, DaemonUnreachableError, call_daemon
 from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError, encode_request
+from danm_api.node_tombstone import DIRECTORY, is_container_id, write_tombstone
 from danm_cni.shim.answers import (
     INVALID_ENVIRONMENT,
     IO_FAILURE,
@@ -17,7 +18,6 @@ from danm_cni.shim.answers import (
     error_answer,
     version_answer,
 )
-from danm_cni.shim.tombstone import DIRECTORY, is_container_id, write_tombstone
 
 VERBS = ("ADD", "DEL", "CHECK", "GC", "STATUS")
 # Exists from the moment that the daemon was first ready since the node booted (DESIGN, step 9).

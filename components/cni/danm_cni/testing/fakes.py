@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import msgspec
 
@@ -13,11 +13,14 @@ from danm_api.errors import DanmError, LinkSetupError
 from danm_api.ipam_api import (
     AttachmentAnswer,
     AttachmentRequest,
+    ContainerOwnerMessage,
+    OwnerMessage,
     PodOwnerMessage,
     ReleaseRequest,
     Reservation,
     ReserveAnswer,
 )
+from danm_api.model.addresses import IPAddress
 from danm_cni.journal import PluginCall
 from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.netns import NetnsGoneError
@@ -59,7 +62,7 @@ class Failures:
 class Entry:
     """Who holds an address."""
 
-    owner: PodOwnerMessage
+    owner: OwnerMessage
     interface: str
     network: str
     address: str
@@ -74,43 +77,66 @@ class FakeAddresses:
         self.node = node
         self.entries: list[Entry] = []
         self.fresh: list[bool] = []
+        self.via_fakeipam: list[bool] = []
         self.failures = Failures()
         self._attempt = 0
         self._next = 10
 
     async def reserve(
         self,
-        owner: PodOwnerMessage,
+        owner: OwnerMessage,
         attachments: Sequence[AttachmentRequest],
         *,
         deadline_s: float,
         note_attempt: Callable[[int], None],
         fresh: bool,
+        via_fakeipam: bool = False,
     ) -> ReserveAnswer:
         """Reserve; a failure planned as ``reserve-lost`` comes after the effect."""
         self._attempt += 1
         note_attempt(self._attempt)
         self.fresh.append(fresh)
+        self.via_fakeipam.append(via_fakeipam)
         await self.failures.meet("reserve")
         answers = [self._take(owner, each) for each in attachments]
         await self.failures.meet("reserve-lost")
         return ReserveAnswer(attempt=self._attempt, attachments=answers)
 
-    def _take(self, owner: PodOwnerMessage, wanted: AttachmentRequest) -> AttachmentAnswer:
-        mine = [
-            each
-            for each in self.entries
-            if (each.owner.uid, each.interface, each.network)
-            == (owner.uid, wanted.interface, wanted.network)
-        ]
-        if mine:
-            self.entries = [each for each in self.entries if each not in mine]
-            address = mine[0].address
-        elif wanted.ip == "dynamic":
-            address = f"198.18.0.{self._next}/24"
-            self._next += 1
-        else:
-            address = wanted.ip
+    def _take(self, owner: OwnerMessage, wanted: AttachmentRequest) -> AttachmentAnswer:
+        taken = {
+            key: self._take_one(owner, wanted, asked, new)
+            for key, asked, new in (
+                ("ip", wanted.ip, f"198.18.0.{self._next}/24"),
+                ("ip6", wanted.ip6, f"2001:db8::{self._next:x}/64"),
+            )
+            if asked != "none"
+        }
+        self._next += 1
+        number = int(ip_address(next(iter(taken.values())).partition("/")[0])) & 0xFFFFFF
+        mac = f"fa:16:3e:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+        return AttachmentAnswer(
+            network=wanted.network,
+            network_uid=f"uid-{wanted.network}",
+            interface=wanted.interface,
+            mac=mac,
+            **taken,
+        )
+
+    def _take_one(
+        self, owner: OwnerMessage, wanted: AttachmentRequest, asked: str, new: str
+    ) -> str:
+        """Return what the owner has already, or take a new one, or the one asked for."""
+        address = new if asked == "dynamic" else asked
+        for each in self.entries:
+            same = (each.network, each.interface) == (wanted.network, wanted.interface)
+            if (
+                same
+                and identity(each.owner) == identity(owner)
+                and (":" in each.address) == (":" in new)
+            ):
+                self.entries.remove(each)
+                address = each.address
+                break
         self.entries.append(
             Entry(
                 owner=owner,
@@ -120,26 +146,16 @@ class FakeAddresses:
                 attempt=self._attempt,
             )
         )
-        number = int(ip_address(address.partition("/")[0])) & 0xFFFFFF
-        mac = f"fa:16:3e:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
-        return AttachmentAnswer(
-            network=wanted.network,
-            network_uid=f"uid-{wanted.network}",
-            interface=wanted.interface,
-            mac=mac,
-            ip=address,
-        )
+        return address
 
     async def release(self, request: ReleaseRequest, *, deadline_s: float) -> None:
         """Free what the owner holds under exactly that attempt."""
         await self.failures.meet("release")
-        assert isinstance(request.owner, PodOwnerMessage)
-        owner = request.owner
         self.entries = [
             each
             for each in self.entries
             if not (
-                each.owner.uid == owner.uid
+                identity(each.owner) == identity(request.owner)
                 and each.attempt == request.attempt
                 and each.network in request.networks
                 and (not request.interfaces or each.interface in request.interfaces)
@@ -153,7 +169,7 @@ class FakeAddresses:
             Reservation(
                 network=each.network,
                 network_uid=f"uid-{each.network}",
-                address=each.address,
+                address=each.address.partition("/")[0],
                 owner=each.owner,
                 interface=each.interface,
                 node=self.node,
@@ -163,6 +179,16 @@ class FakeAddresses:
             )
             for each in self.entries
         ]
+
+
+def identity(owner: OwnerMessage) -> str:
+    """Return what tells owners apart."""
+    match owner:
+        case PodOwnerMessage():
+            return owner.uid
+        case ContainerOwnerMessage():
+            return owner.container_id
+    return owner.name
 
 
 @dataclass(kw_only=True)
@@ -228,6 +254,22 @@ class FakeKernel:
     def has_netns(self, netns: str) -> bool:
         """Say whether a namespace exists."""
         return netns not in self.gone
+
+    async def addresses(self, netns: str) -> frozenset[IPAddress]:
+        """Return the addresses of all interfaces of a namespace."""
+        await self.failures.meet("addresses")
+        interfaces = self._space(netns).interfaces
+        return frozenset(ip_interface(text).ip for texts in interfaces.values() for text in texts)
+
+    async def remove_addresses(self, netns: str, addresses: Collection[IPAddress]) -> None:
+        """Take addresses off the interfaces of a namespace."""
+        interfaces = self._space(netns).interfaces
+        for name, texts in interfaces.items():
+            interfaces[name] = [text for text in texts if ip_interface(text).ip not in addresses]
+
+    async def named_namespaces(self) -> Sequence[str]:
+        """Return the paths of all namespaces."""
+        return [path for path in self.namespaces if path not in self.gone]
 
     def _space(self, netns: str) -> FakeNetns:
         if netns in self.gone:

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from danm_cni.shim.tombstone import is_container_id, write_tombstone
+from danm_api.node_tombstone import (
+    attachment_name,
+    is_container_id,
+    is_interface_name,
+    write_tombstone,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,30 @@ from danm_cni.shim.tombstone import is_container_id, write_tombstone
 def test_container_ids_are_plain_names(text: str, expected: bool) -> None:
     """An id that names a file can name no other file."""
     assert is_container_id(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("eth0", True, id="usual"),
+        pytest.param("a.b-c_d@e", True, id="odd and allowed"),
+        pytest.param("", False, id="empty"),
+        pytest.param("..", False, id="parent"),
+        pytest.param("a/b", False, id="separator"),
+        pytest.param("a:b", False, id="colon"),
+        pytest.param("a b", False, id="space"),
+        pytest.param("a" * 16, False, id="too long"),
+    ],
+)
+def test_interface_names_are_parts_of_plain_names(text: str, expected: bool) -> None:
+    """A name that is part of a file's can name no other file."""
+    assert is_interface_name(text) is expected
+
+
+def test_attachments_of_a_container_have_files_of_their_own() -> None:
+    """Two interfaces of a container are two DELs."""
+    assert attachment_name("c1", "eth0") != attachment_name("c1", "net1")
+    assert attachment_name("c1", "eth0") == "c1:eth0"
 
 
 def test_a_tombstone_holds_the_frame(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""What serves fakeipam, put together: the same in the full danmd and with --ipam-only."""
+
+from danm_cni.allocation_journal import AllocationJournal
+from danm_cni.allocation_release import AllocationRelease
+from danm_cni.allocation_upkeep import AllocationUpkeep
+from danm_cni.allocations import Allocations
+from danm_cni.concurrency import Admission
+from danm_cni.config import Config
+from danm_cni.edges import AddressService, EventSink, InterfaceMaker, NetworkSource, PodSource
+from danm_cni.request import Program
+from danm_cni.tombstones import Tombstones
+
+
+def allocation_service(
+    config: Config,
+    *,
+    addresses: AddressService,
+    kernel: InterfaceMaker,
+    networks: NetworkSource,
+    pods: PodSource,
+    events: EventSink,
+) -> AllocationUpkeep:
+    """Put the parts together, and read the journal."""
+    journal = AllocationJournal(config.paths.allocations)
+    journal.load()
+    return AllocationUpkeep(
+        journal=journal,
+        allocations=Allocations(
+            journal=journal,
+            addresses=addresses,
+            release=AllocationRelease(
+                node=config.node, journal=journal, addresses=addresses, kernel=kernel
+            ),
+            kernel=kernel,
+            pods=pods,
+            networks=networks,
+            tombstones=Tombstones(config.paths.fakeipam_tombstones, program=Program.FAKEIPAM),
+            admission=Admission(limit=config.max_sandboxes, queue_limit=config.max_waiting),
+        ),
+        addresses=addresses,
+        kernel=kernel,
+        pods=pods,
+        events=events,
+    )

@@ -1,0 +1,137 @@
+"""What danmd goes on comparing for fakeipam, so that nothing leaks (DESIGN, step 8; P2).
+
+Journal, tombstones, entries of this node in ipam-svc, and network namespaces.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from danm_api.errors import AddressTakenError, DanmError
+from danm_api.ipam_api import AttachmentRequest, PodOwnerMessage, Reservation
+from danm_api.names import Namespace, PodName, PodUid
+from danm_api.telemetry import get_logger
+from danm_cni.allocation_journal import (
+    AllocationJournal,
+    AllocationKey,
+    AllocationRecord,
+    AllocationState,
+)
+from danm_cni.allocations import Allocations
+from danm_cni.edges import AddressService, EventSink, InterfaceMaker, PodSource
+from danm_cni.netns import NetnsGoneError
+from danm_cni.request import PodIdentity
+from danm_cni.rounds import attempt, side_by_side
+from danm_cni.tombstones import Tombstone
+
+log = get_logger(__name__)
+
+_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationUpkeep:
+    """Finishes and compares what fakeipam got."""
+
+    journal: AllocationJournal
+    allocations: Allocations
+    addresses: AddressService
+    kernel: InterfaceMaker
+    pods: PodSource
+    events: EventSink
+
+    async def finish(self) -> None:
+        """Do DELs that were left for later, and go on with what is unfinished or has ended."""
+        tombstones = self.allocations.tombstones
+        await side_by_side(self._finish_tombstone(each) for each in await tombstones.waiting())
+        await side_by_side(
+            attempt("Address", self.allocations.finish(each.key)) for each in self.journal.records()
+        )
+
+    async def _finish_tombstone(self, tombstone: Tombstone) -> None:
+        request = tombstone.request
+        key = AllocationKey(request.container_id, request.interface)
+        if await attempt("Tombstone", self.allocations.delete_attachment(key)):
+            await self.allocations.tombstones.remove(tombstone.path)
+
+    def added(self) -> Sequence[AllocationRecord]:
+        """Return the records whose addresses ipam-svc must have by now."""
+        return [each for each in self.journal.records() if each.state is AllocationState.ADDED]
+
+    def count(self, state: AllocationState) -> int:
+        """Return how many records are in a state, for metrics."""
+        return sum(each.state is state for each in self.journal.records())
+
+    async def reassert(
+        self, added: Sequence[AllocationRecord], entries: Collection[Reservation]
+    ) -> None:
+        """Claim again what ipam-svc has forgotten of (DESIGN, "Nodes fence").
+
+        Args:
+            added: As noted before the entries were read.
+            entries: All of this node.
+        """
+        for record in added:
+            present = {entry.address for entry in entries if record.is_of(entry)}
+            wanted = {str(each) for each in record.addresses}
+            # An owner that has others by now is served by another container of the Pod.
+            if present < wanted:
+                await attempt("Forgotten address", self._claim(record.key))
+
+    async def _claim(self, key: AllocationKey) -> None:
+        locks = self.allocations.locks
+        if locks.is_held(key):
+            return
+        async with locks.hold(key):
+            record = self.journal.get(key)
+            if record is None or record.state is not AllocationState.ADDED:
+                return
+            wanted = AttachmentRequest(
+                network=record.network,
+                interface=record.interface,
+                ip=record.ip or "none",
+                ip6=record.ip6 or "none",
+            )
+            try:
+                answer = await self.addresses.reserve(
+                    record.owner,
+                    [wanted],
+                    deadline_s=time.monotonic() + _TIMEOUT_S,
+                    note_attempt=lambda number: self.journal.remember_attempt(key, number),
+                    fresh=False,
+                    via_fakeipam=True,
+                )
+            except AddressTakenError as error:
+                await self._give_up(record, error)
+                return
+            await self.journal.put(msgspec.structs.replace(record, attempt=answer.attempt))
+        log.warning("Claimed forgotten address", ip=record.ip, ip6=record.ip6)
+
+    async def _give_up(self, record: AllocationRecord, error: AddressTakenError) -> None:
+        """Take an address off its interface that somebody else has by now (DESIGN, P1)."""
+        try:
+            await self.kernel.remove_addresses(record.netns, record.addresses)
+        except NetnsGoneError:
+            log.debug("Namespace is gone", netns=record.netns)
+        await self.journal.forget(record.key)
+        message = (
+            f"interface {record.interface} lost {record.ip or record.ip6}: ipam-svc has forgotten "
+            f"that it had it, and somebody else has it now ({error.reason}); delete the Pod to get "
+            "a new one"
+        )
+        log.warning("Address is somebody else's", container_id=record.container_id, error=message)
+        if isinstance(record.owner, PodOwnerMessage):
+            identity = PodIdentity(
+                namespace=Namespace(record.owner.namespace),
+                name=PodName(record.owner.name),
+                uid=PodUid(record.owner.uid),
+            )
+            try:
+                pod = await self.pods.find(identity)
+            except DanmError as missing:
+                log.debug("Nobody to tell", error=missing.reason)
+                return
+            await self.events.address_lost(pod, message)

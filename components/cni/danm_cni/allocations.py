@@ -1,0 +1,379 @@
+"""Addresses for fakeipam, as its callers ask: in order, in time, undone when it fails (SPEC F2).
+
+Work on one interface of a container is serialised; everything else runs side by side.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from danm_api.codec.cni import decode_result, encode_result
+from danm_api.errors import (
+    DanmError,
+    DeadlineExceededError,
+    InvalidNetworkError,
+    NetworkNotReadyError,
+    ReservationNotFoundError,
+)
+from danm_api.ipam_api import OwnerMessage
+from danm_api.model.cni import CniVersion
+from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.telemetry import get_logger, span
+from danm_cni.allocation_journal import (
+    AllocationJournal,
+    AllocationKey,
+    AllocationRecord,
+    AllocationState,
+)
+from danm_cni.allocation_release import AddressInUseError, AllocationRelease
+from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.concurrency import Admission, KeyedLocks
+from danm_cni.edges import AddressService, InterfaceMaker, NetworkSource, PodSource
+from danm_cni.ipam_request import IpamRequest, owner_message, result_of, wanted_addresses
+from danm_cni.tombstones import Tombstones
+
+log = get_logger(__name__)
+
+# What a failed ADD may take to give back what it got; the upkeep goes on with it.
+_UNDO_TIMEOUT_S: Final = 2.0
+# So much before its deadline a DEL is answered, whatever is left to do.
+_ANSWER_MARGIN_S: Final = 0.2
+# So much before the ADD's own deadline ipam-svc is given up: its client tells what it tried.
+_TELL_S: Final = 0.3
+# Plugins that give the address back first remove their interface within moments.
+_POLL_S: Final = 0.05
+_POLL_FOR_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocations:
+    """Answers fakeipam's ADD, DEL, CHECK and GC."""
+
+    journal: AllocationJournal
+    addresses: AddressService
+    kernel: InterfaceMaker
+    release: AllocationRelease
+    pods: PodSource
+    networks: NetworkSource
+    tombstones: Tombstones
+    admission: Admission
+    locks: KeyedLocks = field(default_factory=KeyedLocks)
+    background: set[asyncio.Task[Any]] = field(default_factory=set)
+    # Set once ipam-svc's entries of the node have been compared with the journal.
+    compared: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def add(self, request: IpamRequest, *, deadline_s: float) -> bytes:
+        """Reserve an address of each family that the DanmNet has; the same when asked again (G7).
+
+        Returns:
+            The result, in the request's version.
+
+        Raises:
+            DanmError: What went wrong; nothing is held, or will be given back soon.
+        """
+        try:
+            async with (
+                asyncio.timeout(deadline_s - time.monotonic()),
+                self.admission.slot(),
+                self.locks.hold(_key(request)),
+            ):
+                return await self._add_or_undo(request, deadline_s)
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"{request.subject}: DanmNet {request.namespace}/{request.network} gave no address "
+                "in time; try again"
+            ) from error
+
+    async def _add_or_undo(self, request: IpamRequest, deadline_s: float) -> bytes:
+        known = await self._settled(request)
+        if known is not None and known.state is AllocationState.ADDED:
+            return encode_result(decode_result(known.result), request.call.version)
+        net, spec = await self._network(request)
+        owner = await self._owner(request)
+        try:
+            return await self._add(request, owner, net, spec, deadline_s)
+        except BaseException:
+            await self._undo(_key(request))
+            raise
+
+    async def _settled(self, request: IpamRequest) -> AllocationRecord | None:
+        """Return what the journal has for the request, once it fits.
+
+        Raises:
+            AddressInUseError: The interface has an address of another network.
+        """
+        known = self.journal.get(_key(request))
+        left = self.tombstones.path(request.call)
+        if await asyncio.to_thread(left.exists):
+            # Its DEL came while danmd was away; some callers use their ids again.
+            if known is not None:
+                known = await self.release.mark(known)
+            await self.tombstones.remove(left)
+        if known is None:
+            return None
+        wanted = (request.network, request.namespace)
+        if (known.network, known.owner.namespace) != wanted:
+            await self.release.run(await self.release.mark(known))
+            return None
+        if known.state is AllocationState.ADDED and known.netns != request.call.netns:
+            # The container has another namespace now; the owner keeps its address.
+            return None
+        return known
+
+    async def _network(self, request: IpamRequest) -> tuple[DanmNet, NetworkSpec]:
+        """Return a network that may hand out addresses; the watch may be behind."""
+        net = self.networks.get(request.namespace, request.network)
+        if net is not None:
+            try:
+                spec = net.spec_in_force()
+            except (InvalidNetworkError, NetworkNotReadyError):
+                log.debug("Reading DanmNet anew", network=request.network)
+            else:
+                return net, spec
+        net = await self.networks.read(request.namespace, request.network)
+        return net, net.spec_in_force()
+
+    async def _owner(self, request: IpamRequest) -> OwnerMessage:
+        pod = request.call.pod
+        if pod is None:
+            return owner_message(request, None)
+        # Runtimes before containerd 1.6 do not tell the uid.
+        uid = pod.uid or (await self.pods.find(pod)).runtime_uid
+        return owner_message(request, uid)
+
+    async def _add(
+        self,
+        request: IpamRequest,
+        owner: OwnerMessage,
+        net: DanmNet,
+        spec: NetworkSpec,
+        deadline_s: float,
+    ) -> bytes:
+        wanted = wanted_addresses(request, net, spec)
+        record = AllocationRecord(
+            container_id=request.call.container_id,
+            interface=request.call.interface,
+            config=request.config_name,
+            owner=owner,
+            network=request.network,
+            netns=request.call.netns or "",
+            state=AllocationState.ADDING,
+        )
+        fresh = self._is_first_use(record)
+        await self.journal.put(record)
+        await self._forget_forerunners(record)
+        with span("reserve"):
+            answer = await self.addresses.reserve(
+                owner,
+                [wanted],
+                deadline_s=deadline_s - _TELL_S,
+                note_attempt=lambda attempt: self.journal.remember_attempt(record.key, attempt),
+                fresh=fresh,
+                via_fakeipam=True,
+            )
+        (got,) = answer.attachments
+        result = result_of(got, spec, request.routes)
+        added = msgspec.structs.replace(
+            record,
+            state=AllocationState.ADDED,
+            attempt=answer.attempt,
+            ip=got.ip,
+            ip6=got.ip6,
+            result=encode_result(result, CniVersion.V1_1_0),
+        )
+        # Before the answer: whoever was told an address is in the journal with it.
+        await self.journal.put(added)
+        log.info(
+            "Added address",
+            container_id=record.container_id,
+            interface=record.interface,
+            network=record.network,
+            ip=got.ip,
+            ip6=got.ip6,
+        )
+        return encode_result(result, request.call.version)
+
+    def _is_first_use(self, record: AllocationRecord) -> bool:
+        """Say whether nothing can be held for an owner, so that ipam-svc need not look.
+
+        A record is forgotten only when what it was for is released, and once the node's entries
+        have been compared with the journal, it tells of all of them.
+        """
+        return self.compared.is_set() and not any(
+            each.holder == record.holder for each in self.journal.records()
+        )
+
+    async def _forget_forerunners(self, record: AllocationRecord) -> None:
+        """Forget what the new record stands for: earlier tries for the same owner.
+
+        While ipam-svc is away, a Pod that is tried again and again has one record, not hundreds.
+        """
+        for each in self.journal.records():
+            if (
+                each.key != record.key
+                and each.holder == record.holder
+                and each.network == record.network
+                and each.state is AllocationState.REMOVING
+                and not self.locks.is_held(each.key)
+            ):
+                await self.journal.forget(each.key)
+
+    async def _undo(self, key: AllocationKey) -> None:
+        """Give back what a failed ADD may have got; what does not work now is done later."""
+        record = self.journal.get(key)
+        if record is None:
+            return
+        try:
+            await self.release.run(await self.release.mark(record), timeout_s=_UNDO_TIMEOUT_S)
+        except DanmError as error:
+            log.warning("Undo will be tried again", container_id=key[0], error=error.reason)
+
+    async def delete(self, request: IpamRequest, *, deadline_s: float) -> None:
+        """Give an address back, now or, when that takes too long, later (SPEC C4, F2).
+
+        Raises:
+            OSError: The disk does not even take the intent.
+        """
+        task = self.spawn(self.delete_attachment(_key(request)))
+        remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
+        await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
+        record = self.journal.get(_key(request))
+        if record is not None and record.state is not AllocationState.REMOVING:
+            # Whoever holds its lock does not know of the DEL.
+            await self.tombstones.put(request.call)
+
+    async def delete_attachment(self, key: AllocationKey) -> None:
+        """Release the address of an interface, or see to it that it is released.
+
+        Raises:
+            DanmError: It does not work yet; the journal knows.
+        """
+        async with self.locks.hold(key):
+            record = self.journal.get(key)
+            if record is None:
+                return
+            marked = await self.release.mark(record)
+            try:
+                await self.release.run(marked)
+            except AddressInUseError:
+                _ = self.spawn(self._release_when_unused(key))
+
+    async def _release_when_unused(self, key: AllocationKey) -> None:
+        """Wait for a plugin that removes its interface after it has given the address back."""
+        give_up_s = time.monotonic() + _POLL_FOR_S
+        while time.monotonic() < give_up_s:
+            await asyncio.sleep(_POLL_S)
+            record = self.journal.get(key)
+            if record is None or record.state is not AllocationState.REMOVING:
+                return
+            await self.finish(key)
+
+    async def finish(self, key: AllocationKey) -> None:
+        """Go on with what is left to do for a record; whoever holds its lock does it already.
+
+        Raises:
+            DanmError: It does not work yet.
+        """
+        if self.locks.is_held(key):
+            return
+        async with self.locks.hold(key):
+            record = self.journal.get(key)
+            if record is None:
+                return
+            if record.state is AllocationState.ADDED and self.kernel.has_netns(record.netns):
+                return
+            try:
+                await self.release.run(await self.release.mark(record))
+            except AddressInUseError as error:
+                log.debug("Address is in use", container_id=key.container_id, error=error.reason)
+
+    async def check(self, request: IpamRequest) -> None:
+        """Compare an interface's addresses with journal, result and ipam-svc's record (SPEC C6).
+
+        Raises:
+            CniRequestError: danmd gave none, or others than the result says.
+            ReservationNotFoundError: ipam-svc does not have them for this owner.
+            DanmError: ipam-svc cannot be asked.
+        """
+        record = self.journal.get(_key(request))
+        if (
+            record is None
+            or record.state is not AllocationState.ADDED
+            or (record.network, record.owner.namespace) != (request.network, request.namespace)
+        ):
+            raise CniRequestError(
+                f"{request.subject}: danmd has given no address of DanmNet "
+                f"{request.namespace}/{request.network}; delete it and add it anew",
+                code=CniCode.CONTAINER_UNKNOWN,
+            )
+        if request.previous is not None and not record.addresses <= request.previous:
+            missing = ", ".join(sorted(map(str, record.addresses - request.previous)))
+            raise CniRequestError(
+                f"{request.subject}: prevResult lacks {missing}, which danmd gave; delete the "
+                "container and add it anew",
+                code=CniCode.INVALID_CONFIG,
+            )
+        entries = await self.addresses.node_reservations()
+        present = {entry.address for entry in entries if record.is_of(entry)}
+        lost = sorted(str(each) for each in record.addresses if str(each) not in present)
+        if lost:
+            raise ReservationNotFoundError(
+                f"{request.subject}: {', '.join(lost)} of DanmNet {request.namespace}/"
+                f"{request.network} is not recorded for it any more; danmd claims it again within "
+                "seconds, or says in its log who has it"
+            )
+
+    async def collect(self, request: IpamRequest) -> None:
+        """Release what the runtime does not list any more, of this configuration alone (SPEC C6).
+
+        What an interface still has is released when that is gone.
+        """
+        listed = request.call.valid_attachments
+        for record in self.journal.records():
+            if (
+                record.config == request.config_name
+                and record.key not in listed
+                and not self.locks.is_held(record.key)
+            ):
+                try:
+                    await self.delete_attachment(record.key)
+                except DanmError as error:
+                    log.warning(
+                        "Clean-up will be tried again",
+                        container_id=record.container_id,
+                        error=error.reason,
+                    )
+
+    async def abandon(self, request: IpamRequest) -> None:
+        """Give back what an ADD got whose answer nobody took."""
+        _ = self.spawn(self.delete_attachment(_key(request)))
+
+    async def end(self) -> None:
+        """Wait for what runs in the background."""
+        while self.background:
+            await asyncio.wait(self.background)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
+        """Run something to its end even if nobody waits for it; failures are told in the log."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.background.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, DanmError):
+            log.warning("Clean-up will be tried again", error=error.reason)
+        elif error is not None:
+            log.exception("Clean-up failed", error=error)
+
+
+def _key(request: IpamRequest) -> AllocationKey:
+    return AllocationKey(request.call.container_id, request.call.interface)

@@ -1,0 +1,62 @@
+"""Which addresses a real network namespace has, and taking them off."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from danm_api.errors import LinkSetupError
+from danm_cni.kernel import KernelInterfaces
+from danm_cni.netns import NetnsGoneError, open_netns
+
+_V4, _V6 = ip_address("10.1.2.3"), ip_address("2001:db8::3")
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture()
+def namespace() -> Iterator[str]:
+    """Make a namespace with an interface of two addresses, one of them to a peer."""
+    name = f"danm-held-{uuid4().hex[:8]}"
+    _ip("netns", "add", name)
+    try:
+        _ip("-n", name, "link", "add", "a0", "type", "veth", "peer", "name", "a1")
+        _ip("-n", name, "addr", "add", f"{_V4}/32", "peer", "10.1.2.1/32", "dev", "a0")
+        _ip("-n", name, "addr", "add", f"{_V6}/64", "dev", "a0", "nodad")
+        yield name
+    finally:
+        _ip("netns", "del", name)
+
+
+async def test_addresses_are_seen_and_removed(namespace: str) -> None:
+    """All of them are seen, by the namespace's name, and only those that are meant go."""
+    kernel = KernelInterfaces(host_root=Path("/"))
+    path = f"/var/run/netns/{namespace}"
+    assert path in await kernel.named_namespaces()
+    assert {_V4, _V6} <= await kernel.addresses(path)
+    await kernel.remove_addresses(path, {_V4, ip_address("192.0.2.1")})
+    assert {_V4, _V6} & await kernel.addresses(path) == {_V6}
+    await kernel.remove_addresses(path, {_V4})
+
+
+async def test_a_namespace_that_is_gone_is_told_from_one_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    """Nothing at a path, or a file that is no namespace, is gone; anything else is not known."""
+    # DESIGN, P3
+    kernel = KernelInterfaces(host_root=tmp_path)
+    assert await kernel.named_namespaces() == []
+    with pytest.raises(NetnsGoneError):
+        await kernel.addresses("/nothing")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NetnsGoneError):
+        await kernel.addresses("/file")
+    with pytest.raises(LinkSetupError) as caught:
+        await asyncio.to_thread(open_netns, tmp_path, "/" + "x" * 300)
+    assert not isinstance(caught.value, NetnsGoneError)

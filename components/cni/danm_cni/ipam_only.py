@@ -1,0 +1,145 @@
+"""danmd with --ipam-only: a node daemon that serves nothing but fakeipam (SPEC F2).
+
+It installs the executable `fakeipam` and no CNI configuration: other plugins stay what they are,
+and name `fakeipam` in their `ipam` section.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from danm_api.errors import DanmError, DeadlineExceededError
+from danm_api.kube.api import KubeApi
+from danm_api.kube.events import EventRecorder
+from danm_api.telemetry import HealthServer, get_logger
+from danm_cni import metrics
+from danm_cni.allocation_journal import AllocationState
+from danm_cni.allocation_service import allocation_service
+from danm_cni.config import Config
+from danm_cni.durable import write_atomically
+from danm_cni.edges import AddressService, InterfaceMaker
+from danm_cni.handlers import AllocationRequests, Readiness
+from danm_cni.installation import Installation
+from danm_cni.journal import Journal
+from danm_cni.networks import Networks
+from danm_cni.pods import NodePods, PodEvents
+from danm_cni.request import Program
+from danm_cni.rounds import attempt
+from danm_cni.server import CniServer
+from danm_cni.strays import Strays
+from danm_cni.upkeep import PERIOD_S
+
+log = get_logger(__name__)
+
+# After this the wait for the watch is told again.
+_SYNC_TIMEOUT_S: Final = 60.0
+
+
+class IpamOnlyDaemon:
+    """One danmd that serves fakeipam alone.
+
+    Attributes:
+        unready: Why ADDs cannot be served yet; None when they can.
+    """
+
+    def __init__(
+        self, config: Config, api: KubeApi, *, addresses: AddressService, kernel: InterfaceMaker
+    ) -> None:
+        """Put the parts together, and read the journals.
+
+        Raises:
+            DanmError: The node still has all of DANM.
+        """
+        self._config = config
+        self.unready: str | None = "the API server has not been read yet"
+        self._installation = Installation(
+            config.paths, fallback=config.fallback, cni_version=config.cni_version
+        )
+        if self._installation.has_configuration:
+            raise DanmError(
+                f"{config.node} has the CNI configuration of all of DANM, which --ipam-only does "
+                "not serve; run 'danmd uninstall-node' there first, or leave --ipam-only out"
+            )
+        # What a full danmd of earlier days knew of is not ours to release.
+        self._sandboxes = Journal(config.paths.state / "journal")
+        self._sandboxes.load()
+        self._networks = Networks(api)
+        # Its watch does not run: a Pod is read only where the runtime does not tell its uid.
+        pods = NodePods(api, config.node)
+        self._addresses = addresses
+        self.allocations = allocation_service(
+            config,
+            addresses=addresses,
+            kernel=kernel,
+            networks=self._networks,
+            pods=pods,
+            events=PodEvents(EventRecorder(api, component="danmd", instance=config.node)),
+        )
+        self._strays = Strays(node=config.node, addresses=addresses, kernel=kernel)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set."""
+        paths = self._config.paths
+        requests = AllocationRequests(
+            allocations=self.allocations.allocations,
+            readiness=Readiness(unready=lambda: self.unready, was_ready=paths.ready_marker.exists),
+        )
+        health = HealthServer(
+            host=self._config.health_host,
+            port=self._config.health_port,
+            ready=lambda: self.unready or True,
+        )
+        server = CniServer(paths.socket, handlers={Program.FAKEIPAM: requests})
+        async with health, server, asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(self._networks.informer.run()),
+                tasks.create_task(self._serve()),
+            ]
+            await stop.wait()
+            for task in running:
+                task.cancel()
+        await self.allocations.allocations.end()
+
+    async def _serve(self) -> None:
+        """Become ready once the watch has shown the DanmNets; install, and compare for ever."""
+        informer = self._networks.informer
+        while not informer.synced:
+            try:
+                await informer.wait_synced(_SYNC_TIMEOUT_S)
+            except DeadlineExceededError as error:
+                self.unready = error.reason
+                log.warning("Not ready", error=error.reason)
+        self.unready = None
+        write_atomically(self._config.paths.ready_marker, b"")
+        if self._config.install:
+            await asyncio.to_thread(self._installation.install_executables, ("fakeipam",))
+        log.info("Ready", node=self._config.node, ipam_only=True)
+        while True:
+            await self.compare()
+            for state in AllocationState:
+                metrics.ALLOCATIONS.labels(state).set(self.allocations.count(state))
+            await asyncio.sleep(PERIOD_S)
+
+    async def compare(self) -> None:
+        """Compare once; whatever fails is told and tried again next time."""
+        await self.allocations.finish()
+        await attempt("Reservations", self._compare_reservations())
+
+    async def _compare_reservations(self) -> None:
+        """Release entries of this node that nobody here knows, and claim those that are missing."""
+        allocated = self.allocations.added()
+        entries = await self._addresses.node_reservations()
+        unknown = [
+            entry
+            for entry in entries
+            if not self.allocations.journal.knows(entry) and not self._sandboxes.knows_entry(entry)
+        ]
+        if await self._strays.release(unknown, known_namespaces=self._known_namespaces()):
+            self.allocations.allocations.compared.set()
+        await self.allocations.reassert(allocated, entries)
+
+    def _known_namespaces(self) -> Sequence[str]:
+        return [
+            *(each.netns for each in self.allocations.journal.records()),
+            *(each.netns for each in self._sandboxes.records()),
+        ]

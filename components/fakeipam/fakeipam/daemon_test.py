@@ -1,0 +1,128 @@
+"""Calls that ask the node daemon, with and without one."""
+
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danm_api.node_frame import PROGRAM_FAKEIPAM, decode_request, encode_answer
+from fakeipam.answer import SUPPORTED_VERSIONS
+from fakeipam.main import answer_call
+
+
+def config(version: str = "1.0.0", **ipam: object) -> bytes:
+    """Return a configuration that asks for an address of a DanmNet."""
+    section = {"type": "fakeipam", "network": "lan", **ipam}
+    return json.dumps(
+        {"cniVersion": version, "name": "n", "type": "bridge", "ipam": section}
+    ).encode()
+
+
+def environment(directory: Path, verb: str, **changes: str) -> dict[bytes, bytes]:
+    """Return the environment of a call whose files all lie in a directory."""
+    values = {
+        "CNI_COMMAND": verb,
+        "CNI_CONTAINERID": "c1",
+        "CNI_IFNAME": "eth0",
+        "DANM_SOCKET": str(directory / "danmd.sock"),
+        "DANM_FAKEIPAM_TOMBSTONES": str(directory / "tombstones"),
+        "DANM_READY_MARKER": str(directory / "ready"),
+        **changes,
+    }
+    return {key.encode(): value.encode() for key, value in values.items()}
+
+
+def call(directory: Path, verb: str, stdin: bytes, **changes: str) -> tuple[int, Any]:
+    """Return exit status and what was printed."""
+    status, output = answer_call(environment(directory, verb, **changes), stdin)
+    return status, json.loads(output) if output else None
+
+
+def test_a_call_is_forwarded_as_it_is(tmp_path: Path) -> None:
+    """Environment, input and answer pass unchanged."""  # SPEC F2
+    seen: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "danmd.sock"))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                seen.append(connection.recv(1 << 16))
+                connection.sendall(encode_answer(status=0, stdout=b'{"result":1}'))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        answer = call(tmp_path, "ADD", config())
+        thread.join(timeout=5)
+    assert answer == (0, {"result": 1})
+    program, deadline_ns, block, stdin = decode_request(seen[0])
+    assert (program, stdin) == (PROGRAM_FAKEIPAM, config())
+    assert deadline_ns > 0
+    assert b"CNI_IFNAME=eth0" in block.split(b"\0")
+
+
+@pytest.mark.parametrize("version", SUPPORTED_VERSIONS)
+@pytest.mark.parametrize("verb", ["ADD", "CHECK", "GC"])
+def test_without_a_daemon_the_caller_is_told_to_try_again(
+    tmp_path: Path, verb: str, version: str
+) -> None:
+    """Danmd away: error 11 in the version asked for, with a sentence that says where to look."""
+    status, error = call(tmp_path, verb, config(version))
+    assert (status, error["code"], error["cniVersion"]) == (1, 11, version)
+    assert "danm-cni" in error["msg"]
+
+
+def test_without_a_daemon_a_del_is_kept(tmp_path: Path) -> None:
+    """A DEL succeeds, and its request lies in a file of that container and interface."""
+    # SPEC C4, F2
+    assert call(tmp_path, "DEL", config()) == (0, None)
+    assert call(tmp_path, "DEL", config(), CNI_IFNAME="net1") == (0, None)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "tombstones").iterdir()}
+    assert set(kept) == {"c1:eth0", "c1:net1"}
+    program, _, block, stdin = decode_request(kept["c1:net1"])
+    assert (program, stdin) == (PROGRAM_FAKEIPAM, config())
+    assert b"CNI_IFNAME=net1" in block.split(b"\0")
+
+
+def test_a_del_that_cannot_be_kept_fails(tmp_path: Path) -> None:
+    """Success is never told when nothing was kept."""
+    (tmp_path / "tombstones").write_bytes(b"")
+    status, error = call(tmp_path, "DEL", config())
+    assert (status, error["code"]) == (1, 11)
+
+
+def test_status_fails_only_before_the_first_readiness(tmp_path: Path) -> None:
+    """STATUS is an error until danmd has once been ready since boot, and never afterwards."""
+    status, error = call(tmp_path, "STATUS", config())
+    assert (status, error["code"]) == (1, 50)
+    (tmp_path / "ready").write_bytes(b"")
+    assert call(tmp_path, "STATUS", config()) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"CNI_CONTAINERID": ""}, id="no container"),
+        pytest.param({"CNI_CONTAINERID": "../x"}, id="path for a container"),
+        pytest.param({"CNI_IFNAME": ""}, id="no interface"),
+        pytest.param({"CNI_IFNAME": "../../x"}, id="path for an interface"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK"])
+def test_what_names_no_attachment_is_refused(
+    tmp_path: Path, verb: str, changes: dict[str, str]
+) -> None:
+    """Error 4, and no file anywhere."""
+    status, error = call(tmp_path, verb, config(), **changes)
+    assert (status, error["code"]) == (1, 4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_is_given_needs_no_daemon(tmp_path: Path) -> None:
+    """With ipam.ip fakeipam prints it, whatever network is named."""  # SPEC F1
+    status, answer = call(tmp_path, "ADD", config(ip="10.0.0.4", subnet="10.0.0.0/24"))
+    assert (status, answer["ips"]) == (0, [{"address": "10.0.0.4/24"}])
