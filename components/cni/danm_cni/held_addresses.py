@@ -51,12 +51,14 @@ def _address_of(message: Any) -> IPAddress:  # noqa: ANN401  (pyroute2 has no ty
 
 
 def _remove(pod: Any, message: Any) -> None:  # noqa: ANN401
+    local = {"local": message.get("local")} if message.get("local") else {}
     try:
         pod.addr(
             "del",
             index=message["index"],
-            address=str(_address_of(message)),
+            address=message.get("address"),
             prefixlen=message["prefixlen"],
+            **local,
         )
     except NetlinkError as error:
         if error.code != errno.EADDRNOTAVAIL:
