@@ -44,11 +44,14 @@ class Violation:
             be empty.
         rule: The rule of docs/specification.md, such as ``N1``.
         message: What is wrong and what to do, without the field's name.
+        place: ``path`` or ``query`` when the field is a parameter of a request there; otherwise
+            empty: it belongs to the object, or to the request's body.
     """
 
     field: str
     rule: str
     message: str
+    place: str = ""
 
     def __str__(self) -> str:
         """Return the violation as a clause of a sentence."""

@@ -6,9 +6,10 @@ into the model's types at its edge.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 PREFIX: Final = "/apis/ipam.danm.k8s.io/v1"
 RESERVE_PATH: Final = f"{PREFIX}/reserve"
@@ -17,6 +18,7 @@ RELEASE_PATH: Final = f"{PREFIX}/release"
 NETWORK_RESERVATIONS_PATH: Final = (
     f"{PREFIX}/namespaces/{{namespace}}/networks/{{network}}/reservations"
 )
+NAMESPACE_RESERVATIONS_PATH: Final = f"{PREFIX}/namespaces/{{namespace}}/reservations"
 NETWORK_USAGE_PATH: Final = f"{PREFIX}/namespaces/{{namespace}}/networks/{{network}}/usage"
 NODE_RESERVATIONS_PATH: Final = f"{PREFIX}/nodes/{{node}}/reservations"
 
@@ -31,6 +33,64 @@ CA_SECRET: Final = "danm-ipam-ca"
 SERVICE_NAME: Final = "danm-ipam"
 
 
+# Bounds of what callers send. They are told in the OpenAPI document and judged by the service,
+# which names every field at fault; decoding alone would stop at the first one.
+MAX_ATTACHMENTS: Final = 64
+# Numbers beyond this lose digits in JSON parsers that know doubles only.
+MAX_ATTEMPT: Final = 2**53 - 1
+MAX_NAME_LENGTH: Final = 253
+MAX_REASON_LENGTH: Final = 256
+# A text form of an address with its prefix length has 43 characters at most.
+MAX_ADDRESS_LENGTH: Final = 64
+MAX_PAGE: Final = 1000
+MAX_TIMEOUT_S: Final = 30.0
+# Kubernetes: names of objects are DNS-1123 subdomains.
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+OBJECT_NAME_PATTERN: Final = rf"{_LABEL}(\.{_LABEL})*"
+# Names of external owners, Pods' UIDs, ids of containers.
+PLAIN_PATTERN: Final = "[A-Za-z0-9]([-A-Za-z0-9._:/@]*[A-Za-z0-9])?"
+
+
+def _texts(*examples: str, pattern: str = "", most: int = 0, least: int = 0) -> Meta:
+    """Return what the OpenAPI document tells of a text beside its type."""
+    schema: dict[str, Any] = {}
+    if pattern:
+        schema["pattern"] = f"^{pattern}$"
+    if least:
+        schema["minLength"] = least
+    if most:
+        schema["maxLength"] = most
+    return Meta(examples=list(examples) or None, extra_json_schema=schema or None)
+
+
+def _numbers(*examples: float, **schema: float) -> Meta:
+    return Meta(examples=list(examples) or None, extra_json_schema=dict(schema) or None)
+
+
+def _lists(**schema: object) -> Meta:
+    return Meta(extra_json_schema=dict(schema))
+
+
+_MOST: Final = MAX_NAME_LENGTH
+_NamespaceText = Annotated[str, _texts("office", pattern=OBJECT_NAME_PATTERN, most=_MOST, least=1)]
+_NetworkText = Annotated[str, _texts("lan", pattern=OBJECT_NAME_PATTERN, most=_MOST, least=1)]
+_PodText = Annotated[str, _texts("web-0", pattern=OBJECT_NAME_PATTERN, most=_MOST, least=1)]
+_UidText = Annotated[
+    str,
+    _texts("7d1f4e52-9c1d-4a53-8a54-0d2a63c0b1aa", pattern=PLAIN_PATTERN, most=_MOST, least=1),
+]
+_ContainerText = Annotated[str, _texts("8f2c1a", pattern=PLAIN_PATTERN, most=_MOST, least=1)]
+_OwnerText = Annotated[str, _texts("printer", pattern=PLAIN_PATTERN, most=_MOST, least=1)]
+# Empty for external owners.
+_NodeText = Annotated[str, _texts("node-1", pattern=rf"({OBJECT_NAME_PATTERN})?", most=_MOST)]
+_InterfaceText = Annotated[str, _texts("eth0", most=15)]
+_ReasonText = Annotated[str, _texts("third floor", most=MAX_REASON_LENGTH)]
+_Address4Text = Annotated[str, _texts("dynamic", "10.0.0.7/24", "none", most=MAX_ADDRESS_LENGTH)]
+_Address6Text = Annotated[str, _texts("dynamic", "2001:db8::7/64", "none", most=MAX_ADDRESS_LENGTH)]
+_Attempt = Annotated[int, _numbers(1767225600000, minimum=1, maximum=MAX_ATTEMPT)]
+_Timeout = Annotated[float, _numbers(5.0, exclusiveMinimum=0)]
+
+
 class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Base of all messages; unknown fields of a later release are ignored."""
 
@@ -38,27 +98,38 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 class PodOwnerMessage(_Message, frozen=True, kw_only=True, tag_field="kind", tag="Pod"):
     """A Pod; each attachment adds its interface's name (SPEC G7)."""
 
-    namespace: str
-    name: str
-    uid: str
+    namespace: _NamespaceText
+    name: _PodText
+    uid: _UidText
 
 
 class ContainerOwnerMessage(_Message, frozen=True, kw_only=True, tag_field="kind", tag="Container"):
     """A container that is no Pod (SPEC F2)."""
 
-    namespace: str
-    container_id: str
+    namespace: _NamespaceText
+    container_id: _ContainerText
 
 
 class ExternalOwnerMessage(_Message, frozen=True, kw_only=True, tag_field="kind", tag="External"):
-    """Somebody outside of Pods (SPEC I3)."""
+    """Somebody outside of Pods (SPEC I3).
 
-    namespace: str
-    name: str
-    reason: str = ""
-    expires: datetime | None = None
+    Attributes:
+        name: An owner is the same owner by its namespace and name.
+        reason: For people who look at the record.
+        expires: When the address comes back by itself; without it never. A later reserve of the
+            same owner renews it: what the newest attempt says holds.
+    """
+
+    namespace: _NamespaceText
+    name: _OwnerText
+    reason: _ReasonText = ""
+    expires: Annotated[
+        datetime | None,
+        Meta(examples=["2030-01-01T00:00:00Z"], extra_json_schema={"format": "date-time"}),
+    ] = None
 
 
+OWNER_KINDS: Final = ("Pod", "Container", "External")
 OwnerMessage = PodOwnerMessage | ContainerOwnerMessage | ExternalOwnerMessage
 
 
@@ -72,29 +143,32 @@ class AttachmentRequest(_Message, frozen=True, kw_only=True):
         ip6: The same for IPv6.
     """
 
-    network: str
-    interface: str
-    ip: str = "none"
-    ip6: str = "none"
+    network: _NetworkText
+    interface: _InterfaceText
+    ip: _Address4Text = "none"
+    ip6: _Address6Text = "none"
 
 
 class ReserveRequest(_Message, frozen=True, kw_only=True):
     """All attachments of one owner: all or nothing.
 
     Attributes:
+        owner: Who will hold the addresses.
         node: The node of a Pod or container; empty for external owners.
         attempt: Larger than of every earlier send for the owner (DESIGN, "Attempts fence").
-        timeout_s: How long the caller will wait for the answer.
+        attachments: What each interface wants. An external owner has one address of each family
+            on a network.
+        timeout_s: How long the caller will wait for the answer; 30 s at most.
         via_fakeipam: The request comes from fakeipam, so the networks must admit it (SPEC F2).
         fresh: The caller never sent a reserve for this owner before, so there is nothing that a
             consistent read could find; it saves that read. When in doubt leave it False.
     """
 
     owner: OwnerMessage
-    attempt: int
-    attachments: list[AttachmentRequest]
-    node: str = ""
-    timeout_s: float = 5.0
+    attempt: _Attempt
+    attachments: Annotated[list[AttachmentRequest], _lists(minItems=1, maxItems=MAX_ATTACHMENTS)]
+    node: _NodeText = ""
+    timeout_s: _Timeout = 5.0
     via_fakeipam: bool = False
     fresh: bool = False
 
@@ -128,20 +202,34 @@ class ReleaseRequest(_Message, frozen=True, kw_only=True):
     """Give back what an owner holds under exactly this attempt.
 
     Attributes:
+        owner: Who holds the addresses.
+        attempt: The one that the reserve's answer carried.
         networks: The networks to look at; DanmNets that are gone are no error.
         interfaces: Only these; empty means every interface of the owner.
+        node: The node of a Pod or container; empty for external owners.
+        timeout_s: How long the caller will wait for the answer; 30 s at most.
     """
 
     owner: OwnerMessage
-    attempt: int
-    networks: list[str]
-    interfaces: list[str] = []
-    node: str = ""
-    timeout_s: float = 5.0
+    attempt: _Attempt
+    networks: Annotated[list[_NetworkText], _lists(maxItems=MAX_ATTACHMENTS)]
+    interfaces: Annotated[list[_InterfaceText], _lists(maxItems=MAX_ATTACHMENTS)] = []
+    node: _NodeText = ""
+    timeout_s: _Timeout = 5.0
 
 
 class Reservation(_Message, frozen=True, kw_only=True):
-    """One entry of the record, as look-up and list show it."""
+    """One entry of the record, as look-up and list show it.
+
+    Attributes:
+        network_uid: Which DanmNet of that name it is.
+        address: Without prefix length.
+        interface: Its name in the Pod; empty for an external owner.
+        node: The node whose danmd alone may free it; empty for an external owner.
+        attempt: The one that holds it.
+        since: When it was taken.
+        mac: SPEC G6.
+    """
 
     network: str
     network_uid: str
@@ -162,18 +250,56 @@ class ReleaseAnswer(_Message, frozen=True, kw_only=True):
 
 
 class ReservationList(_Message, frozen=True, kw_only=True):
-    """Entries of a network or of a node.
+    """Entries of a network, of a namespace or of a node.
 
     Attributes:
-        next: Token of the next page; empty at the end.
+        next: What the next page's ``continue`` is; empty at the end. Any replica takes it.
     """
 
     items: list[Reservation]
     next: str = ""
 
 
+class ReservationQuery(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """Which entries a list shows, and how many of them: the parameters of its query.
+
+    Without a filter all are shown. Several filters have to match at once.
+
+    Attributes:
+        address: Only the entry of this address.
+        owner: Only owners of this name; for a container its id.
+        owner_kind: Only owners of this kind.
+        owner_namespace: Only owners of this namespace.
+        owner_uid: Only the Pod with this UID.
+        interface: Only interfaces of this name.
+        node: Only entries of this node.
+        attempt: Only entries of exactly this attempt.
+        limit: At most so many entries; the answer's ``next`` leads to the others.
+        continue_: The ``next`` of the page before. Entries that exist during the whole listing are
+            shown exactly once, whichever replicas answer.
+    """
+
+    address: Annotated[str, _texts("10.0.0.7", most=MAX_ADDRESS_LENGTH)] = ""
+    owner: Annotated[str, _texts("printer", most=_MOST)] = ""
+    owner_kind: Annotated[str, Meta(extra_json_schema={"enum": ["", *OWNER_KINDS]})] = ""
+    owner_namespace: Annotated[str, _texts("office", most=_MOST)] = ""
+    owner_uid: Annotated[str, _texts(most=_MOST)] = ""
+    interface: Annotated[str, _texts("eth0", most=15)] = ""
+    node: Annotated[str, _texts("node-1", most=_MOST)] = ""
+    attempt: Annotated[int | None, _numbers(minimum=1, maximum=MAX_ATTEMPT)] = None
+    limit: Annotated[int | None, _numbers(100, minimum=1, maximum=MAX_PAGE)] = None
+    continue_: Annotated[str, _texts(most=1024)] = msgspec.field(default="", name="continue")
+
+
 class FamilyUsage(_Message, frozen=True, kw_only=True):
-    """SPEC A4; ``ranges`` is readable."""
+    """One family's addresses (SPEC A4).
+
+    Attributes:
+        total: What can be handed out dynamically, and what is used beside it.
+        ranges: The used ones, readable: at most 100 ranges, then "and n more".
+    """
 
     total: int
     used: int
@@ -191,11 +317,22 @@ class NetworkUsage(_Message, frozen=True, kw_only=True):
 
 
 class FieldViolation(_Message, frozen=True, kw_only=True):
-    """One broken rule of a refused request."""
+    """One broken rule of a refused request.
+
+    Attributes:
+        field: The field at fault, such as ``attachments[0].ip``, or the parameter's name.
+        rule: The rule of docs/specification.md.
+        message: What is wrong and what to do.
+        pointer: Where the field is in the request's body: a JSON pointer as a URI fragment, such
+            as ``#/attachments/0/ip``. Empty for what is no part of the body.
+        place: ``path`` or ``query`` for a parameter, otherwise empty.
+    """
 
     field: str
     rule: str
     message: str
+    pointer: str = ""
+    place: str = ""
 
 
 class Problem(_Message, frozen=True, kw_only=True):
@@ -203,7 +340,12 @@ class Problem(_Message, frozen=True, kw_only=True):
 
     Attributes:
         type: ``urn:danm:error:<name of the error class in danm_api.errors>``.
-        detail: The error's reason.
+        title: The status in words.
+        status: The HTTP status.
+        detail: The error's reason: the object, the rule and the way out.
+        transient: The same request may succeed later without anybody changing it.
+        violations: Every field at fault, of an InvalidRequestError; of an InvalidNetworkError the
+            fields of the DanmNet.
         current_attempt: Of a StaleAttemptError.
         retry_after_s: When it is worth asking again, of an OverloadedError.
     """
@@ -216,6 +358,11 @@ class Problem(_Message, frozen=True, kw_only=True):
     violations: list[FieldViolation] = []
     current_attempt: int | None = None
     retry_after_s: float | None = None
+
+
+def namespace_reservations_path(namespace: str) -> str:
+    """Return the path of the reservations of all networks of a namespace."""
+    return NAMESPACE_RESERVATIONS_PATH.format(namespace=namespace)
 
 
 def network_reservations_path(namespace: str, network: str) -> str:

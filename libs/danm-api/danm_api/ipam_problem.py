@@ -4,6 +4,7 @@ The one table that maps the error tree to HTTP (STYLE: one table at each edge); 
 document back into the same error, so that callers see no difference.
 """
 
+import re
 from http import HTTPStatus
 from typing import Final
 
@@ -13,6 +14,7 @@ from danm_api.errors import (
     DanmError,
     DelegateError,
     InvalidObjectError,
+    InvalidRequestError,
     IpamUnavailableError,
     OverloadedError,
     SeveralErrors,
@@ -23,6 +25,7 @@ from danm_api.ipam_api import FieldViolation, Problem
 
 CONTENT_TYPE: Final = "application/problem+json"
 _TYPE_PREFIX: Final = "urn:danm:error:"
+_STEPS: Final = re.compile(r"[.\[\]]")
 
 # The most specific class that is named here decides.
 HTTP_STATUS: Final[dict[type[DanmError], HTTPStatus]] = {
@@ -68,12 +71,30 @@ def problem_of(error: DanmError) -> Problem:
         detail=error.reason,
         transient=error.transient,
         violations=[
-            FieldViolation(field=each.field, rule=each.rule, message=each.message)
+            FieldViolation(
+                field=each.field,
+                rule=each.rule,
+                message=each.message,
+                pointer=pointer_of(each) if isinstance(error, InvalidRequestError) else "",
+                place=each.place,
+            )
             for each in violations
         ],
         current_attempt=error.current_attempt if isinstance(error, StaleAttemptError) else None,
         retry_after_s=error.retry_after_s if isinstance(error, OverloadedError) else None,
     )
+
+
+def pointer_of(violation: Violation) -> str:
+    """Return where in a request's body a field is, as a JSON pointer in a URI fragment.
+
+    Source: RFC 9457, section 3 (the example's ``errors``), and RFC 6901, section 6. No name of our
+    messages holds a character that would have to be escaped.
+    """
+    if violation.place:
+        return ""
+    steps = [step for step in _STEPS.split(violation.field) if step]
+    return "".join(("#", *(f"/{step}" for step in steps)))
 
 
 def error_of(problem: Problem) -> DanmError:
@@ -91,7 +112,7 @@ def error_of(problem: Problem) -> DanmError:
         return kind(problem.detail, current_attempt=problem.current_attempt or 0)
     if issubclass(kind, InvalidObjectError):
         violations = [
-            Violation(field=each.field, rule=each.rule, message=each.message)
+            Violation(field=each.field, rule=each.rule, message=each.message, place=each.place)
             for each in problem.violations
         ]
         return kind(problem.detail, violations=violations)

@@ -6,6 +6,7 @@ from danm_api.errors import (
     ApiError,
     DanmError,
     DelegateError,
+    InvalidNetworkError,
     InvalidObjectError,
     InvalidRequestError,
     IpamUnavailableError,
@@ -16,7 +17,7 @@ from danm_api.errors import (
     Violation,
 )
 from danm_api.ipam_api import Problem
-from danm_api.ipam_problem import HTTP_STATUS, error_of, problem_of, status_of
+from danm_api.ipam_problem import HTTP_STATUS, error_of, pointer_of, problem_of, status_of
 
 
 def _all_kinds() -> list[type[DanmError]]:
@@ -98,3 +99,25 @@ def test_error_of_a_later_release_is_kept_as_it_is() -> None:
     assert isinstance(error, ApiError)
     assert (error.status, error.reason) == (409, "why")
     assert all(isinstance(status.value, int) for status in HTTP_STATUS.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "place", "pointer"),
+    [
+        ("attachments[0].ip", "", "#/attachments/0/ip"),
+        ("attempt", "", "#/attempt"),
+        ("", "", "#"),
+        ("limit", "query", ""),
+    ],
+)
+def test_field_at_fault_is_a_json_pointer(field: str, place: str, pointer: str) -> None:
+    """A field of the body is pointed at, and a parameter is named with its place."""
+    # SPEC I2
+    violation = Violation(field=field, rule="I2", message="m", place=place)
+    assert pointer_of(violation) == pointer
+    error = InvalidRequestError("bad", violations=[violation])
+    (shown,) = problem_of(error).violations
+    assert (shown.field, shown.pointer, shown.place) == (field, pointer, place)
+    # The fields of a DanmNet are no part of the request.
+    (other,) = problem_of(InvalidNetworkError("bad", violations=[violation])).violations
+    assert other.pointer == ""

@@ -93,7 +93,13 @@ class BlockIndex(Protocol):
 
 
 def wishes(
-    net: DanmNet, spec: NetworkSpec, ip: IPv4Request, ip6: IPv6Request, *, shares_wire: bool
+    net: DanmNet,
+    spec: NetworkSpec,
+    ip: IPv4Request,
+    ip6: IPv6Request,
+    *,
+    shares_wire: bool,
+    prefix: str = "",
 ) -> Wishes:
     """Judge the request of one attachment by the rules of its network.
 
@@ -103,11 +109,12 @@ def wishes(
         ip: What is asked for IPv4.
         ip6: What is asked for IPv6.
         shares_wire: Another DanmNet uses the same wire, so static addresses must lie in the pool.
+        prefix: Put before the names of fields at fault, such as ``attachments[0].``.
 
     Raises:
         InvalidRequestError: SPEC G3 to G5 refuse the request.
     """
-    violations = check_ip_request(spec, ip, ip6, shares_wire=shares_wire)
+    violations = check_ip_request(spec, ip, ip6, shares_wire=shares_wire, prefix=prefix)
     if violations:
         clauses = "; ".join(str(violation) for violation in violations)
         reason = f"DanmNet {net.namespace}/{net.name} cannot give what is asked: {clauses}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +21,15 @@ from danm_api.errors import (
     UnauthenticatedError,
 )
 from danm_api.ipam_api import (
+    MAX_PAGE,
+    NAMESPACE_RESERVATIONS_PATH,
     NETWORK_RESERVATIONS_PATH,
     NETWORK_USAGE_PATH,
     NODE_RESERVATIONS_PATH,
     RELEASE_PATH,
     RESERVE_PATH,
     ReleaseRequest,
+    ReservationQuery,
     ReserveAnswer,
     ReserveRequest,
 )
@@ -37,7 +41,7 @@ from ipam_svc import metrics
 from ipam_svc.access import Access
 from ipam_svc.limits import Admission, Limits
 from ipam_svc.listener import Connection
-from ipam_svc.lookup import Lookup
+from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.openapi import openapi_document
 from ipam_svc.orders import release_order, reserve_order
 from ipam_svc.releases import Releases
@@ -56,6 +60,8 @@ _MAX_BODY_BYTES: Final = 64 * 1024
 _COME_BACK: Final = (429, 503)
 # Of what is refused for another reason than a queue that is full.
 _RETRY_AFTER_S: Final = 1.0
+# The decoder names a field that is missing, or not known, in its sentence only.
+_NAMED: Final = re.compile("(?:required|unknown) field `([^`]*)`")
 _CALLER: Final = web.RequestKey("caller", Caller)
 
 
@@ -108,6 +114,7 @@ class HttpApi:
         self.app.router.add_post(RESERVE_PATH, self._reserve)
         self.app.router.add_post(RELEASE_PATH, self._release)
         self.app.router.add_get(NETWORK_RESERVATIONS_PATH, self._network_reservations)
+        self.app.router.add_get(NAMESPACE_RESERVATIONS_PATH, self._namespace_reservations)
         self.app.router.add_get(NETWORK_USAGE_PATH, self._network_usage)
         self.app.router.add_get(NODE_RESERVATIONS_PATH, self._node_reservations)
         self.app.router.add_get(OPENAPI_PATH, self._document)
@@ -181,19 +188,20 @@ class HttpApi:
 
     async def _network_reservations(self, request: web.Request) -> web.Response:
         namespace, network = _network_of(request)
-        query = request.query
-        by_name = "address" in query or "owner" in query
-        await self._access.may_read(request[_CALLER], "get" if by_name else "list", namespace)
-        return _json(
-            await self._lookup.of_network(
-                namespace,
-                network,
-                address=query.get("address", ""),
-                owner=query.get("owner", ""),
-                limit=query.get("limit", ""),
-                after=query.get("continue", ""),
-            )
-        )
+        listing = listing_of(_query(request), usual_limit=MAX_PAGE)
+        await self._may_look(request, listing, namespace)
+        return _json(await self._lookup.of_network(namespace, network, listing))
+
+    async def _namespace_reservations(self, request: web.Request) -> web.Response:
+        namespace = request.match_info["namespace"]
+        require_object_name(namespace, field="namespace")
+        listing = listing_of(_query(request), usual_limit=MAX_PAGE)
+        await self._may_look(request, listing, Namespace(namespace))
+        return _json(await self._lookup.of_namespace(Namespace(namespace), listing))
+
+    async def _may_look(self, request: web.Request, listing: Listing, where: Namespace) -> None:
+        verb = "get" if listing.names_one else "list"
+        await self._access.may_read(request[_CALLER], verb, where)
 
     async def _network_usage(self, request: web.Request) -> web.Response:
         namespace, network = _network_of(request)
@@ -203,19 +211,21 @@ class HttpApi:
     async def _node_reservations(self, request: web.Request) -> web.Response:
         node = NodeName(request.match_info["node"])
         require_object_name(node, field="node")
+        # A node has few entries, and its danmd needs all of them.
+        listing = listing_of(_query(request), usual_limit=None)
         await self._access.may_read_node(request[_CALLER], node)
         tag = f'"{self._instance}-{self._lookup.node_revision(node)}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
-        return _json(self._lookup.of_node(node), headers={"ETag": tag})
+        return _json(await self._lookup.of_node(node, listing), headers={"ETag": tag})
 
     async def _body(self, request: web.Request, kind: type[T]) -> T:
         content = await self._content(request)
         try:
             return msgspec.json.decode(content, type=kind)
         except msgspec.ValidationError as error:
-            message, _, field = str(error).partition(" - at `$.")
-            raise refusal([violation(field.rstrip("`"), message)]) from error
+            message, field = _fault_of(error)
+            raise refusal([violation(field, message)]) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequestError(f"the body is not JSON: {error}") from error
 
@@ -264,6 +274,27 @@ def _network_of(request: web.Request) -> tuple[Namespace, NetworkName]:
     require_object_name(namespace, field="namespace")
     require_object_name(network, field="network")
     return Namespace(namespace), NetworkName(network)
+
+
+def _query(request: web.Request) -> ReservationQuery:
+    """Read the parameters of a list; one that is not known is refused, since it would hide much."""
+    twice = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
+    if twice:
+        raise refusal(violation(name, "is given twice", place="query") for name in twice)
+    try:
+        return msgspec.convert(dict(request.query), type=ReservationQuery, strict=False)
+    except msgspec.ValidationError as error:
+        message, field = _fault_of(error)
+        raise refusal([violation(field, message, place="query")]) from error
+
+
+def _fault_of(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return what is wrong, and the field's name, out of a decoder's sentence."""
+    message, _, where = str(error).partition(" - at `$")
+    field = where.rstrip("`").removeprefix(".")
+    if (missing := _NAMED.search(message)) is not None:
+        field = f"{field}.{missing[1]}".removeprefix(".")
+    return message, field
 
 
 def _json(answer: msgspec.Struct, *, headers: dict[str, str] | None = None) -> web.Response:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -46,7 +47,7 @@ async def _served(
             ),
             reservations=replica.reservations,
             releases=replica.releases,
-            lookup=Lookup(networks=replica.networks, ledger=replica.ledger),
+            lookup=Lookup(networks=replica.networks, ledger=replica.ledger, reach=replica.reach),
             ready=lambda: ready,
             admission=Admission(limits, danmd_user="danmd", clock=cluster.clock.monotonic),
             limits=limits,
@@ -69,12 +70,18 @@ async def _problem(response: ClientResponse) -> Problem:
         pytest.param(b"{", 400, "", id="no JSON"),
         pytest.param(b"\xff\xfe", 400, "", id="no text"),
         pytest.param(b"[]", 400, "", id="no object"),
-        pytest.param(b"{}", 400, "", id="fields missing"),
+        pytest.param(b"{}", 400, "owner", id="field missing"),
+        pytest.param(
+            msgspec.json.encode({**_GOOD, "owner": {"kind": "External", "name": "x"}}),
+            400,
+            "owner.namespace",
+            id="nested field missing",
+        ),
         pytest.param(
             msgspec.json.encode({**_GOOD, "attempt": "x"}), 400, "attempt", id="wrong type"
         ),
         pytest.param(
-            msgspec.json.encode({**_GOOD, "owner": {"kind": "Robot"}}), 400, "owner", id="kind"
+            msgspec.json.encode({**_GOOD, "owner": {"kind": "Robot"}}), 400, "owner.kind", id="kind"
         ),
         pytest.param(
             msgspec.json.encode(
@@ -94,7 +101,123 @@ async def test_bad_body(body: bytes, status: int, field: str) -> None:
         problem = await _problem(await client.post(RESERVE_PATH, data=body))
         assert problem.status == status
         if field:
-            assert any(each.field.startswith(field) for each in problem.violations)
+            (violation,) = problem.violations
+            assert violation.field == field
+            steps = field.replace("[", "/").replace("]", "").replace(".", "/")
+            assert violation.pointer == f"#/{steps}"
+
+
+async def test_every_field_at_fault_is_pointed_at() -> None:
+    """A request that breaks several rules hears of all of them, with a pointer for each."""
+    # SPEC I2; DESIGN P7
+    body = {
+        "owner": {"kind": "External", "namespace": "No", "name": "-"},
+        "attempt": 0,
+        "timeoutS": 0,
+        "node": "n1",
+        "attachments": [
+            {"network": "net", "interface": "", "ip": "dynamic"},
+            {"network": "A", "interface": "eth0", "ip": "10.0.0.1/24"},
+        ],
+    }
+    async with _served(Cluster()) as client:
+        problem = await _problem(await client.post(RESERVE_PATH, json=body))
+    assert problem.status == 400
+    assert {each.pointer for each in problem.violations} == {
+        "#/owner/namespace",
+        "#/owner/name",
+        "#/attempt",
+        "#/timeoutS",
+        "#/node",
+        "#/attachments/1/network",
+        "#/attachments/1/interface",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pointer"),
+    [
+        pytest.param({"ip": "10.0.0.300/24"}, "#/attachments/1/ip", id="no address"),
+        pytest.param({"ip": "10.0.9.1/24"}, "#/attachments/1/ip", id="outside of the network"),
+        pytest.param({"ip6": "dynamic"}, "#/attachments/1/ip6", id="no IPv6 there"),
+    ],
+)
+async def test_address_at_fault_is_pointed_at(wanted: dict[str, str], pointer: str) -> None:
+    """What the network's own rules refuse is pointed at in the request, too."""
+    # SPEC G3 to G5, I2
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    cluster.add_network("other", cidr="10.0.1.0/24", host_device="other")
+    second = {"network": "net", "interface": "", **wanted}
+    first = {"network": "other", "interface": "", "ip": "dynamic"}
+    async with _served(cluster) as client:
+        body = {**_GOOD, "attachments": [first, second]}
+        problem = await _problem(await client.post(RESERVE_PATH, json=body))
+    assert problem.status == 400
+    assert [each.pointer for each in problem.violations] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=many", "limit"),
+        ("limit=-1", "limit"),
+        ("adress=10.0.0.1", "adress"),
+        ("limit=1&limit=2", "limit"),
+        ("continue=%00", "continue"),
+        ("ownerKind=Robot", "ownerKind"),
+    ],
+)
+async def test_parameter_at_fault_is_named(query: str, field: str) -> None:
+    """A parameter that cannot be read, or is not known, is named rather than ignored."""
+    # SPEC I2; DESIGN P7
+    base = "/apis/ipam.danm.k8s.io/v1"
+    async with _served(Cluster()) as client:
+        for path in (f"namespaces/{NAMESPACE}", f"namespaces/{NAMESPACE}/networks/n", "nodes/n"):
+            response = await client.get(f"{base}/{path}/reservations?{query}")
+            problem = await _problem(response)
+            assert problem.status == 400
+            (violation,) = problem.violations
+            assert (violation.field, violation.place) == (field, "query")
+
+
+@pytest.mark.parametrize("part", ["NS", "a..b", "-", "%20", "a" * 254])
+async def test_part_of_the_path_at_fault_is_named(part: str) -> None:
+    """A name in the path that can be no name of an object is refused before anything is asked."""
+    async with _served(Cluster()) as client:
+        response = await client.get(
+            f"/apis/ipam.danm.k8s.io/v1/namespaces/{part}/networks/net/usage"
+        )
+        (violation,) = (await _problem(response)).violations
+        assert (violation.field, violation.place) == ("namespace", "path")
+
+
+async def test_external_owner_renews_its_expiry() -> None:
+    """A later reserve with a later expiry keeps the address; one that lies in the past is refused.
+
+    When the time is over, the address may be somebody else's.
+    """
+    # SPEC I3
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/32")
+
+    def body(name: str, attempt: int, in_s: float) -> dict[str, Any]:
+        expires = cluster.clock.now() + timedelta(seconds=in_s)
+        owner = {"kind": "External", "namespace": NAMESPACE, "name": name}
+        return {**_GOOD, "attempt": attempt, "owner": {**owner, "expires": expires.isoformat()}}
+
+    async with _served(cluster) as client:
+        late = await _problem(await client.post(RESERVE_PATH, json=body("x", 1, -1)))
+        assert [each.pointer for each in late.violations] == ["#/owner/expires"]
+        assert (await client.post(RESERVE_PATH, json=body("x", 1, 60))).status == 200
+        cluster.clock.seconds += 50
+        assert (await client.post(RESERVE_PATH, json=body("x", 2, 60))).status == 200
+        cluster.clock.seconds += 50
+        # The first expiry is over; the second one holds.
+        assert (await client.post(RESERVE_PATH, json=body("y", 1, 60))).status == 409
+        cluster.clock.seconds += 20
+        assert (await client.post(RESERVE_PATH, json=body("y", 1, 60))).status == 200
+        assert (await client.post(RESERVE_PATH, json=body("x", 3, 60))).status == 409
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,15 @@ class Ledger:
         """Return the UIDs under which a DanmNet of this name has blocks."""
         return set(self._uids.get((namespace, network), ()))
 
+    def networks_in(self, namespace: Namespace) -> list[tuple[NetworkName, NetworkUid]]:
+        """Return the networks of a namespace that have blocks, in order."""
+        return sorted(
+            (network, uid)
+            for (where, network), uids in self._uids.items()
+            if where == namespace
+            for uid in uids
+        )
+
     def held_by(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
         """Return the entries of an owner on a network."""
         return [entry for entry in self.held_by_any(uid, key) if owner_key(entry.owner) == key]

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Final, assert_never
+from typing import assert_never
 
 from danm_api.codec.attachment import decode_ipv4_request, decode_ipv6_request
 from danm_api.errors import InvalidAttachmentError
 from danm_api.ipam_api import (
+    MAX_TIMEOUT_S,
     ContainerOwnerMessage,
     ExternalOwnerMessage,
     OwnerMessage,
@@ -19,9 +20,6 @@ from danm_api.model.attachment import IPv4Request, IPv6Request
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, Held, Owner, PodOwner
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
 from ipam_svc.request_rules import check_release, check_reserve, refusal
-
-# Longer than any caller of CNI waits; this bounds how long a request occupies the service.
-MAX_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ async def serve(
         access=access,
         reservations=replica.reservations,
         releases=replica.releases,
-        lookup=Lookup(networks=replica.networks, ledger=replica.ledger),
+        lookup=Lookup(networks=replica.networks, ledger=replica.ledger, reach=replica.reach),
         ready=lambda: replica.synced,
         admission=Admission(config.limits, danmd_user=config.danmd_user, clock=time.monotonic),
         limits=config.limits,

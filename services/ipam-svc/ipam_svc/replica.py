@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
+from typing import Final
 
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.codec.ip_block import decode_ip_block, version_of
+from danm_api.errors import OverloadedError
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi, RawObject
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet, NetworkSpec
@@ -18,6 +20,10 @@ from ipam_svc.networks import Networks, links_of
 from ipam_svc.releases import Releases
 from ipam_svc.reservations import Reservations
 from ipam_svc.taking import Taker
+
+# How long a request waits for the watch, and how often it looks.
+_REACH_S: Final = 2.0
+_REACH_STEP_S: Final = 0.01
 
 # The index of DanmNets by the links that they hang on.
 _BY_LINK = "link"
@@ -73,6 +79,8 @@ class Replica:
             clock: Monotonic seconds.
             sleep: Waits between tries.
         """
+        self._clock = clock
+        self._sleep = sleep
         self._nets = Informer(
             api, DANMNETS, decode_danmnet, indexers={_BY_LINK: _links}, sleep=sleep
         )
@@ -114,6 +122,20 @@ class Replica:
         """
         await self._nets.wait_synced(timeout_s)
         await self._blocks.wait_synced(timeout_s)
+
+    async def reach(self, revision: int) -> None:
+        """Wait until the watch of the blocks has come to a resourceVersion: milliseconds.
+
+        Raises:
+            OverloadedError: It stays behind.
+        """
+        deadline = self._clock() + _REACH_S
+        while self._blocks.version < revision:
+            if self._clock() >= deadline:
+                raise OverloadedError(
+                    "this replica does not know yet what the page before shows; ask again"
+                )
+            await self._sleep(_REACH_STEP_S)
 
     async def close(self) -> None:
         """Wait for what is under way to end."""

@@ -6,11 +6,19 @@ readable for every replica: so all texts and numbers have bounds here (DESIGN, P
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from danm_api.errors import InvalidRequestError, Violation
 from danm_api.ipam_api import (
+    MAX_ADDRESS_LENGTH,
+    MAX_ATTACHMENTS,
+    MAX_ATTEMPT,
+    MAX_NAME_LENGTH,
+    MAX_REASON_LENGTH,
+    OBJECT_NAME_PATTERN,
+    PLAIN_PATTERN,
     AttachmentRequest,
     ContainerOwnerMessage,
     ExternalOwnerMessage,
@@ -19,20 +27,12 @@ from danm_api.ipam_api import (
     ReleaseRequest,
     ReserveRequest,
 )
-from danm_api.names import MAX_INTERFACE_NAME_BYTES
+from danm_api.validation import interface_name_fault
 
-# A Pod has a handful of interfaces; this bounds the work of one request.
-MAX_ATTACHMENTS: Final = 64
-# Numbers beyond this lose digits in JSON parsers that know doubles only.
-_MAX_ATTEMPT: Final = 2**53 - 1
-# Kubernetes: names of objects are DNS-1123 subdomains.
-_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-# Names of external owners, Pods' UIDs, ids of containers.
-_PLAIN: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._:/@]{0,252}[A-Za-z0-9])?")
-_MAX_REASON_LENGTH: Final = 256
-# A text form of an address with its prefix length has 43 characters at most.
-_MAX_ADDRESS_LENGTH: Final = 64
-# Times near the end of the calendar have no form in every time zone.
+_OBJECT_NAME: Final = re.compile(OBJECT_NAME_PATTERN)
+_PLAIN: Final = re.compile(PLAIN_PATTERN)
+# Times at either end of the calendar have no form in every time zone.
+_FIRST_EXPIRY: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LAST_EXPIRY: Final = datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -41,6 +41,7 @@ def check_reserve(request: ReserveRequest) -> tuple[Violation, ...]:
     return (
         *_check_owner(request.owner, node=request.node),
         *_check_attempt(request.attempt),
+        *_check_timeout(request.timeout_s),
         *_check_attachments(request),
     )
 
@@ -50,17 +51,18 @@ def check_release(request: ReleaseRequest) -> tuple[Violation, ...]:
     return (
         *_check_owner(request.owner, node=request.node),
         *_check_attempt(request.attempt),
+        *_check_timeout(request.timeout_s),
         *_check_lists(request),
     )
 
 
 def require_object_name(text: str, *, field: str) -> None:
-    """Make sure that a text may be the name of an object.
+    """Make sure that a part of the path may be the name of an object.
 
     Raises:
         InvalidRequestError: It may not.
     """
-    violations = tuple(_check_name(text, field))
+    violations = tuple(replace(each, place="path") for each in _check_name(text, field))
     if violations:
         raise refusal(violations)
 
@@ -72,9 +74,9 @@ def refusal(violations: Iterable[Violation]) -> InvalidRequestError:
     return InvalidRequestError(reason, violations=found)
 
 
-def violation(field: str, message: str) -> Violation:
-    """Return one fault of a request."""
-    return Violation(field=field, rule="I2", message=message)
+def violation(field: str, message: str, *, place: str = "") -> Violation:
+    """Return one fault of a request: of its body, or of a parameter at a place."""
+    return Violation(field=field, rule="I2", message=message, place=place)
 
 
 def _check_attachments(request: ReserveRequest) -> Iterable[Violation]:
@@ -105,7 +107,7 @@ def _check_attachment(
     if not external:
         yield from _check_interface(wanted.interface, f"{where}.interface")
     for field, text in (("ip", wanted.ip), ("ip6", wanted.ip6)):
-        if len(text) > _MAX_ADDRESS_LENGTH:
+        if len(text) > MAX_ADDRESS_LENGTH:
             yield violation(f"{where}.{field}", "is too long to be an address")
 
 
@@ -138,37 +140,47 @@ def _check_owner(owner: OwnerMessage, *, node: str) -> Iterable[Violation]:
 
 
 def _check_external(owner: ExternalOwnerMessage) -> Iterable[Violation]:
-    if len(owner.reason) > _MAX_REASON_LENGTH:
-        yield violation("owner.reason", f"has more than {_MAX_REASON_LENGTH} characters")
+    if len(owner.reason) > MAX_REASON_LENGTH:
+        yield violation("owner.reason", f"has more than {MAX_REASON_LENGTH} characters")
     if owner.expires is None:
         return
     if owner.expires.tzinfo is None:
         yield violation("owner.expires", "needs a time zone, such as a closing Z")
+    elif owner.expires < _FIRST_EXPIRY:
+        yield violation("owner.expires", "lies in the past")
     elif owner.expires > _LAST_EXPIRY:
         yield violation("owner.expires", "is too far away; leave it out for an owner that stays")
 
 
 def _check_attempt(attempt: int) -> Iterable[Violation]:
-    if not 0 < attempt <= _MAX_ATTEMPT:
-        yield violation("attempt", f"must be from 1 to {_MAX_ATTEMPT}, such as the clock in ms")
+    if not 0 < attempt <= MAX_ATTEMPT:
+        yield violation("attempt", f"must be from 1 to {MAX_ATTEMPT}, such as the clock in ms")
+
+
+def _check_timeout(timeout_s: float) -> Iterable[Violation]:
+    if not timeout_s > 0:
+        yield violation("timeoutS", "must be more than 0: how long you will wait for the answer")
 
 
 def _check_name(text: str, field: str) -> Iterable[Violation]:
     if not text:
         yield violation(field, "is empty; a name is needed")
-    elif not _OBJECT_NAME.fullmatch(text) or ".." in text:
+    elif len(text) > MAX_NAME_LENGTH or not _OBJECT_NAME.fullmatch(text):
         yield violation(
             field, 'is no name of a Kubernetes object: use small letters, digits, "-" and "."'
         )
 
 
 def _check_plain(text: str, field: str) -> Iterable[Violation]:
-    if not _PLAIN.fullmatch(text):
-        yield violation(field, 'must have 1 to 254 letters, digits, "-", ".", "_", ":", "/" or "@"')
+    if len(text) > MAX_NAME_LENGTH or not _PLAIN.fullmatch(text):
+        yield violation(
+            field,
+            f'must have 1 to {MAX_NAME_LENGTH} letters, digits, "-", ".", "_", ":", "/" or "@", and'
+            " begin and end with a letter or digit",
+        )
 
 
 def _check_interface(text: str, field: str) -> Iterable[Violation]:
-    if not text or len(text.encode()) > MAX_INTERFACE_NAME_BYTES:
-        yield violation(
-            field, f"must be an interface's name of 1 to {MAX_INTERFACE_NAME_BYTES} bytes"
-        )
+    fault = interface_name_fault(text)
+    if fault is not None:
+        yield violation(field, fault)

@@ -21,7 +21,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.attachment import IPv4Request, IPv6Request
-from danm_api.model.ip_block import ExternalOwner, owner_key
+from danm_api.model.ip_block import ExternalOwner, Owner, owner_key
 from danm_api.names import NetworkName
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import Version
@@ -42,6 +42,7 @@ from ipam_svc.block import Took
 from ipam_svc.mac import eui64_address
 from ipam_svc.networks import Networks, ReadyNetwork
 from ipam_svc.orders import OrderedAttachment, ReserveOrder
+from ipam_svc.request_rules import refusal, violation
 from ipam_svc.store import BlockStore
 from ipam_svc.taking import Claim, NetworkRef, Taker
 
@@ -109,6 +110,9 @@ class Reservations:
             DanmError: Something cannot be had; then nothing new is held.
         """
         started = self._now()
+        for asked in order.attachments:
+            if _has_expired(asked.owner, now=started):
+                raise refusal([violation("owner.expires", "lies in the past; choose a later time")])
         items = await self._prepare(order, deadline=self._clock() + order.timeout_s)
         try:
             await self._look_first(order, items)
@@ -162,6 +166,7 @@ class Reservations:
                 asked.ip,
                 asked.ip6,
                 shares_wire=network.shares_wire,
+                prefix=f"attachments[{asked.index}].",
             )
             items.append(
                 _Item(
@@ -288,6 +293,10 @@ class Reservations:
                     attempt=held.attempt,
                     error=error,
                 )
+
+
+def _has_expired(owner: Owner, *, now: datetime) -> bool:
+    return isinstance(owner, ExternalOwner) and owner.expires is not None and owner.expires <= now
 
 
 def _leaves_doubt(error: BaseException) -> bool:

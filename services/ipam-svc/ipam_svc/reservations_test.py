@@ -1,5 +1,7 @@
 """Reservations: the rules of networks, and all or nothing."""
 
+from datetime import timedelta
+
 import pytest
 
 from danm_api.errors import (
@@ -196,12 +198,14 @@ async def test_external_owner() -> None:
     # SPEC I3
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/32")
+    expires = cluster.clock.now() + timedelta(seconds=60)
     printer = ExternalOwnerMessage(
-        namespace=NAMESPACE, name="printer", reason="third floor", expires=cluster.clock.now()
+        namespace=NAMESPACE, name="printer", reason="third floor", expires=expires
     )
     async with cluster.running() as (replica,):
         await cluster.reserve(replica, printer, attachment(interface=""), node="")
         assert ["10.0.0.0"] == cluster.addresses()
+        cluster.clock.seconds += 60
         await cluster.reserve(replica, pod("p"), attachment())
         assert cluster.held()[0].owner.namespace == NAMESPACE
         assert cluster.held()[0].node == "n1"

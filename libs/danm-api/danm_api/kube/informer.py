@@ -113,6 +113,15 @@ class Informer(Generic[T]):
         """Whether the first list has been read."""
         return self._first_list.is_set()
 
+    @property
+    def version(self) -> int:
+        """The resourceVersion up to which everything is known; 0 while a list is read.
+
+        Kubernetes documents resourceVersions as comparable integers since 1.35; they have been so
+        since its first release.
+        """
+        return int(self._version or 0)
+
     async def wait_synced(self, timeout_s: float) -> None:
         """Wait for the first list.
 
