@@ -248,13 +248,15 @@ class SandboxAddition:
         The successor of a terminating Pod starts before its predecessor's DEL (DESIGN, "When an
         address is released").
         """
-        give_up_s = min(time.monotonic() + _TAKEN_PATIENCE_S, progress.deadline_s - _TAKEN_POLL_S)
+        ask_until_s = progress.deadline_s - _TELL_S
+        # The last time must leave ipam-svc some time, or the error would be that it did not answer.
+        give_up_s = min(time.monotonic() + _TAKEN_PATIENCE_S, ask_until_s - 2 * _TAKEN_POLL_S)
         while True:
             try:
                 return await self.addresses.reserve(
                     owner_of(self.journal.existing(container_id)),
                     wanted,
-                    deadline_s=progress.deadline_s - _TELL_S,
+                    deadline_s=ask_until_s,
                     note_attempt=lambda attempt: self.journal.remember_attempt(
                         container_id, [each.interface for each in wanted], attempt
                     ),
