@@ -88,6 +88,8 @@ def _start(
     command += [f"--pod-name=bench-{number}", f"--pod-ip={LOOPBACK}"]
     command += [f"--host={LOOPBACK}", f"--port={port}"]
     command += [f"--health-host={LOOPBACK}", f"--health-port={health_port}"]
+    # One tool's token stands for hundreds of callers here.
+    command += ["--caller-rate=100000", "--caller-burst=100000", "--max-caller-requests=2048"]
     script = (
         f"mount -t tmpfs none /run && mkdir -p {_ACCOUNT}"
         f" && mount --bind {shlex.quote(str(account))} {_ACCOUNT} && exec {shlex.join(command)}"
