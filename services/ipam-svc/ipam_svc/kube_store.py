@@ -1,5 +1,6 @@
 """The record in the Kubernetes API: DanmIPBlocks and the finalizers of DanmNets."""
 
+import asyncio
 from dataclasses import replace
 from typing import Final
 
@@ -30,6 +31,7 @@ class KubeStore:
     def __init__(self, api: KubeApi) -> None:
         """Use an API client."""
         self._api = api
+        self._protecting: dict[NetworkUid, asyncio.Task[None]] = {}
 
     async def read_block(self, namespace: Namespace, name: str) -> IPBlock:
         """Read one block consistently."""
@@ -89,7 +91,21 @@ class KubeStore:
             raise NetworkNotFoundError(reason) from error
 
     async def protect_network(self, net: DanmNet) -> None:
-        """Add the finalizer that keeps a DanmNet while it is in use."""
+        """Add the finalizer that keeps a DanmNet while it is in use.
+
+        However many ask at once, one asks the API server: else the first Pods of a network would
+        conflict with each other.
+        """
+        if labels.DANMNET_FINALIZER in net.finalizers:
+            return
+        task = self._protecting.get(net.uid)
+        if task is None:
+            task = self._protecting[net.uid] = asyncio.create_task(self._protect(net))
+            task.add_done_callback(lambda _: self._protecting.pop(net.uid))
+        # One caller that gives up must not take it away from the others.
+        await asyncio.shield(task)
+
+    async def _protect(self, net: DanmNet) -> None:
         where = f"DanmNet {net.namespace}/{net.name}"
         present = net
         for _ in range(_FINALIZER_TRIES):

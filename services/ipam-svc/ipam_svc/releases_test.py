@@ -7,6 +7,7 @@ import pytest
 from danm_api.errors import DeadlineExceededError
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
+from ipam_svc.taking import NetworkRef
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 
 
@@ -93,3 +94,23 @@ async def test_release_tells_of_what_an_earlier_attempt_holds() -> None:
         answer = await cluster.release(replica, pod("p"), attempt=6)
         assert answer.released == []
         assert [(each.address, each.attempt) for each in answer.kept] == [("10.0.0.1", 5)]
+
+
+async def test_late_del_of_a_crashed_node_spares_the_next_owner() -> None:
+    """A node that was declared lost, and comes back with its DELs, frees nobody else's address."""
+    # Peers' complaint 5; DESIGN, "Attempts fence", "Nodes fence"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/32")
+    async with cluster.running(2) as (one, two):
+        await cluster.reserve(one, pod("sts-0", uid="old"), attachment(), attempt=5, node="lost")
+        (entry,) = cluster.held()
+        net = NetworkRef.of(cluster.network())
+        await one.taker.give_back(net, entry, cooldown_s=0, deadline=cluster.clock.seconds + 5)
+        await cluster.reserve(two, pod("sts-0", uid="new"), attachment(), attempt=5, node="n2")
+        for attempt in (5, 6):
+            for replica in (one, two):
+                answer = await cluster.release(
+                    replica, pod("sts-0", uid="old"), attempt=attempt, node="lost"
+                )
+                assert answer.released == []
+        assert [(held.node, held.attempt) for held in cluster.held()] == [("n2", 5)]

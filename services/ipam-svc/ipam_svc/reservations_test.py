@@ -7,6 +7,7 @@ import pytest
 from danm_api.errors import (
     AddressTakenError,
     ApiUnavailableError,
+    DeadlineExceededError,
     InvalidRequestError,
     NetworkNotFoundError,
     NetworkNotReadyError,
@@ -15,9 +16,13 @@ from danm_api.errors import (
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.labels import DANMNET_FINALIZER
+from danm_api.names import Namespace, NetworkName
+from ipam_svc.lookup import Lookup
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
 _POOL = {"start": "10.0.0.10", "end": "10.0.0.13"}
+_NS = Namespace(NAMESPACE)
+_NET = NetworkName("net")
 _LOST = ApiUnavailableError("lost", status=0)
 
 
@@ -280,3 +285,40 @@ async def test_lost_answer_is_given_back_when_the_rest_fails() -> None:
                 replica, pod("p"), attachment("a"), attachment("b", interface="eth1")
             )
         assert cluster.addresses() == ["10.0.1.0"]
+
+
+async def test_time_out_while_the_api_server_is_away_leaves_nothing() -> None:
+    """A write that took effect for a caller who then ran out of time is taken back."""
+    # Peers' complaint 6; DESIGN P2
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("first"), attachment())
+        cluster.kube.fail_next("replace", DANMIPBLOCKS, _LOST, took_effect=True)
+        cluster.kube.fail_next("get", DANMIPBLOCKS, _LOST, times=100)
+        cluster.kube.fail_next("replace", DANMIPBLOCKS, _LOST, times=20)
+        with pytest.raises(DeadlineExceededError):
+            await cluster.reserve(replica, pod("p"), attachment(), fresh=True, timeout_s=2)
+        assert cluster.addresses() == ["10.0.0.1"]
+
+
+async def test_each_version_of_the_record_names_the_owner_of_every_used_address() -> None:
+    """Owner and address are written as one: what is counted as used is what somebody holds."""
+    # Peers' complaint 3: a pool and its reservations that disagree.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", net6="2001:db8::/64")
+    async with cluster.running() as (replica,):
+        lookup = Lookup(networks=replica.networks, ledger=replica.ledger)
+        for method in ("create", "replace", "replace"):
+            for took_effect in (True, False):
+                cluster.kube.fail_next(method, DANMIPBLOCKS, _LOST, took_effect=took_effect)
+                owner = pod(f"p{cluster.next_attempt()}")
+                (answer,) = await cluster.reserve(replica, owner, attachment(ip6="dynamic"))
+                listed = (await lookup.of_network(_NS, _NET)).items
+                mine = {each.address for each in listed if each.owner == owner}
+                told = {(text or "").split("/")[0] for text in (answer.ip, answer.ip6)}
+                assert mine == told
+                usage = await lookup.usage(_NS, _NET)
+                assert usage.ipv4 is not None
+                assert usage.ipv6 is not None
+                assert usage.ipv4.used + usage.ipv6.used == len(cluster.held()) == len(listed)
