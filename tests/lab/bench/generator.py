@@ -148,7 +148,7 @@ async def _run(job: Job) -> Outcome:
             job.endpoints[caller % len(job.endpoints)],
             context=context,
             server_name=job.server_name,
-            token=job.token,
+            token=job.tokens[caller % len(job.tokens)],
         )
         for caller in range(job.callers)
     ]

@@ -28,6 +28,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         endpoints: ``host:port``; callers are spread evenly.
         server_name: What the certificate must name.
         authority: Who signs it, as PEM.
+        tokens: The callers' tokens, spread evenly.
         callers: How many requests are under way at once.
         count: How many operations are begun at most.
         seconds: For how long operations are begun at most.
@@ -46,7 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: list[str]
     server_name: str
     authority: str
-    token: str
+    tokens: list[str]
     callers: int
     count: int
     seconds: float = 600.0

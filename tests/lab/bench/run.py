@@ -45,23 +45,11 @@ _QUICK: Final = Pace(puts=100, contended_s=4.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Counters:
-    """Counters of all processes at one moment."""
+class _Written:
+    """What the API server counted of writes of blocks: how many, and their bytes."""
 
-    cpu: dict[str, float]
-    block_bytes: float
-    block_writes: float
-
-    def since(self, before: "_Counters", outcome: Outcome, *, rss_mb: float) -> Cost:
-        done = len(outcome.times_ms)
-        cpu = {name: self.cpu[name] - before.cpu[name] for name in self.cpu}
-        cpu["generator"] = outcome.cpu_s
-        return Cost(
-            cpu={name: round(used / outcome.seconds, 3) for name, used in cpu.items()},
-            block_bytes=(self.block_bytes - before.block_bytes) / done,
-            block_writes=(self.block_writes - before.block_writes) / done,
-            rss_mb=rss_mb,
-        )
+    count: float
+    size: float
 
 
 class Bench:
@@ -116,7 +104,7 @@ class Bench:
             endpoints=[urlsplit(self._server.url).netloc],
             server_name="localhost",
             authority=self._server.authority.read_text(),
-            token=self._server.token,
+            tokens=[self._server.token],
             callers=callers,
             count=count,
             seconds=seconds,
@@ -154,10 +142,20 @@ class Bench:
             case.replicas, self._server, self._directory, token=self._tokens.replica
         ) as replicas:
             job = self._job(case, replicas, networks, pods, await self._stage.trust())
-            before = self._count(replicas)
+            # Serving metrics takes the API server longer than some reservations: not meanwhile.
+            written, cpu = self._written(), self._cpu(replicas)
             outcome = run_job(job)
+            used = {name: value - cpu[name] for name, value in self._cpu(replicas).items()}
+            used["generator"] = outcome.cpu_s
             rss_mb = max(peak_memory_mb(replica.pid) for replica in replicas)
-            cost = self._count(replicas).since(before, outcome, rss_mb=rss_mb)
+            more = self._written()
+        done = len(outcome.times_ms)
+        cost = Cost(
+            cpu={name: round(value / outcome.seconds, 3) for name, value in used.items()},
+            block_bytes=(more.size - written.size) / done,
+            block_writes=(more.count - written.count) / done,
+            rss_mb=rss_mb,
+        )
         for failure, times in outcome.failures.items():
             self._progress.say(f"    {times} x {failure}")
         return _summed(outcome), cost, put
@@ -175,7 +173,7 @@ class Bench:
             endpoints=[replica.endpoint for replica in replicas],
             server_name=DEFAULT_SERVER_NAME,
             authority=trust,
-            token=self._tokens.danmd if pods else self._tokens.tool,
+            tokens=[self._tokens.danmd] if pods else self._tokens.tools,
             callers=case.callers,
             count=case.count,
             namespace=NAMESPACE,
@@ -188,21 +186,23 @@ class Bench:
             ip6="none" if case.families is Families.IPV4 else "dynamic",
         )
 
-    def _count(self, replicas: Sequence[Replica]) -> _Counters:
+    def _cpu(self, replicas: Sequence[Replica]) -> dict[str, float]:
+        return {
+            "ipam-svc": sum(cpu_seconds(replica.pid) for replica in replicas),
+            "kube-apiserver": cpu_seconds(self._server.server.process.pid),
+            "etcd": cpu_seconds(self._server.etcd.process.pid),
+        }
+
+    def _written(self) -> _Written:
         headers = {"Authorization": f"Bearer {self._server.token}"}
         authority = str(self._server.authority)
         served = read_metrics(f"{self._server.url}/metrics", headers, authority=authority)
         etcd = read_metrics(f"{self._server.etcd_url}/metrics", {})
         size_mb = metric_sum(etcd, "etcd_mvcc_db_total_size_in_bytes") / 2**20
         self._etcd_mb = max(self._etcd_mb, size_mb)
-        return _Counters(
-            cpu={
-                "ipam-svc": sum(cpu_seconds(replica.pid) for replica in replicas),
-                "kube-apiserver": cpu_seconds(self._server.server.process.pid),
-                "etcd": cpu_seconds(self._server.etcd.process.pid),
-            },
-            block_bytes=metric_sum(served, f"{_BODY_BYTES}_sum", _BLOCKS),
-            block_writes=metric_sum(served, f"{_BODY_BYTES}_count", _BLOCKS),
+        return _Written(
+            count=metric_sum(served, f"{_BODY_BYTES}_count", _BLOCKS),
+            size=metric_sum(served, f"{_BODY_BYTES}_sum", _BLOCKS),
         )
 
 

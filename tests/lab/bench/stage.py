@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 NAMESPACE: Final = Namespace("bench")
 NODE: Final = "bench-node"
-TOOL: Final = "bench-tool"
+TOOLS: Final = tuple(f"bench-tool-{number}" for number in range(8))
 WARM_UP: Final = "warm-up"
 # Interfaces of one Pod: more than a Pod usually has, so that few Pods do.
 INTERFACES: Final = 4
@@ -80,12 +80,12 @@ class Tokens:
 
     Attributes:
         replica: Of ipam-svc, for the API server.
-        tool: Of an external owner, for ipam-svc.
+        tools: Of external owners, for ipam-svc: several, since the rate of each is bounded.
         danmd: Of a node's danmd, for ipam-svc.
     """
 
     replica: str
-    tool: str
+    tools: list[str]
     danmd: str
 
 
@@ -126,15 +126,16 @@ class Stage:
         for kind in (DANMNETS, DANMIPBLOCKS, RAW_OBJECTS):
             await self._until_served(kind)
         await self._api.create(RAW_OBJECTS, _raw_shared(), namespace=RAW_NAMESPACE)
-        await self._create(_SERVICE_ACCOUNTS, {"metadata": {"name": TOOL}}, NAMESPACE)
-        await self._allow(TOOL)
+        for tool in TOOLS:
+            await self._create(_SERVICE_ACCOUNTS, {"metadata": {"name": tool}}, NAMESPACE)
+            await self._allow(tool)
         await self._create(NODES, {"metadata": {"name": NODE}})
         danmd = await self._create(
             PODS, _pod("danm", account="danm-cni", annotation=""), SYSTEM_NAMESPACE
         )
         return Tokens(
             replica=await self._token("danm-ipam", SYSTEM_NAMESPACE),
-            tool=await self._token(TOOL, NAMESPACE, audience=AUDIENCE),
+            tools=[await self._token(tool, NAMESPACE, audience=AUDIENCE) for tool in TOOLS],
             danmd=await self._token("danm-cni", SYSTEM_NAMESPACE, audience=AUDIENCE, pod=danmd),
         )
 
