@@ -43,6 +43,8 @@ from ipam_svc.limits import Admission, Limits
 from ipam_svc.listener import Connection
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.openapi import openapi_document
+from ipam_svc.openapi_page import page_of
+from ipam_svc.operations import OPENAPI_PATH, PAGE_PATH
 from ipam_svc.orders import release_order, reserve_order
 from ipam_svc.releases import Releases
 from ipam_svc.request_rules import refusal, require_object_name, violation
@@ -52,8 +54,6 @@ _log = get_logger(__name__)
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-OPENAPI_PATH: Final = "/openapi.json"
 
 # 64 attachments with long names take 20 KB.
 _MAX_BODY_BYTES: Final = 64 * 1024
@@ -106,7 +106,9 @@ class HttpApi:
         self._parting = False
         # Revisions are counted by each replica for itself.
         self._instance = uuid4().hex
-        self._openapi = msgspec.json.encode(openapi_document())
+        document = openapi_document()
+        self._openapi = msgspec.json.encode(document)
+        self._page = page_of(document)
         self.app = web.Application(
             client_max_size=_MAX_BODY_BYTES,
             middlewares=[self._say_farewell, self._observe, self._authenticate],
@@ -118,6 +120,7 @@ class HttpApi:
         self.app.router.add_get(NETWORK_USAGE_PATH, self._network_usage)
         self.app.router.add_get(NODE_RESERVATIONS_PATH, self._node_reservations)
         self.app.router.add_get(OPENAPI_PATH, self._document)
+        self.app.router.add_get(PAGE_PATH, self._document_page)
 
     def part(self) -> None:
         """Tell every caller with its answer that this replica stops: its connection ends."""
@@ -243,6 +246,9 @@ class HttpApi:
     async def _document(self, request: web.Request) -> web.Response:
         return web.Response(body=self._openapi, content_type="application/json")
 
+    async def _document_page(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._page, content_type="text/html")
+
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
@@ -252,7 +258,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status == web.HTTPNotFound.status_code:
             return _problem(NotFoundError(f"there is no {request.path}; see {OPENAPI_PATH}"))
-        return _problem(InvalidRequestError(f"{error.reason}; see {OPENAPI_PATH}"), error.status)
+        answer = _problem(InvalidRequestError(f"{error.reason}; see {OPENAPI_PATH}"), error.status)
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer
     except Exception as error:  # noqa: BLE001  (a bug: the caller gets an answer, the log the rest)
         _log.exception("Failed to answer", method=request.method, path=request.path, error=error)
         return _problem(DanmError("ipam-svc failed; its log says why", transient=True))

@@ -14,9 +14,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
 from ipam_svc.access import Access
-from ipam_svc.http_api import OPENAPI_PATH, HttpApi
+from ipam_svc.http_api import HttpApi
 from ipam_svc.limits import Admission, Limits, Patience, Rate
 from ipam_svc.lookup import Lookup
+from ipam_svc.operations import OPENAPI_PATH, OPERATIONS, PAGE_PATH
 from ipam_svc.testing.cluster import NAMESPACE, Cluster
 
 _GOOD = {
@@ -235,6 +236,7 @@ async def test_unknown_paths(method: str, path: str, status: int) -> None:
     async with _served(Cluster()) as client:
         response = await client.request(method, path)
         assert (await _problem(response)).status == status
+        assert ("Allow" in response.headers) == (status == 405)
 
 
 @pytest.mark.parametrize("path", [RESERVE_PATH, RELEASE_PATH, OPENAPI_PATH, "/", "/metrics"])
@@ -251,10 +253,25 @@ async def test_nothing_is_told_to_strangers(path: str, authorization: str) -> No
 
 
 async def test_document_is_served() -> None:
-    """The OpenAPI document is there for whoever proves who they are."""
+    """The OpenAPI document and its page are there for whoever proves who they are."""
+    # SPEC I2
     async with _served(Cluster()) as client:
         document = await (await client.get(OPENAPI_PATH)).json()
         assert RESERVE_PATH in document["paths"]
+        page = await client.get(PAGE_PATH)
+        assert page.content_type == "text/html"
+        assert RESERVE_PATH in await page.text()
+
+
+async def test_document_tells_all_that_is_served() -> None:
+    """Each route of the service is an operation of the document, and the other way round."""
+    # SPEC I2
+    async with _served(Cluster()) as client:
+        routes = client.app.router.routes()
+        served = {(route.method, route.resource.canonical) for route in routes}
+    assert {(method, path) for method, path in served if method != "HEAD"} == {
+        (each.method, each.path) for each in OPERATIONS
+    }
 
 
 async def test_too_many_requests_are_refused_at_once() -> None:
