@@ -229,6 +229,18 @@ async def test_a_delegates_del_gets_the_exact_configuration_of_its_add(node: Fak
     assert [config] == node.plugins.deleted_with
 
 
+async def test_a_delegates_del_needs_no_configuration_any_more(node: FakeNode) -> None:
+    """With the file gone and danmd restarted, DEL still gets what ADD got, from the journal."""
+    # Peers' complaint 8; SPEC E3
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    (config,) = node.plugins.alive.values()
+    (node.root / "etc/cni/net.d/flannel.conf").unlink()
+    await node.restart()
+    await node.delete()
+    assert [config] == node.plugins.deleted_with
+
+
 async def test_a_pod_that_asks_for_nothing_has_the_fallback_as_it_is(node: FakeNode) -> None:
     """Without annotation and default network the node's first configuration is used, unchanged."""
     config = node.write_cni_config(

@@ -13,11 +13,11 @@ from danm_api.errors import (
     NetworkNotReadyError,
     PoolExhaustedError,
 )
-from danm_api.ipam_api import ExternalOwnerMessage
+from danm_api.ipam_api import ExternalOwnerMessage, ReservationQuery
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.names import Namespace, NetworkName
-from ipam_svc.lookup import Lookup
+from ipam_svc.lookup import Lookup, listing_of
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
 _POOL = {"start": "10.0.0.10", "end": "10.0.0.13"}
@@ -292,7 +292,7 @@ async def test_time_out_while_the_api_server_is_away_leaves_nothing() -> None:
     # Peers' complaint 6; DESIGN P2
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    async with cluster.running() as (replica,):
+    async with cluster.frozen_watch() as replica:
         await cluster.reserve(replica, pod("first"), attachment())
         cluster.kube.fail_next("replace", DANMIPBLOCKS, _LOST, took_effect=True)
         cluster.kube.fail_next("get", DANMIPBLOCKS, _LOST, times=100)
@@ -308,13 +308,14 @@ async def test_each_version_of_the_record_names_the_owner_of_every_used_address(
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24", net6="2001:db8::/64")
     async with cluster.running() as (replica,):
-        lookup = Lookup(networks=replica.networks, ledger=replica.ledger)
+        lookup = Lookup(networks=replica.networks, ledger=replica.ledger, reach=replica.reach)
+        everything = listing_of(ReservationQuery(), usual_limit=None)
         for method in ("create", "replace", "replace"):
             for took_effect in (True, False):
                 cluster.kube.fail_next(method, DANMIPBLOCKS, _LOST, took_effect=took_effect)
                 owner = pod(f"p{cluster.next_attempt()}")
                 (answer,) = await cluster.reserve(replica, owner, attachment(ip6="dynamic"))
-                listed = (await lookup.of_network(_NS, _NET)).items
+                listed = (await lookup.of_network(_NS, _NET, everything)).items
                 mine = {each.address for each in listed if each.owner == owner}
                 told = {(text or "").split("/")[0] for text in (answer.ip, answer.ip6)}
                 assert mine == told
