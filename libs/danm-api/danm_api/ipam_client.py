@@ -7,13 +7,14 @@ send can never be taken for that of a later one.
 
 import asyncio
 import math
-import ssl
+import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
+from urllib.parse import quote, urlencode
 
-import aiohttp
 import msgspec
 
 from danm_api.errors import (
@@ -30,19 +31,21 @@ from danm_api.ipam_api import (
     RESERVE_PATH,
     SERVICE_NAME,
     NetworkUsage,
-    Problem,
     ReleaseAnswer,
     ReleaseRequest,
+    Reservation,
     ReservationList,
+    ReservationQuery,
     ReserveAnswer,
     ReserveRequest,
+    namespace_reservations_path,
     network_reservations_path,
     network_usage_path,
     node_reservations_path,
 )
-from danm_api.ipam_problem import error_of
+from danm_api.ipam_transport import NOT_MODIFIED, Answer, IpamTransport
 from danm_api.names import SYSTEM_NAMESPACE
-from danm_api.telemetry import get_logger, inject
+from danm_api.telemetry import get_logger
 
 _log = get_logger(__name__)
 
@@ -52,17 +55,15 @@ NextAttempt = Callable[[int], Awaitable[int]]
 # Every serving certificate carries this name, whatever address a replica has.
 DEFAULT_SERVER_NAME: Final = f"{SERVICE_NAME}.{SYSTEM_NAMESPACE}.svc"
 
-# A replica in the same cluster accepts within milliseconds; a node that died does not answer.
-_CONNECT_TIMEOUT_S: Final = 1.0
 # A frozen replica must leave time for another one.
 _LONGEST_SHARE: Final = 0.5
 _SHORTEST_TRY_S: Final = 0.5
 # Between rounds through all replicas.
 _ROUND_DELAY_S: Final = 0.1
-_NOT_MODIFIED: Final = 304
-_OK: Final = 200
-# Many sandboxes start at once; ipam-svc bounds its own queue.
-_MAX_CONNECTIONS: Final = 64
+# What is asked of a replica that is overloaded is spread over so much more than it wants.
+_SPREAD: Final = 1.5
+# Nodes whose entries are remembered, to ask for changes only; danmd asks for its own.
+_MAX_NODE_LISTS: Final = 16
 
 # What another replica, or the same one a moment later, may answer differently.
 _WORTH_ANOTHER_TRY: Final = (
@@ -91,6 +92,7 @@ class IpamClient:
         *,
         server_name: str = DEFAULT_SERVER_NAME,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Prepare; each callable is asked again for every send, since all may change.
 
@@ -100,18 +102,18 @@ class IpamClient:
             token: The bearer token.
             server_name: The name that a replica's certificate must carry.
             clock: Monotonic seconds.
+            sleep: Waits between rounds through all replicas.
         """
         self._endpoints = endpoints
-        self._trust = trust
-        self._token = token
-        self._server_name = server_name
+        self._sleep = sleep
         self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
-        self._trusted: tuple[str, ssl.SSLContext] | None = None
+        self._transport = IpamTransport(
+            trust, token, server_name=server_name, on_parting=self._note_parting
+        )
         self._preferred = ""
         # Replicas that said that they stop, and when.
         self._parting: dict[str, float] = {}
-        self._node_lists: dict[str, tuple[str, ReservationList]] = {}
+        self._node_lists: OrderedDict[str, tuple[str, ReservationList]] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         """Return the client itself: connections are made when they are needed."""
@@ -128,9 +130,7 @@ class IpamClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     async def reserve(
         self, request: ReserveRequest, *, deadline: float, next_attempt: NextAttempt
@@ -160,7 +160,10 @@ class IpamClient:
             sends += 1
             body = msgspec.structs.replace(request, timeout_s=timeout_s)
             try:
-                return await self._post(endpoint, RESERVE_PATH, body, ReserveAnswer, timeout_s)
+                answer = await self._transport.send(
+                    "POST", endpoint, RESERVE_PATH, message=body, timeout_s=timeout_s
+                )
+                return answer.decode(ReserveAnswer)
             except StaleAttemptError as error:
                 # The number of the next send must lie above it.
                 request = msgspec.structs.replace(
@@ -180,7 +183,10 @@ class IpamClient:
 
         async def send(endpoint: str, timeout_s: float) -> ReleaseAnswer:
             body = msgspec.structs.replace(request, timeout_s=timeout_s)
-            return await self._post(endpoint, RELEASE_PATH, body, ReleaseAnswer, timeout_s)
+            answer = await self._transport.send(
+                "POST", endpoint, RELEASE_PATH, message=body, timeout_s=timeout_s
+            )
+            return answer.decode(ReleaseAnswer)
 
         return await self._ask(send, deadline)
 
@@ -193,37 +199,73 @@ class IpamClient:
         """
 
         async def send(endpoint: str, timeout_s: float) -> ReservationList:
-            known = self._node_lists.get(node)
-            headers = {"If-None-Match": known[0]} if known else {}
-            path = node_reservations_path(node)
-            status, tag, body = await self._send("GET", endpoint, path, None, timeout_s, headers)
-            if status == _NOT_MODIFIED and known is not None:
-                return known[1]
-            found = _decode(body, ReservationList)
-            if tag:
-                self._node_lists[node] = (tag, found)
+            tag, known = self._node_lists.get(node, ("", None))
+            path = node_reservations_path(quote(node, safe=""))
+            answer = await self._transport.send(
+                "GET", endpoint, path, timeout_s=timeout_s, if_none_match=tag
+            )
+            if answer.status == NOT_MODIFIED and known is not None:
+                return known
+            found = answer.decode(ReservationList)
+            if answer.tag:
+                self._node_lists[node] = (answer.tag, found)
+                self._node_lists.move_to_end(node)
+                if len(self._node_lists) > _MAX_NODE_LISTS:
+                    self._node_lists.popitem(last=False)
             return found
 
         return await self._ask(send, deadline)
 
     async def network_reservations(
-        self, namespace: str, network: str, *, deadline: float
+        self,
+        namespace: str,
+        network: str,
+        *,
+        deadline: float,
+        query: ReservationQuery | None = None,
     ) -> ReservationList:
-        """Return all entries of a network, all pages.
+        """Return the entries of a network that a query shows, all pages.
 
         Raises:
             IpamUnavailableError: No replica answered in time.
             DanmError: What ipam-svc refused.
         """
-        path = network_reservations_path(namespace, network)
-        items = []
-        page = ReservationList(items=[])
+        entries = self.reservations(namespace, network, deadline=deadline, query=query)
+        return ReservationList(items=[each async for each in entries])
+
+    async def reservations(
+        self,
+        namespace: str,
+        network: str = "",
+        *,
+        deadline: float,
+        query: ReservationQuery | None = None,
+    ) -> AsyncIterator[Reservation]:
+        """Yield the entries of a network, or of all networks of a namespace, page by page.
+
+        Args:
+            namespace: The DanmNets' namespace.
+            network: A DanmNet; empty for all.
+            deadline: For all pages together.
+            query: What to show; ``limit`` is the size of a page.
+
+        Raises:
+            IpamUnavailableError: No replica answered in time.
+            DanmError: What ipam-svc refused.
+        """
+        where = quote(namespace, safe="")
+        if network:
+            path = network_reservations_path(where, quote(network, safe=""))
+        else:
+            path = namespace_reservations_path(where)
+        query = query or ReservationQuery()
         while True:
-            query = f"?continue={page.next}" if page.next else ""
-            page = await self._get(path + query, ReservationList, deadline)
-            items += page.items
+            page = (await self._get(f"{path}{_encoded(query)}", deadline)).decode(ReservationList)
+            for each in page.items:
+                yield each
             if not page.next:
-                return ReservationList(items=items)
+                return
+            query = msgspec.structs.replace(query, continue_=page.next)
 
     async def usage(self, namespace: str, network: str, *, deadline: float) -> NetworkUsage:
         """Return how full a network is.
@@ -232,12 +274,12 @@ class IpamClient:
             IpamUnavailableError: No replica answered in time.
             DanmError: What ipam-svc refused.
         """
-        return await self._get(network_usage_path(namespace, network), NetworkUsage, deadline)
+        path = network_usage_path(quote(namespace, safe=""), quote(network, safe=""))
+        return (await self._get(path, deadline)).decode(NetworkUsage)
 
-    async def _get(self, path: str, kind: type[T], deadline: float) -> T:
-        async def send(endpoint: str, timeout_s: float) -> T:
-            _, _, body = await self._send("GET", endpoint, path, None, timeout_s, {})
-            return _decode(body, kind)
+    async def _get(self, path: str, deadline: float) -> Answer:
+        async def send(endpoint: str, timeout_s: float) -> Answer:
+            return await self._transport.send("GET", endpoint, path, timeout_s=timeout_s)
 
         return await self._ask(send, deadline)
 
@@ -254,6 +296,8 @@ class IpamClient:
         tried: list[str] = []
         while True:
             endpoints = self._in_order()
+            # When every replica is overloaded, the first one that wants to be asked again.
+            pauses_s: list[float] = []
             for endpoint in endpoints:
                 remaining_s = deadline - self._clock()
                 if remaining_s <= 0:
@@ -266,6 +310,8 @@ class IpamClient:
                     _log.debug("Trying another replica", endpoint=endpoint, error=error)
                     last = error
                     tried.append(endpoint)
+                    if isinstance(error, OverloadedError):
+                        pauses_s.append(error.retry_after_s)
                     continue
                 self._preferred = endpoint
                 return answer
@@ -273,10 +319,14 @@ class IpamClient:
                 last = IpamUnavailableError(
                     "ipam-svc has no replica that serves; is its Deployment running?"
                 )
+            pause_s = _ROUND_DELAY_S
+            if pauses_s and len(pauses_s) == len(endpoints):
+                # Not all of those who were refused at one moment come back at one moment.
+                pause_s = max(pause_s, min(pauses_s) * random.uniform(1, _SPREAD))  # noqa: S311
             remaining_s = deadline - self._clock()
-            if remaining_s <= _ROUND_DELAY_S:
+            if remaining_s <= pause_s:
                 raise _out_of_time(tried, last) from last
-            await asyncio.sleep(_ROUND_DELAY_S)
+            await self._sleep(pause_s)
 
     def _in_order(self) -> list[str]:
         """Return the replicas: the one that answered last time first, those that stop last.
@@ -290,100 +340,17 @@ class IpamClient:
             key=lambda each: (self._parting.get(each, -math.inf), each != self._preferred),
         )
 
-    async def _post(
-        self, endpoint: str, path: str, message: msgspec.Struct, kind: type[T], timeout_s: float
-    ) -> T:
-        _, _, body = await self._send("POST", endpoint, path, message, timeout_s, {})
-        return _decode(body, kind)
-
-    async def _send(
-        self,
-        method: str,
-        endpoint: str,
-        path: str,
-        message: msgspec.Struct | None,
-        timeout_s: float,
-        headers: dict[str, str],
-    ) -> tuple[int, str, bytes]:
-        """Return status, ETag and body of a good answer.
-
-        Raises:
-            IpamUnavailableError: No answer.
-            DanmError: What the answer's problem document says.
-        """
-        headers["Authorization"] = f"Bearer {self._token()}"
-        inject(headers)
-        content = None
-        if message is not None:
-            headers["Content-Type"] = "application/json"
-            content = msgspec.json.encode(message)
-        try:
-            async with self._connections().request(
-                method,
-                f"https://{endpoint}{path}",
-                data=content,
-                headers=headers,
-                ssl=self._context(),
-                server_hostname=self._server_name,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=timeout_s, sock_connect=min(timeout_s, _CONNECT_TIMEOUT_S)
-                ),
-            ) as response:
-                body = await response.read()
-                self._note_parting(endpoint, response.headers.get("Connection", ""))
-                if response.status in (_OK, _NOT_MODIFIED):
-                    return response.status, response.headers.get("ETag", ""), body
-                raise _error_of_answer(endpoint, response.status, body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            reason = f"ipam-svc at {endpoint} gave no answer: {error or type(error).__name__}"
-            raise IpamUnavailableError(reason) from error
-
-    def _note_parting(self, endpoint: str, connection: str) -> None:
-        """A replica that stops says so with its answers (RFC 9112, 9.6)."""
-        if connection.lower() == "close":
+    def _note_parting(self, endpoint: str, parts: bool) -> None:  # noqa: FBT001  (a callback)
+        if parts:
             self._parting[endpoint] = self._clock()
         else:
             self._parting.pop(endpoint, None)
 
-    def _connections(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_MAX_CONNECTIONS)
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
 
-    def _context(self) -> ssl.SSLContext:
-        """Return the TLS settings for the present trust; a new trust is a new object.
-
-        Connections are pooled by these settings, so those of an old trust are not used again.
-        """
-        pem = self._trust()
-        if self._trusted is None or self._trusted[0] != pem:
-            try:
-                context = ssl.create_default_context(cadata=pem)
-            except ssl.SSLError as error:
-                reason = f"the certificates to trust ipam-svc by cannot be read: {error}"
-                raise IpamUnavailableError(reason) from error
-            context.minimum_version = ssl.TLSVersion.TLSv1_3
-            self._trusted = (pem, context)
-        return self._trusted[1]
-
-
-def _decode(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        reason = f"ipam-svc sent an answer that cannot be read: {error}"
-        raise IpamUnavailableError(reason) from error
-
-
-def _error_of_answer(endpoint: str, status: int, body: bytes) -> DanmError:
-    try:
-        return error_of(msgspec.json.decode(body, type=Problem))
-    except msgspec.DecodeError:
-        return IpamUnavailableError(f"ipam-svc at {endpoint} answered {status} without a reason")
+def _encoded(query: ReservationQuery) -> str:
+    """Return a query as the end of a URL; what is as usual is left out."""
+    given = {name: value for name, value in msgspec.to_builtins(query).items() if value}
+    return f"?{urlencode(given)}" if given else ""
 
 
 def _out_of_time(tried: Sequence[str], last: DanmError | None) -> DanmError:

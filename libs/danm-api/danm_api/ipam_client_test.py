@@ -18,6 +18,7 @@ from danm_api.errors import (
     IpamUnavailableError,
     OverloadedError,
     PoolExhaustedError,
+    RateLimitedError,
     StaleAttemptError,
 )
 from danm_api.ipam_api import (
@@ -28,6 +29,7 @@ from danm_api.ipam_api import (
     ReleaseRequest,
     Reservation,
     ReservationList,
+    ReservationQuery,
     ReserveAnswer,
     ReserveRequest,
 )
@@ -65,10 +67,12 @@ class _Replica:
         self.script = list(script)
         self.asked: list[ReserveRequest] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.endpoint = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(dict(request.headers))
+        self.paths.append(request.raw_path)
         body = await request.read()
         if request.path.endswith("/reserve"):
             self.asked.append(msgspec.json.decode(body, type=ReserveRequest))
@@ -136,7 +140,9 @@ async def _grants(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def _served(
-    *replicas: _Replica, authority: trustme.CA | None = None
+    *replicas: _Replica,
+    authority: trustme.CA | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[IpamClient]:
     """Serve replicas on loopback and give a client of all of them."""
     authority = authority or trustme.CA()
@@ -155,6 +161,7 @@ async def _served(
             lambda: [replica.endpoint for replica in replicas],
             lambda: authority.cert_pem.bytes().decode(),
             lambda: "token",
+            sleep=sleep,
         )
         yield await stack.enter_async_context(client)
 
@@ -305,6 +312,75 @@ async def test_pages_are_put_together() -> None:
     async with _served(replica) as client:
         found = await client.network_reservations("ns", "net", deadline=_in(5))
     assert len(found.items) == 2
+
+
+async def test_query_is_sent_and_pages_are_asked_for_as_they_are_needed() -> None:
+    """Filters go with every page, names are escaped, and what is not wanted is not asked for."""
+    replica = _Replica(
+        _json(ReservationList(items=[_RESERVATION], next="abc")),
+        _json(ReservationList(items=[_RESERVATION])),
+    )
+    query = ReservationQuery(owner="lb/vip:1", owner_kind="External", limit=1)
+    async with _served(replica) as client:
+        entries = client.reservations("ns", deadline=_in(5), query=query)
+        assert await anext(entries) == _RESERVATION
+        assert len(replica.paths) == 1
+        assert [each async for each in entries] == [_RESERVATION]
+        await client.network_reservations("ns", "a/b?c", deadline=_in(5))
+    base = "/apis/ipam.danm.k8s.io/v1/namespaces/ns"
+    filters = "owner=lb/vip:1&ownerKind=External&limit=1"
+    assert replica.paths == [
+        f"{base}/reservations?{filters}",
+        f"{base}/reservations?{filters}&continue=abc",
+        f"{base}/networks/a%2Fb%3Fc/reservations",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error", [OverloadedError("full", retry_after_s=2), RateLimitedError("slow", retry_after_s=2)]
+)
+async def test_overloaded_replicas_are_left_alone_for_as_long_as_they_say(
+    error: DanmError,
+) -> None:
+    """When all of them ask to come back later, the client does, but not beyond its deadline."""
+    replica = _Replica(_refuses(error), _grants)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async with _served(replica, sleep=sleep) as client:
+        answer = await client.reserve(_REQUEST, deadline=_in(20), next_attempt=_Attempts(10))
+        # DESIGN, "Attempts fence": also after a refusal.
+        assert answer.attempt == 11
+        (pause,) = pauses
+        assert 2 <= pause <= 3
+        replica.script.insert(0, _refuses(error))
+        with pytest.raises(IpamUnavailableError, match=error.reason):
+            await client.release(_RELEASE, deadline=_in(1))
+        assert len(pauses) == 1
+
+
+async def test_one_overloaded_replica_delays_nobody() -> None:
+    """While another replica answers, the one that is overloaded is not waited for."""
+    busy, good = _Replica(_refuses(OverloadedError("full", retry_after_s=60))), _Replica(_grants)
+    async with _served(busy, good) as client:
+        answer = await client.reserve(_REQUEST, deadline=_in(2), next_attempt=_Attempts(10))
+    assert answer.attempt == 11
+
+
+async def test_lists_of_many_nodes_are_not_kept() -> None:
+    """Whoever looks at every node of a cluster does not keep them all in memory."""
+    # DESIGN P6
+    listed = ReservationList(items=[_RESERVATION])
+    replica = _Replica(_json(listed, ETag='"1"'))
+    async with _served(replica) as client:
+        for number in range(40):
+            await client.node_reservations(f"n{number}", deadline=_in(5))
+        await client.node_reservations("n39", deadline=_in(5))
+        await client.node_reservations("n0", deadline=_in(5))
+    sent = [headers.get("If-None-Match") for headers in replica.headers[-2:]]
+    assert sent == ['"1"', None]
 
 
 async def test_replica_of_another_authority_is_not_trusted() -> None:
