@@ -192,6 +192,7 @@ class Daemon:
             kernel=edges.kernel,
             sandboxes=self.sandboxes,
             allocations=self.allocations,
+            events=events,
         )
         self._pods.informer.subscribe(self._pod_changed)
         self._endpoints.informer.subscribe(self._endpoint_changed)

@@ -183,3 +183,9 @@ class EventSink(Protocol):
     async def attachment_failed(self, pod: Pod, message: str) -> None:
         """Tell the Pod's owner; never raises."""
         ...
+
+    async def address_given_back(
+        self, *, namespace: str, network: str, network_uid: str, message: str
+    ) -> None:
+        """Tell the DanmNet's owner of an address that nobody here knew; never raises."""
+        ...

@@ -67,15 +67,16 @@ class IpamOnlyDaemon:
         # Its watch does not run: a Pod is read only where the runtime does not tell its uid.
         pods = NodePods(api, config.node)
         self._addresses = addresses
+        events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
         self.allocations = allocation_service(
             config,
             addresses=addresses,
             kernel=kernel,
             networks=self._networks,
             pods=pods,
-            events=PodEvents(EventRecorder(api, component="danmd", instance=config.node)),
+            events=events,
         )
-        self._strays = Strays(node=config.node, addresses=addresses, kernel=kernel)
+        self._strays = Strays(node=config.node, addresses=addresses, kernel=kernel, events=events)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set."""

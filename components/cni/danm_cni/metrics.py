@@ -19,3 +19,15 @@ ALLOCATIONS: Final = Gauge(
     "danmd_fakeipam_addresses", "Interfaces that fakeipam serves, by state.", ["state"]
 )
 WAITING: Final = Gauge("danmd_waiting_requests", "ADDs that wait for their turn.")
+ADDRESSES_GIVEN_BACK: Final = Counter(
+    "danmd_addresses_given_back_total",
+    "Addresses of this node that ipam-svc had and nobody here knew: given back by a comparison.",
+)
+ADDRESSES_CLAIMED: Final = Counter(
+    "danmd_addresses_claimed_total",
+    "Addresses of live interfaces that ipam-svc had forgotten: claimed again.",
+)
+ADDRESSES_LOST: Final = Counter(
+    "danmd_addresses_lost_total",
+    "Interfaces taken down, since ipam-svc had forgotten their address and given it away.",
+)

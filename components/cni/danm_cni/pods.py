@@ -3,10 +3,10 @@
 from danm_api.codec.pod import decode_pod
 from danm_api.errors import DanmError, NotFoundError, PodNotFoundError
 from danm_api.kube.api import PODS, KubeApi
-from danm_api.kube.events import EventRecorder, ObjectReference
+from danm_api.kube.events import EventRecorder, EventType, ObjectReference
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.pod import Pod
-from danm_api.names import NodeName, PodUid
+from danm_api.names import API_VERSION, NodeName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.journal import SandboxRecord
 from danm_cni.request import PodIdentity
@@ -92,7 +92,7 @@ def _is(pod: Pod, identity: PodIdentity) -> bool:
 
 
 class PodEvents:
-    """Events on Pods whose networks could not be made."""
+    """Events on Pods whose networks could not be made, and on DanmNets."""
 
     def __init__(self, recorder: EventRecorder) -> None:
         """Write through a recorder, which bounds and aggregates."""
@@ -105,6 +105,21 @@ class PodEvents:
     async def address_lost(self, pod: Pod, message: str) -> None:
         """Tell the Pod's owner that an interface was taken down; never raises."""
         await self._record(pod, "AddressLost", message)
+
+    async def address_given_back(
+        self, *, namespace: str, network: str, network_uid: str, message: str
+    ) -> None:
+        """Tell the DanmNet's owner of an address that nobody here knew; never raises."""
+        regarding = ObjectReference(
+            api_version=API_VERSION,
+            kind="DanmNet",
+            namespace=namespace,
+            name=network,
+            uid=network_uid,
+        )
+        await self._recorder.record(
+            regarding, reason="GaveBackAddress", message=message, type=EventType.NORMAL
+        )
 
     async def _record(self, pod: Pod, reason: str, message: str) -> None:
         regarding = ObjectReference(

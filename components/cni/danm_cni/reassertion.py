@@ -17,6 +17,7 @@ from danm_api.names import ContainerId, InterfaceName, Namespace, PodName, PodUi
 from danm_api.telemetry import get_logger
 from danm_cni.edges import AddressService, EventSink, PodSource
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord
+from danm_cni.metrics import ADDRESSES_CLAIMED, ADDRESSES_LOST
 from danm_cni.removal import SandboxRemoval, owner_of
 from danm_cni.request import PodIdentity
 
@@ -71,12 +72,20 @@ class Reassertion:
             InterfaceName(interface.interface),
             lambda each: msgspec.structs.replace(each, attempt=answer.attempt),
         )
+        ADDRESSES_CLAIMED.inc()
         log.warning("Claimed forgotten address", pod=record.pod, ip=interface.ip, ip6=interface.ip6)
 
     async def _give_up(
         self, record: SandboxRecord, interface: InterfaceRecord, error: AddressTakenError
     ) -> None:
         await self.removal.drop(record, interface)
+        ADDRESSES_LOST.inc()
+        log.warning(
+            "Lost forgotten address",
+            pod=record.pod,
+            interface=interface.interface,
+            error=error.reason,
+        )
         identity = PodIdentity(
             namespace=Namespace(record.namespace),
             name=PodName(record.pod),

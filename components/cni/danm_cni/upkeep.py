@@ -11,7 +11,7 @@ from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.names import ContainerId, NodeName
 from danm_cni.allocation_upkeep import AllocationUpkeep
-from danm_cni.edges import AddressService, InterfaceMaker
+from danm_cni.edges import AddressService, EventSink, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.journal import Journal, SandboxState
 from danm_cni.removal import adopted_record, is_owner
@@ -38,6 +38,7 @@ class Upkeep:
         kernel: InterfaceMaker,
         sandboxes: Sandboxes,
         allocations: AllocationUpkeep,
+        events: EventSink,
     ) -> None:
         """Work with these."""
         self._journal = journal
@@ -47,7 +48,7 @@ class Upkeep:
         self._kernel = kernel
         self._sandboxes = sandboxes
         self._allocations = allocations
-        self._strays = Strays(node=node, addresses=addresses, kernel=kernel)
+        self._strays = Strays(node=node, addresses=addresses, kernel=kernel, events=events)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:

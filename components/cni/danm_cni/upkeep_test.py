@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.errors import (
     AddressTakenError,
@@ -16,6 +17,10 @@ from danm_cni.journal import SandboxState
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fakes import Entry
 from danm_cni.testing.node import FakeNode, netns_of
+
+
+def _count(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
 
 
 async def test_kept_addresses_come_back_when_the_pod_ends(node: FakeNode) -> None:
@@ -93,8 +98,17 @@ async def test_an_entry_that_nobody_knows_is_released(node: FakeNode) -> None:
         attempt=3,
     )
     node.addresses.entries.append(stray)
+    before = _count("danmd_addresses_given_back_total")
     await node.daemon.upkeep.compare()
     assert [] == node.addresses.entries
+    # Issue 4: each with a metric, an Event and a log line.
+    assert _count("danmd_addresses_given_back_total") == before + 1
+    (event,) = (
+        each for each in node.kube.all_stored(EVENTS) if each["reason"] == "GaveBackAddress"
+    )
+    assert (event["regarding"]["kind"], event["regarding"]["name"]) == ("DanmNet", "internal")
+    assert "gave back 198.18.0.9 of" in event["note"]
+    assert "gone (interface eth0)" in event["note"]
 
 
 async def test_a_forgotten_address_is_claimed_again(node: FakeNode) -> None:
@@ -103,8 +117,10 @@ async def test_a_forgotten_address_is_claimed_again(node: FakeNode) -> None:
     await node.add()
     before = {(each.interface, each.address) for each in node.addresses.entries}
     node.addresses.entries = node.addresses.entries[:1]
+    claimed = _count("danmd_addresses_claimed_total")
     # DESIGN, "Nodes fence"
     await node.daemon.upkeep.compare()
+    assert _count("danmd_addresses_claimed_total") == claimed + 1
     assert before == {(each.interface, each.address) for each in node.addresses.entries}
     await node.end_pod()
     await node.delete()
@@ -119,7 +135,9 @@ async def test_a_forgotten_address_that_another_has_takes_the_interface_down(
     await node.add()
     node.addresses.entries = [each for each in node.addresses.entries if each.interface == "eth0"]
     node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"))
+    lost = _count("danmd_addresses_lost_total")
     await node.daemon.upkeep.compare()
+    assert _count("danmd_addresses_lost_total") == lost + 1
     # DESIGN, P1
     assert ["eth0"] == list(node.interfaces())
     assert ["eth0"] == [each["spec"]["Interface"]["Name"] for each in node.endpoints()]

@@ -160,10 +160,18 @@ class Ledger:
     ) -> None:
         """Take in a consistent list of all blocks of a network.
 
-        What it lacks is gone, unless it was created after the list.
+        What it lacks is gone, unless it was created after the list. What it has is so, even where
+        a later version was known: then etcd was restored from a backup.
         """
         listed = {block_id(block): block for block in blocks}
         for block in listed.values():
+            known = self.get(*block_id(block))
+            if (
+                known is not None
+                and is_newer(known, block)
+                and int(known.resource_version) <= int(resource_version)
+            ):
+                self.forget(known)
             self.observe(block)
         for known in self.blocks_of(uid):
             missing = block_id(known) not in listed

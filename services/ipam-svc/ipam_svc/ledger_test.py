@@ -171,3 +171,15 @@ def test_what_was_written_here_is_known_by_its_version() -> None:
     assert ledger.at_version(block.uid, "7") is None
     ledger.forget(_block(version=9))
     assert ledger.at_version(block.uid, "9") is None
+
+
+def test_consistent_list_is_believed_against_a_later_version() -> None:
+    """A list that began after a version became known, and has an older one, tells of a restore."""
+    # DESIGN, "Nodes fence"
+    ledger = _ledger()
+    ledger.observe(_block(_held(1), _held(2, name="q"), version=7))
+    restored = _block(_held(1), version=4)
+    ledger.replace_network(_UID, [restored], resource_version="6")
+    assert ledger.get(_UID, 4, _BASE) != restored
+    ledger.replace_network(_UID, [restored], resource_version="9")
+    assert ledger.get(_UID, 4, _BASE) == restored

@@ -40,5 +40,7 @@ CONSISTENT_LISTS: Final = Counter(
     "danm_ipam_consistent_lists", "Consistent lists of a network's blocks."
 )
 RECLAIMED: Final = Counter(
-    "danm_ipam_reclaimed", "Addresses freed by the Lease holder, by reason.", ["reason"]
+    "danm_ipam_reclaimed",
+    "Addresses freed without their owner, by reason: lost_node, expired, double.",
+    ["reason"],
 )

@@ -1,9 +1,11 @@
 """What the Lease holder frees, and what it must not."""
 
 import asyncio
+import logging
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.codec.danmep import encode_danmep
 from danm_api.errors import ApiUnavailableError
@@ -185,3 +187,57 @@ async def test_a_block_that_went_meanwhile_is_forgotten() -> None:
                 await lease.reclaimer.reconcile()
             assert cluster.blocks() == []
             assert list(behind.ledger.all_blocks()) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "event", "words"),
+    [
+        pytest.param("lost_node", "FreedAddressOfLostNode", "gone or declared out", id="node"),
+        pytest.param("expired", "FreedExpiredAddress", "time is over", id="expired"),
+        pytest.param("double", "FreedDeadAddress", "has a newer one", id="double"),
+    ],
+)
+async def test_whatever_is_freed_is_told(
+    reason: str, event: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An address that its owner did not give back comes with a metric, an Event and a log line."""
+    # SPEC I4; DESIGN P7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    _add_node(cluster, "n1")
+    expires = cluster.clock.now() + timedelta(seconds=5)
+    external = ExternalOwnerMessage(namespace=NAMESPACE, name="x", expires=expires)
+    async with cluster.running() as (replica,):
+        async with cluster.frozen_watch() as behind:
+            static = attachment(ip="10.0.0.7/24")
+            match reason:
+                case "lost_node":
+                    await cluster.reserve(replica, pod("p"), static, node="gone")
+                case "expired":
+                    await cluster.reserve(
+                        replica, external, attachment(interface="", ip="10.0.0.7/24"), node=""
+                    )
+                case _:
+                    other = attachment(ip="10.0.0.70/24")
+                    await cluster.reserve(replica, pod("p"), static)
+                    await cluster.reserve(behind, pod("p"), other, fresh=True)
+        cluster.clock.seconds += 5
+        uid = cluster.network().uid
+        known = {"lost_node": 1, "expired": 1, "double": 2}[reason]
+        await eventually(lambda: len(replica.ledger.blocks_of(uid)) == known)
+        lease = _Lease(cluster, replica)
+        sample = ("danm_ipam_reclaimed_total", {"reason": reason})
+        before = REGISTRY.get_sample_value(*sample) or 0
+        with caplog.at_level("INFO"):
+            await lease.reclaimer.reconcile()
+        assert "10.0.0.7" not in cluster.addresses()
+        assert REGISTRY.get_sample_value(*sample) == before + 1
+        (told,) = cluster.kube.all_stored(EVENTS)
+        assert (told["reason"], told["regarding"]["name"]) == (event, "net")
+        assert words in told["note"]
+        assert "freed 10.0.0.7 of" in told["note"]
+        assert "Freed an address" in [_message(record) for record in caplog.records]
+
+
+def _message(record: logging.LogRecord) -> str:
+    return str(record.msg["event"] if isinstance(record.msg, dict) else record.msg)

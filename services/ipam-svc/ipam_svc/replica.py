@@ -15,7 +15,7 @@ from danm_api.model.ip_block import IPBlock
 from danm_api.names import Namespace, NetworkName
 from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore
-from ipam_svc.ledger import Ledger
+from ipam_svc.ledger import Ledger, is_newer
 from ipam_svc.networks import Networks, links_of
 from ipam_svc.releases import Releases
 from ipam_svc.reservations import Reservations
@@ -84,7 +84,9 @@ class Replica:
         self._nets = Informer(
             api, DANMNETS, decode_danmnet, indexers={_BY_LINK: _links}, sleep=sleep
         )
-        self._blocks = Informer(api, DANMIPBLOCKS, self._decode_block, sleep=sleep)
+        self._blocks = Informer(
+            api, DANMIPBLOCKS, self._decode_block, list_after_outage=True, sleep=sleep
+        )
         self.store = KubeStore(api)
         self.ledger = Ledger(now=now)
         self.cache = InformedNetworks(self._nets)
@@ -151,6 +153,9 @@ class Replica:
         return self.ledger.at_version(*version_of(raw)) or decode_ip_block(raw)
 
     def _on_block(self, change: Change[IPBlock]) -> None:
+        if change.new is not None and change.old is not None and is_newer(change.old, change.new):
+            # Only an etcd that was restored from a backup has an older one than it had before.
+            self.ledger.forget(change.old)
         if change.new is not None:
             self.ledger.observe(change.new)
         elif change.old is not None:

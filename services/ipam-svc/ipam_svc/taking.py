@@ -17,6 +17,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import Held, IPBlock, Owner, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.telemetry import get_logger
+from ipam_svc import metrics
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, block_start
 from ipam_svc.allocator import choose_block
 from ipam_svc.block import (
@@ -258,10 +259,7 @@ class Taker:
             if not same_family or entry.address == kept.address or entry.attempt >= kept.attempt:
                 continue
             try:
-                # The answer that named it may have been in use until now.
-                await self.give_back(
-                    network, entry, cooldown_s=claim.cooldown_s, deadline=claim.deadline
-                )
+                await self._free_double(network, entry, claim)
             except DanmError as error:
                 _log.warning("Left a dead entry", address=str(entry.address), error=error)
 
@@ -316,8 +314,23 @@ class Taker:
         """Read a network that seems to be full, and remove its dead doubles."""
         await self.refresh(network)
         for dead in dead_doubles(self._ledger.blocks_of(network.uid)):
-            await self.give_back(
-                network, dead, cooldown_s=claim.cooldown_s, deadline=claim.deadline
+            await self._free_double(network, dead, claim)
+
+    async def _free_double(self, network: NetworkRef, dead: Held, claim: Claim) -> None:
+        # The answer that named it may have been in use until now.
+        outcome = await self.give_back(
+            network, dead, cooldown_s=claim.cooldown_s, deadline=claim.deadline
+        )
+        if isinstance(outcome, GaveBack):
+            metrics.RECLAIMED.labels("double").inc()
+            _log.info(
+                "Freed an address",
+                namespace=network.namespace,
+                network=network.name,
+                address=str(dead.address),
+                owner=describe_owner(dead.owner),
+                node=dead.node,
+                reason="double",
             )
 
     async def _read(self, network: NetworkRef) -> None:

@@ -17,8 +17,9 @@ from danm_api.errors import (
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.model.ip_block import IPBlock
+from ipam_svc.block import held_entries
 from ipam_svc.kube_store import KubeStore
-from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
 _POOL = {"start": "10.0.0.10", "end": "10.0.0.13"}
 _LOST = ApiUnavailableError("lost", status=0)
@@ -345,3 +346,28 @@ async def test_unreadable_block_is_named_at_once() -> None:
         with pytest.raises(InvalidObjectError, match=raw["metadata"]["name"]):
             await cluster.reserve(replica, pod("p"), attachment(), fresh=True)
         assert cluster.kube.calls["create", DANMIPBLOCKS.plural] <= before + 1
+
+
+async def test_a_restored_etcd_is_believed() -> None:
+    """After a restore from a backup replicas know what the record has now, however old it is."""
+    # DESIGN, "Nodes fence"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("a"), attachment())
+        backup = cluster.kube.backup()
+        await cluster.reserve(replica, pod("b"), attachment())
+        await cluster.reserve(replica, pod("c"), attachment(ip="10.0.0.70/24"))
+        uid = cluster.network().uid
+        await eventually(lambda: len(replica.ledger.blocks_of(uid)) == 2)
+        cluster.kube.restore(backup)
+        await eventually(
+            lambda: [
+                str(held.address)
+                for block in replica.ledger.blocks_of(uid)
+                for held in held_entries(block)
+            ]
+            == ["10.0.0.1"]
+        )
+        await cluster.reserve(replica, pod("b"), attachment(ip="10.0.0.2/24"))
+        assert cluster.addresses() == ["10.0.0.1", "10.0.0.2"]

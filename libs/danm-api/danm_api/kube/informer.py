@@ -77,6 +77,7 @@ class Informer(Generic[T]):
         label_selector: str = "",
         field_selector: str = "",
         indexers: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
+        list_after_outage: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Prepare; nothing is read before ``run``.
@@ -89,6 +90,8 @@ class Informer(Generic[T]):
             label_selector: What to read, by labels.
             field_selector: What to read, by fields.
             indexers: For ``by_index``: name -> the values under which an object is found.
+            list_after_outage: Read all objects when the server was away, rather than trust that it
+                is as it was: its etcd may have been restored from a backup. For few readers only.
             sleep: Waits between attempts.
         """
         self.resource = resource
@@ -98,6 +101,7 @@ class Informer(Generic[T]):
         self._label_selector = label_selector
         self._field_selector = field_selector
         self._indexers = dict(indexers or {})
+        self._list_after_outage = list_after_outage
         self._sleep = sleep
         self._objects: dict[ObjectKey, T] = {}
         self._indices: dict[str, dict[str, dict[ObjectKey, T]]] = {
@@ -179,8 +183,9 @@ class Informer(Generic[T]):
             elif error is not None:
                 metrics.INFORMER_ERRORS.labels(self.resource.plural).inc()
                 _log.warning("Informer failed", resource=self.resource.plural, error=error)
-                if isinstance(error, ApiError) and not isinstance(error, ApiUnavailableError):
-                    # The server refuses the watch as it is asked for, perhaps for its version.
+                away = isinstance(error, ApiUnavailableError)
+                # Or else it refuses the watch as it is asked for, perhaps for its version.
+                if (isinstance(error, ApiError) and not away) or (away and self._list_after_outage):
                     self._version = None
             # Each piece of news has set this to 0; so a server that ends watches at once, or
             # answers each list with a version that it then calls too old, is not asked in a storm.

@@ -39,7 +39,7 @@ def key(name: str) -> ObjectKey:
 class Followed:
     """A running informer, and the changes that it told."""
 
-    def __init__(self, fake: FakeKube) -> None:
+    def __init__(self, fake: FakeKube, *, list_after_outage: bool = False) -> None:
         """Prepare an informer of Pods, indexed by node."""
         self.changes: asyncio.Queue[Change[Thing]] = asyncio.Queue()
         self.delays: list[float] = []
@@ -48,6 +48,7 @@ class Followed:
             PODS,
             decode,
             indexers={"node": lambda thing: [thing.node]},
+            list_after_outage=list_after_outage,
             sleep=self._sleep,
         )
         self.informer.subscribe(self.changes.put_nowait)
@@ -211,3 +212,24 @@ async def test_waiting_for_the_first_list_ends() -> None:
     with pytest.raises(DeadlineExceededError, match="pods"):
         await informer.wait_synced(0.01)
     assert not informer.synced
+
+
+async def test_a_restored_backup_is_read_anew() -> None:
+    """Where it is asked for, what etcd has forgotten while the server was away is forgotten."""
+    fake = FakeKube()
+    fake.add(PODS, pod("same"))
+    followed = Followed(fake, list_after_outage=True)
+    task = asyncio.create_task(followed.informer.run())
+    same = Thing(name="same", node="n1")
+    assert await followed.next() == (None, same)
+    backup = fake.backup()
+    fake.add(PODS, pod("later"))
+    assert await followed.next() == (None, Thing(name="later", node="n1"))
+    fake.restore(backup)
+    assert await followed.next() == (Thing(name="later", node="n1"), None)
+    fake.add(PODS, pod("new"))
+    assert await followed.next() == (None, Thing(name="new", node="n1"))
+    assert {*followed.informer.items()} == {same, Thing(name="new", node="n1")}
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

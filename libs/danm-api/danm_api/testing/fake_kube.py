@@ -19,7 +19,14 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from danm_api.errors import ApiError, ConflictError, DanmError, InvalidObjectError, NotFoundError
+from danm_api.errors import (
+    ApiError,
+    ApiUnavailableError,
+    ConflictError,
+    DanmError,
+    InvalidObjectError,
+    NotFoundError,
+)
 from danm_api.kube.api import (
     SUBJECT_ACCESS_REVIEWS,
     TOKEN_REVIEWS,
@@ -40,7 +47,7 @@ from danm_api.testing.object_rules import (
     title,
     watch_event,
 )
-from danm_api.testing.object_store import ObjectStore
+from danm_api.testing.object_store import Backup, ObjectStore
 
 Review = Callable[[RawObject], RawObject]
 
@@ -68,6 +75,7 @@ class FakeKube:
         self._news = asyncio.Event()
         self._bookmarks = 0
         self._ended_watches = 0
+        self._restores = 0
 
     # What a test does.
 
@@ -132,6 +140,16 @@ class FakeKube:
             Plan(method=method, resource=resource, gate=gate, times=1, took_effect=took_effect)
         )
         return gate
+
+    def backup(self) -> Backup:
+        """Return all that is stored, for ``restore``."""
+        return self._store.backup()
+
+    def restore(self, backup: Backup) -> None:
+        """Forget all that happened since a backup; every watch breaks off."""
+        self._store.restore(backup)
+        self._restores += 1
+        self._wake()
 
     def compact(self) -> None:
         """Forget all history: watches that run or resume from an earlier version get a 410."""
@@ -214,8 +232,11 @@ class FakeKube:
         selects = selection(namespace, label_selector, field_selector)
         position = int(resource_version)
         ended, bookmarks = self._ended_watches, self._bookmarks
+        restores = self._restores
         while True:
             news = self._news
+            if restores != self._restores:
+                raise ApiUnavailableError("etcd is being restored", status=0)
             if position < self._store.compacted:
                 raise ApiError(
                     f"the watch of {resource.plural} cannot go on from version {position}: too "

@@ -24,6 +24,14 @@ class _Kind:
     history: list[Change] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backup:
+    """All that was stored at one moment."""
+
+    version: int
+    kinds: dict[Resource, _Kind]
+
+
 class ObjectStore:
     """What etcd and the API server's registry are to a real one; hands out stored objects.
 
@@ -56,6 +64,22 @@ class ObjectStore:
         self.compacted = self.version
         for kind in self._kinds.values():
             kind.history.clear()
+
+    def backup(self) -> Backup:
+        """Return all that is stored."""
+        kinds = {
+            resource: _Kind(objects=dict(kind.objects), history=list(kind.history))
+            for resource, kind in self._kinds.items()
+        }
+        return Backup(version=self.version, kinds=kinds)
+
+    def restore(self, backup: Backup) -> None:
+        """Go back to what was stored then."""
+        self.version = backup.version
+        self._kinds = {
+            resource: _Kind(objects=dict(kind.objects), history=list(kind.history))
+            for resource, kind in backup.kinds.items()
+        }
 
     def find(self, resource: Resource, name: str, namespace: str | None) -> RawObject:
         """Return an object.
