@@ -38,10 +38,10 @@ def run_service(
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop
+        from danm_api.uv_loop import UvLoop
     except ImportError:
         return None
-    return uvloop.new_event_loop
+    return UvLoop
 
 
 async def _supervise(main: Callable[[asyncio.Event], Awaitable[None]], grace_s: float) -> int:
