@@ -180,8 +180,6 @@ class ApiServer:
         Raises:
             StartError: It did not become ready; nothing of it is left running.
         """
-        logs = directory / "log"
-        logs.mkdir(parents=True, exist_ok=True)
         trust = trust or Trust.create(directory / "pki", place.address)
         url = place.url
         kubeconfig = write_kubeconfig(
@@ -190,12 +188,8 @@ class ApiServer:
             authority=trust.authority.certificate,
             credential=trust.authority.client("admin", "kubernetes-admin", "system:masters"),
         )
-        etcd = place.start("etcd", _etcd_command(place, directory, binaries), log=logs / "etcd.log")
-        server = place.start(
-            "kube-apiserver",
-            _server_command(place, directory, binaries, trust),
-            log=logs / "kube-apiserver.log",
-        )
+        etcd = start_etcd(place, directory, binaries)
+        server = start_server(place, directory, binaries, trust)
         context = ssl.create_default_context(cafile=str(trust.authority.certificate))
         running = cls(
             url=url,
@@ -234,6 +228,24 @@ class ApiServer:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def start_etcd(place: Place, directory: Path, binaries: Binaries) -> Background:
+    """Start etcd alone, on the data that is there; its readiness is not waited for."""
+    command = _etcd_command(place, directory, binaries)
+    return place.start("etcd", command, log=_log(directory, "etcd"))
+
+
+def start_server(place: Place, directory: Path, binaries: Binaries, trust: Trust) -> Background:
+    """Start an API server alone; its readiness is not waited for."""
+    command = _server_command(place, directory, binaries, trust)
+    return place.start("kube-apiserver", command, log=_log(directory, "kube-apiserver"))
+
+
+def _log(directory: Path, program: str) -> Path:
+    logs = directory / "log"
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs / f"{program}.log"
 
 
 def free_ports(count: int) -> list[int]:

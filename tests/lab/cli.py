@@ -15,6 +15,7 @@ from tests.lab.apiserver import ApiServer
 from tests.lab.bench.cli import bench
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.chaos.cli import chaos
 from tests.lab.demo_cli import demo
 from tests.lab.errors import LabError
 from tests.lab.guest_kernel import run_bare
@@ -46,6 +47,7 @@ def lab() -> None:
 
 
 lab.add_command(bench)
+lab.add_command(chaos)
 lab.add_command(demo)
 
 _name = click.option(

@@ -1,0 +1,184 @@
+"""One run: rounds of faults, each with a history of its own that is checked at its end."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.lab.binaries import Binaries
+from tests.lab.chaos.caller import Caller
+from tests.lab.chaos.checker import GRACE_S, Violation, check
+from tests.lab.chaos.crowd import Crowd, client_of
+from tests.lab.chaos.faults import Faults
+from tests.lab.chaos.history import Entry, Fault, Record, Snapshot, write_history
+from tests.lab.chaos.holds import holds_of
+from tests.lab.chaos.networks import NETWORKS, pools
+from tests.lab.chaos.record_watch import RecordWatch
+from tests.lab.chaos.recorder import Recorder
+from tests.lab.chaos.schedule import ROUND_S, schedule
+from tests.lab.chaos.world import World, running_world
+
+REPLICAS: Final = 3
+# A history of so many operations takes some ten MB of memory.
+_ROUND_OPERATIONS: Final = 20_000
+# What the machine can do anyway; between two operations.
+_SHORTEST_APART_S: Final = 1 / 200
+_POLL_S: Final = 0.25
+# Longer than any message's sender waits: what is still on its way by then is none any more.
+_SETTLES_S: Final = 6.0
+# The snapshot has to be read within the grace.
+_MARGIN_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a round has shown.
+
+    Attributes:
+        history: The file, where it was kept.
+    """
+
+    seed: int
+    operations: int
+    faults: int
+    seconds: float
+    violations: tuple[Violation, ...]
+    history: Path | None
+
+
+async def run_chaos(
+    directory: Path,
+    *,
+    binaries: Binaries,
+    seed: int,
+    operations: int,
+    tell: Callable[[Result], None],
+    keep: bool = False,
+) -> bool:
+    """Run rounds until there were so many operations; return whether all was right.
+
+    A round with violations is the last one. Its history is kept in the directory.
+
+    Args:
+        directory: For data, logs and histories.
+        binaries: Where etcd and the API server come from.
+        seed: Of the first round; the following ones count on from it.
+        operations: Reserves and releases.
+        tell: Is told each round's result.
+        keep: Keep the histories of good rounds too.
+
+    Raises:
+        LabError: The run itself failed.
+    """
+    async with running_world(directory, binaries=binaries, replicas=REPLICAS) as world:
+        for name, options in NETWORKS.items():
+            await world.objects.add_network(name, **options)
+        while operations > 0:
+            wanted = min(operations, _ROUND_OPERATIONS)
+            result = await _round(world, seed, wanted, keep=keep)
+            tell(result)
+            if result.violations:
+                return False
+            operations -= result.operations
+            seed += 1
+    return True
+
+
+async def _round(world: World, seed: int, wanted: int, *, keep: bool) -> Result:
+    began = time.monotonic()
+    recorder = Recorder(wanted=wanted, apart_s=max(ROUND_S / wanted, _SHORTEST_APART_S))
+    for pool in pools():
+        recorder.add(pool)
+    watch = RecordWatch(url=world.etcd_url, recorder=recorder)
+    client = client_of(world, await world.objects.tool_token())
+    crowd = Crowd(
+        world=world,
+        recorder=recorder,
+        seed=seed,
+        tool=Caller(client=client, recorder=recorder),
+    )
+    faults = Faults(world=world, crowd=crowd, recorder=recorder)
+    path = world.directory / f"history-{seed}.jsonl"
+    try:
+        async with client, _beside(watch.run()) as watching:
+            try:
+                await crowd.come()
+                async with _beside(faults.follow(schedule(seed, replicas=REPLICAS))) as following:
+                    while not recorder.enough:
+                        _raise_first(watching, following, crowd, faults)
+                        await asyncio.sleep(_POLL_S)
+                crowd.close()
+                await faults.end()
+                _raise_first(watching, None, crowd, faults)
+                await crowd.closed()
+                await _settle(recorder, watch)
+                await crowd.leave()
+                await _settle(recorder, watch)
+            finally:
+                await crowd.end()
+    except BaseException:
+        write_history(path, recorder.history)
+        raise
+    violations = await asyncio.to_thread(check, recorder.history)
+    if keep or violations:
+        write_history(path, recorder.history)
+    return Result(
+        seed=seed,
+        operations=recorder.operations,
+        faults=sum(isinstance(record, Fault) for record in recorder.history),
+        seconds=time.monotonic() - began,
+        violations=tuple(violations),
+        history=path if keep or violations else None,
+    )
+
+
+async def _settle(recorder: Recorder, watch: RecordWatch) -> None:
+    """Wait until the record names exactly who holds something, or the grace is over; note it."""
+    began = recorder.now()
+    while True:
+        now = recorder.now()
+        held = watch.held()
+        live = _live(recorder.history)
+        is_exact = {(e.network, e.address, e.holder) for e in held} == live
+        if (is_exact and now > began + _SETTLES_S) or now > began + GRACE_S - _MARGIN_S:
+            recorder.add(Snapshot(at=now, held=tuple(sorted(held, key=_place))))
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _place(entry: Entry) -> tuple[str, str]:
+    return entry.network, entry.address
+
+
+def _live(history: list[Record]) -> set[tuple[str, str, str]]:
+    holds, _ = holds_of(history)
+    return {(*hold.place, hold.holder) for hold in holds if hold.until == float("inf")}
+
+
+def _raise_first(
+    watching: "asyncio.Task[None]",
+    following: "asyncio.Task[None] | None",
+    crowd: Crowd,
+    faults: Faults,
+) -> None:
+    """Raise why a part of the run failed: what is seen then is worth nothing."""
+    for task in (watching, following):
+        if task is not None and task.done():
+            task.result()
+    for error in (crowd.failure(), faults.failure()):
+        if error is not None:
+            raise error
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run something for the time of the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
