@@ -12,6 +12,7 @@ import asyncio
 import sys
 import time
 from collections import deque
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,9 @@ _DEADLINE_S: Final = 10.0
 _HELD_PER_CALLER: Final = 4
 # One of so many reserves is repeated.
 _REPEAT_EVERY: Final = 3
+# Of the program: a lab's nodes are slow, and have more to do than this.
+_CALLERS: Final = 4
+_PAUSE_S: Final = 0.1
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -70,19 +74,28 @@ class Load:
         report: Up to now.
     """
 
-    def __init__(self, client: IpamClient, *, namespace: str, network: str, callers: int) -> None:
-        """Ask through a client."""
+    def __init__(
+        self,
+        client: IpamClient,
+        *,
+        namespace: str,
+        network: str,
+        callers: int,
+        pause_s: float = 0.0,
+    ) -> None:
+        """Ask through a client; each caller pauses after each of its rounds."""
         self._client = client
         self._namespace = namespace
         self._network = network
         self._callers = callers
+        self._pause_s = pause_s
         self._attempt = 0
         self._holders: dict[str, str] = {}
         self.report = Report()
 
     async def run(self, stop: asyncio.Event) -> Report:
-        """Work until ``stop`` is set, then compare with the record."""
-        await asyncio.gather(*(self._call(number, stop) for number in range(self._callers)))
+        """Work until ``stop`` is set, compare with the record, and give everything back."""
+        held = await asyncio.gather(*(self._call(number, stop) for number in range(self._callers)))
         listed = await self._client.network_reservations(
             self._namespace, self._network, deadline=time.monotonic() + _DEADLINE_S
         )
@@ -97,9 +110,12 @@ class Load:
         for address, owner in recorded.items():
             if address not in self._holders:
                 self.report.leaked.append(f"{address} of {owner}")
+        for owner, answer in chain.from_iterable(held):
+            await self._release(owner, answer)
         return self.report
 
-    async def _call(self, number: int, stop: asyncio.Event) -> None:
+    async def _call(self, number: int, stop: asyncio.Event) -> deque[tuple[str, ReserveAnswer]]:
+        """Work until ``stop`` is set, and return who still holds what."""
         held: deque[tuple[str, ReserveAnswer]] = deque()
         count = 0
         while not stop.is_set():
@@ -115,6 +131,8 @@ class Load:
                 held.append((owner, answer))
             if len(held) > _HELD_PER_CALLER:
                 await self._release(*held.popleft())
+            await asyncio.sleep(self._pause_s)
+        return held
 
     async def _reserve(self, owner: str, *, fresh: bool) -> ReserveAnswer | None:
         request = ReserveRequest(
@@ -178,7 +196,9 @@ async def _work(kubeconfig: Path, token_file: Path, namespace: str, network: str
         await discovery.slices.wait_synced(_DEADLINE_S)
         await discovery.trust_maps.wait_synced(_DEADLINE_S)
         async with IpamClient(discovery.endpoints, discovery.trust, discovery.token) as client:
-            load = Load(client, namespace=namespace, network=network, callers=4)
+            load = Load(
+                client, namespace=namespace, network=network, callers=_CALLERS, pause_s=_PAUSE_S
+            )
             work = asyncio.create_task(load.run(stop))
             await asyncio.to_thread(sys.stdin.read)
             stop.set()

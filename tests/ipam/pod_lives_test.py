@@ -8,82 +8,44 @@ import dataclasses
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from danm_api.codec.authority import decode_trust
 from danm_api.codec.cni import decode_result
 from danm_api.codec.danmnet import decode_danmnet, encode_status
 from danm_api.codec.ip_block import decode_ip_block
 from danm_api.errors import AddressTakenError
-from danm_api.ipam_api import TRUST_CONFIG_MAP
-from danm_api.ipam_client import IpamClient
-from danm_api.kube.api import CONFIG_MAPS, DANMIPBLOCKS, DANMNETS, PODS, RawObject
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, PODS
 from danm_api.model.ip_block import Held, PodOwner
-from danm_api.names import INTERFACES_ANNOTATION, SYSTEM_NAMESPACE, NodeName, PodUid
+from danm_api.names import INTERFACES_ANNOTATION, NodeName, PodUid
 from danm_api.testing.builders import NAMESPACE, a_raw_danmnet, accepted
 from danm_api.testing.fake_kube import FakeKube
 from danm_cni.attempts import AttemptCounter
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.ipam_client import NodeAddresses
 from danm_cni.testing.node import FakeNode, config_for
-from ipam_svc.config import Config, danmd_user_of
-from ipam_svc.process import serve
+from ipam_svc.testing.service import Service, running
 
 _DYNAMIC = '[{"network": "net", "ip": "dynamic"}]'
 _STATIC = '[{"network": "net", "ip": "198.18.0.7/24"}]'
 _STATIC_ADDRESS = "198.18.0.7"
 
 
-def _review(spec: RawObject) -> RawObject:
-    """Accept a node's name as the token of its danmd."""
-    extra = {"authentication.kubernetes.io/node-name": [str(spec["token"])]}
-    user = {"username": danmd_user_of(SYSTEM_NAMESPACE), "extra": extra}
-    return {"authenticated": True, "audiences": spec["audiences"], "user": user}
-
-
 class World:
     """A cluster with one replica of ipam-svc, one network, and nodes with danmd."""
 
-    def __init__(self, directory: Path, stack: AsyncExitStack) -> None:
-        """Have no node yet; what is started is ended by the stack."""
-        self.kube = FakeKube()
-        self.kube.review_token = _review
+    def __init__(self, directory: Path, service: Service, stack: AsyncExitStack) -> None:
+        """Have a network and no node yet; what is started is ended by the stack."""
+        self.kube = service.kube
+        self._service = service
         self._directory = directory
         self._stack = stack
-        self._endpoint = ""
-
-    async def start(self) -> None:
-        """Start ipam-svc, and have a network."""
-        stop = asyncio.Event()
-        listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        config = Config(
-            kubeconfig=None,
-            namespace=SYSTEM_NAMESPACE,
-            pod_name="ipam-0",
-            addresses=(ip_address("127.0.0.1"),),
-            host="127.0.0.1",
-            port=0,
-            health_host="127.0.0.1",
-            health_port=0,
-            danmd_user=danmd_user_of(SYSTEM_NAMESPACE),
-        )
-        task = asyncio.create_task(serve(self.kube, config, stop, on_listening=listening))
-        self._stack.push_async_callback(asyncio.wait, {task})
-        self._stack.callback(stop.set)
-        self._endpoint = f"127.0.0.1:{await listening}"
         raw = a_raw_danmnet(
             "net", host_device="ens3", cidr="198.18.0.0/24", container_prefix="eth0"
         )
         status = encode_status(accepted(decode_danmnet(raw)).status)
         self.kube.add(DANMNETS, {**raw, "status": status})
-
-    def _trust(self) -> str:
-        raw = self.kube.stored(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
-        assert raw is not None
-        return decode_trust(raw)
 
     async def node(self, name: str) -> FakeNode:
         """Start danmd on a node of this name."""
@@ -92,9 +54,7 @@ class World:
         config = dataclasses.replace(config_for(directory), node=NodeName(name))
         node = FakeNode(directory, config=config)
         node.kube = self.kube
-        client = await self._stack.enter_async_context(
-            IpamClient(lambda: [self._endpoint], self._trust, lambda: name)
-        )
+        client = await self._stack.enter_async_context(self._service.client(f"danmd-{name}"))
         attempts = AttemptCounter(directory / "attempts", clock_ms=lambda: int(time.time() * 1000))
         addresses = NodeAddresses(client, node=config.node, attempts=attempts)
         node.daemon = Daemon(
@@ -150,10 +110,8 @@ class World:
 @pytest.fixture()
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Have ipam-svc running."""
-    async with AsyncExitStack() as stack:
-        made = World(tmp_path, stack)
-        await made.start()
-        yield made
+    async with running(FakeKube()) as service, AsyncExitStack() as stack:
+        yield World(tmp_path, service, stack)
 
 
 async def _add(

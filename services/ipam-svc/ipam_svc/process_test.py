@@ -3,17 +3,14 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
 
-from danm_api.codec.authority import decode_trust
 from danm_api.errors import (
     AccessDeniedError,
     InvalidRequestError,
@@ -23,9 +20,7 @@ from danm_api.errors import (
     UnauthenticatedError,
 )
 from danm_api.ipam_api import (
-    AUDIENCE,
     CA_SECRET,
-    TRUST_CONFIG_MAP,
     AttachmentRequest,
     ExternalOwnerMessage,
     PodOwnerMessage,
@@ -34,91 +29,10 @@ from danm_api.ipam_api import (
     network_usage_path,
 )
 from danm_api.ipam_client import IpamClient
-from danm_api.kube.api import CONFIG_MAPS, PODS, SECRETS, RawObject
+from danm_api.kube.api import DANMIPBLOCKS, PODS, SECRETS, RawObject
 from danm_api.names import SYSTEM_NAMESPACE
-from ipam_svc.config import Config, danmd_user_of
-from ipam_svc.process import serve
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually
-
-_DANMD = danmd_user_of(SYSTEM_NAMESPACE)
-
-
-def _review(spec: RawObject) -> RawObject:
-    """Accept ``danmd-NODE`` and ``user-NAME`` as tokens."""
-    kind, _, name = str(spec["token"]).partition("-")
-    if kind not in {"danmd", "user"} or spec["audiences"] != [AUDIENCE]:
-        return {"authenticated": False}
-    user: dict[str, Any] = {"username": name, "groups": []}
-    if kind == "danmd":
-        user = {
-            "username": _DANMD,
-            "extra": {"authentication.kubernetes.io/node-name": [name]},
-        }
-    return {"authenticated": True, "audiences": [AUDIENCE], "user": user}
-
-
-class _Service:
-    """Replicas of the service in this process."""
-
-    def __init__(self, cluster: Cluster, *, linger_s: float = 0.0) -> None:
-        self.linger_s = linger_s
-        self.cluster = cluster
-        self.kube = cluster.kube
-        self.kube.review_token = _review
-        self.stops: list[asyncio.Event] = []
-        self.tasks: list[asyncio.Task[None]] = []
-        self.endpoints: list[str] = []
-
-    async def start(self) -> None:
-        """Start one more replica and wait until it listens."""
-        stop = asyncio.Event()
-        listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        config = Config(
-            kubeconfig=None,
-            namespace=SYSTEM_NAMESPACE,
-            pod_name=f"ipam-{len(self.tasks)}",
-            addresses=(ip_address("127.0.0.1"),),
-            host="127.0.0.1",
-            port=0,
-            health_host="127.0.0.1",
-            health_port=0,
-            danmd_user=_DANMD,
-            linger_s=self.linger_s,
-        )
-        task = asyncio.create_task(serve(self.kube, config, stop, on_listening=listening))
-        self.stops.append(stop)
-        self.tasks.append(task)
-        await asyncio.wait((task, listening), return_when=asyncio.FIRST_COMPLETED, timeout=20)
-        self.endpoints.append(f"127.0.0.1:{listening.result()}")
-
-    async def stop(self, index: int) -> None:
-        """Stop a replica in order; clients still try its endpoint."""
-        self.stops[index].set()
-        await self.tasks[index]
-
-    def trust(self) -> str:
-        """Return what the ConfigMap says."""
-        raw = self.kube.stored(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
-        return "" if raw is None else decode_trust(raw)
-
-    def client(self, token: str) -> IpamClient:
-        """Return a client of all replicas."""
-        return IpamClient(lambda: self.endpoints, self.trust, lambda: token)
-
-
-@asynccontextmanager
-async def _running(
-    cluster: Cluster, replicas: int = 1, *, linger_s: float = 0.0
-) -> AsyncIterator[_Service]:
-    service = _Service(cluster, linger_s=linger_s)
-    try:
-        for _ in range(replicas):
-            await service.start()
-        yield service
-    finally:
-        for stop in service.stops:
-            stop.set()
-        await asyncio.gather(*service.tasks, return_exceptions=True)
+from ipam_svc.testing.service import running
 
 
 def _soon() -> float:
@@ -162,7 +76,7 @@ async def test_reserve_and_release_over_https() -> None:
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
     _add_pod(cluster, "p", '[{"network": "net", "ip": "dynamic"}]')
-    async with _running(cluster, 2) as service, service.client("danmd-n1") as client:
+    async with running(cluster.kube, 2) as service, service.client("danmd-n1") as client:
         answer = await client.reserve(
             _reserve("p", attachment()), deadline=_soon(), next_attempt=_counter()
         )
@@ -238,7 +152,7 @@ async def test_a_node_acts_for_its_own_pods_only(
     cluster.add_network(cidr="10.0.0.0/24", allocation_pool=pool)
     cluster.add_network("other", cidr="10.0.1.0/24")
     _add_pod(cluster, "p", '[{"network": "net", "ip": "dynamic"}]')
-    async with _running(cluster) as service, service.client(token) as client:
+    async with running(cluster.kube) as service, service.client(token) as client:
         if error is None:
             await client.reserve(request_, deadline=_soon(), next_attempt=_counter())
             assert cluster.addresses() == ["10.0.0.7"]
@@ -266,7 +180,7 @@ async def test_mirror_pod_of_another_node_takes_nothing_over() -> None:
     request = _reserve("forged", attachment(), node="n2", attempt=99)
     forger = PodOwnerMessage(namespace=NAMESPACE, name="forged", uid="uid-victim")
     request = msgspec.structs.replace(request, owner=forger)
-    async with _running(cluster) as service:
+    async with running(cluster.kube) as service:
         async with service.client("danmd-n1") as client:
             await client.reserve(
                 _reserve("victim", attachment()), deadline=_soon(), next_attempt=_counter()
@@ -293,7 +207,7 @@ async def test_pod_without_annotation_may_have_the_default_network() -> None:
     cluster = Cluster()
     cluster.add_network("default", cidr="10.0.0.0/24")
     _add_pod(cluster, "p", None)
-    async with _running(cluster) as service, service.client("danmd-n1") as client:
+    async with running(cluster.kube) as service, service.client("danmd-n1") as client:
         await client.reserve(
             _reserve("p", attachment("default")), deadline=_soon(), next_attempt=_counter()
         )
@@ -314,7 +228,7 @@ async def test_permission_is_kubernetes_own() -> None:
     cluster.kube.review_access = refuse
     owner = ExternalOwnerMessage(namespace=NAMESPACE, name="printer")
     request = ReserveRequest(owner=owner, attempt=1, attachments=[attachment(interface="")])
-    async with _running(cluster) as service, service.client("user-jane") as client:
+    async with running(cluster.kube) as service, service.client("user-jane") as client:
         with pytest.raises(AccessDeniedError, match='jane needs the verb "create"'):
             await client.reserve(request, deadline=_soon(), next_attempt=_counter())
     assert asked == [
@@ -335,7 +249,7 @@ async def test_external_owner_reserves_lists_and_releases() -> None:
     cluster.add_network(cidr="10.0.0.0/30")
     owner = ExternalOwnerMessage(namespace=NAMESPACE, name="printer", reason="third floor")
     request = ReserveRequest(owner=owner, attempt=7, attachments=[attachment(interface="")])
-    async with _running(cluster) as service, service.client("user-jane") as client:
+    async with running(cluster.kube) as service, service.client("user-jane") as client:
         await client.reserve(request, deadline=_soon(), next_attempt=_counter())
         listed = await client.network_reservations(NAMESPACE, "net", deadline=_soon())
         assert [(each.address, each.owner) for each in listed.items] == [("10.0.0.1", owner)]
@@ -350,7 +264,7 @@ async def test_refusals_come_back_as_the_same_errors() -> None:
     """A full pool and a malformed request raise in the client what the service raised."""
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/32")
-    async with _running(cluster) as service, service.client("user-jane") as client:
+    async with running(cluster.kube) as service, service.client("user-jane") as client:
 
         async def reserve(name: str, ip: str = "dynamic") -> None:
             owner = ExternalOwnerMessage(namespace=NAMESPACE, name=name)
@@ -373,7 +287,7 @@ async def test_client_goes_on_with_another_replica() -> None:
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
     _add_pod(cluster, "p", '[{"network": "net", "ip": "dynamic"}]')
-    async with _running(cluster, 2) as service, service.client("danmd-n1") as client:
+    async with running(cluster.kube, 2) as service, service.client("danmd-n1") as client:
         request = _reserve("p", attachment())
         first = await client.reserve(request, deadline=_soon(), next_attempt=_counter())
         await service.stop(0)
@@ -388,7 +302,7 @@ async def test_a_replica_that_stops_serves_on_and_says_so() -> None:
     """Who still asks it is answered, told to go elsewhere, and finds the port closed later."""
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    async with _running(cluster, linger_s=0.5) as service, aiohttp.ClientSession() as session:
+    async with running(cluster.kube, linger_s=0.5) as service, aiohttp.ClientSession() as session:
         trusted = ssl.create_default_context(cadata=service.trust())
         url = f"https://{service.endpoints[0]}{network_usage_path(NAMESPACE, 'net')}"
 
@@ -400,13 +314,47 @@ async def test_a_replica_that_stops_serves_on_and_says_so() -> None:
                 return response.headers.get("Connection")
 
         assert await connection() is None
-        service.stops[0].set()
+        stopped = service.begin_stop(0)
         async with asyncio.timeout(5):
             while await connection() != "close":
                 await asyncio.sleep(0)
-        await service.tasks[0]
+        await stopped
         with pytest.raises(aiohttp.ClientConnectionError):
             await connection()
+
+
+async def test_a_replica_that_stops_ends_what_it_has_begun() -> None:
+    """A request that is under way when the port closes is answered: nobody has to repeat it."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="printer")
+    request = ReserveRequest(owner=owner, attempt=7, attachments=[attachment(interface="")])
+    async with running(cluster.kube) as service, service.client("user-jane") as client:
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        reserving = asyncio.create_task(
+            client.reserve(request, deadline=_soon(), next_attempt=_counter(7))
+        )
+        await gate.reached.wait()
+        stopped = service.begin_stop(0)
+        async with asyncio.timeout(5):
+            while await _accepts(service.endpoints[0]):
+                await asyncio.sleep(0)
+        gate.open()
+        assert (await reserving).attempt == request.attempt
+        await stopped
+    assert cluster.addresses() == ["10.0.0.1"]
+
+
+async def _accepts(endpoint: str) -> bool:
+    """Say whether somebody listens."""
+    host, _, port = endpoint.partition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except ConnectionError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
 
 
 async def test_nobody_answers() -> None:
@@ -422,7 +370,7 @@ async def test_trust_may_change_at_run_time() -> None:
     """When the authority is replaced, clients and replicas go on with the new one."""
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    async with _running(cluster) as service, service.client("user-jane") as client:
+    async with running(cluster.kube) as service, service.client("user-jane") as client:
         await client.usage(NAMESPACE, "net", deadline=_soon())
         before = service.trust()
         await cluster.kube.delete(SECRETS, CA_SECRET, namespace=SYSTEM_NAMESPACE)
@@ -437,7 +385,7 @@ async def test_lease_holder_keeps_summary_and_finalizer() -> None:
     # SPEC A4, A5
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    async with _running(cluster):
+    async with running(cluster.kube):
         await eventually(lambda: cluster.network().finalizers != ())
         await eventually(lambda: cluster.network().status.ipv4 is not None)
         usage = cluster.network().status.ipv4
