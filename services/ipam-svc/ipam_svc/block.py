@@ -244,6 +244,49 @@ def is_empty(block: IPBlock, *, now: datetime) -> bool:
     return all(isinstance(entry, Cooling) and entry.free_at <= now for entry in block.entries)
 
 
+def held_with(block: IPBlock, key: OwnerKey) -> list[Held]:
+    """Return the entries of an owner, as ``owner_key`` names it.
+
+    Every reservation asks this of blocks with 64 entries, so no key is made of each.
+    """
+    kind, first, second = key
+    held = (entry for entry in block.entries if isinstance(entry, Held))
+    match kind:
+        case "Pod":
+            return [
+                entry
+                for entry in held
+                if isinstance(entry.owner, PodOwner)
+                and entry.owner.uid == first
+                and entry.owner.interface == second
+            ]
+        case "External":
+            return [
+                entry
+                for entry in held
+                if isinstance(entry.owner, ExternalOwner)
+                and entry.owner.name == second
+                and entry.owner.namespace == first
+            ]
+    return [entry for entry in held if owner_key(entry.owner) == key]
+
+
+def first_free(block: IPBlock, space: AddressSpace, *, after: int, now: datetime) -> int | None:
+    """Return the next free address of a space in a block: behind a number, then from its begin."""
+    first, last = int(block.cidr.network_address), int(block.cidr.broadcast_address)
+    for low, high in ((max(first, after + 1), last), (first, min(last, after))):
+        position = bisect_left(block.entries, low, key=_number)
+        # Both are sorted, and usually the first address is free: no list of all of them is made.
+        for number in space.within(low, high):
+            while position < len(block.entries) and _number(block.entries[position]) < number:
+                position += 1
+            if position == len(block.entries) or _number(block.entries[position]) > number:
+                return number
+            if is_free(block.entries[position], now=now):
+                return number
+    return None
+
+
 def free_numbers(block: IPBlock, space: AddressSpace, *, now: datetime) -> list[int]:
     """Return the free addresses of a space in a block, in order."""
     taken = {int(entry.address) for entry in block.entries if not is_free(entry, now=now)}
@@ -267,18 +310,19 @@ def _fenced(block: IPBlock) -> IPBlock:
 
 
 def _take_any(block: IPBlock, change: TakeAny, now: datetime) -> tuple[IPBlock, Outcome]:
-    mine = [entry for entry in held_entries(block) if is_of(entry, change.owner, change.node)]
+    mine = [
+        entry for entry in held_with(block, owner_key(change.owner)) if entry.node == change.node
+    ]
     if mine:
         newest = max(mine, key=lambda entry: entry.attempt)
         _refuse_stale(newest, change.attempt)
         return _keep(block, newest, change)
     if block.sealed:
         return block, NoSpace()
-    free = free_numbers(block, change.space, now=now)
-    if not free:
+    number = first_free(block, change.space, after=change.after, now=now)
+    if number is None:
         return block, NoSpace()
-    position = bisect_left(free, change.after + 1)
-    address = address_of(change.space.version, free[position % len(free)])
+    address = address_of(change.space.version, number)
     held = _new_entry(change, address, mac=change.mac or mac_of(address), now=now)
     return _with_entry(block, held), Took(held=held, new=True)
 
@@ -361,4 +405,8 @@ def _with_entry(block: IPBlock, entry: Entry) -> IPBlock:
 
 
 def _position(entries: tuple[Entry, ...], address: IPAddress) -> int:
-    return bisect_left(entries, int(address), key=lambda entry: int(entry.address))
+    return bisect_left(entries, int(address), key=_number)
+
+
+def _number(entry: Entry) -> int:
+    return int(entry.address)

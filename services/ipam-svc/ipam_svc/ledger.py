@@ -6,14 +6,14 @@ the write that the committer makes on what it read here (DESIGN, "One linearisat
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from danm_api.model.ip_block import Held, IPBlock, owner_key
+from danm_api.model.ip_block import Cooling, Entry, ExternalOwner, Held, IPBlock, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
-from ipam_svc.block import OwnerKey, free_numbers, held_entries, without_interface
+from ipam_svc.block import OwnerKey, free_numbers, held_entries, held_with, without_interface
 
 _BlockId = tuple[NetworkUid, Version, int]
 
@@ -55,6 +55,8 @@ class Ledger:
         self._node_revisions: Counter[NodeName] = Counter()
         self._network_revisions: Counter[NetworkUid] = Counter()
         self._pending: Counter[_BlockId] = Counter()
+        # Until the block changes; every reservation asks. Of open blocks only.
+        self._rooms: dict[_BlockId, tuple[AddressSpace, int]] = {}
         self._cursors: dict[tuple[NetworkUid, Version], int] = {}
 
     # What is known.
@@ -105,7 +107,12 @@ class Ledger:
 
     def held_by(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
         """Return the entries of an owner on a network."""
-        return [entry for entry in self.held_by_any(uid, key) if owner_key(entry.owner) == key]
+        found: list[Held] = []
+        for identity in sorted(self._by_person.get((uid, without_interface(key)), ())):
+            block = self.get(*identity)
+            if block is not None:
+                found += held_with(block, key)
+        return found
 
     def held_by_any(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
         """Return the entries of an owner's every interface on a network."""
@@ -229,7 +236,13 @@ class Ledger:
         block = self.get(uid, space.version, start)
         if block is None:
             return sum(1 for _ in space.within(start, start + BLOCK_SIZE - 1))
-        return len(free_numbers(block, space, now=self._now()))
+        known = self._rooms.get((uid, space.version, start))
+        if known is not None and known[0] == space:
+            return known[1]
+        room = len(free_numbers(block, space, now=self._now()))
+        if not any(map(_changes_with_time, block.entries)):
+            self._rooms[uid, space.version, start] = space, room
+        return room
 
     def pending(self, uid: NetworkUid, version: Version, start: int) -> int:
         """Return how many requests queue for a block."""
@@ -259,35 +272,44 @@ class Ledger:
             family.blocks[start] = new
         before = () if old is None else held_entries(old)
         after = () if new is None else held_entries(new)
-        self._index_owners(identity, before, after)
-        self._index_nodes(identity, before, after)
+        gone, added = _difference(before, after)
+        self._index_owners(identity, gone, added, after)
+        self._index_nodes(identity, gone, added, after)
+        self._rooms.pop(identity, None)
         self._network_revisions[uid] += 1
         if not any((uid, version) in self._families for version in _VERSIONS):
             self._drop_network(uid, block)
 
     def _index_owners(
-        self, identity: _BlockId, before: tuple[Held, ...], after: tuple[Held, ...]
+        self,
+        identity: _BlockId,
+        gone: Sequence[Held],
+        added: Sequence[Held],
+        after: Sequence[Held],
     ) -> None:
         uid = identity[0]
-        gone = {without_interface(owner_key(entry.owner)) for entry in before}
-        present = {without_interface(owner_key(entry.owner)) for entry in after}
-        for person in gone - present:
-            blocks = self._by_person.get((uid, person), set())
-            blocks.discard(identity)
-            if not blocks:
-                self._by_person.pop((uid, person), None)
-        for person in present - gone:
+        if gone:
+            lost = {without_interface(owner_key(entry.owner)) for entry in gone}
+            for person in lost - {without_interface(owner_key(entry.owner)) for entry in after}:
+                blocks = self._by_person.get((uid, person), set())
+                blocks.discard(identity)
+                if not blocks:
+                    self._by_person.pop((uid, person), None)
+        for person in {without_interface(owner_key(entry.owner)) for entry in added}:
             self._by_person.setdefault((uid, person), set()).add(identity)
 
     def _index_nodes(
-        self, identity: _BlockId, before: tuple[Held, ...], after: tuple[Held, ...]
+        self,
+        identity: _BlockId,
+        gone: Sequence[Held],
+        added: Sequence[Held],
+        after: Sequence[Held],
     ) -> None:
-        known = {entry.address: entry for entry in before}
-        present = {entry.node for entry in after if entry.node}
-        changed = {entry.node for entry in after if known.pop(entry.address, None) != entry}
-        changed |= {entry.node for entry in known.values()}
-        changed |= {entry.node for entry in before if entry.node not in present}
-        for node in changed - {NodeName("")}:
+        changed = {entry.node for entry in (*gone, *added) if entry.node}
+        if not changed:
+            return
+        present = {entry.node for entry in after}
+        for node in changed:
             self._node_revisions[node] += 1
             blocks = self._by_node.setdefault(node, set())
             if node in present:
@@ -336,6 +358,32 @@ class FamilyIndex:
 
 
 _VERSIONS: tuple[Version, ...] = (4, 6)
+
+
+def _difference(before: Sequence[Held], after: Sequence[Held]) -> tuple[list[Held], list[Held]]:
+    """Return the entries that are gone, and those that are new; a changed one is both.
+
+    What this replica wrote shares its entries with what it read: those are not compared.
+    """
+    kept = {id(entry) for entry in before}
+    kept &= {id(entry) for entry in after}
+    gone = {entry.address: entry for entry in before if id(entry) not in kept}
+    added = []
+    for entry in after:
+        if id(entry) in kept:
+            continue
+        if gone.get(entry.address) == entry:
+            del gone[entry.address]
+        else:
+            added.append(entry)
+    return list(gone.values()), added
+
+
+def _changes_with_time(entry: Entry) -> bool:
+    """Say whether an address becomes free without a write."""
+    if isinstance(entry, Cooling):
+        return True
+    return isinstance(entry.owner, ExternalOwner) and entry.owner.expires is not None
 
 
 def _may_have_space(block: IPBlock) -> bool:

@@ -1,14 +1,18 @@
 """The DanmNets as reservations see them."""
 
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from danm_api.errors import InvalidNetworkError, NetworkNotReadyError
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.names import Namespace, NetworkName
 from danm_api.validation import parent_link_name, shares_wire, validate_network
 from ipam_svc.store import BlockStore
+
+# More than a cluster has in use at once.
+_MAX_JUDGED: Final = 4096
 
 
 class NetworkCache(Protocol):
@@ -48,6 +52,10 @@ class Networks:
         """Use a cache, and the store for what it does not know yet."""
         self._cache = cache
         self._store = store
+        # A network's rules change with the object, and every reservation asks.
+        self._judged: OrderedDict[tuple[Namespace, NetworkName], tuple[DanmNet, NetworkSpec]] = (
+            OrderedDict()
+        )
 
     async def find(self, namespace: Namespace, name: NetworkName) -> DanmNet:
         """Return a DanmNet, from the cache where it knows one.
@@ -71,12 +79,24 @@ class Networks:
         """
         net = await self.find(namespace, name)
         try:
-            spec = _judged_spec(net)
+            spec = self._spec_of(net)
         except (InvalidNetworkError, NetworkNotReadyError):
             net = await self._store.read_network(namespace, name)
-            spec = _judged_spec(net)
+            spec = self._spec_of(net)
         others = [other for link in links_of(spec) for other in self._cache.on_link(link)]
         return ReadyNetwork(net=net, spec=spec, shares_wire=shares_wire(net, spec, others))
+
+    def _spec_of(self, net: DanmNet) -> NetworkSpec:
+        """Return the spec in force, judged once for each form of the object."""
+        key = (net.namespace, net.name)
+        known = self._judged.get(key)
+        if known is not None and known[0] is net:
+            return known[1]
+        spec = _judged_spec(net)
+        self._judged[key] = (net, spec)
+        if len(self._judged) > _MAX_JUDGED:
+            self._judged.popitem(last=False)
+        return spec
 
 
 def links_of(spec: NetworkSpec) -> frozenset[str]:

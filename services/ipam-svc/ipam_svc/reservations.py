@@ -200,7 +200,8 @@ class Reservations:
                             item.ref, item.claim, _tracked_families(item.wishes)
                         )
                     }
-                    await asyncio.gather(*(self._taker.refresh(ref) for ref in unseen))
+                    if unseen:
+                        await asyncio.gather(*(self._taker.refresh(ref) for ref in unseen))
         except TimeoutError as error:
             reason = f"the networks could not be read within {order.timeout_s:g} s"
             raise DeadlineExceededError(reason) from error
@@ -312,6 +313,10 @@ async def _all_of(steps: Sequence[Coroutine[None, None, None]]) -> None:
     Raises:
         DanmError: A step failed; SeveralErrors when more than one did.
     """
+    if len(steps) == 1:
+        # The usual case needs no task.
+        await steps[0]
+        return
     results = await asyncio.gather(*steps, return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
