@@ -8,10 +8,18 @@ import click
 
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.chaos.refill import Refill, run_refill
 from tests.lab.chaos.run import Result, run_chaos
 from tests.lab.progress import Progress
 
 _SHOWN = 20
+
+
+_directory = click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="For logs and histories; by default a new temporary one.",
+)
 
 
 @click.group()
@@ -28,11 +36,7 @@ def chaos() -> None:
     show_default=True,
     help="Reserves and releases; 2000 take a minute or two, a million a night.",
 )
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="For logs and histories; by default a new temporary one.",
-)
+@_directory
 @click.option("--keep", is_flag=True, help="Keep the histories of good rounds too.")
 def ipam(seed: int, operations: int, directory: Path | None, *, keep: bool) -> None:
     """Reserve and release with many callers while replicas, etcd and the API server break.
@@ -44,13 +48,11 @@ def ipam(seed: int, operations: int, directory: Path | None, *, keep: bool) -> N
 
     Exits with 1 when it finds otherwise; the history is kept then.
     """
-    directory = directory or Path(tempfile.mkdtemp(prefix="danm-chaos-"))
-    directory.mkdir(parents=True, exist_ok=True)
-    click.echo(f"logs and histories: {directory}")
+    directory = _made(directory)
     good = asyncio.run(
         run_chaos(
             directory,
-            binaries=Binaries(Cache(directory=default_cache_directory()), Progress()),
+            binaries=_binaries(),
             seed=seed,
             operations=operations,
             tell=_tell,
@@ -59,6 +61,49 @@ def ipam(seed: int, operations: int, directory: Path | None, *, keep: bool) -> N
     )
     if not good:
         raise SystemExit(1)
+
+
+@chaos.command()
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="A round takes some seconds; a thousand take an hour or two.",
+)
+@_directory
+def refill(rounds: int, directory: Path | None) -> None:
+    """Put 1000 Pods into a pool of 1000 addresses, empty it and fill it again.
+
+    Each time every Pod must get an address of its own, the next one must hear that the pool is
+    full, and nothing may be left when all have gone. Exits with 1 when it finds otherwise.
+    """
+    directory = _made(directory)
+    good = asyncio.run(
+        run_refill(directory, binaries=_binaries(), rounds=rounds, tell=_tell_refill)
+    )
+    if not good:
+        raise SystemExit(1)
+
+
+def _made(directory: Path | None) -> Path:
+    directory = directory or Path(tempfile.mkdtemp(prefix="danm-chaos-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    click.echo(f"logs and histories: {directory}")
+    return directory
+
+
+def _binaries() -> Binaries:
+    return Binaries(Cache(directory=default_cache_directory()), Progress())
+
+
+def _tell_refill(result: Refill) -> None:
+    click.echo(
+        f"round {result.number}: full after {result.full_s:.1f} s, empty after"
+        f" {result.empty_s:.1f} s: {len(result.violations)} violations"
+    )
+    for violation in result.violations[:_SHOWN]:
+        click.echo(f"  {violation}")
 
 
 def _tell(result: Result) -> None:

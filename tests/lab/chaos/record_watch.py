@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,20 +29,18 @@ class RecordWatch:
 
     Attributes:
         url: Of etcd's HTTP gateway.
-        recorder: Gets the changes.
+        failure: Why nothing is seen any more.
+        recorder: Gets the changes; each round has another one.
     """
 
     url: str
-    recorder: Recorder
+    recorder: Recorder | None = None
+    failure: LabError | None = None
     _revision: int = 1
     _blocks: dict[str, tuple[str, dict[str, tuple[str, int]]]] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Follow until cancelled.
-
-        Raises:
-            LabError: etcd has dropped changes that were not seen.
-        """
+        """Follow until cancelled; ``failure`` says why it ended before."""
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=1.0),
             read_bufsize=_LARGEST_LINE,
@@ -66,7 +65,8 @@ class RecordWatch:
                 if result is None:
                     return
                 if "compact_revision" in result:
-                    raise LabError("etcd has dropped changes that nobody had seen")
+                    self.failure = LabError("etcd has dropped changes that nobody had seen")
+                    raise self.failure
                 for event in result.get("events", ()):
                     self._take(event)
 
@@ -82,6 +82,9 @@ class RecordWatch:
             block = decode_ip_block(raw)
             network, after = str(block.network), held_in(block)
             self._blocks[key] = (network, after)
+        self._revision = max(self._revision, int(pair["mod_revision"]) + 1)
+        if self.recorder is None:
+            return
         now = self.recorder.now()
         for address in before.keys() | after.keys():
             if before.get(address) == after.get(address):
@@ -90,7 +93,6 @@ class RecordWatch:
             self.recorder.add(
                 Seen(network=network, address=address, at=now, holder=holder, attempt=attempt)
             )
-        self._revision = max(self._revision, int(pair["mod_revision"]) + 1)
 
     def held(self) -> set[Entry]:
         """Return the whole record as it was seen last."""
@@ -99,6 +101,18 @@ class RecordWatch:
             for network, block in self._blocks.values()
             for address, (holder, attempt) in block.items()
         }
+
+
+@asynccontextmanager
+async def following(url: str) -> AsyncIterator[RecordWatch]:
+    """Follow the record for the time of the block, from the beginning of etcd's life."""
+    watch = RecordWatch(url=url)
+    task = asyncio.create_task(watch.run())
+    try:
+        yield watch
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 def held_in(block: IPBlock) -> dict[str, tuple[str, int]]:

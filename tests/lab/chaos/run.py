@@ -16,7 +16,7 @@ from tests.lab.chaos.faults import Faults
 from tests.lab.chaos.history import Entry, Fault, Record, Snapshot, write_history
 from tests.lab.chaos.holds import holds_of
 from tests.lab.chaos.networks import NETWORKS, pools
-from tests.lab.chaos.record_watch import RecordWatch
+from tests.lab.chaos.record_watch import RecordWatch, following
 from tests.lab.chaos.recorder import Recorder
 from tests.lab.chaos.schedule import ROUND_S, schedule
 from tests.lab.chaos.world import World, running_world
@@ -76,23 +76,24 @@ async def run_chaos(
     async with running_world(directory, binaries=binaries, replicas=REPLICAS) as world:
         for name, options in NETWORKS.items():
             await world.objects.add_network(name, **options)
-        while operations > 0:
-            wanted = min(operations, _ROUND_OPERATIONS)
-            result = await _round(world, seed, wanted, keep=keep)
-            tell(result)
-            if result.violations:
-                return False
-            operations -= result.operations
-            seed += 1
+        async with following(world.etcd_url) as watch:
+            while operations > 0:
+                wanted = min(operations, _ROUND_OPERATIONS)
+                result = await _round(world, watch, seed, wanted, keep=keep)
+                tell(result)
+                if result.violations:
+                    return False
+                operations -= result.operations
+                seed += 1
     return True
 
 
-async def _round(world: World, seed: int, wanted: int, *, keep: bool) -> Result:
+async def _round(world: World, watch: RecordWatch, seed: int, wanted: int, *, keep: bool) -> Result:
     began = time.monotonic()
     recorder = Recorder(wanted=wanted, apart_s=max(ROUND_S / wanted, _SHORTEST_APART_S))
     for pool in pools():
         recorder.add(pool)
-    watch = RecordWatch(url=world.etcd_url, recorder=recorder)
+    watch.recorder = recorder
     client = client_of(world, await world.objects.tool_token())
     crowd = Crowd(
         world=world,
@@ -103,16 +104,16 @@ async def _round(world: World, seed: int, wanted: int, *, keep: bool) -> Result:
     faults = Faults(world=world, crowd=crowd, recorder=recorder)
     path = world.directory / f"history-{seed}.jsonl"
     try:
-        async with client, _beside(watch.run()) as watching:
+        async with client:
             try:
                 await crowd.come()
-                async with _beside(faults.follow(schedule(seed, replicas=REPLICAS))) as following:
+                async with _beside(faults.follow(schedule(seed, replicas=REPLICAS))) as breaking:
                     while not recorder.enough:
-                        _raise_first(watching, following, crowd, faults)
+                        _raise_first(watch, breaking, crowd, faults)
                         await asyncio.sleep(_POLL_S)
                 crowd.close()
                 await faults.end()
-                _raise_first(watching, None, crowd, faults)
+                _raise_first(watch, None, crowd, faults)
                 await crowd.closed()
                 await _settle(recorder, watch)
                 await crowd.leave()
@@ -159,16 +160,15 @@ def _live(history: list[Record]) -> set[tuple[str, str, str]]:
 
 
 def _raise_first(
-    watching: "asyncio.Task[None]",
-    following: "asyncio.Task[None] | None",
+    watch: RecordWatch,
+    breaking: "asyncio.Task[None] | None",
     crowd: Crowd,
     faults: Faults,
 ) -> None:
     """Raise why a part of the run failed: what is seen then is worth nothing."""
-    for task in (watching, following):
-        if task is not None and task.done():
-            task.result()
-    for error in (crowd.failure(), faults.failure()):
+    if breaking is not None and breaking.done():
+        breaking.result()
+    for error in (watch.failure, crowd.failure(), faults.failure()):
         if error is not None:
             raise error
 
