@@ -6,6 +6,7 @@ Work on one interface of a container is serialised; everything else runs side by
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -75,30 +76,29 @@ class Allocations:
         Raises:
             DanmError: What went wrong; nothing is held, or will be given back soon.
         """
+        key, remaining_s = _key(request), deadline_s - time.monotonic()
         try:
-            async with (
-                asyncio.timeout(deadline_s - time.monotonic()),
-                self.admission.slot(),
-                self.locks.hold(_key(request)),
-            ):
-                return await self._add_or_undo(request, deadline_s)
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(remaining_s) as limit:
+                    await stack.enter_async_context(self.admission.slot())
+                    await stack.enter_async_context(self.locks.hold(key))
+                    known = await self._settled(request)
+                    if known is not None and known.state is AllocationState.ADDED:
+                        return encode_result(decode_result(known.result), request.call.version)
+                    net, spec = await self._network(request)
+                    owner = await self._owner(request)
+                try:
+                    async with asyncio.timeout_at(limit.when()):
+                        return await self._add(request, owner, net, spec, deadline_s)
+                except BaseException:
+                    # The time for the ADD does not end the undo.
+                    await self._undo(key)
+                    raise
         except TimeoutError as error:
             raise DeadlineExceededError(
                 f"{request.subject}: DanmNet {request.namespace}/{request.network} gave no address "
                 "in time; try again"
             ) from error
-
-    async def _add_or_undo(self, request: IpamRequest, deadline_s: float) -> bytes:
-        known = await self._settled(request)
-        if known is not None and known.state is AllocationState.ADDED:
-            return encode_result(decode_result(known.result), request.call.version)
-        net, spec = await self._network(request)
-        owner = await self._owner(request)
-        try:
-            return await self._add(request, owner, net, spec, deadline_s)
-        except BaseException:
-            await self._undo(_key(request))
-            raise
 
     async def _settled(self, request: IpamRequest) -> AllocationRecord | None:
         """Return what the journal has for the request, once it fits.
@@ -227,10 +227,14 @@ class Allocations:
         record = self.journal.get(key)
         if record is None:
             return
+        marked = await self.release.mark(record)
         try:
-            await self.release.run(await self.release.mark(record), timeout_s=_UNDO_TIMEOUT_S)
+            async with asyncio.timeout(_UNDO_TIMEOUT_S):
+                await self.release.run(marked, timeout_s=_UNDO_TIMEOUT_S)
         except DanmError as error:
             log.warning("Undo will be tried again", container_id=key[0], error=error.reason)
+        except TimeoutError:
+            log.warning("Undo will be tried again", container_id=key[0], error="out of time")
 
     async def delete(self, request: IpamRequest, *, deadline_s: float) -> None:
         """Give an address back, now or, when that takes too long, later (SPEC C4, F2).

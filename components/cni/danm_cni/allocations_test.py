@@ -230,6 +230,17 @@ async def test_out_of_time(caller: Caller) -> None:
     assert caller.held() == []
 
 
+async def test_an_outage_is_told_although_the_undo_takes_longer(caller: Caller) -> None:
+    """What ipam-svc's client has to say is not lost to the deadline."""
+    # DESIGN, P7
+    caller.node.addresses.failures.fail("reserve", IpamUnavailableError("no replica"))
+    caller.node.addresses.failures.hang("release")
+    adding = caller.allocations.add(caller.request("ADD"), deadline_s=time.monotonic() + 0.3)
+    with pytest.raises(IpamUnavailableError, match="no replica"):
+        await adding
+    assert caller.states() == {"c1": AllocationState.REMOVING}
+
+
 async def test_tries_during_an_outage_do_not_pile_up(caller: Caller) -> None:
     """A Pod that is tried again and again has one record to clean up."""
     # DESIGN, P6

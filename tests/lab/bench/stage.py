@@ -116,7 +116,7 @@ class Stage:
         Raises:
             StartError: kubectl failed.
         """
-        for files in (["-f", "deploy/namespace.yaml"], ["-k", "deploy/crds"]):
+        for files in (["-f", "deploy/namespace/namespace.yaml"], ["-k", "deploy/crds"]):
             _apply(kubectl, repository, files)
         for part in ("ipam-svc", "danm-cni"):
             _apply(kubectl, repository, ["-f", f"deploy/{part}/rbac.yaml"])
