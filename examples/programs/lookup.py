@@ -6,6 +6,7 @@ Each line is a JSON list of addresses; an empty one means that the name has no a
 import argparse
 import asyncio
 import json
+import os
 import socket
 import sys
 import time
@@ -50,6 +51,9 @@ def main() -> int:
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="go on for so long")
     parser.add_argument("--interval", type=float, default=0.1, help="seconds between look-ups")
     arguments = parser.parse_args()
+    # A datagram that got lost is asked for again after a second, not after five, and with that is
+    # hardly ever taken for a late answer.
+    os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:5")
     if arguments.watch is None:
         print(json.dumps(asyncio.run(addresses(arguments.name))))
         return 0

@@ -356,7 +356,8 @@ class Demo:
         lags = follow_scaling(
             self._cluster,
             asker=(VNF, balancer.name),
-            service=f"vnf-internal-processor.{VNF}.svc.{CLUSTER_DOMAIN}",
+            # With the closing dot it is one query instead of four.
+            service=f"vnf-internal-processor.{VNF}.svc.{CLUSTER_DOMAIN}.",
             deployment=(VNF, PROCESSOR.name),
             replicas=(3, PROCESSOR.replicas),
             addresses=lambda: {
