@@ -22,6 +22,7 @@ from danm_cni.allocation_journal import (
 )
 from danm_cni.allocations import Allocations
 from danm_cni.edges import AddressService, EventSink, InterfaceMaker, PodSource
+from danm_cni.metrics import ADDRESSES_CLAIMED, ADDRESSES_LOST
 from danm_cni.netns import NetnsGoneError
 from danm_cni.request import PodIdentity
 from danm_cni.rounds import attempt, side_by_side
@@ -108,6 +109,7 @@ class AllocationUpkeep:
                 await self._give_up(record, error)
                 return
             await self.journal.put(msgspec.structs.replace(record, attempt=answer.attempt))
+        ADDRESSES_CLAIMED.inc()
         log.warning("Claimed forgotten address", ip=record.ip, ip6=record.ip6)
 
     async def _give_up(self, record: AllocationRecord, error: AddressTakenError) -> None:
@@ -122,6 +124,7 @@ class AllocationUpkeep:
             f"that it had it, and somebody else has it now ({error.reason}); delete the Pod to get "
             "a new one"
         )
+        ADDRESSES_LOST.inc()
         log.warning("Address is somebody else's", container_id=record.container_id, error=message)
         if isinstance(record.owner, PodOwnerMessage):
             identity = PodIdentity(
