@@ -60,9 +60,9 @@ def status_of(error: DanmError) -> HTTPStatus:
     return next(HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS)
 
 
-def problem_of(error: DanmError) -> Problem:
-    """Return the document that tells a caller of an error."""
-    status = status_of(error)
+def problem_of(error: DanmError, *, status: HTTPStatus | None = None) -> Problem:
+    """Return the document that tells a caller of an error, with its own status by default."""
+    status = status or status_of(error)
     violations = error.violations if isinstance(error, InvalidObjectError) else ()
     return Problem(
         type=f"{_TYPE_PREFIX}{type(error).__name__}",

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final, TypeVar
 from uuid import uuid4
 
@@ -313,9 +314,7 @@ def _json(answer: msgspec.Struct, *, headers: dict[str, str] | None = None) -> w
 
 
 def _problem(error: DanmError, status: int | None = None) -> web.Response:
-    problem = problem_of(error)
-    if status is not None:
-        problem = msgspec.structs.replace(problem, status=status)
+    problem = problem_of(error, status=None if status is None else HTTPStatus(status))
     headers = {}
     if isinstance(error, OverloadedError):
         metrics.REFUSED.labels(problem.status).inc()

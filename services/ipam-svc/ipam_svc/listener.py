@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from ssl import SSLContext
 from typing import Final
 
@@ -69,6 +70,8 @@ class Connection(web.RequestHandler):
             max_line_size=_MAX_FIELD_BYTES,
             max_field_size=_MAX_FIELD_BYTES,
             max_headers=_MAX_HEADERS,
+            # A body of 64 KB needs no compression, and nobody can send one that grows here.
+            auto_decompress=False,
         )
         self._listener = listener
         self._patience = patience
@@ -141,10 +144,11 @@ class Connection(web.RequestHandler):
         if isinstance(exc, LineTooLong):
             status = 431
             message = f"a header or the path has more than {_MAX_FIELD_BYTES} bytes"
-        if status >= 500:  # noqa: PLR2004  (a bug: http_api answers whatever handlers raise)
+        # The peer may go at any moment; all else is a bug: http_api answers what handlers raise.
+        if status >= 500 and not isinstance(exc, ConnectionError):  # noqa: PLR2004
             _log.error("Failed to answer a connection", address=self.address, error=exc)
         reason = f"this is no HTTP request that can be read: {message or exc or 'no reason'}"
-        problem = msgspec.structs.replace(problem_of(InvalidRequestError(reason)), status=status)
+        problem = problem_of(InvalidRequestError(reason), status=HTTPStatus(status))
         response = web.Response(
             status=status, body=msgspec.json.encode(problem), content_type=CONTENT_TYPE
         )

@@ -48,12 +48,13 @@ REFUSALS: Final[Mapping[int, str]] = {
     413: "The body is too large.",
     422: "The DanmNet, or the annotation of the Pod, breaks a rule.",
     429: "This caller asks more than its share.",
+    431: "A header, or the path with its query, is too long.",
     500: "A bug of the service; its log says more.",
     502: "The API server refused what it was asked on the way.",
     503: "Try again: a queue is full, a time is over, the DanmNet is not ready, or the API server"
     " does not answer.",
 }
-_ALWAYS: Final = (400, 401, 403, 429, 500, 502, 503)
+_ALWAYS: Final = (400, 401, 403, 429, 431, 500, 502, 503)
 _WITH_BODY: Final = (*_ALWAYS, 408, 413)
 
 _PARAMETERS: Final = {
@@ -138,7 +139,7 @@ def _document(name: str, path: str, media_type: str, summary: str) -> Operation:
         done="The document.",
         media_type=media_type,
         # Nothing of the cluster is looked at.
-        refusals=(401, 429, 500, 502, 503),
+        refusals=(401, 429, 431, 500, 502, 503),
     )
 
 
