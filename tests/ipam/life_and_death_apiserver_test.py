@@ -4,10 +4,13 @@ Each time: nothing is lost, nobody gets a live address, and all goes once the la
 """
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from danm_api.codec.ipam_report import decode_report
 from danm_api.errors import (
     ConflictError,
     NetworkNotReadyError,
@@ -16,6 +19,7 @@ from danm_api.errors import (
 )
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS, Resource
 from danm_api.labels import DANMNET_FINALIZER
+from danm_api.model.ipam_report import Finding, FindingKind, Outcome
 from danm_api.names import NetworkUid
 from tests.ipam.cluster import NAMESPACES, Cluster, a_cluster, eventually, install_kinds
 from tests.ipam.controllers import deletion_controllers
@@ -178,3 +182,32 @@ async def test_deletion_of_all_blocks(node: Node) -> None:
     cluster.kubectl("delete", "dnet", "net", "--wait=false")
     await _end_all(node)
     await eventually(lambda: _nothing_left(cluster))
+
+
+async def test_fsck_leaves_what_may_be_live(node: Node) -> None:
+    """The command tells of a Pod that is gone, and does not free what its node may still have."""
+    # DESIGN P3, P7
+    cluster = node.cluster
+
+    async def fsck(*arguments: str) -> tuple[int | None, list[Finding]]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ipam_svc", "fsck", "--between-looks=0", "--output=json"),
+            *(f"--kubeconfig={cluster.server.kubeconfig}", *arguments),
+            env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        found = decode_report(output).findings
+        return process.returncode, [each for each in found if each.namespace == cluster.namespace]
+
+    _, findings = await fsck()
+    assert findings == []
+    node.forget_object(node.pods[0])
+    status, findings = await fsck("--repair")
+    assert status == 1
+    assert [(each.kind, each.outcome) for each in findings] == [
+        (FindingKind.ADDRESS_WITHOUT_POD, Outcome.LEFT),
+        (FindingKind.ENDPOINT_WITHOUT_POD, Outcome.LEFT),
+    ]
+    assert f"danmd of {node.name}" in findings[0].remedy
+    assert await _is_unharmed(node)

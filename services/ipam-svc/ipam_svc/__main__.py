@@ -1,4 +1,4 @@
-"""``ipam-svc``: flags, logs, and the process that runs."""
+"""``ipam-svc``: flags, logs, and the process that runs; ``fsck`` is its other command."""
 
 import asyncio
 import socket
@@ -12,6 +12,7 @@ from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing
 from ipam_svc import process
 from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S, Config, danmd_user_of
+from ipam_svc.fsck import fsck
 from ipam_svc.limits import Limits, Rate
 
 _USUAL = Limits()
@@ -28,8 +29,9 @@ def _parse_addresses(
         raise click.BadParameter(str(error), context, parameter) from error
 
 
-@click.command(
+@click.group(
     name="ipam-svc",
+    invoke_without_command=True,
     context_settings={
         "auto_envvar_prefix": "DANM",
         "show_default": True,
@@ -142,7 +144,9 @@ def _parse_addresses(
     default="info",
     help="How much is logged.",
 )
+@click.pass_context
 def main(
+    context: click.Context,
     *,
     kubeconfig: Path | None,
     namespace: str,
@@ -174,6 +178,8 @@ def main(
     Each option can be given as an environment variable too: --health-port as DANM_HEALTH_PORT.
     Traces go to OTEL_EXPORTER_OTLP_ENDPOINT when it is set.
     """
+    if context.invoked_subcommand is not None:
+        return
     configure_logging("ipam-svc", level=log_level)
     configure_tracing("ipam-svc")
     config = Config(
@@ -202,6 +208,9 @@ def main(
         await process.run(config, stop)
 
     run_service(serve)
+
+
+main.add_command(fsck)
 
 
 if __name__ == "__main__":
