@@ -208,7 +208,7 @@ async def test_check_fails_when_it_must(node: PluginNode) -> None:
 
 
 async def test_gc_returns_what_is_stale_of_one_configuration(node: PluginNode) -> None:
-    """What is not listed goes; what is listed, live, or another configuration's, stays."""
+    """What is not listed and gone goes; what is listed, live, or another configuration's, stays."""
     # SPEC C6; DESIGN, P3
     listed, stale, live, other = [await node.run_pod() for _ in range(4)]
     config = bridge("1.1.0")

@@ -60,6 +60,7 @@ class AllocationRecord(msgspec.Struct, frozen=True, kw_only=True):
         netns: Path of the container's network namespace on the host.
         attempt: Of the last send of the reservation; 0 when danmd does not know it.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.
+        since: When it came, in seconds of the epoch.
     """
 
     container_id: str
@@ -73,6 +74,7 @@ class AllocationRecord(msgspec.Struct, frozen=True, kw_only=True):
     ip: str | None = None
     ip6: str | None = None
     result: bytes = b""
+    since: float = 0.0
 
     @property
     def key(self) -> AllocationKey:

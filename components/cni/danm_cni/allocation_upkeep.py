@@ -26,7 +26,6 @@ from danm_cni.metrics import ADDRESSES_CLAIMED, ADDRESSES_LOST
 from danm_cni.netns import NetnsGoneError
 from danm_cni.request import PodIdentity
 from danm_cni.rounds import attempt, side_by_side
-from danm_cni.tombstones import Tombstone
 
 log = get_logger(__name__)
 
@@ -46,17 +45,13 @@ class AllocationUpkeep:
 
     async def finish(self) -> None:
         """Do DELs that were left for later, and go on with what is unfinished or has ended."""
-        tombstones = self.allocations.tombstones
-        await side_by_side(self._finish_tombstone(each) for each in await tombstones.waiting())
+        await side_by_side(
+            attempt("Tombstone", self.allocations.finish_tombstone(each))
+            for each in await self.allocations.tombstones.waiting()
+        )
         await side_by_side(
             attempt("Address", self.allocations.finish(each.key)) for each in self.journal.records()
         )
-
-    async def _finish_tombstone(self, tombstone: Tombstone) -> None:
-        request = tombstone.request
-        key = AllocationKey(request.container_id, request.interface)
-        if await attempt("Tombstone", self.allocations.delete_attachment(key)):
-            await self.allocations.tombstones.remove(tombstone.path)
 
     def added(self) -> Sequence[AllocationRecord]:
         """Return the records whose addresses ipam-svc must have by now."""

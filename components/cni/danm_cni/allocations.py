@@ -18,12 +18,12 @@ from danm_api.errors import (
     DeadlineExceededError,
     InvalidNetworkError,
     NetworkNotReadyError,
-    ReservationNotFoundError,
 )
 from danm_api.ipam_api import OwnerMessage
 from danm_api.model.cni import CniVersion
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.telemetry import get_logger, span
+from danm_cni.allocation_check import check_allocation
 from danm_cni.allocation_journal import (
     AllocationJournal,
     AllocationKey,
@@ -31,11 +31,10 @@ from danm_cni.allocation_journal import (
     AllocationState,
 )
 from danm_cni.allocation_release import AddressInUseError, AllocationRelease
-from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import AddressService, InterfaceMaker, NetworkSource, PodSource
 from danm_cni.ipam_request import IpamRequest, owner_message, result_of, wanted_addresses
-from danm_cni.tombstones import Tombstones
+from danm_cni.tombstones import Tombstone, Tombstones
 
 log = get_logger(__name__)
 
@@ -48,6 +47,8 @@ _TELL_S: Final = 0.3
 # Plugins that give the address back first remove their interface within moments.
 _POLL_S: Final = 0.05
 _POLL_FOR_S: Final = 5.0
+# What a plugin may take from an address to its interface: more than runtimes wait for an ADD.
+_MAKING_S: Final = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +163,7 @@ class Allocations:
             network=request.network,
             netns=request.call.netns or "",
             state=AllocationState.ADDING,
+            since=time.time(),
         )
         fresh = self._is_first_use(record)
         await self.journal.put(record)
@@ -266,6 +268,23 @@ class Allocations:
             except AddressInUseError:
                 _ = self.spawn(self._release_when_unused(key))
 
+    async def finish_tombstone(self, tombstone: Tombstone) -> None:
+        """Do a DEL that was left for later; from then on the journal tells of it.
+
+        Raises:
+            DanmError: It does not work yet; the journal knows.
+        """
+        key = AllocationKey(tombstone.request.container_id, tombstone.request.interface)
+        async with self.locks.hold(key):
+            # An ADD that came meanwhile has dealt with it, and the record is the ADD's.
+            if not await asyncio.to_thread(tombstone.path.exists):
+                return
+            record = self.journal.get(key)
+            marked = None if record is None else await self.release.mark(record)
+            await self.tombstones.remove(tombstone.path)
+            if marked is not None:
+                await self.release.run(marked)
+
     async def _release_when_unused(self, key: AllocationKey) -> None:
         """Wait for a plugin that removes its interface after it has given the address back."""
         give_up_s = time.monotonic() + _POLL_FOR_S
@@ -299,42 +318,15 @@ class Allocations:
         """Compare an interface's addresses with journal, result and ipam-svc's record (SPEC C6).
 
         Raises:
-            CniRequestError: danmd gave none, or others than the result says.
-            ReservationNotFoundError: ipam-svc does not have them for this owner.
-            DanmError: ipam-svc cannot be asked.
+            DanmError: They differ, or ipam-svc cannot be asked.
         """
-        record = self.journal.get(_key(request))
-        if (
-            record is None
-            or record.state is not AllocationState.ADDED
-            or (record.network, record.owner.namespace) != (request.network, request.namespace)
-        ):
-            raise CniRequestError(
-                f"{request.subject}: danmd has given no address of DanmNet "
-                f"{request.namespace}/{request.network}; delete it and add it anew",
-                code=CniCode.CONTAINER_UNKNOWN,
-            )
-        if request.previous is not None and not record.addresses <= request.previous:
-            missing = ", ".join(sorted(map(str, record.addresses - request.previous)))
-            raise CniRequestError(
-                f"{request.subject}: prevResult lacks {missing}, which danmd gave; delete the "
-                "container and add it anew",
-                code=CniCode.INVALID_CONFIG,
-            )
-        entries = await self.addresses.node_reservations()
-        present = {entry.address for entry in entries if record.is_of(entry)}
-        lost = sorted(str(each) for each in record.addresses if str(each) not in present)
-        if lost:
-            raise ReservationNotFoundError(
-                f"{request.subject}: {', '.join(lost)} of DanmNet {request.namespace}/"
-                f"{request.network} is not recorded for it any more; danmd claims it again within "
-                "seconds, or says in its log who has it"
-            )
+        await check_allocation(self.journal.get(_key(request)), request, self.addresses)
 
     async def collect(self, request: IpamRequest) -> None:
         """Release what the runtime does not list any more, of this configuration alone (SPEC C6).
 
-        What an interface still has is released when that is gone.
+        What an interface still has is released when that is gone. What was given out moments ago
+        may be on its way to an interface; the runtime's list may be older than that.
         """
         listed = request.call.valid_attachments
         for record in self.journal.records():
@@ -342,6 +334,7 @@ class Allocations:
                 record.config == request.config_name
                 and record.key not in listed
                 and not self.locks.is_held(record.key)
+                and not self._is_in_the_making(record)
             ):
                 try:
                     await self.delete_attachment(record.key)
@@ -351,6 +344,10 @@ class Allocations:
                         container_id=record.container_id,
                         error=error.reason,
                     )
+
+    def _is_in_the_making(self, record: AllocationRecord) -> bool:
+        young = 0 <= time.time() - record.since < _MAKING_S
+        return young and self.kernel.has_netns(record.netns)
 
     async def abandon(self, request: IpamRequest) -> None:
         """Give back what an ADD got whose answer nobody took."""
