@@ -37,6 +37,7 @@ from danm_api.kube.client import KubeClient
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import Held
 from danm_api.names import SYSTEM_NAMESPACE
+from ipam_svc.certificates import USUAL, Lifetimes
 from ipam_svc.config import Config, danmd_user_of
 from ipam_svc.process import serve
 from tests.ipam.controllers import kubectl_program
@@ -245,7 +246,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, within_s: floa
 
 
 @asynccontextmanager
-async def replica(cluster: Cluster) -> AsyncIterator[None]:
+async def replica(cluster: Cluster, *, lifetimes: Lifetimes = USUAL) -> AsyncIterator[None]:
     """Run a replica with an API client of its own."""
     config = Config(
         kubeconfig=cluster.server.kubeconfig,
@@ -257,6 +258,7 @@ async def replica(cluster: Cluster) -> AsyncIterator[None]:
         health_host="127.0.0.1",
         health_port=0,
         danmd_user=danmd_user_of(SYSTEM_NAMESPACE),
+        lifetimes=lifetimes,
     )
     stop = asyncio.Event()
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -18,15 +18,34 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from danm_api.model.authority import Authorities, Authority
 
-_AUTHORITY_LIFETIME: Final = timedelta(days=3650)
-# When the next authority is made: long before the end, so that weeks without ipam-svc do no harm.
-_AUTHORITY_RENEWAL: Final = timedelta(days=365)
-# Clients watch the ConfigMap and replicas read the Secret every minute; a day is ample.
-_OVERLAP: Final = timedelta(days=1)
-_SERVING_LIFETIME: Final = timedelta(days=30)
-_SERVING_RENEWAL: Final = timedelta(days=15)
 # Clocks of nodes differ a little.
 _SKEW: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long certificates last, and how they follow each other.
+
+    Attributes:
+        authority: Of an authority.
+        authority_renewal: So long before its end the next one is made: weeks without ipam-svc do
+            no harm.
+        overlap: So long the next one is trusted before it signs, and the previous one afterwards.
+            Clients watch the ConfigMap, and replicas look every ``look_again``: a day is ample.
+        serving: Of a replica's own certificate.
+        serving_renewal: After so long a replica issues itself another one.
+        look_again: How often replicas and the Lease holder look what is due.
+    """
+
+    authority: timedelta = timedelta(days=3650)
+    authority_renewal: timedelta = timedelta(days=365)
+    overlap: timedelta = timedelta(days=1)
+    serving: timedelta = timedelta(days=30)
+    serving_renewal: timedelta = timedelta(days=15)
+    look_again: timedelta = timedelta(minutes=1)
+
+
+USUAL: Final = Lifetimes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +67,13 @@ class ServingCertificate:
         return f"ServingCertificate(renew_at={self.renew_at})"
 
 
-def make_authority(*, now: datetime) -> Authority:
+def make_authority(*, now: datetime, lifetimes: Lifetimes = USUAL) -> Authority:
     """Return a new authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     # The name tells authorities apart: clients look for the issuer by it.
     name = _name(f"danm-ipam authority {now:%Y-%m-%dT%H:%M:%S}")
     certificate = (
-        _builder(name, name, key, now=now, lifetime=_AUTHORITY_LIFETIME)
+        _builder(name, name, key, now=now, lifetime=lifetimes.authority)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
@@ -68,6 +87,7 @@ def issue(
     names: Sequence[str],
     addresses: Sequence[IPv4Address | IPv6Address],
     now: datetime,
+    lifetimes: Lifetimes = USUAL,
 ) -> ServingCertificate:
     """Return a serving certificate for a replica's names and addresses."""
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
@@ -76,7 +96,7 @@ def issue(
     alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
     alternatives += [x509.IPAddress(address) for address in addresses]
     certificate = (
-        _builder(_name(names[0]), issuer.subject, key, now=now, lifetime=_SERVING_LIFETIME)
+        _builder(_name(names[0]), issuer.subject, key, now=now, lifetime=lifetimes.serving)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -90,24 +110,31 @@ def issue(
     return ServingCertificate(
         pem=_certificate_text(certificate) + _key_text(key),
         issuer=authority.certificate,
-        renew_at=now + _SERVING_RENEWAL,
+        renew_at=now + lifetimes.serving_renewal,
     )
 
 
-def in_step(authorities: Authorities | None, *, now: datetime) -> Authorities:
+def in_step(
+    authorities: Authorities | None, *, now: datetime, lifetimes: Lifetimes = USUAL
+) -> Authorities:
     """Return the authorities as they should be by now; the same ones when nothing is due."""
     if authorities is None:
-        return Authorities(current=make_authority(now=now))
-    if authorities.next is not None:
-        if now < _begin(authorities.next.certificate) + _OVERLAP:
+        return Authorities(current=make_authority(now=now, lifetimes=lifetimes))
+    present, following = authorities.current, authorities.next
+    if now >= _end(present.certificate):
+        # Nobody led for very long. What the present one signs is worth nothing, so the next one
+        # need not wait until everybody trusts it.
+        return Authorities(current=following or make_authority(now=now, lifetimes=lifetimes))
+    if following is not None:
+        if now < _begin(following.certificate) + lifetimes.overlap:
             return authorities
-        return Authorities(current=authorities.next, previous=authorities.current.certificate)
-    if authorities.previous and now >= _begin(authorities.current.certificate) + 2 * _OVERLAP:
-        return Authorities(current=authorities.current)
-    if now >= _end(authorities.current.certificate) - _AUTHORITY_RENEWAL:
+        return Authorities(current=following, previous=present.certificate)
+    if authorities.previous and now >= _begin(present.certificate) + 2 * lifetimes.overlap:
+        return Authorities(current=present)
+    if now >= _end(present.certificate) - lifetimes.authority_renewal:
         return Authorities(
-            current=authorities.current,
-            next=make_authority(now=now),
+            current=present,
+            next=make_authority(now=now, lifetimes=lifetimes),
             previous=authorities.previous,
         )
     return authorities

@@ -74,3 +74,16 @@ def test_nothing_changes_while_nothing_is_due(days: int) -> None:
     """Authorities stay as they are for years."""
     authorities = in_step(None, now=_NOW)
     assert in_step(authorities, now=_NOW + days * _DAY) == authorities
+
+
+def test_authority_that_ended_is_followed_at_once() -> None:
+    """After years without a Lease holder, nobody waits a day for the next authority to sign."""
+    first = in_step(None, now=_NOW)
+    late = _NOW + 3651 * _DAY
+    second = in_step(first, now=late)
+    assert second.current != first.current
+    certificate = issue(second.current, names=["danm-ipam.danm-system.svc"], addresses=[], now=late)
+    assert _accepts(second.trust, certificate.pem, at=late)
+    # One that was made already, and is trusted by some, is taken.
+    prepared = in_step(first, now=_NOW + 3500 * _DAY)
+    assert in_step(prepared, now=late).current == prepared.next

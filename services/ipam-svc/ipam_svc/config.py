@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Final
 
+from ipam_svc.certificates import USUAL, Lifetimes
 from ipam_svc.limits import Limits
 
 LEASE: Final = "danm-ipam"
@@ -31,6 +32,7 @@ class Config:
         danmd_user: The user name of every node's danmd.
         linger_s: How long a replica that was told to stop still serves.
         limits: What is refused because it is too much.
+        lifetimes: Of certificates.
     """
 
     kubeconfig: Path | None
@@ -44,6 +46,7 @@ class Config:
     danmd_user: str
     linger_s: float = 0.0
     limits: Limits = field(default_factory=Limits)
+    lifetimes: Lifetimes = USUAL
 
 
 def danmd_user_of(namespace: str) -> str:

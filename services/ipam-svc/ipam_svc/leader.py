@@ -21,6 +21,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.node import Node
 from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.telemetry import get_logger
+from ipam_svc.certificates import USUAL, Lifetimes
 from ipam_svc.lifecycle import NetworkKeeper
 from ipam_svc.reclaim import Reclaimer
 from ipam_svc.replica import Replica
@@ -33,7 +34,6 @@ _log = get_logger(__name__)
 _RECLAIM_PERIOD_S: Final = 5.0
 # SPEC A4: within 5 s.
 _SUMMARY_PERIOD_S: Final = 2.0
-_AUTHORITY_PERIOD_S: Final = 60.0
 # How often a DanmNet that is being deleted is looked at while something uses it: its blocks' watch
 # tells of addresses, nothing tells of interfaces without one.
 _IN_USE_PERIOD_S: Final = 2.0
@@ -57,6 +57,7 @@ class Leader:
         instance: str,
         now: Callable[[], datetime],
         clock: Callable[[], float],
+        lifetimes: Lifetimes = USUAL,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Lead for a replica.
@@ -68,8 +69,10 @@ class Leader:
             instance: This process in Events.
             now: The time.
             clock: Monotonic seconds.
+            lifetimes: Of authorities.
             sleep: Waits between rounds.
         """
+        self._authority_period_s = lifetimes.look_again.total_seconds()
         self._api = api
         self._replica = replica
         self._sleep = sleep
@@ -78,7 +81,7 @@ class Leader:
         self._lost: set[NodeName] = set()
         self._endpoints_seen = False
         self._networks = WorkQueue[_NetworkKey](clock=clock)
-        self._authorities = AuthorityKeeper(api, namespace=namespace, now=now)
+        self._authorities = AuthorityKeeper(api, namespace=namespace, now=now, lifetimes=lifetimes)
         self._reclaimer = Reclaimer(
             api,
             store=replica.store,
@@ -105,7 +108,7 @@ class Leader:
         """Lead until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                self._every(_AUTHORITY_PERIOD_S, "authorities", self._authorities.reconcile)
+                self._every(self._authority_period_s, "authorities", self._authorities.reconcile)
             )
             group.create_task(self._nodes.run())
             await self._replica.wait_synced(_SYNC_TIMEOUT_S)

@@ -59,7 +59,13 @@ async def serve(
     server = Listener(
         http.app, host=config.host, port=config.port, limits=config.limits, clock=time.monotonic
     )
-    tls = ServingTls(api, namespace=config.namespace, addresses=config.addresses, now=_now)
+    tls = ServingTls(
+        api,
+        namespace=config.namespace,
+        addresses=config.addresses,
+        now=_now,
+        lifetimes=config.lifetimes,
+    )
     leader = Leader(
         api,
         replica=replica,
@@ -67,6 +73,7 @@ async def serve(
         instance=config.pod_name,
         now=_now,
         clock=time.monotonic,
+        lifetimes=config.lifetimes,
     )
     election = LeaderElection(api, namespace=config.namespace, name=LEASE, identity=config.pod_name)
 

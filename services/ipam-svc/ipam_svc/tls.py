@@ -23,13 +23,10 @@ from danm_api.ipam_api import CA_SECRET, SERVICE_NAME, TRUST_CONFIG_MAP
 from danm_api.kube.api import CONFIG_MAPS, SECRETS, KubeApi
 from danm_api.model.authority import Authorities
 from danm_api.telemetry import get_logger
-from ipam_svc.certificates import ServingCertificate, in_step, issue
+from ipam_svc.certificates import USUAL, Lifetimes, ServingCertificate, in_step, issue
 
 _log = get_logger(__name__)
 
-# How often a replica looks whether another authority signs now: much less than the day for which
-# both are trusted.
-_LOOK_AGAIN_S: Final = 60.0
 # While there is no certificate to serve with.
 _FIRST_LOOK_S: Final = 0.5
 
@@ -37,8 +34,16 @@ _FIRST_LOOK_S: Final = 0.5
 class AuthorityKeeper:
     """What the Lease holder does for TLS."""
 
-    def __init__(self, api: KubeApi, *, namespace: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        api: KubeApi,
+        *,
+        namespace: str,
+        now: Callable[[], datetime],
+        lifetimes: Lifetimes = USUAL,
+    ) -> None:
         """Keep the Secret and the ConfigMap of a namespace."""
+        self._lifetimes = lifetimes
         self._api = api
         self._namespace = namespace
         self._now = now
@@ -50,7 +55,7 @@ class AuthorityKeeper:
             DanmError: The API server refuses, or somebody else writes at this moment.
         """
         secret, version = await self._read()
-        wanted = in_step(secret, now=self._now())
+        wanted = in_step(secret, now=self._now(), lifetimes=self._lifetimes)
         # A trust is published before its authority may sign.
         await self._publish(wanted)
         if wanted != secret:
@@ -104,6 +109,7 @@ class ServingTls:
         namespace: str,
         addresses: Sequence[IPv4Address | IPv6Address],
         now: Callable[[], datetime],
+        lifetimes: Lifetimes = USUAL,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Serve under the Service's names and these addresses."""
@@ -117,6 +123,7 @@ class ServingTls:
         )
         self._addresses = addresses
         self._now = now
+        self._lifetimes = lifetimes
         self._sleep = sleep
         self.certificate: ServingCertificate | None = None
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -136,7 +143,7 @@ class ServingTls:
     async def run(self) -> None:
         """Renew the certificate until cancelled."""
         while True:
-            await self._sleep(_LOOK_AGAIN_S)
+            await self._sleep(self._lifetimes.look_again.total_seconds())
             await self._try()
 
     async def renew(self) -> None:
@@ -155,7 +162,11 @@ class ServingTls:
         ):
             return
         certificate = issue(
-            authority, names=self._names, addresses=self._addresses, now=self._now()
+            authority,
+            names=self._names,
+            addresses=self._addresses,
+            now=self._now(),
+            lifetimes=self._lifetimes,
         )
         _load(self.context, certificate.pem)
         self.certificate = certificate
