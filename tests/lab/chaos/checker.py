@@ -97,8 +97,13 @@ class _Run:
                 self.snapshots.append(record)
 
 
-def check(history: Iterable[Record]) -> list[Violation]:
-    """Return everything that a history proves to be wrong, in the order of time."""
+def check(history: Iterable[Record], *, grace_s: float = GRACE_S) -> list[Violation]:
+    """Return everything that a history proves to be wrong, in the order of time.
+
+    Args:
+        history: All records of a run.
+        grace_s: How long after the last fault something may be left.
+    """
     records = list(history)
     run = _Run()
     for record in records:
@@ -117,7 +122,7 @@ def check(history: Iterable[Record]) -> list[Violation]:
     found += _never_asked(run)
     found += _never_recorded(run, holds)
     found += _refused_while_free(run)
-    found += _at_the_end(run, holds)
+    found += _at_the_end(run, holds, grace_s)
     return sorted(found, key=lambda each: each.at)
 
 
@@ -258,13 +263,13 @@ def _free_all_the_time(
     return True
 
 
-def _at_the_end(run: _Run, holds: list[Hold]) -> Iterator[Violation]:
+def _at_the_end(run: _Run, holds: list[Hold], grace_s: float) -> Iterator[Violation]:
     last = max(run.ends, default=0.0)
     if not any(snapshot.at >= last for snapshot in run.snapshots):
         yield Violation(rule="unproven", at=last, what="nobody looked at the record at the end")
     for snapshot in run.snapshots:
         before = max((at for at in run.ends if at <= snapshot.at), default=0.0)
-        if snapshot.at > before + GRACE_S:
+        if snapshot.at > before + grace_s:
             yield Violation(
                 rule="unproven",
                 at=snapshot.at,

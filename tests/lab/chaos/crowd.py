@@ -147,15 +147,14 @@ class Crowd:
             attachments = attachments_of_a_pod(chance)
             name = self._name("pod")
             owner = await self.world.objects.run_pod(name, danmd.node, attachments)
-            attempts: list[int] = []
             if await danmd.add(owner, attachments, fresh=chance.random() < 0.7):
                 while await self._keeps(chance) and chance.random() < 0.4:
-                    attempts.append(danmd.journal[owner.uid].attempt)
-                    await danmd.add(owner, attachments, fresh=False)
-                    if chance.random() < 0.5:
+                    older = danmd.journal[owner.uid].attempt
+                    again = await danmd.add(owner, attachments, fresh=False)
+                    if again and chance.random() < 0.5:
                         # What a frozen danmd would have sent long ago.
                         await danmd.caller.release(
-                            owner, attachments, attempt=attempts[0], node=danmd.node
+                            owner, attachments, attempt=older, node=danmd.node
                         )
                 if self._closing.is_set():
                     return
@@ -197,8 +196,8 @@ class Crowd:
             )
             if outcome.answer == "held":
                 while await self._keeps(chance) and expires is None and chance.random() < 0.4:
-                    await self.tool.reserve(owner, each.attachments, note=each.sent.append)
-                    if chance.random() < 0.5:
+                    again = await self.tool.reserve(owner, each.attachments, note=each.sent.append)
+                    if again.answer == "held" and chance.random() < 0.5:
                         await self.tool.release(owner, each.attachments, attempt=each.sent[0])
                 if self._closing.is_set():
                     self._stayed.append(each)

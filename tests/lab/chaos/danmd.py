@@ -48,7 +48,7 @@ class Danmd:
     async def add(
         self, owner: PodOwnerMessage, attachments: Sequence[AttachmentRequest], *, fresh: bool
     ) -> bool:
-        """Make a sandbox, or make it anew; return whether the Pod has its addresses.
+        """Make a sandbox, or make it anew; return whether that was answered.
 
         A failed one leaves nothing, unless the Pod had addresses before (SPEC C3).
         """
@@ -65,7 +65,7 @@ class Danmd:
             sandbox.added = True
         elif not sandbox.added:
             await self.delete(owner.uid)
-        return sandbox.added
+        return outcome.answer == "held"
 
     async def delete(self, uid: str) -> None:
         """Give back what a Pod has, and forget it."""

@@ -57,6 +57,7 @@ async def run_chaos(
     operations: int,
     tell: Callable[[Result], None],
     keep: bool = False,
+    grace_s: float = GRACE_S,
 ) -> bool:
     """Run rounds until there were so many operations; return whether all was right.
 
@@ -69,6 +70,7 @@ async def run_chaos(
         operations: Reserves and releases.
         tell: Is told each round's result.
         keep: Keep the histories of good rounds too.
+        grace_s: How long after the last fault something may be left.
 
     Raises:
         LabError: The run itself failed.
@@ -79,7 +81,7 @@ async def run_chaos(
         async with following(world.etcd_url) as watch:
             while operations > 0:
                 wanted = min(operations, _ROUND_OPERATIONS)
-                result = await _round(world, watch, seed, wanted, keep=keep)
+                result = await _round(world, watch, seed, wanted, keep=keep, grace_s=grace_s)
                 tell(result)
                 if result.violations:
                     return False
@@ -88,7 +90,9 @@ async def run_chaos(
     return True
 
 
-async def _round(world: World, watch: RecordWatch, seed: int, wanted: int, *, keep: bool) -> Result:
+async def _round(
+    world: World, watch: RecordWatch, seed: int, wanted: int, *, keep: bool, grace_s: float
+) -> Result:
     began = time.monotonic()
     recorder = Recorder(wanted=wanted, apart_s=max(ROUND_S / wanted, _SHORTEST_APART_S))
     for pool in pools():
@@ -115,15 +119,15 @@ async def _round(world: World, watch: RecordWatch, seed: int, wanted: int, *, ke
                 await faults.end()
                 _raise_first(watch, None, crowd, faults)
                 await crowd.closed()
-                await _settle(recorder, watch)
+                await _settle(recorder, watch, grace_s)
                 await crowd.leave()
-                await _settle(recorder, watch)
+                await _settle(recorder, watch, grace_s)
             finally:
                 await crowd.end()
     except BaseException:
         write_history(path, recorder.history)
         raise
-    violations = await asyncio.to_thread(check, recorder.history)
+    violations = await asyncio.to_thread(check, recorder.history, grace_s=grace_s)
     if keep or violations:
         write_history(path, recorder.history)
     return Result(
@@ -136,7 +140,7 @@ async def _round(world: World, watch: RecordWatch, seed: int, wanted: int, *, ke
     )
 
 
-async def _settle(recorder: Recorder, watch: RecordWatch) -> None:
+async def _settle(recorder: Recorder, watch: RecordWatch, grace_s: float) -> None:
     """Wait until the record names exactly who holds something, or the grace is over; note it."""
     began = recorder.now()
     while True:
@@ -144,7 +148,7 @@ async def _settle(recorder: Recorder, watch: RecordWatch) -> None:
         held = watch.held()
         live = _live(recorder.history)
         is_exact = {(e.network, e.address, e.holder) for e in held} == live
-        if (is_exact and now > began + _SETTLES_S) or now > began + GRACE_S - _MARGIN_S:
+        if (is_exact and now > began + _SETTLES_S) or now > began + grace_s - _MARGIN_S:
             recorder.add(Snapshot(at=now, held=tuple(sorted(held, key=_place))))
             return
         await asyncio.sleep(_POLL_S)
