@@ -30,7 +30,7 @@ from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.address_space import BLOCK_SIZE, Version, block_network
 from ipam_svc.block import Change, GaveBack, GiveBack, NoSpace, NotHeld, Outcome, Took, judge
-from ipam_svc.ledger import Ledger
+from ipam_svc.ledger import Ledger, is_newer
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
@@ -195,6 +195,9 @@ class Committer:
         """Bring a batch to its end: every change in it is settled."""
         base = self._ledger.get(ref.network_uid, ref.version, ref.start) or ref.new_block()
         proven = False
+        if self._ledger.doubts(ref.network_uid, ref.version, ref.start):
+            # Versions are given anew, so a write on what was known could even succeed.
+            base, proven = await self._read_again(ref, base)
         tries = 0
         while batch := self._still_wanted(batch):
             after, verdicts = self._judge(base, batch)
@@ -305,6 +308,7 @@ class Committer:
 
     async def _read(self, ref: BlockRef) -> IPBlock:
         """Read a block consistently: as it is, or as it will be when there is none yet."""
+        before = self._ledger.get(ref.network_uid, ref.version, ref.start)
         try:
             block = await self._store.read_block(ref.namespace, ref.name)
         except NotFoundError:
@@ -312,6 +316,8 @@ class Committer:
             if known is not None:
                 self._ledger.forget(known)
             return ref.new_block()
+        if before is not None and is_newer(before, block):
+            self._ledger.doubt_everything()
         self._ledger.observe(block)
         return block
 

@@ -58,6 +58,8 @@ class Ledger:
         # Until the block changes; every reservation asks. Of open blocks only.
         self._rooms: dict[_BlockId, tuple[AddressSpace, int]] = {}
         self._cursors: dict[tuple[NetworkUid, Version], int] = {}
+        # Read before the API server's history went back: anything read since then is newer.
+        self._doubtful: set[_BlockId] = set()
 
     # What is known.
 
@@ -69,7 +71,7 @@ class Ledger:
     def at_version(self, uid: str, resource_version: str) -> IPBlock | None:
         """Return a block that is known in exactly this version of the object with this UID."""
         identity = self._by_uid.get(uid)
-        block = None if identity is None else self.get(*identity)
+        block = None if identity is None or self.doubts(*identity) else self.get(*identity)
         if block is None or (block.uid, block.resource_version) != (uid, resource_version):
             return None
         return block
@@ -151,8 +153,9 @@ class Ledger:
         """Take in one reading of a block, unless a later one is known."""
         identity = block_id(block)
         known = self.get(*identity)
-        if known is not None and not is_newer(block, known):
+        if known is not None and identity not in self._doubtful and not is_newer(block, known):
             return
+        self._doubtful.discard(identity)
         self._index(identity, known, block)
 
     def forget(self, block: IPBlock) -> None:
@@ -160,6 +163,7 @@ class Ledger:
         identity = block_id(block)
         known = self.get(*identity)
         if known is not None and known.uid == block.uid:
+            self._doubtful.discard(identity)
             self._index(identity, known, None)
 
     def replace_network(
@@ -181,9 +185,25 @@ class Ledger:
                 self.forget(known)
             self.observe(block)
         for known in self.blocks_of(uid):
-            missing = block_id(known) not in listed
-            if missing and int(known.resource_version) <= int(resource_version):
+            identity = block_id(known)
+            older = int(known.resource_version) <= int(resource_version)
+            if identity not in listed and (older or identity in self._doubtful):
                 self.forget(known)
+
+    def newest_version(self, uid: NetworkUid) -> int:
+        """Return the highest resourceVersion among a network's blocks; 0 without any."""
+        return max((int(block.resource_version) for block in self.blocks_of(uid)), default=0)
+
+    def doubts(self, uid: NetworkUid, version: Version, start: int) -> bool:
+        """Say whether a block has not been read again since ``doubt_everything``."""
+        return (uid, version, start) in self._doubtful
+
+    def doubt_everything(self) -> None:
+        """Note that the API server's history went back: etcd was restored from a backup.
+
+        What is known may never have happened; the next reading of each block replaces it.
+        """
+        self._doubtful = {block_id(block) for block in self.all_blocks()}
 
     # Where to look next.
 

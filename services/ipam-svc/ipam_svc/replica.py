@@ -103,6 +103,7 @@ class Replica:
         self.releases = Releases(
             networks=self.networks, ledger=self.ledger, taker=self.taker, clock=clock
         )
+        self._blocks.subscribe_restore(self.ledger.doubt_everything)
         self._blocks.subscribe(self._on_block)
 
     @property

@@ -334,7 +334,10 @@ class Taker:
             )
 
     async def _read(self, network: NetworkRef) -> None:
+        before = self._ledger.newest_version(network.uid)
         found = await self._store.list_blocks(network.namespace, network.uid)
+        if before > int(found.resource_version):
+            self._ledger.doubt_everything()
         self._ledger.replace_network(
             network.uid, found.blocks, resource_version=found.resource_version
         )

@@ -56,6 +56,9 @@ class Change(Generic[T]):
 
 Handler = Callable[[Change[T]], None]
 
+# A namespace that nobody makes: a list of it is empty, and carries the present version.
+_NOWHERE: Final = "danm-nowhere"
+
 
 class Informer(Generic[T]):
     """Follows the objects of a kind; see the module's text.
@@ -109,7 +112,9 @@ class Informer(Generic[T]):
         }
         self._handlers: list[Handler[T]] = []
         self._first_list = asyncio.Event()
+        self._restore_handlers: list[Callable[[], None]] = []
         self._version: str | None = None
+        self._last_version = 0
         self._failures = 0
 
     @property
@@ -167,11 +172,21 @@ class Informer(Generic[T]):
         for key, known in tuple(self._objects.items()):
             self._call(handler, Change(key=key, old=None, new=known))
 
+    def subscribe_restore(self, handler: Callable[[], None]) -> None:
+        """Call ``handler`` when the server's history went back, before what it has now is told.
+
+        So it is after etcd was restored from a backup: what was known may never have happened, and
+        is told anew, with resourceVersions that may be lower than those seen before.
+        """
+        self._restore_handlers.append(handler)
+
     async def run(self) -> None:
         """Follow the objects until cancelled; failures are logged and tried again."""
         while True:
             error: DanmError | None = None
             try:
+                if self._version is not None and await self._present_version() < self.version:
+                    self._version = None
                 if self._version is None:
                     await self._list()
                 await self._watch()
@@ -192,10 +207,27 @@ class Informer(Generic[T]):
             self._failures += 1
             await self._sleep(delay_after(self._failures, base_s=_BASE_DELAY_S, max_s=_MAX_DELAY_S))
 
+    async def _present_version(self) -> int:
+        """Return the server's version, for a watch that is about to go on.
+
+        A watch from a version of the future hears nothing until that version has passed.
+        """
+        if self._namespace is None and self.resource.namespaced:
+            found = await self._api.list(self.resource, namespace=_NOWHERE)
+        else:
+            found = await self._api.list(
+                self.resource,
+                namespace=self._namespace,
+                label_selector=self._label_selector,
+                field_selector=self._field_selector,
+            )
+        return int(found.resource_version)
+
     async def _list(self) -> None:
         """Read all objects; while it runs, only one page of them exists in its JSON form."""
         gone = set(self._objects)
         version = None
+        restored = False
         pages = self._api.pages(
             self.resource,
             namespace=self._namespace,
@@ -204,14 +236,17 @@ class Informer(Generic[T]):
         )
         async with aclosing(pages):
             async for page in pages:
+                if version is None and int(page.resource_version) < self._last_version:
+                    restored = True
+                    self._tell_restore()
                 version = page.resource_version
                 for raw in page.items:
                     gone.discard(_key_of(raw))
-                    self._store(raw, unless_equal=True)
+                    self._store(raw, unless_equal=not restored)
         metrics.INFORMER_LISTS.labels(self.resource.plural).inc()
         for key in gone:
             self._remove(key)
-        self._version = version
+        self._set_version(version)
         self._first_list.set()
 
     async def _watch(self) -> None:
@@ -234,7 +269,17 @@ class Informer(Generic[T]):
             self._remove(_key_of(event.object))
         elif event.type is not WatchType.BOOKMARK:
             self._store(event.object, unless_equal=False)
-        self._version = event.object["metadata"]["resourceVersion"]
+        self._set_version(event.object["metadata"]["resourceVersion"])
+
+    def _set_version(self, version: str | None) -> None:
+        self._version = version
+        self._last_version = int(version or 0)
+
+    def _tell_restore(self) -> None:
+        metrics.INFORMER_RESTORES.labels(self.resource.plural).inc()
+        _log.warning("The API server's history went back", resource=self.resource.plural)
+        for handler in self._restore_handlers:
+            handler()
 
     def _store(self, raw: RawObject, *, unless_equal: bool) -> None:
         key = _key_of(raw)

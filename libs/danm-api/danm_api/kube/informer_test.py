@@ -111,7 +111,28 @@ async def test_it_goes_on_where_a_watch_ended() -> None:
         fake.end_watches()
         fake.add(PODS, pod("b"))
         assert await followed.next() == (None, Thing("b", "n1"))
-    assert fake.calls["list", "pods"] == 1
+    # The second asks for the version only, in a namespace that is none.
+    assert fake.calls["list", "pods"] == 2
+
+
+async def test_it_follows_a_server_that_went_back_in_time() -> None:
+    """After a restore from a backup the copy equals the server's state, and subscribers know."""
+    fake = FakeKube()
+    fake.add(PODS, pod("a"))
+    async with following(fake) as followed:
+        await followed.next()
+        restores: list[int] = []
+        followed.informer.subscribe_restore(lambda: restores.append(1))
+        backup = fake.backup()
+        fake.add(PODS, pod("b"))
+        assert await followed.next() == (None, Thing("b", "n1"))
+        fake.restore(backup)
+        # What is still there is told again: its version may have been given anew.
+        assert await followed.next() == (Thing("a", "n1"), Thing("a", "n1"))
+        assert await followed.next() == (Thing("b", "n1"), None)
+        assert restores == [1]
+        fake.add(PODS, pod("c"))
+        assert await followed.next() == (None, Thing("c", "n1"))
 
 
 async def test_it_lists_anew_after_410() -> None:

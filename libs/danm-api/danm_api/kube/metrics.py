@@ -10,6 +10,9 @@ INFORMER_EVENTS: Final = Counter(
 INFORMER_LISTS: Final = Counter(
     "danm_informer_lists_total", "Full lists, at start and after lost watches", ["resource"]
 )
+INFORMER_RESTORES: Final = Counter(
+    "danm_informer_restores_total", "Times the API server's history went back", ["resource"]
+)
 INFORMER_ERRORS: Final = Counter(
     "danm_informer_errors_total", "Lists and watches that failed", ["resource"]
 )

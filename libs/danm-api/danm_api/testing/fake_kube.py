@@ -9,6 +9,7 @@ real server. What a test may do beyond the API:
     fake.fail_next("replace", DANMIPBLOCKS, ApiUnavailableError(...), took_effect=True)
     gate = fake.hold_next("replace", DANMIPBLOCKS)    a stalled writer; see Gate
     fake.compact(); fake.end_watches(); fake.bookmark()
+    backup = fake.backup(); fake.restore(backup)
     fake.review_token = lambda spec: {"authenticated": True, "user": {"username": "..."}}
 """
 
