@@ -370,7 +370,11 @@ def _give_back(block: IPBlock, change: GiveBack, now: datetime) -> tuple[IPBlock
 
 def _keep(block: IPBlock, entry: Held, change: TakeAny | TakeExact) -> tuple[IPBlock, Outcome]:
     """Raise the attempt of the owner's own entry: all else that decides stays as it is."""
-    kept = replace(entry, owner=change.owner, attempt=change.attempt)
+    born = entry.born
+    if born is None and entry.attempt != change.attempt:
+        # Whoever undoes the attempt must see that it did not take the address.
+        born = entry.attempt
+    kept = replace(entry, owner=change.owner, attempt=change.attempt, born=born)
     return _with_entry(block, kept), Took(held=kept, new=False)
 
 

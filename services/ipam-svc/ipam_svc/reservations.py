@@ -109,9 +109,8 @@ class Reservations:
         Raises:
             DanmError: Something cannot be had; then nothing new is held.
         """
-        started = self._now()
         for asked in order.attachments:
-            if _has_expired(asked.owner, now=started):
+            if _has_expired(asked.owner, now=self._now()):
                 raise refusal([violation("owner.expires", "lies in the past; choose a later time")])
         items = await self._prepare(order, deadline=self._clock() + order.timeout_s)
         try:
@@ -122,7 +121,7 @@ class Reservations:
                 await self._take_on_network(list(group))
         except BaseException as error:
             look = _leaves_doubt(error)
-            undo = asyncio.create_task(self._undo(items, since=started, look=look))
+            undo = asyncio.create_task(self._undo(items, look=look))
             self._background.add(undo)
             undo.add_done_callback(self._background.discard)
             if isinstance(error, DanmError):
@@ -255,12 +254,11 @@ class Reservations:
         took = item.add(await self._taker.take_exact(item.ref, item.claim, address, mac=mac))
         item.ipv6, item.mac = address, item.mac or took.held.mac
 
-    async def _undo(self, items: Sequence[_Item], *, since: datetime, look: bool) -> None:
+    async def _undo(self, items: Sequence[_Item], *, look: bool) -> None:
         """Give back what this attempt made.
 
         Args:
             items: What was to be taken.
-            since: When the attempt began.
             look: A write's outcome is not known, so the record has to be read.
         """
         deadline = self._clock() + _GIVE_BACK_S
@@ -280,7 +278,7 @@ class Reservations:
             (item.ref, took.held.address) for item in items for took in item.took if not took.new
         }
         for item in items:
-            for held in self._taker.made_by(item.ref, item.claim, since=since):
+            for held in self._taker.made_by(item.ref, item.claim):
                 if (item.ref, held.address) not in kept:
                     new[item.ref, held.address] = held
         for (ref, address), held in new.items():

@@ -302,6 +302,22 @@ async def test_time_out_while_the_api_server_is_away_leaves_nothing() -> None:
         assert cluster.addresses() == ["10.0.0.1"]
 
 
+async def test_time_out_of_a_repeated_request_keeps_what_the_owner_had() -> None:
+    """What an earlier attempt took is not given back with a later one, whatever clocks say."""
+    # DESIGN P3: the time of an entry is that of the clock of the replica which wrote it.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running(2) as (ahead, replica):
+        await cluster.reserve(ahead, pod("p"), attachment(), attempt=1)
+        cluster.clock.seconds -= 5
+        cluster.kube.fail_next("replace", DANMIPBLOCKS, _LOST, took_effect=True)
+        cluster.kube.fail_next("get", DANMIPBLOCKS, _LOST, times=100)
+        cluster.kube.fail_next("replace", DANMIPBLOCKS, _LOST, times=20)
+        with pytest.raises(DeadlineExceededError):
+            await cluster.reserve(replica, pod("p"), attachment(), attempt=2, timeout_s=2)
+        assert [(str(held.address), held.attempt) for held in cluster.held()] == [("10.0.0.1", 2)]
+
+
 async def test_each_version_of_the_record_names_the_owner_of_every_used_address() -> None:
     """Owner and address are written as one: what is counted as used is what somebody holds."""
     # Peers' complaint 3: a pool and its reservations that disagree.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from danm_api.errors import (
@@ -241,12 +240,12 @@ class Taker:
         for ref in refs:
             await self._committer.commit(ref, Fence(), deadline=deadline)
 
-    def made_by(self, network: NetworkRef, claim: Claim, *, since: datetime) -> list[Held]:
+    def made_by(self, network: NetworkRef, claim: Claim) -> list[Held]:
         """Return the entries that an attempt made, as far as they are known; not those it kept."""
         return [
             entry
             for entry in self._known(network, claim)
-            if entry.attempt == claim.attempt and entry.since >= since
+            if entry.attempt == claim.attempt and entry.born is None
         ]
 
     async def drop_older(self, network: NetworkRef, claim: Claim, kept: Held) -> None:

@@ -58,6 +58,7 @@ class EntryWire(msgspec.Struct, frozen=True, kw_only=True):
     interface: str = msgspec.field(name="if", default="")
     node: str = ""
     attempt: int = 0
+    born: int | None = None
     since: datetime | None = None
     mac: str | None = None
     reason: str = ""
@@ -180,6 +181,7 @@ def _decode_entry(raw: dict[str, Any], namespace: Namespace) -> Entry:
         owner=_decode_owner(wire, namespace),
         node=NodeName(wire.node),
         attempt=wire.attempt,
+        born=wire.born,
         since=_present(wire.since, f"since of {wire.ip}").astimezone(UTC),
         mac=mac_of(address) if wire.mac is None else wire.mac,
         unknown=unknown,
@@ -306,6 +308,8 @@ def _encode_entry(entry: Entry, namespace: Namespace) -> dict[str, Any]:
                 "attempt": entry.attempt,
                 "since": encode_time(entry.since),
             }
+            if entry.born is not None:
+                wire["born"] = entry.born
             if entry.owner.namespace != namespace:
                 wire["ns"] = entry.owner.namespace
             if entry.mac != mac_of(entry.address):

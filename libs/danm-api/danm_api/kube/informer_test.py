@@ -247,6 +247,7 @@ async def test_a_restored_backup_is_read_anew() -> None:
     fake.add(PODS, pod("later"))
     assert await followed.next() == (None, Thing(name="later", node="n1"))
     fake.restore(backup)
+    assert await followed.next() == (same, same)
     assert await followed.next() == (Thing(name="later", node="n1"), None)
     fake.add(PODS, pod("new"))
     assert await followed.next() == (None, Thing(name="new", node="n1"))

@@ -63,6 +63,7 @@ class Held:
     Attributes:
         node: The node whose danmd alone may free a Pod's entry. Empty for external owners.
         attempt: Grows for its owner with every send (DESIGN, "Attempts fence").
+        born: The attempt that took the address, where a later one keeps it. None: ``attempt`` did.
         mac: The MAC address that belongs to the interface.
         unknown: Fields of a later release, kept as they came.
     """
@@ -73,6 +74,7 @@ class Held:
     attempt: int
     since: datetime
     mac: str
+    born: int | None = None
     unknown: Mapping[str, object] = field(default_factory=dict)
 
 
