@@ -1,0 +1,176 @@
+"""Replicas of ipam-svc come and go on a cluster, and callers that never pause notice nothing."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from danm_api.ipam_api import AUDIENCE
+from tests.e2e.conftest import Tenant, eventually
+from tests.ipam import load
+from tests.lab.cluster import objects
+from tests.lab.errors import LabError
+from tests.lab.installation import SYSTEM_NAMESPACE
+from tests.lab.lab import Lab
+from tests.lab.topology import NODES, node_named
+
+_DEPLOYMENT: Final = "deployment/danm-ipam"
+_SELECTOR: Final = "app.kubernetes.io/name=danm-ipam"
+# An image of an earlier release, which this machine's engine has.
+_PREVIOUS: Final = os.environ.get("DANM_PREVIOUS_IPAM_IMAGE", "")
+# A replica in a guest starts within half a minute.
+_REPLACED_S: Final = 240.0
+
+
+@contextmanager
+def callers(lab: Lab, tenant: Tenant, directory: Path) -> Iterator[None]:
+    """Let callers reserve and release from beside the nodes; at the end nothing has gone wrong."""
+    tenant.network("net", vlan=330, cidr="10.77.0.0/24")
+    tenant.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tool"}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {"name": "tool"},
+            "rules": [
+                {
+                    "apiGroups": ["danm.k8s.io"],
+                    "resources": ["danmnets/reservations"],
+                    "verbs": ["create", "delete", "get", "list"],
+                }
+            ],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "tool"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "Role",
+                "name": "tool",
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": "tool"}],
+        },
+    )
+    token = directory / "token"
+    token.touch(mode=0o600)
+    words = ("create", "token", "tool", "-n", tenant.namespace, f"--audience={AUDIENCE}")
+    token.write_text(lab.kubectl(*words, "--duration=2h"))
+    eventually(
+        lambda: "True" in lab.kubectl("get", "danmnet", "net", "-n", tenant.namespace),
+        "The network is validated",
+    )
+    command = [
+        sys.executable, "-m", load.__name__, f"--kubeconfig={lab.kubeconfig}",
+        f"--token-file={token}", f"--namespace={tenant.namespace}", "--network=net",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        lab.namespace.command(command),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            yield
+        finally:
+            output, _ = process.communicate()
+    report = msgspec.json.decode(output, type=load.Report)
+    print(f"{report.operations} operations, the longest took {report.longest_s:.1f} s")
+    assert report.operations > 0
+    assert report.faults == []
+
+
+def rolled_out(lab: Lab) -> None:
+    """Wait until all replicas are there and serve."""
+    words = ("rollout", "status", _DEPLOYMENT, "-n", SYSTEM_NAMESPACE)
+    lab.kubectl(*words, f"--timeout={_REPLACED_S:.0f}s", timeout_s=_REPLACED_S + 30)
+
+
+def replicas(lab: Lab) -> dict[str, str]:
+    """Return each replica's node by its Pod's name; empty of one that has no place."""
+    pods = objects(lab, "pods", "-n", SYSTEM_NAMESPACE, "-l", _SELECTOR)
+    return {raw["metadata"]["name"]: raw["spec"].get("nodeName", "") for raw in pods}
+
+
+def lease_holder(lab: Lab) -> str:
+    """Return the Pod that holds the Lease."""
+    (lease,) = objects(lab, "lease", "danm-ipam", "-n", SYSTEM_NAMESPACE)
+    return str(lease["spec"].get("holderIdentity", ""))
+
+
+def restarted(lab: Lab, pod: str) -> bool:
+    """Say whether a replica's container was started again, and serves."""
+    (raw,) = objects(lab, "pod", pod, "-n", SYSTEM_NAMESPACE)
+    (status,) = raw["status"]["containerStatuses"]
+    return bool(status["restartCount"] and status["ready"])
+
+
+def drain(lab: Lab, node: str, *, timeout: str) -> None:
+    """Drain a node of replicas of ipam-svc."""
+    lab.kubectl(
+        "drain", node, "--ignore-daemonsets", "--delete-emptydir-data",
+        f"--pod-selector={_SELECTOR}", f"--timeout={timeout}", timeout_s=_REPLACED_S,
+    )  # fmt: skip
+
+
+def test_a_rollout_restart_fails_nobody(lab: Lab, tenant: Tenant, tmp_path: Path) -> None:
+    """`kubectl rollout restart` replaces every replica under load, in the places of the old."""
+    # SPEC I1
+    before = replicas(lab)
+    with callers(lab, tenant, tmp_path):
+        lab.kubectl("rollout", "restart", _DEPLOYMENT, "-n", SYSTEM_NAMESPACE)
+        rolled_out(lab)
+    after = replicas(lab)
+    assert before.keys().isdisjoint(after)
+    assert sorted(after.values()) == sorted(before.values())
+
+
+@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_IPAM_IMAGE names no earlier image")
+def test_from_the_previous_release_and_back(lab: Lab, tenant: Tenant, tmp_path: Path) -> None:
+    """Replicas of two releases serve side by side under load, in both directions."""
+    # DESIGN, "An entry"
+    lab.load_images([_PREVIOUS])
+    (deployment,) = objects(lab, _DEPLOYMENT, "-n", SYSTEM_NAMESPACE)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    with callers(lab, tenant, tmp_path):
+        for image in (_PREVIOUS, container["image"]):
+            words = ("set", "image", _DEPLOYMENT, f"{container['name']}={image}")
+            lab.kubectl(*words, "-n", SYSTEM_NAMESPACE)
+            rolled_out(lab)
+
+
+def test_the_lease_holders_end_fails_nobody(lab: Lab, tenant: Tenant, tmp_path: Path) -> None:
+    """The replica with the Lease dies in the middle of its work; another one goes on."""
+    # DESIGN, P1
+    with callers(lab, tenant, tmp_path):
+        eventually(lambda: lease_holder(lab) in replicas(lab), "A replica has the Lease")
+        holder = lease_holder(lab)
+        node = node_named(replicas(lab)[holder])
+        assert node is not None
+        done = lab.node_exec(node, ["pkill", "-KILL", "-f", "python -s -m ipam_svc"])
+        assert done.status == 0
+        eventually(lambda: restarted(lab, holder), "Kubelet has started it again", _REPLACED_S)
+        rolled_out(lab)
+
+
+def test_drained_nodes_fail_nobody(lab: Lab, tenant: Tenant, tmp_path: Path) -> None:
+    """A drained node's replica goes and does not come back; the last one may not be evicted."""
+    first, second = (node.name for node in NODES)
+    with callers(lab, tenant, tmp_path):
+        try:
+            drain(lab, first, timeout="120s")
+            assert sorted(replicas(lab).values()) == ["", second]
+            with pytest.raises(LabError, match="disruption budget"):
+                drain(lab, second, timeout="5s")
+            assert second in replicas(lab).values()
+        finally:
+            for node in (first, second):
+                lab.kubectl("uncordon", node)
+        rolled_out(lab)
+    assert sorted(replicas(lab).values()) == [first, second]
