@@ -41,7 +41,6 @@ from danm_api.telemetry import extract, get_logger, span
 from ipam_svc import metrics
 from ipam_svc.access import Access
 from ipam_svc.limits import Admission, Limits
-from ipam_svc.listener import Connection
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.openapi import openapi_document
 from ipam_svc.openapi_page import page_of
@@ -102,7 +101,7 @@ class HttpApi:
         self._ready = ready
         self._admission = admission
         self._max_in_flight = limits.in_flight
-        self._body_s = limits.patience.body_s
+        self._body_s = limits.body_s
         self._in_flight = 0
         self._parting = False
         # Revisions are counted by each replica for itself.
@@ -143,9 +142,6 @@ class HttpApi:
             return _problem(OverloadedError(reason))
         resource = request.match_info.route.resource
         path = "unknown" if resource is None else resource.canonical
-        connection = request.protocol
-        if isinstance(connection, Connection):
-            connection.begin()
         started = time.perf_counter()
         self._in_flight += 1
         metrics.IN_FLIGHT.inc()
@@ -153,8 +149,6 @@ class HttpApi:
             with span(f"{request.method} {path}", parent=extract(request.headers)):
                 return await _answer(request, handler)
         finally:
-            if isinstance(connection, Connection):
-                connection.end()
             self._in_flight -= 1
             metrics.IN_FLIGHT.dec()
             metrics.REQUEST_SECONDS.labels(request.method, path).observe(

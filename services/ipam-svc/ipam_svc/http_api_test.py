@@ -15,7 +15,7 @@ from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
 from ipam_svc.access import Access
 from ipam_svc.http_api import HttpApi
-from ipam_svc.limits import Admission, Limits, Patience, Rate
+from ipam_svc.limits import Admission, Limits, Rate
 from ipam_svc.lookup import Lookup
 from ipam_svc.operations import OPENAPI_PATH, OPERATIONS, PAGE_PATH
 from ipam_svc.testing.cluster import NAMESPACE, Cluster
@@ -315,7 +315,7 @@ async def test_caller_that_asks_too_much_is_refused() -> None:
 async def test_body_that_does_not_come_is_not_waited_for() -> None:
     """A caller that announces a body and sends none hears that it was too slow."""
     # DESIGN P6
-    limits = Limits(patience=Patience(body_s=0.05))
+    limits = Limits(body_s=0.05)
 
     async def forever() -> AsyncIterator[bytes]:
         yield b"{"

@@ -32,25 +32,6 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a peer may take; callers in the same cluster take milliseconds.
-
-    Attributes:
-        handshake_s: For TLS.
-        head_s: From a request's first byte, or the connection's begin, to a whole head.
-        body_s: For the body of 64 KB at most.
-        idle_s: Between requests; danmd asks every 10 s.
-        write_s: While it does not read what was answered.
-    """
-
-    handshake_s: float = 10.0
-    head_s: float = 10.0
-    body_s: float = 10.0
-    idle_s: float = 75.0
-    write_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The bounds of a replica.
 
@@ -63,9 +44,9 @@ class Limits:
             there for a danmd that has gone mad.
         reviews: Tokens of one address, and permissions of one caller, that have to be reviewed by
             the API server because they are not known or no longer fresh.
-        connections: More are refused; each takes about 40 KB.
+        connections: More are refused; each takes about 55 KB.
         address_connections: Of one address.
-        patience: With peers that are slow.
+        body_s: How long the body of a request may take, 64 KB at most.
     """
 
     in_flight: int = 2048
@@ -75,7 +56,7 @@ class Limits:
     reviews: Rate = field(default_factory=lambda: Rate(per_s=50, burst=1000))
     connections: int = 4096
     address_connections: int = 1024
-    patience: Patience = field(default_factory=Patience)
+    body_s: float = 10.0
 
 
 @dataclass(slots=True)

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from danm_api.kube.api import KubeApi
 from danm_api.kube.client import KubeClient
 from danm_api.kube.election import LeaderElection
-from danm_api.telemetry import HealthServer, Readiness, get_logger
+from danm_api.telemetry import Bounds, HealthServer, Listener, Readiness, get_logger
+from ipam_svc import metrics
 from ipam_svc.access import Access
 from ipam_svc.config import LEASE, Config
 from ipam_svc.http_api import HttpApi
 from ipam_svc.leader import Leader
 from ipam_svc.limits import Admission
-from ipam_svc.listener import Listener
 from ipam_svc.lookup import Lookup
 from ipam_svc.replica import Replica
 from ipam_svc.tls import ServingTls
@@ -57,7 +57,15 @@ async def serve(
         limits=config.limits,
     )
     server = Listener(
-        http.app, host=config.host, port=config.port, limits=config.limits, clock=time.monotonic
+        http.app,
+        host=config.host,
+        port=config.port,
+        bounds=Bounds(
+            connections=config.limits.connections,
+            address_connections=config.limits.address_connections,
+        ),
+        clock=time.monotonic,
+        on_count=metrics.CONNECTIONS.set,
     )
     tls = ServingTls(
         api,

@@ -1,10 +1,11 @@
 """Logs, traces, health and metrics: what every process of DANM has.
 
 Metrics themselves are defined with prometheus_client beside the code that counts; HealthServer
-serves them.
+serves them. Listener serves any HTTP within bounds.
 """
 
 from danm_api.telemetry.health import HealthServer, Readiness
+from danm_api.telemetry.listener import Bounds, Listener, Patience
 from danm_api.telemetry.logs import Logger, configure_logging, get_logger
 from danm_api.telemetry.traces import (
     configure_tracing,
@@ -16,8 +17,11 @@ from danm_api.telemetry.traces import (
 )
 
 __all__ = [
+    "Bounds",
     "HealthServer",
+    "Listener",
     "Logger",
+    "Patience",
     "Readiness",
     "configure_logging",
     "configure_tracing",

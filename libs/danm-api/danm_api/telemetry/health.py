@@ -1,5 +1,6 @@
-"""/healthz, /readyz and /metrics of a process."""
+"""/healthz, /readyz and /metrics of a process, for everybody: so within narrow bounds."""
 
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final
@@ -7,11 +8,15 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
+from danm_api.telemetry.listener import Bounds, Listener
+
 # True, or why not yet (a sentence, or False without one).
 Readiness = bool | str
 
-# A request is tiny; who needs longer to send one is no probe.
+# Answers are made at once: nothing is under way for longer.
 _SHUTDOWN_TIMEOUT_S: Final = 1.0
+# Probes come from the node, metrics are fetched by a few.
+_BOUNDS: Final = Bounds(connections=128, address_connections=64)
 
 
 def _always() -> Readiness:
@@ -39,7 +44,6 @@ class HealthServer:
     ) -> None:
         """Prepare; an empty ``host`` listens on all addresses, IPv4 and IPv6."""
         self.port = port
-        self._host = host
         self._ready = ready
         self._live = live
         self._registry = registry
@@ -47,8 +51,13 @@ class HealthServer:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S, handle_signals=False
+        self._listener = Listener(
+            app,
+            host=host,
+            port=port,
+            bounds=_BOUNDS,
+            clock=time.monotonic,
+            drain_s=_SHUTDOWN_TIMEOUT_S,
         )
 
     async def __aenter__(self) -> "HealthServer":
@@ -57,13 +66,8 @@ class HealthServer:
         Raises:
             OSError: The port is taken.
         """
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host or None, self.port).start()
-        except OSError:
-            await self._runner.cleanup()
-            raise
-        self.port = self._runner.addresses[0][1]
+        await self._listener.start(None)
+        self.port = self._listener.port
         return self
 
     async def __aexit__(
@@ -73,7 +77,7 @@ class HealthServer:
         traceback: TracebackType | None,
     ) -> None:
         """Stop listening."""
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return _answer(self._live())

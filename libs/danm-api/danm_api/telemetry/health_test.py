@@ -1,5 +1,7 @@
 """Health endpoints: what probes and Prometheus see."""
 
+import asyncio
+
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -44,3 +46,16 @@ async def test_a_taken_port_is_an_error() -> None:
         second = HealthServer(host="127.0.0.1", port=first.port, ready=lambda: True)
         with pytest.raises(OSError, match="in use"):
             await second.__aenter__()
+
+
+async def test_connections_are_bounded() -> None:
+    """Whoever opens connection after connection, and sends nothing, is refused at some point."""
+    # DESIGN P6
+    async with HealthServer(host="127.0.0.1", port=0, ready=lambda: True) as server:
+        opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(64)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        opened.append((reader, writer))
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+        for _, each in opened:
+            each.transport.abort()

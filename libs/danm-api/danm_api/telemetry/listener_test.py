@@ -12,11 +12,10 @@ import trustme
 from aiohttp import web
 
 from danm_api.ipam_api import Problem
+from danm_api.telemetry.listener import Bounds, Listener, Patience
 from danm_api.testing.clock import FakeClock
-from ipam_svc.http_api import Handler
-from ipam_svc.limits import Limits, Patience
-from ipam_svc.listener import Connection, Listener
 
+_USUAL = Bounds(connections=99, address_connections=99)
 _GET = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -57,14 +56,14 @@ class _Peer:
 class _Server:
     """A listener with an application of two pages, and its clock."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self.clock = FakeClock()
         self.gate = asyncio.Event()
-        app = web.Application(middlewares=[_marking])
+        app = web.Application()
         app.router.add_get("/quick", self._quick)
         app.router.add_get("/slow", self._slow)
         app.router.add_get("/large", self._large)
-        self.listener = Listener(app, host="127.0.0.1", port=0, limits=limits, clock=self.clock)
+        self.listener = Listener(app, host="127.0.0.1", port=0, bounds=bounds, clock=self.clock)
         self.peers: list[_Peer] = []
 
     async def connect(self) -> _Peer:
@@ -88,20 +87,9 @@ class _Server:
         return web.Response(body=bytes(64 * 2**20))
 
 
-@web.middleware
-async def _marking(request: web.Request, handler: Handler) -> web.StreamResponse:
-    connection = request.protocol
-    assert isinstance(connection, Connection)
-    connection.begin()
-    try:
-        return await handler(request)
-    finally:
-        connection.end()
-
-
 @asynccontextmanager
-async def _running(limits: Limits | None = None) -> AsyncIterator[_Server]:
-    server = _Server(limits or Limits())
+async def _running(bounds: Bounds = _USUAL) -> AsyncIterator[_Server]:
+    server = _Server(bounds)
     await server.listener.start(None)
     try:
         yield server
@@ -189,16 +177,20 @@ async def test_peer_that_does_not_read_is_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "reason"),
+    ("bounds", "reason"),
     [
-        pytest.param(Limits(connections=2), "2 connections are open", id="all"),
-        pytest.param(Limits(address_connections=2), "127.0.0.1 has 2", id="one address"),
+        pytest.param(
+            Bounds(connections=2, address_connections=9), "2 connections are open", id="all"
+        ),
+        pytest.param(
+            Bounds(connections=9, address_connections=2), "127.0.0.1 has 2", id="one address"
+        ),
     ],
 )
-async def test_connections_are_bounded(limits: Limits, reason: str) -> None:
+async def test_connections_are_bounded(bounds: Bounds, reason: str) -> None:
     """One too many is told so and ended; those before stay, and one that goes makes room."""
     # DESIGN P6, P7
-    async with _running(limits) as server:
+    async with _running(bounds) as server:
         peers = [await server.connect() for _ in range(2)]
         assert all([await peer.stays() for peer in peers])
         late = await server.connect()
@@ -248,9 +240,9 @@ async def test_handshake_that_does_not_end_is_ended() -> None:
     """Who connects and never speaks TLS is hung up on."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("localhost").configure_cert(context)
-    limits = Limits(patience=Patience(handshake_s=0.1))
+    bounds = Bounds(connections=9, address_connections=9, patience=Patience(handshake_s=0.1))
     listener = Listener(
-        web.Application(), host="127.0.0.1", port=0, limits=limits, clock=FakeClock()
+        web.Application(), host="127.0.0.1", port=0, bounds=bounds, clock=FakeClock()
     )
     await listener.start(context)
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)

@@ -2,14 +2,15 @@
 
 A connection has to deliver a whole request head in time, read its answers in time, and may idle
 between requests for a while only. What HTTP cannot read at all is answered here, before there is a
-request for ``http_api``.
+request for the application.
 """
 
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from ssl import SSLContext
 from typing import Final
@@ -20,9 +21,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from danm_api.errors import InvalidRequestError, OverloadedError
 from danm_api.ipam_problem import CONTENT_TYPE, problem_of
-from danm_api.telemetry import get_logger
-from ipam_svc import metrics
-from ipam_svc.limits import Limits, Patience
+from danm_api.telemetry.logs import get_logger
 
 _log = get_logger(__name__)
 
@@ -36,6 +35,38 @@ _MAX_HEADERS: Final = 64
 _SWEEP_S: Final = 1.0
 
 _NEVER: Final = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a peer may take; callers in the same cluster take milliseconds.
+
+    Attributes:
+        handshake_s: For TLS.
+        head_s: From a request's first byte, or the connection's begin, to a whole head.
+        idle_s: Between requests; danmd asks every 10 s.
+        write_s: While it does not read what was answered.
+    """
+
+    handshake_s: float = 10.0
+    head_s: float = 10.0
+    idle_s: float = 75.0
+    write_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a listener holds.
+
+    Attributes:
+        connections: More are refused; with TLS each takes about 55 KB.
+        address_connections: Of one address.
+        patience: With peers that are slow.
+    """
+
+    connections: int
+    address_connections: int
+    patience: Patience = field(default_factory=Patience)
 
 
 class Connection(web.RequestHandler):
@@ -144,7 +175,7 @@ class Connection(web.RequestHandler):
         if isinstance(exc, LineTooLong):
             status = 431
             message = f"a header or the path has more than {_MAX_FIELD_BYTES} bytes"
-        # The peer may go at any moment; all else is a bug: http_api answers what handlers raise.
+        # The peer may go at any moment; all else is a bug: applications answer what handlers raise.
         if status >= 500 and not isinstance(exc, ConnectionError):  # noqa: PLR2004
             _log.error("Failed to answer a connection", address=self.address, error=exc)
         reason = f"this is no HTTP request that can be read: {message or exc or 'no reason'}"
@@ -170,17 +201,31 @@ class Listener:
         *,
         host: str,
         port: int,
-        limits: Limits,
+        bounds: Bounds,
         clock: Callable[[], float],
+        drain_s: float = _DRAIN_S,
+        on_count: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Serve an application; an empty host listens on all addresses."""
+        """Serve an application that nobody serves yet.
+
+        Args:
+            app: Gets a middleware, around all others.
+            host: Empty for all addresses.
+            port: 0 for one that the kernel chooses.
+            bounds: What is refused and ended.
+            clock: Monotonic seconds.
+            drain_s: How long requests under way may take at a stop.
+            on_count: Called with the number of connections whenever it changes.
+        """
         self.port = port
         self.listening = False
         self._host = host
-        self._limits = limits
+        self._bounds = bounds
         self._clock = clock
+        self._on_count = on_count
+        app.middlewares.insert(0, _watched)
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=_DRAIN_S, handle_signals=False
+            app, access_log=None, shutdown_timeout=drain_s, handle_signals=False
         )
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -194,27 +239,34 @@ class Listener:
             OSError: The port is taken.
         """
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
         server = self._runner.server
         # It is there after setup().
         assert server is not None  # noqa: S101
-        self._server = await loop.create_server(
+        try:
+            self._server = await self._listen(server, context)
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self._sweeper = asyncio.create_task(self._sweep())
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.listening = True
+
+    async def _listen(self, server: web.Server, context: SSLContext | None) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(
             lambda: Connection(
                 server,
                 listener=self,
                 loop=loop,
-                patience=self._limits.patience,
+                patience=self._bounds.patience,
                 clock=self._clock,
             ),
             self._host or None,
             self.port,
             ssl=context,
             backlog=_BACKLOG,
-            ssl_handshake_timeout=None if context is None else self._limits.patience.handshake_s,
+            ssl_handshake_timeout=None if context is None else self._bounds.patience.handshake_s,
         )
-        self._sweeper = asyncio.create_task(self._sweep())
-        self.port = self._server.sockets[0].getsockname()[1]
-        self.listening = True
 
     async def stop(self) -> None:
         """Take no more requests, and wait for those under way."""
@@ -231,12 +283,12 @@ class Listener:
         """Count a new connection; return why it cannot stay, or "" when it can."""
         self._connections.add(connection)
         self._by_address[connection.address] += 1
-        metrics.CONNECTIONS.set(len(self._connections))
-        if len(self._connections) > self._limits.connections:
-            return f"{self._limits.connections} connections are open; try again later"
-        if self._by_address[connection.address] > self._limits.address_connections:
+        self._on_count(len(self._connections))
+        if len(self._connections) > self._bounds.connections:
+            return f"{self._bounds.connections} connections are open; try again later"
+        if self._by_address[connection.address] > self._bounds.address_connections:
             return (
-                f"{connection.address} has {self._limits.address_connections} connections; use"
+                f"{connection.address} has {self._bounds.address_connections} connections; use"
                 " fewer, and keep them"
             )
         return ""
@@ -247,7 +299,7 @@ class Listener:
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
-        metrics.CONNECTIONS.set(len(self._connections))
+        self._on_count(len(self._connections))
 
     def end_overdue(self) -> None:
         """End the connections whose peers have had their time."""
@@ -260,6 +312,21 @@ class Listener:
         while True:
             await asyncio.sleep(_SWEEP_S)
             self.end_overdue()
+
+
+@web.middleware
+async def _watched(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Tell the connection that a whole head is there, and when it is answered."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        return await handler(request)
+    connection.begin()
+    try:
+        return await handler(request)
+    finally:
+        connection.end()
 
 
 def _refusal(reason: str) -> bytes:
