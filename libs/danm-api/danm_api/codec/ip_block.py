@@ -8,6 +8,7 @@ does not know are kept, so that two releases can share a block.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, TypeVar
 
@@ -249,7 +250,7 @@ def encode_ip_block(block: IPBlock, *, free: int | None = None) -> RawObject:
         "network": block.network,
         "networkUID": block.network_uid,
         "cidr": str(block.cidr),
-        "entries": [_encode_entry(entry, block.namespace) for entry in block.entries],
+        "entries": [dict(_encode_entry(entry, block.namespace)) for entry in block.entries],
     }
     if block.sealed:
         spec["sealed"] = True
@@ -291,7 +292,10 @@ def decode_block_labels(raw: RawObject) -> BlockLabels:
         raise InvalidObjectError(f"{where} has unreadable labels: {error!r}") from error
 
 
-def _encode_entry(entry: Entry, namespace: Namespace) -> dict[str, Any]:
+# A block is written again for every address, and all but one entry is as it was: those of the
+# blocks that are being filled.
+@lru_cache(maxsize=4096)
+def _encode_entry(entry: Entry, namespace: Namespace) -> Mapping[str, Any]:
     match entry:
         case Cooling():
             return {

@@ -75,7 +75,7 @@ class Held:
     since: datetime
     mac: str
     born: int | None = None
-    unknown: Mapping[str, object] = field(default_factory=dict)
+    unknown: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class Cooling:
 
     address: IPAddress
     free_at: datetime
-    unknown: Mapping[str, object] = field(default_factory=dict)
+    unknown: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 Entry = Held | Cooling

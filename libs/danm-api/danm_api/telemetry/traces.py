@@ -59,9 +59,22 @@ def span(
     name: str, *, parent: Context | None = None, **attributes: AttributeValue
 ) -> Iterator[trace.Span]:
     """Trace a piece of work as a child of the current span, or of ``parent``."""
+    if not _traced(parent):
+        yield trace.INVALID_SPAN
+        return
     tracer = trace.get_tracer(_TRACER_NAME)
     with tracer.start_as_current_span(name, context=parent, attributes=attributes) as current:
         yield current
+
+
+def _traced(parent: Context | None) -> bool:
+    """Say whether a span would be exported, or carries the trace of somebody who asks.
+
+    Otherwise it is not made: it would take longer than much of the work that it is about.
+    """
+    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return True
+    return trace.get_current_span(parent).get_span_context().is_valid
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
