@@ -299,8 +299,12 @@ class Committer:
             with metrics.WRITE_SECONDS.time():
                 stored = await self._store.write_block(block)
         except ApiUnavailableError:
-            for waiting, verdict in zip(batch, verdicts, strict=True):
-                waiting.tried = verdict if isinstance(verdict, Took | GaveBack) else waiting.tried
+            _note(batch, verdicts, (Took, GaveBack))
+            raise
+        except ConflictError:
+            # It may be one with this very write: aiohttp sends a PUT again by itself when a kept
+            # connection breaks before its answer.
+            _note(batch, verdicts, (Took,))
             raise
         metrics.BATCH_SIZE.observe(len(batch))
         self._ledger.observe(stored)
@@ -364,13 +368,29 @@ def _takes_new(verdicts: Sequence[Outcome | DanmError]) -> bool:
 
 
 def _as_first_tried(tried: Outcome | None, verdict: Outcome | DanmError) -> Outcome | DanmError:
-    """Return a verdict as it is when a write, whose answer was lost, turns out to be done."""
+    """Return a verdict as it is when a write, whose answer was lost, turns out to be done.
+
+    An entry that is kept has still the time at which it was made: so one that the owner had before,
+    unknown to this replica, is not taken for the write's.
+    """
     match tried, verdict:
-        case Took(new=True), Took(held=held, new=False) if held.address == tried.held.address:
-            return replace(verdict, new=True)
+        case Took(held=own, new=True), Took(held=held, new=False):
+            is_same = (own.address, own.since) == (held.address, held.since)
+            return replace(verdict, new=is_same)
         case GaveBack(), NotHeld():
             return tried
     return verdict
+
+
+def _note(
+    batch: Sequence[_Waiting],
+    verdicts: Sequence[Outcome | DanmError],
+    kinds: tuple[type[Took | GaveBack], ...],
+) -> None:
+    """Remember what a write may have brought."""
+    for waiting, verdict in zip(batch, verdicts, strict=True):
+        if isinstance(verdict, kinds):
+            waiting.tried = verdict
 
 
 def _require_admission(ref: BlockRef, net: DanmNet) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from danm_api.errors import (
     ApiUnavailableError,
     ConflictError,
+    DanmError,
     DeadlineExceededError,
     InvalidObjectError,
     NotFoundError,
@@ -106,12 +107,12 @@ class _Clock:
         await asyncio.sleep(0)
 
 
-def _committer(store: _Store, clock: _Clock | None = None) -> Committer:
+def _committer(store: _Store, clock: _Clock | None = None, *, now: datetime = _NOW) -> Committer:
     clock = clock or _Clock()
     return Committer(
         store=store,
-        ledger=Ledger(now=lambda: _NOW),
-        now=lambda: _NOW,
+        ledger=Ledger(now=lambda: now),
+        now=lambda: now,
         clock=clock,
         sleep=clock.sleep,
     )
@@ -185,6 +186,20 @@ async def test_conflict_is_judged_anew() -> None:
         "10.0.0.2",
         "10.0.0.3",
     ]
+
+
+@pytest.mark.parametrize("error", [ApiUnavailableError("lost", status=0), ConflictError("stale")])
+async def test_entry_from_before_is_not_taken_for_a_lost_write(error: DanmError) -> None:
+    """What an owner had, unknown to this replica, is kept and not made: a failure leaves it."""
+    # DESIGN P3
+    store = _Store()
+    behind, other = _committer(store), _committer(store, now=_NOW - timedelta(seconds=5))
+    await _commit(behind, _take(9))
+    await _commit(other, _take(1))
+    store.errors.append(error)
+    outcome = await _commit(behind, replace(_take(1), attempt=2))
+    assert isinstance(outcome, Took)
+    assert not outcome.new
 
 
 async def test_what_is_too_late_is_not_written() -> None:
