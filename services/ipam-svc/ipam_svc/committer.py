@@ -370,13 +370,13 @@ def _takes_new(verdicts: Sequence[Outcome | DanmError]) -> bool:
 def _as_first_tried(tried: Outcome | None, verdict: Outcome | DanmError) -> Outcome | DanmError:
     """Return a verdict as it is when a write, whose answer was lost, turns out to be done.
 
-    An entry that is kept has still the time at which it was made: so one that the owner had before,
+    An entry that an earlier attempt has taken says so (``born``): one that the owner had before,
     unknown to this replica, is not taken for the write's.
     """
     match tried, verdict:
         case Took(held=own, new=True), Took(held=held, new=False):
-            is_same = (own.address, own.since) == (held.address, held.since)
-            return replace(verdict, new=is_same)
+            is_own = own.address == held.address and held.born is None
+            return replace(verdict, new=is_own)
         case GaveBack(), NotHeld():
             return tried
     return verdict

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.errors import (
     AccessDeniedError,
@@ -364,6 +365,29 @@ async def test_nobody_answers() -> None:
         await client.usage("ns", "net", deadline=time.monotonic() + 0.3)
     assert caught.value.transient
     await client.close()
+
+
+async def test_caller_that_hung_up_holds_nothing() -> None:
+    """What a replica takes too late for its caller, who has hung up, it gives back by itself."""
+    # DESIGN P2: so it is with requests that a frozen replica reads when it wakes up.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with running(cluster.kube) as service, service.client("user-jane") as client:
+
+        async def reserve(name: str, within_s: float) -> None:
+            owner = ExternalOwnerMessage(namespace=NAMESPACE, name=name)
+            request = ReserveRequest(owner=owner, attempt=1, attachments=[attachment(interface="")])
+            deadline = time.monotonic() + within_s
+            await client.reserve(request, deadline=deadline, next_attempt=_counter(1))
+
+        await reserve("first", 10)
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        with pytest.raises(IpamUnavailableError):
+            await reserve("late", 0.3)
+        await eventually(lambda: REGISTRY.get_sample_value("danm_ipam_requests_in_flight") == 0)
+        gate.open()
+        await eventually(lambda: len(cluster.addresses()) == 2)
+        await eventually(lambda: cluster.addresses() == ["10.0.0.1"])
 
 
 async def test_trust_may_change_at_run_time() -> None:

@@ -6,6 +6,7 @@ before may be that of a live interface (DESIGN, P3).
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -106,9 +107,31 @@ class Reservations:
     async def reserve(self, order: ReserveOrder) -> list[AttachmentAnswer]:
         """Take all that an order asks and return it in the order's sequence.
 
+        When this is cancelled nobody hears the answer, and what is new is given back.
+
         Raises:
             DanmError: Something cannot be had; then nothing new is held.
         """
+        work = asyncio.create_task(self._reserve(order))
+        try:
+            # A write that is under way can only be undone when it is known how it ended.
+            items = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            _ = self._in_background(self._abandon(work))
+            raise
+        return [_answer(item) for item in sorted(items, key=lambda item: item.asked.index)]
+
+    async def _abandon(self, work: "asyncio.Task[list[_Item]]") -> None:
+        with suppress(DanmError):
+            await self._undo(await work, look=False)
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _reserve(self, order: ReserveOrder) -> list[_Item]:
         for asked in order.attachments:
             if _has_expired(asked.owner, now=self._now()):
                 raise refusal([violation("owner.expires", "lies in the past; choose a later time")])
@@ -121,9 +144,7 @@ class Reservations:
                 await self._take_on_network(list(group))
         except BaseException as error:
             look = _leaves_doubt(error)
-            undo = asyncio.create_task(self._undo(items, look=look))
-            self._background.add(undo)
-            undo.add_done_callback(self._background.discard)
+            undo = self._in_background(self._undo(items, look=look))
             if isinstance(error, DanmError):
                 # Who asks again at the answer must not meet the leftovers of this attempt.
                 await asyncio.shield(undo)
@@ -131,7 +152,7 @@ class Reservations:
         for item in items:
             for took in item.took:
                 await self._taker.drop_older(item.ref, item.claim, took.held)
-        return [_answer(item) for item in sorted(items, key=lambda item: item.asked.index)]
+        return items
 
     async def close(self) -> None:
         """Wait for what failed reservations still give back."""

@@ -1,5 +1,6 @@
 """Reservations: the rules of networks, and all or nothing."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -326,6 +327,26 @@ async def test_time_out_of_a_repeated_request_keeps_what_the_owner_had() -> None
         with pytest.raises(DeadlineExceededError):
             await cluster.reserve(replica, pod("p"), attachment(), attempt=2, timeout_s=2)
         assert [(str(held.address), held.attempt) for held in cluster.held()] == [("10.0.0.1", 2)]
+
+
+async def test_what_was_taken_for_a_caller_that_went_away_is_given_back() -> None:
+    """A caller that hangs up during the write holds nothing when the write is done."""
+    # DESIGN P2: no danmd compares what an external owner holds.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="tool")
+    async with cluster.frozen_watch() as replica:
+        await cluster.reserve(replica, pod("first"), attachment())
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        gone = asyncio.create_task(
+            cluster.reserve(replica, owner, attachment(interface=""), node="")
+        )
+        await gate.reached.wait()
+        gone.cancel()
+        await asyncio.wait((gone,))
+        gate.open()
+        await replica.close()
+        assert cluster.addresses() == ["10.0.0.1"]
 
 
 async def test_each_version_of_the_record_names_the_owner_of_every_used_address() -> None:

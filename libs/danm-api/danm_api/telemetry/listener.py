@@ -225,7 +225,13 @@ class Listener:
         self._on_count = on_count
         app.middlewares.insert(0, _watched)
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=drain_s, handle_signals=False
+            app,
+            access_log=None,
+            shutdown_timeout=drain_s,
+            handle_signals=False,
+            # Who has gone away does not want what it asked for: a frozen process that wakes up has
+            # requests to read whose callers have asked another one since.
+            handler_cancellation=True,
         )
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
