@@ -1,4 +1,4 @@
-"""One command removes DANM again. The last of the end-to-end tests."""
+"""One command removes DANM again. The last of the end-to-end tests but for those without DANM."""
 
 from tests.e2e.conftest import Tenant, eventually
 from tests.lab.cluster import objects

@@ -1,6 +1,7 @@
 """The command `lab demo`."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,7 +11,13 @@ from tests.lab.cluster import Cluster, GivenCluster
 from tests.lab.demo import Demo, DemoOptions
 from tests.lab.errors import LabError
 from tests.lab.images import COREDNS_IMAGE, PYTHON_BASE
-from tests.lab.installation import VERSION, Installation, build_images, image_names
+from tests.lab.installation import (
+    VERSION,
+    WORKLOADS,
+    Installation,
+    build_images,
+    image_names,
+)
 from tests.lab.lab import Lab, default_state_directory, repository
 from tests.lab.progress import Progress
 
@@ -23,8 +30,10 @@ def state_directory(name: str) -> Path:
     return default_state_directory() / "kustomizations" / name
 
 
-def install_on_lab(lab: Lab) -> Installation:
-    """Bring a lab up with this tree's images and DANM on it."""
+def install_on_lab(
+    lab: Lab, *, part: str = "", workloads: Sequence[str] = WORKLOADS
+) -> Installation:
+    """Bring a lab up with this tree's images and DANM, or a part of it, on it."""
     lab.prepare()
     lab.images.offer_python_base()
     build_images(repository(), lab.progress, base_image=PYTHON_BASE)
@@ -40,6 +49,8 @@ def install_on_lab(lab: Lab) -> Installation:
         work=state_directory(lab.name),
         prefix=LOCAL_PREFIX,
         contents=contents,
+        part=part,
+        workloads=workloads,
     )
     installation.install()
     return installation

@@ -21,6 +21,12 @@ WORKLOADS: Final = (
     "deployment/danm-svcwatcher",
     "daemonset/danm-cni",
 )
+# Of deploy/ipam-only.
+IPAM_WORKLOADS: Final = (
+    "deployment/danm-ipam",
+    "deployment/danm-validator",
+    "daemonset/danm-cni",
+)
 _ROLLOUT_S: Final = 240.0
 _REMOVAL_S: Final = 300.0
 
@@ -128,7 +134,7 @@ def _content_patch(kind: str, contents: str) -> dict[str, Any]:
 
 
 class Installation:
-    """DANM as deploy/ installs it."""
+    """DANM as deploy/, or a part of it, installs it."""
 
     def __init__(
         self,
@@ -139,6 +145,8 @@ class Installation:
         work: Path,
         prefix: str,
         contents: str = "",
+        part: str = "",
+        workloads: Sequence[str] = WORKLOADS,
     ) -> None:
         """Take what is needed.
 
@@ -150,13 +158,16 @@ class Installation:
             prefix: Of the images' names.
             contents: Says what is in the images where their tags do not: when it differs from the
                 last installation's, all Pods are replaced.
+            part: A directory below deploy/; empty for all.
+            workloads: What is there afterwards.
         """
         self._cluster = cluster
         self._repository = repository
         self._progress = progress
+        self._workloads = workloads
         self._overlay = Overlay(
-            directory=work / "deploy",
-            base=repository / "deploy",
+            directory=work / "deploy" / part,
+            base=repository / "deploy" / part,
             images=image_names(prefix),
             patches=(
                 [_content_patch(kind, contents) for kind in ("Deployment", "DaemonSet")]
@@ -166,16 +177,17 @@ class Installation:
         )
 
     def install(self) -> None:
-        """Apply deploy/ and wait until every part is ready.
+        """Apply it and wait until every part is ready.
 
         Raises:
             LabError: A part did not become ready; the message shows what its Pods say.
         """
-        with self._progress.step("DANM: kubectl apply -k deploy"):
-            directory = str(self._overlay.write())
+        directory = str(self._overlay.write())
+        base = self._overlay.base.relative_to(self._repository)
+        with self._progress.step(f"DANM: kubectl apply -k {base}"):
             # Server-side: descriptions make CRDs too long for the annotation of the other way.
             self._cluster.kubectl("apply", "--server-side", "-k", directory)
-        for workload in WORKLOADS:
+        for workload in self._workloads:
             with self._progress.step(f"Ready: {workload}"):
                 try:
                     self._cluster.kubectl(
