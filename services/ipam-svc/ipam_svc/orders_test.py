@@ -7,6 +7,7 @@ import pytest
 
 from danm_api.errors import InvalidRequestError
 from danm_api.ipam_api import (
+    MAX_TIMEOUT_S,
     AttachmentRequest,
     ContainerOwnerMessage,
     ExternalOwnerMessage,
@@ -18,13 +19,7 @@ from danm_api.ipam_api import (
 from danm_api.model.attachment import Dynamic, NoAddress
 from danm_api.model.ip_block import ContainerOwner, Held, PodOwner
 from danm_api.names import InterfaceName, NetworkName, NetworkUid, NodeName
-from ipam_svc.orders import (
-    MAX_TIMEOUT_S,
-    owner_of,
-    release_order,
-    reservation_of,
-    reserve_order,
-)
+from ipam_svc.orders import owner_of, release_order, reservation_of, reserve_order
 
 _POD = PodOwnerMessage(namespace="ns", name="p", uid="u")
 _CONTAINER = ContainerOwnerMessage(namespace="ns", container_id="c1")
