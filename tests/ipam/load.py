@@ -28,9 +28,9 @@ from danm_api.ipam_api import (
     ReserveRequest,
 )
 from danm_api.ipam_client import IpamClient
+from danm_api.ipam_discovery import IpamDiscovery
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
-from danm_cni.ipam_client import IpamDiscovery
 
 # An ADD has 10 s (SPEC C3).
 _DEADLINE_S: Final = 10.0

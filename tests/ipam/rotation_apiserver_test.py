@@ -19,12 +19,12 @@ from danm_api.codec.authority import decode_authorities
 from danm_api.errors import ConflictError
 from danm_api.ipam_api import CA_SECRET
 from danm_api.ipam_client import DEFAULT_SERVER_NAME
+from danm_api.ipam_discovery import IpamDiscovery
 from danm_api.ipam_transport import IpamTransport
 from danm_api.kube.api import SECRETS
 from danm_api.kube.client import KubeClient
 from danm_api.kube.informer import Informer
 from danm_api.names import SYSTEM_NAMESPACE
-from danm_cni.ipam_client import IpamDiscovery
 from ipam_svc.certificates import Lifetimes
 from ipam_svc.operations import OPENAPI_PATH
 from tests.ipam.cluster import NAMESPACES, Cluster, install_kinds, replica

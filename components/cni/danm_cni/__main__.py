@@ -10,6 +10,7 @@ import click
 from danm_api import labels
 from danm_api.codec.danmep import decode_danmep
 from danm_api.ipam_client import IpamClient
+from danm_api.ipam_discovery import IpamDiscovery
 from danm_api.kube.api import DANMEPS
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
@@ -21,7 +22,7 @@ from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges, node_lock
 from danm_cni.delegate_config import DpdkSettings
 from danm_cni.installation import Installation
-from danm_cni.ipam_client import IpamDiscovery, NodeAddresses
+from danm_cni.ipam_client import NodeAddresses
 from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.processes import PluginProcesses
@@ -201,13 +202,9 @@ async def _serve(config: Config, stop: asyncio.Event) -> None:
             edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses)
             daemon = Daemon(config, api, edges)
         async with client, asyncio.TaskGroup() as tasks:
-            watches = [
-                tasks.create_task(discovery.slices.run()),
-                tasks.create_task(discovery.trust_maps.run()),
-            ]
+            watch = tasks.create_task(discovery.run())
             await daemon.run(stop)
-            for watch in watches:
-                watch.cancel()
+            watch.cancel()
 
 
 @main.command()

@@ -1,75 +1,33 @@
-"""Finding ipam-svc, and the attempts of what is sent to it."""
+"""The attempts of what danmd sends to ipam-svc."""
 
-import asyncio
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from danm_api.errors import IpamUnavailableError
-from danm_api.kube.api import CONFIG_MAPS, ENDPOINT_SLICES
-from danm_api.testing.fake_kube import FakeKube
-from danm_cni.ipam_client import IpamDiscovery
-
-NAMESPACE = "danm-system"
-
-
-def _slice(name: str, family: str, *endpoints: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "namespace": NAMESPACE,
-            "name": name,
-            "labels": {"kubernetes.io/service-name": "danm-ipam"},
-        },
-        "addressType": family,
-        "ports": [{"name": "https", "port": 9443, "protocol": "TCP"}],
-        "endpoints": list(endpoints),
-    }
+from danm_api.ipam_api import AttachmentRequest, PodOwnerMessage
+from danm_api.ipam_client import IpamClient
+from danm_api.names import NodeName
+from danm_cni.attempts import AttemptCounter
+from danm_cni.ipam_client import NodeAddresses
 
 
-def _endpoint(address: str, *, ready: bool) -> dict[str, Any]:
-    return {"addresses": [address], "conditions": {"ready": ready, "serving": True}}
-
-
-async def test_replicas_trust_and_token_are_followed(tmp_path: Path) -> None:
-    """Replicas come from EndpointSlices, ready ones first; trust and token as they are now."""
-    kube = FakeKube()
-    kube.add(
-        ENDPOINT_SLICES,
-        _slice(
-            "a", "IPv4", _endpoint("192.0.2.1", ready=False), _endpoint("192.0.2.2", ready=True)
-        ),
-    )
-    kube.add(ENDPOINT_SLICES, _slice("b", "IPv6", _endpoint("2001:db8::1", ready=True)))
-    discovery = IpamDiscovery(kube, system_namespace=NAMESPACE, token_file=tmp_path / "token")
-    watches = [asyncio.create_task(each.run()) for each in (discovery.slices, discovery.trust_maps)]
-    try:
-        await discovery.slices.wait_synced(5)
-        await discovery.trust_maps.wait_synced(5)
-        assert ["192.0.2.2:9443", "[2001:db8::1]:9443", "192.0.2.1:9443"] == discovery.endpoints()
-        with pytest.raises(IpamUnavailableError, match="ConfigMap"):
-            discovery.trust()
-        with pytest.raises(IpamUnavailableError, match="token"):
-            discovery.token()
-        kube.add(
-            CONFIG_MAPS,
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"namespace": NAMESPACE, "name": "danm-ipam-trust"},
-                "data": {"ca.crt": "PEM"},
-            },
-        )
-        async with asyncio.timeout(30):
-            while not discovery.trust_maps.items():
-                await asyncio.sleep(0.005)
-        assert discovery.trust() == "PEM"
-        for text in ("one", "two"):
-            (tmp_path / "token").write_text(f"{text}\n")
-            assert text == discovery.token()
-    finally:
-        for watch in watches:
-            watch.cancel()
-        await asyncio.gather(*watches, return_exceptions=True)
+async def test_attempt_is_noted_before_anything_is_sent(tmp_path: Path) -> None:
+    """Whatever becomes of a send, its attempt is one that the journal knows."""
+    # DESIGN, "Attempts fence"
+    noted: list[int] = []
+    counter = AttemptCounter(tmp_path / "attempts", clock_ms=lambda: 1000)
+    async with IpamClient(lambda: ["127.0.0.1:1"], lambda: "", lambda: "token") as client:
+        addresses = NodeAddresses(client, node=NodeName("n1"), attempts=counter)
+        with pytest.raises(IpamUnavailableError):
+            await addresses.reserve(
+                PodOwnerMessage(namespace="ns", name="p", uid="u"),
+                [AttachmentRequest(network="net", interface="eth0", ip="dynamic")],
+                deadline_s=time.monotonic() + 1,
+                note_attempt=noted.append,
+                fresh=True,
+            )
+    # More than one send, since nobody answers: each with a larger number.
+    assert len(noted) > 1
+    assert sorted(set(noted)) == noted
