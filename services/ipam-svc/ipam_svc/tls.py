@@ -56,15 +56,24 @@ class AuthorityKeeper:
         """
         secret, version = await self._read()
         wanted = in_step(secret, now=self._now(), lifetimes=self._lifetimes)
+        if secret is None:
+            # Nobody can have issued by it yet. A Lease holder that was frozen here finds that
+            # another one has made an authority, and must not publish its own instead.
+            await self._write(wanted, version)
+            await self._publish(wanted)
+            return
         # A trust is published before its authority may sign.
         await self._publish(wanted)
         if wanted != secret:
-            body = encode_authorities(wanted, namespace=self._namespace, resource_version=version)
-            if version:
-                await self._api.replace(SECRETS, body, namespace=self._namespace)
-            else:
-                await self._api.create(SECRETS, body, namespace=self._namespace)
-            _log.info("Wrote the certificate authorities", secret=CA_SECRET)
+            await self._write(wanted, version)
+
+    async def _write(self, wanted: Authorities, version: str) -> None:
+        body = encode_authorities(wanted, namespace=self._namespace, resource_version=version)
+        if version:
+            await self._api.replace(SECRETS, body, namespace=self._namespace)
+        else:
+            await self._api.create(SECRETS, body, namespace=self._namespace)
+        _log.info("Wrote the certificate authorities", secret=CA_SECRET)
 
     async def _read(self) -> tuple[Authorities | None, str]:
         try:

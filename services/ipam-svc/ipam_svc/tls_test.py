@@ -1,5 +1,6 @@
 """Authorities in the Secret, trust in the ConfigMap, and a replica's own certificate."""
 
+import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -55,6 +56,20 @@ async def test_lease_holder_makes_and_publishes_one_authority() -> None:
     assert world.trust() == first.current.certificate
     await world.keeper.reconcile()
     assert world.authorities() == first
+
+
+async def test_lease_holder_that_was_frozen_publishes_no_authority_of_its_own() -> None:
+    """Of two that make the first authority at once, what is published is what signs."""
+    # DESIGN P1: "two replicas at once"; else no client would trust any replica for a minute.
+    world = _World()
+    other = AuthorityKeeper(world.kube, namespace=_NAMESPACE, now=world.now)
+    gate = world.kube.hold_next("get", CONFIG_MAPS)
+    frozen = asyncio.create_task(world.keeper.reconcile())
+    await gate.reached.wait()
+    await other.reconcile()
+    gate.open()
+    await asyncio.wait((frozen,))
+    assert world.trust() == world.authorities().current.certificate
 
 
 async def test_trust_is_published_before_the_authority_can_sign() -> None:
