@@ -61,7 +61,7 @@ _COME_BACK: Final = (429, 503)
 # Of what is refused for another reason than a queue that is full.
 _RETRY_AFTER_S: Final = 1.0
 # The decoder names a field that is missing, or not known, in its sentence only.
-_NAMED: Final = re.compile("(?:required|unknown) field `([^`]*)`")
+_NAMED: Final = re.compile("(required|unknown) field `([^`]*)`")
 _CALLER: Final = web.RequestKey("caller", Caller)
 
 
@@ -301,8 +301,9 @@ def _fault_of(error: msgspec.ValidationError) -> tuple[str, str]:
     """Return what is wrong, and the field's name, out of a decoder's sentence."""
     message, _, where = str(error).partition(" - at `$")
     field = where.rstrip("`").removeprefix(".")
-    if (missing := _NAMED.search(message)) is not None:
-        field = f"{field}.{missing[1]}".removeprefix(".")
+    if (named := _NAMED.search(message)) is not None:
+        field = f"{field}.{named[2]}".removeprefix(".")
+        message = "is missing" if named[1] == "required" else f"is not known; see {OPENAPI_PATH}"
     return message, field
 
 
