@@ -107,3 +107,27 @@ def test_one_node_has_one_replica_of_each() -> None:
     assert {each["name"]: each["count"] for each in component["replicas"]} == {
         raw["metadata"]["name"]: 1 for raw in _objects("Deployment")
     }
+
+
+def test_danmd_alone_may_less_than_all_of_danm() -> None:
+    """What deploy/ipam-only grants to danmd is part of what deploy/danm-cni does."""
+    # SPEC F2
+    grants = []
+    for path in ("danm-cni/rbac.yaml", "ipam-only/role.yaml"):
+        (role,) = (
+            raw
+            for raw in yaml.safe_load_all((DEPLOY / path).read_text())
+            if raw["kind"] == "ClusterRole"
+        )
+        assert role["metadata"]["name"] == "danm-cni"
+        grants.append(
+            {
+                (resource, verb)
+                for rule in role["rules"]
+                for resource in rule["resources"]
+                for verb in rule["verbs"]
+            }
+        )
+    whole, part = grants
+    assert part < whole
+    assert not any(resource == "danmeps" for resource, _ in part)

@@ -188,6 +188,25 @@ async def test_the_same_pod_has_the_same_address(node: PluginNode) -> None:
     await nothing_is_held(node, within_s=5)
 
 
+async def test_an_address_is_not_released_under_an_interface(node: PluginNode) -> None:
+    """Plugin macvlan gives it back before it removes the interface: nobody gets it between."""
+    # DESIGN, P3; docs/decisions/0009
+    only = {"start": "10.9.0.5", "end": "10.9.0.5"}
+    await node.cluster.add_network("tiny", cidr=_CIDR, allocation_pool=only, fakeipam=True)
+    first, second, config = await node.run_pod(), await node.run_pod(), macvlan(network="tiny")
+    await node.call("ADD", config, first)
+    await node.call("DEL", config, first, executable="fakeipam")
+    assert first.addresses("net1") == {"10.9.0.5/24"}
+    with pytest.raises(PluginError, match="tiny") as caught:
+        await node.call("ADD", config, second)
+    assert caught.value.code == 101
+    await node.call("DEL", config, second)
+    await node.call("DEL", config, first)
+    await nothing_is_held(node, within_s=5)
+    await node.call("ADD", config, second)
+    assert second.addresses("net1") == {"10.9.0.5/24"}
+
+
 async def test_check_fails_when_it_must(node: PluginNode) -> None:
     """Without an ADD, with another result, and without the entry in the record."""
     # SPEC C6

@@ -16,7 +16,7 @@ from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing, get_logger
-from danm_cni.allocation_journal import AllocationState, describe_owner, records_in
+from danm_cni.allocation_journal import users_in
 from danm_cni.attempts import AttemptCounter
 from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges, node_lock
@@ -246,12 +246,7 @@ def _installation(config: Config) -> Installation:
 
 async def _users(config: Config) -> list[str]:
     """Return a line for each interface of the node's Pods that has its address from DANM."""
-    through_fakeipam = [
-        f"container {each.container_id} ({describe_owner(each.owner)}) has an address of DanmNet "
-        f"{each.owner.namespace}/{each.network} on {each.interface}"
-        for each in records_in(config.paths.allocations)
-        if each.state is not AllocationState.REMOVING
-    ]
+    through_fakeipam = users_in(config.paths.allocations)
     if config.ipam_only:
         return through_fakeipam
     selector = f"{labels.NODE}={labels.label_value(config.node)}"

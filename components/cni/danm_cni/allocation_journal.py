@@ -108,16 +108,6 @@ def holder_of(owner: OwnerMessage, interface: str) -> tuple[str, ...]:
     return ("External", owner.namespace, owner.name)
 
 
-def describe_owner(owner: OwnerMessage) -> str:
-    """Return an owner as sentences name it."""
-    match owner:
-        case PodOwnerMessage():
-            return f"Pod {owner.namespace}/{owner.name}"
-        case ContainerOwnerMessage():
-            return f"no Pod, in namespace {owner.namespace}"
-    return f"external owner {owner.namespace}/{owner.name}"
-
-
 def records_in(directory: Path) -> list[AllocationRecord]:
     """Read the records beside a running danmd, changing nothing; skip what is unreadable."""
     found = []
@@ -125,6 +115,22 @@ def records_in(directory: Path) -> list[AllocationRecord]:
         with suppress(msgspec.DecodeError, FileNotFoundError):
             found.append(msgspec.json.decode(path.read_bytes(), type=AllocationRecord))
     return found
+
+
+def users_in(directory: Path) -> list[str]:
+    """Return a line for each interface that has its address through fakeipam."""
+    return [
+        f"{_describe(each)} has an address of DanmNet {each.owner.namespace}/{each.network} as "
+        f"{each.interface}, through fakeipam"
+        for each in records_in(directory)
+        if each.state is not AllocationState.REMOVING
+    ]
+
+
+def _describe(record: AllocationRecord) -> str:
+    if isinstance(record.owner, PodOwnerMessage):
+        return f"Pod {record.owner.namespace}/{record.owner.name}"
+    return f"container {record.container_id}"
 
 
 class AllocationJournal:

@@ -20,6 +20,7 @@ from danm_cni.allocation_journal import (
     AllocationRecord,
     AllocationState,
     records_in,
+    users_in,
 )
 
 _POD = PodOwnerMessage(namespace="ns", name="p", uid="u")
@@ -73,6 +74,21 @@ async def test_what_is_put_is_found_by_the_next_danmd(tmp_path: Path) -> None:
     again.load()
     assert list(again.records()) == records[:2] == records_in(tmp_path)
     assert records[0].addresses == {ip_address("10.0.0.4"), ip_address("2001:db8::4")}
+
+
+async def test_users_are_named(tmp_path: Path) -> None:
+    """Who would lose an address is told; what is being released is nobody's any more."""
+    # DESIGN, P7
+    journal = AllocationJournal(tmp_path)
+    journal.load()
+    await journal.put(a_record())
+    await journal.put(a_record(_CONTAINER, "net2"))
+    gone = a_record(interface="net3")
+    await journal.put(msgspec.structs.replace(gone, state=AllocationState.REMOVING))
+    assert users_in(tmp_path) == [
+        "Pod ns/p has an address of DanmNet ns/lan as net1, through fakeipam",
+        "container c1 has an address of DanmNet ns/lan as net2, through fakeipam",
+    ]
 
 
 async def test_an_unreadable_record_stops_nobody(tmp_path: Path) -> None:
