@@ -27,6 +27,11 @@ def address_of(version: Version, number: int) -> IPAddress:
     return IPv4Address(number) if version == 4 else IPv6Address(number)  # noqa: PLR2004
 
 
+def version_of(address: IPAddress) -> Version:
+    """Return the family of an address."""
+    return 4 if address.version == 4 else 6  # noqa: PLR2004
+
+
 def block_start(number: int) -> int:
     """Return the number of the first address of an address's block."""
     return number - number % BLOCK_SIZE

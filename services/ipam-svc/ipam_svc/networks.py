@@ -9,6 +9,7 @@ from danm_api.errors import InvalidNetworkError, NetworkNotReadyError
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.names import Namespace, NetworkName
 from danm_api.validation import parent_link_name, shares_wire, validate_network
+from ipam_svc.address_space import Version
 from ipam_svc.store import BlockStore
 
 # More than a cluster has in use at once.
@@ -118,6 +119,16 @@ def _judged_spec(net: DanmNet) -> NetworkSpec:
         reason = f"DanmNet {net.namespace}/{net.name} is not valid: {clauses}"
         raise InvalidNetworkError(reason, violations=violations)
     return spec
+
+
+def tracked_families(net: DanmNet) -> set[Version]:
+    """Return the families of which the network may have entries."""
+    specs = [spec for spec in (net.status.applied, net.spec) if isinstance(spec, NetworkSpec)]
+    by_family: tuple[tuple[Version, bool], ...] = (
+        (4, any(spec.cidr is not None for spec in specs)),
+        (6, any(spec.net6 is not None for spec in specs)),
+    )
+    return {version for version, tracked in by_family if tracked}
 
 
 def cooldown_of(net: DanmNet) -> int:

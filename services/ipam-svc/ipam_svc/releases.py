@@ -8,9 +8,10 @@ from danm_api.ipam_api import ReleaseAnswer, Reservation
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import ExternalOwner, Held, owner_key
 from danm_api.names import NetworkName
+from ipam_svc.address_space import Version, version_of
 from ipam_svc.block import GaveBack
 from ipam_svc.ledger import Ledger
-from ipam_svc.networks import Networks, cooldown_of
+from ipam_svc.networks import Networks, cooldown_of, tracked_families
 from ipam_svc.orders import ReleaseOrder, reservation_of
 from ipam_svc.taking import NetworkRef, Taker
 
@@ -51,6 +52,7 @@ class Releases:
         result = _Result()
         for name in order.networks:
             cooldown_s = 0
+            families: set[Version] = {4, 6}
             refs = {
                 NetworkRef(namespace=order.namespace, name=name, uid=uid)
                 for uid in self._ledger.uids_of(order.namespace, name)
@@ -59,8 +61,9 @@ class Releases:
             if net is not None:
                 refs.add(NetworkRef.of(net))
                 cooldown_s = cooldown_of(net)
+                families = tracked_families(net)
             for ref in sorted(refs, key=lambda each: each.uid):
-                await self._release_on(ref, order, cooldown_s, deadline, result)
+                await self._release_on(ref, order, families, cooldown_s, deadline, result)
         return ReleaseAnswer(released=result.released, kept=result.kept)
 
     async def _find(self, order: ReleaseOrder, name: NetworkName) -> DanmNet | None:
@@ -73,16 +76,15 @@ class Releases:
         self,
         ref: NetworkRef,
         order: ReleaseOrder,
+        families: set[Version],
         cooldown_s: int,
         deadline: float,
         result: _Result,
     ) -> None:
-        if not self._knows_enough(ref, order):
+        if isinstance(order.owner, ExternalOwner):
+            await self._make_sure(ref, order, families, deadline)
+        elif not self._knows_enough(ref, order):
             await self._taker.refresh(ref)
-            if isinstance(order.owner, ExternalOwner) and not self._knows_enough(ref, order):
-                # No danmd compares what an external owner holds: a reserve of unknown outcome must
-                # not take effect after its release.
-                await self._taker.fence(ref, deadline=deadline)
         for held in self._entries(ref, order):
             shown = reservation_of(ref.name, ref.uid, held)
             if held.attempt != order.attempt or held.node != order.node:
@@ -96,13 +98,31 @@ class Releases:
             elif outcome.holder is not None and _same_owner(outcome.holder, held):
                 result.kept.append(reservation_of(ref.name, ref.uid, outcome.holder))
 
+    async def _make_sure(
+        self, ref: NetworkRef, order: ReleaseOrder, families: set[Version], deadline: float
+    ) -> None:
+        """Let a reserve of exactly this attempt take no effect after its release.
+
+        No danmd compares what an external owner holds. What is known of a later attempt proves
+        nothing: the write of this one may still be on its way.
+        """
+
+        def missing() -> set[Version]:
+            found = [held for held in self._entries(ref, order) if held.attempt == order.attempt]
+            return families - {version_of(held.address) for held in found}
+
+        if missing():
+            await self._taker.refresh(ref)
+        if unseen := missing():
+            await self._taker.fence(ref, unseen, deadline=deadline)
+
     def _knows_enough(self, ref: NetworkRef, order: ReleaseOrder) -> bool:
         """Say whether the replica's watch has what is to be released, or something later.
 
         Only entries with this attempt or a later one prove that the watch is not behind.
         """
         found = [held for held in self._entries(ref, order) if held.attempt >= order.attempt]
-        if isinstance(order.owner, ExternalOwner) or not order.interfaces:
+        if not order.interfaces:
             return bool(found)
         names = {
             held.owner.interface for held in found if not isinstance(held.owner, ExternalOwner)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from danm_api.errors import DeadlineExceededError
+from danm_api.errors import DanmError, DeadlineExceededError
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
 from ipam_svc.taking import NetworkRef
@@ -114,3 +114,53 @@ async def test_late_del_of_a_crashed_node_spares_the_next_owner() -> None:
                 )
                 assert answer.released == []
         assert [(held.node, held.attempt) for held in cluster.held()] == [("n2", 5)]
+
+
+async def test_release_of_a_lost_attempt_counts_although_a_later_one_holds() -> None:
+    """Of two sends, one lost and one answered, both released: the lost one's late write loses."""
+    # DESIGN, "Who may"
+    cluster = Cluster()
+    # Two blocks.
+    cluster.add_network(
+        cidr="10.0.0.0/24", allocation_pool={"start": "10.0.0.63", "end": "10.0.0.64"}
+    )
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="tool")
+    async with cluster.running(2) as (frozen, other):
+        for last in (63, 64):
+            held = attachment(ip=f"10.0.0.{last}/24")
+            await cluster.reserve(frozen, pod(f"p{last}"), held, attempt=1)
+        await cluster.release(other, pod("p63"), attempt=1)
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        lost = asyncio.create_task(
+            cluster.reserve(frozen, owner, attachment(interface=""), attempt=7, node="")
+        )
+        await gate.reached.wait()
+        await cluster.release(other, pod("p64"), attempt=1)
+        static = attachment(interface="", ip="10.0.0.64/24")
+        await cluster.reserve(other, owner, static, attempt=8, node="")
+        # The first send's time is over.
+        cluster.clock.seconds += 10
+        answer = await cluster.release(other, owner, attempt=7, node="")
+        assert [each.attempt for each in answer.kept] == [8]
+        await cluster.release(other, owner, attempt=8, node="")
+        gate.open()
+        with pytest.raises(DanmError):
+            await lost
+        assert cluster.addresses() == []
+
+
+async def test_external_owner_releases_both_families_through_a_replica_that_is_behind() -> None:
+    """What the watch has not brought yet of one family is released with the other."""
+    cluster = Cluster()
+    pool6 = {"start": "2001:db8::10", "end": "2001:db8::1f"}
+    cluster.add_network(cidr="10.0.0.0/24", net6="2001:db8::/64", allocation_pool6=pool6)
+    owner = ExternalOwnerMessage(namespace=NAMESPACE, name="tool")
+    async with cluster.running() as (other,):
+        four = attachment(interface="")
+        await cluster.reserve(other, owner, four, attempt=1, node="")
+        async with cluster.frozen_watch() as behind:
+            both = attachment(interface="", ip6="dynamic")
+            await cluster.reserve(other, owner, both, attempt=1, node="")
+            answer = await cluster.release(behind, owner, attempt=1, node="")
+            assert len(answer.released) == 2
+            assert cluster.addresses() == []

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
 
 from danm_api.errors import (
     DanmError,
@@ -17,7 +16,7 @@ from danm_api.model.ip_block import Held, IPBlock, Owner, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
-from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, block_start
+from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, block_start, version_of
 from ipam_svc.allocator import choose_block
 from ipam_svc.block import (
     Fence,
@@ -38,8 +37,6 @@ from ipam_svc.ledger import Ledger
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
-
-_V4: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +75,7 @@ class NetworkRef:
 
     def block_of(self, address: IPAddress) -> BlockRef:
         """Return the block that an address belongs to."""
-        version: Version = 4 if address.version == _V4 else 6
-        return self.block_at(version, block_start(int(address)))
+        return self.block_at(version_of(address), block_start(int(address)))
 
     def block_at(self, version: Version, start: int) -> BlockRef:
         """Return the block that starts at a number."""
@@ -186,7 +182,7 @@ class Taker:
             StaleAttemptError: The owner has an entry of a later attempt.
             NetworkNotReadyError: The network gives nothing new.
         """
-        self._refuse_stale(network, claim, 4 if address.version == _V4 else 6)
+        self._refuse_stale(network, claim, version_of(address))
         outcome = await self._committer.commit(
             network.block_of(address),
             TakeExact(
@@ -223,7 +219,9 @@ class Taker:
         )
         return outcome if isinstance(outcome, GaveBack) else _not_held(outcome)
 
-    async def fence(self, network: NetworkRef, *, deadline: float) -> None:
+    async def fence(
+        self, network: NetworkRef, families: Collection[Version], *, deadline: float
+    ) -> None:
         """Make writes lose that were sent on an earlier reading of the network's blocks.
 
         A full block takes no entry from such a write, and a new block is created without any
@@ -235,7 +233,9 @@ class Taker:
         refs = [
             network.block_of(block.cidr.network_address)
             for block in self._ledger.blocks_of(network.uid)
-            if not block.sealed and len(held_entries(block)) < BLOCK_SIZE
+            if version_of(block.cidr.network_address) in families
+            and not block.sealed
+            and len(held_entries(block)) < BLOCK_SIZE
         ]
         for ref in refs:
             await self._committer.commit(ref, Fence(), deadline=deadline)
