@@ -29,6 +29,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import (
     RELEASE_PATH,
     RESERVE_PATH,
+    ExternalOwnerMessage,
     SERVICE_NAME,
     NetworkUsage,
     ReleaseAnswer,
@@ -137,6 +138,9 @@ class IpamClient:
     ) -> ReserveAnswer:
         """Reserve the addresses of all attachments of an owner.
 
+        For an external owner, sends whose outcome is not known are released at once when a later
+        one is answered: nobody compares what such an owner holds (danmd does so for its node).
+
         Args:
             request: The first send carries its attempt.
             deadline: In the clock's seconds.
@@ -151,6 +155,7 @@ class IpamClient:
             DanmError: What ipam-svc refused; nothing new is held.
         """
         sends = 0
+        in_doubt: list[int] = []
 
         async def send(endpoint: str, timeout_s: float) -> ReserveAnswer:
             nonlocal request, sends
@@ -170,8 +175,27 @@ class IpamClient:
                     request, attempt=max(request.attempt, error.current_attempt)
                 )
                 raise
+            except OverloadedError:
+                raise
+            except DanmError:
+                in_doubt.append(request.attempt)
+                raise
 
-        return await self._ask(send, deadline, also_again=(StaleAttemptError,))
+        answer = await self._ask(send, deadline, also_again=(StaleAttemptError,))
+        if isinstance(request.owner, ExternalOwnerMessage):
+            for attempt in in_doubt:
+                await self._release_in_doubt(request, attempt, deadline=deadline)
+        return answer
+
+    async def _release_in_doubt(
+        self, request: ReserveRequest, attempt: int, *, deadline: float
+    ) -> None:
+        networks = [each.network for each in request.attachments]
+        release = ReleaseRequest(owner=request.owner, attempt=attempt, networks=networks)
+        try:
+            await self.release(release, deadline=deadline)
+        except DanmError as error:
+            _log.warning("An earlier send may take effect yet", attempt=attempt, error=error)
 
     async def release(self, request: ReleaseRequest, *, deadline: float) -> ReleaseAnswer:
         """Give back what an owner holds under exactly one attempt; repeating it is harmless.

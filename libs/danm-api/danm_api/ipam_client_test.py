@@ -22,8 +22,11 @@ from danm_api.errors import (
     StaleAttemptError,
 )
 from danm_api.ipam_api import (
+    RELEASE_PATH,
+    RESERVE_PATH,
     AttachmentAnswer,
     AttachmentRequest,
+    ExternalOwnerMessage,
     PodOwnerMessage,
     ReleaseAnswer,
     ReleaseRequest,
@@ -401,3 +404,27 @@ async def test_trust_that_cannot_be_read() -> None:
     async with IpamClient(lambda: ["127.0.0.1:1"], lambda: "garbage", lambda: "t") as client:
         with pytest.raises(IpamUnavailableError, match="certificates"):
             await client.release(_RELEASE, deadline=_in(0.2))
+
+
+@pytest.mark.parametrize(
+    ("owner", "paths"),
+    [
+        pytest.param(
+            ExternalOwnerMessage(namespace="ns", name="tool"),
+            [RESERVE_PATH, RESERVE_PATH, RELEASE_PATH],
+            id="external",
+        ),
+        pytest.param(_OWNER, [RESERVE_PATH, RESERVE_PATH], id="Pod: danmd compares"),
+    ],
+)
+async def test_a_send_in_doubt_is_released_when_another_is_answered(
+    owner: ExternalOwnerMessage | PodOwnerMessage, paths: list[str]
+) -> None:
+    """A send without answer could take effect later, when nobody knows of it any more."""
+    # DESIGN, "Who may": "a release after an unknown outcome writes, so that the late PUT loses"
+    replica = _Replica(_cuts, _grants, _json(ReleaseAnswer(released=[])))
+    request = msgspec.structs.replace(_REQUEST, owner=owner)
+    async with _served(replica) as client:
+        answer = await client.reserve(request, deadline=_in(5), next_attempt=_Attempts(10))
+    assert answer.attempt == 11
+    assert replica.paths == paths
