@@ -29,8 +29,8 @@ from danm_api.errors import (
 from danm_api.ipam_api import (
     RELEASE_PATH,
     RESERVE_PATH,
-    ExternalOwnerMessage,
     SERVICE_NAME,
+    ExternalOwnerMessage,
     NetworkUsage,
     ReleaseAnswer,
     ReleaseRequest,
