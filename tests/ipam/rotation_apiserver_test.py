@@ -5,6 +5,7 @@ a request again.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from danm_api.errors import ConflictError
 from danm_api.ipam_api import CA_SECRET
 from danm_api.ipam_client import DEFAULT_SERVER_NAME
 from danm_api.ipam_discovery import IpamDiscovery
+from danm_api.ipam_replicas import ReplicaOrder
 from danm_api.ipam_transport import IpamTransport
 from danm_api.kube.api import SECRETS
 from danm_api.kube.client import KubeClient
@@ -106,7 +108,7 @@ class _Callers:
             self.discovery.trust,
             lambda: self.token,
             server_name=DEFAULT_SERVER_NAME,
-            on_parting=lambda _endpoint, _parts: None,
+            replicas=ReplicaOrder(time.monotonic),
         )
 
 

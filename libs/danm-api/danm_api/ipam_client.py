@@ -6,7 +6,6 @@ send can never be taken for that of a later one.
 """
 
 import asyncio
-import math
 import random
 import time
 from collections import OrderedDict
@@ -44,6 +43,7 @@ from danm_api.ipam_api import (
     network_usage_path,
     node_reservations_path,
 )
+from danm_api.ipam_replicas import ReplicaOrder
 from danm_api.ipam_transport import NOT_MODIFIED, Answer, IpamTransport
 from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.telemetry import get_logger
@@ -108,12 +108,10 @@ class IpamClient:
         self._endpoints = endpoints
         self._sleep = sleep
         self._clock = clock
+        self._replicas = ReplicaOrder(clock)
         self._transport = IpamTransport(
-            trust, token, server_name=server_name, on_parting=self._note_parting
+            trust, token, server_name=server_name, replicas=self._replicas
         )
-        self._preferred = ""
-        # Replicas that said that they stop, and when.
-        self._parting: dict[str, float] = {}
         self._node_lists: OrderedDict[str, tuple[str, ReservationList]] = OrderedDict()
 
     async def __aenter__(self) -> Self:
@@ -319,7 +317,7 @@ class IpamClient:
         last: DanmError | None = None
         tried: list[str] = []
         while True:
-            endpoints = self._in_order()
+            endpoints = self._replicas.of(self._endpoints())
             # When every replica is overloaded, the first one that wants to be asked again.
             pauses_s: list[float] = []
             for endpoint in endpoints:
@@ -337,7 +335,7 @@ class IpamClient:
                     if isinstance(error, OverloadedError):
                         pauses_s.append(error.retry_after_s)
                     continue
-                self._preferred = endpoint
+                self._replicas.prefer(endpoint)
                 return answer
             if not endpoints:
                 last = IpamUnavailableError(
@@ -351,24 +349,6 @@ class IpamClient:
             if remaining_s <= pause_s:
                 raise _out_of_time(tried, last) from last
             await self._sleep(pause_s)
-
-    def _in_order(self) -> list[str]:
-        """Return the replicas: the one that answered last time first, those that stop last.
-
-        Of those that stopped the earliest is asked first: another one may be at its address by now.
-        """
-        endpoints = list(self._endpoints())
-        self._parting = {each: at for each, at in self._parting.items() if each in endpoints}
-        return sorted(
-            endpoints,
-            key=lambda each: (self._parting.get(each, -math.inf), each != self._preferred),
-        )
-
-    def _note_parting(self, endpoint: str, parts: bool) -> None:  # noqa: FBT001  (a callback)
-        if parts:
-            self._parting[endpoint] = self._clock()
-        else:
-            self._parting.pop(endpoint, None)
 
 
 def _encoded(query: ReservationQuery) -> str:

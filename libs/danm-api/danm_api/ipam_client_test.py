@@ -239,17 +239,6 @@ async def test_replica_that_stops_is_left_before_it_is_gone() -> None:
     assert [each.attempt for each in staying.asked] == [11, 12]
 
 
-async def test_a_rolling_update_is_followed_from_replica_to_replica() -> None:
-    """When the second one stops, the first one's successor at the same address is asked again."""
-    first, second = _Replica(_parting(_grants), _grants), _Replica(_parting(_grants), _grants)
-    async with _served(first, second) as client:
-        for attempt in (10, 11, 12):
-            request = msgspec.structs.replace(_REQUEST, attempt=attempt)
-            await client.reserve(request, deadline=_in(5), next_attempt=_Attempts(attempt))
-    assert [each.attempt for each in first.asked] == [10, 12]
-    assert [each.attempt for each in second.asked] == [11]
-
-
 async def test_stale_attempt_is_raised_above_the_current_one() -> None:
     """A refusal with the current number is followed by a larger one."""
     # DESIGN, "Attempts fence"

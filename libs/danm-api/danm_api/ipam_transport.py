@@ -11,6 +11,7 @@ import msgspec
 from danm_api.errors import DanmError, IpamUnavailableError
 from danm_api.ipam_api import Problem
 from danm_api.ipam_problem import error_of
+from danm_api.ipam_replicas import ReplicaOrder
 from danm_api.telemetry import inject
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ NOT_MODIFIED: Final = 304
 _OK: Final = 200
 # A replica in the same cluster accepts within milliseconds; a node that died does not answer.
 _CONNECT_TIMEOUT_S: Final = 1.0
-# Many sandboxes start at once; ipam-svc bounds its own queue.
+# To one replica. Many sandboxes start at once; ipam-svc bounds its own queue.
 _MAX_CONNECTIONS: Final = 64
 
 
@@ -57,7 +58,7 @@ class IpamTransport:
         token: Callable[[], str],
         *,
         server_name: str,
-        on_parting: Callable[[str, bool], None],
+        replicas: ReplicaOrder,
     ) -> None:
         """Prepare; trust and token are asked again for every send, since both may change.
 
@@ -65,12 +66,12 @@ class IpamTransport:
             trust: The certificates of the authorities to trust, as PEM.
             token: The bearer token.
             server_name: The name that a replica's certificate must carry.
-            on_parting: Called with the endpoint of every answer, and whether that replica stops.
+            replicas: Told of whatever is sent and heard.
         """
         self._trust = trust
         self._token = token
         self._server_name = server_name
-        self._on_parting = on_parting
+        self._replicas = replicas
         self._session: aiohttp.ClientSession | None = None
         self._trusted: tuple[str, ssl.SSLContext] | None = None
 
@@ -104,6 +105,7 @@ class IpamTransport:
         if message is not None:
             headers["Content-Type"] = "application/json"
             content = msgspec.json.encode(message)
+        self._replicas.sent(endpoint)
         try:
             async with self._connections().request(
                 method,
@@ -120,7 +122,7 @@ class IpamTransport:
                 body = await response.read()
                 # A replica that stops says so with its answers (RFC 9112, 9.6).
                 closes = response.headers.get("Connection", "").lower() == "close"
-                self._on_parting(endpoint, closes)
+                self._replicas.heard(endpoint, parts=closes)
                 if response.status in (_OK, NOT_MODIFIED):
                     tag = response.headers.get("ETag", "")
                     return Answer(status=response.status, tag=tag, body=body)
@@ -131,7 +133,8 @@ class IpamTransport:
 
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_MAX_CONNECTIONS)
+            # Those that wait for a frozen replica take none from those who ask another one.
+            connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MAX_CONNECTIONS)
             self._session = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             )
