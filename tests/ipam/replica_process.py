@@ -70,6 +70,16 @@ class ReplicaProcess:
         assert self.background is not None
         await asyncio.to_thread(self.background.stop)
 
+    def freeze(self) -> None:
+        """Let it accept connections, as the kernel does for it, and do nothing."""
+        assert self.background is not None
+        os.killpg(self.background.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on where it was."""
+        assert self.background is not None
+        os.killpg(self.background.process.pid, signal.SIGCONT)
+
     async def kill(self) -> None:
         """End it at once, in whatever it does."""
         assert self.background is not None

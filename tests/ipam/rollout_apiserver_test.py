@@ -138,6 +138,20 @@ async def test_killed_replicas_fail_nobody(cluster: Cluster, tmp_path: Path) -> 
         await _more_work(load)
 
 
+async def test_a_frozen_replica_fails_nobody(cluster: Cluster, tmp_path: Path) -> None:
+    """Who waits for a replica that accepts and never answers has time left for another one."""
+    # DESIGN, P1
+    async with _two_replicas(cluster, tmp_path) as replicas, _load(cluster) as load:
+        for each in replicas:
+            await _more_work(load)
+            each.freeze()
+            try:
+                await _more_work(load)
+            finally:
+                each.thaw()
+        await _more_work(load)
+
+
 async def _mark(cluster: Cluster) -> str:
     """Write what only a later release knows into a block and its first entry; return its name."""
     while True:
