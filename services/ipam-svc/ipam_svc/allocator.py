@@ -20,7 +20,12 @@ from danm_api.model.attachment import (
     StaticIPv6,
 )
 from danm_api.model.danmnet import DanmNet, NetworkSpec
-from danm_api.validation import check_ip_request, hands_out_addresses
+from danm_api.validation import (
+    check_ip_request,
+    effective_pool,
+    effective_pool6,
+    hands_out_addresses,
+)
 from ipam_svc.address_space import (
     BLOCK_SIZE,
     AddressSpace,
@@ -123,6 +128,14 @@ def wishes(
         return Wishes(ipv4=Nothing(), ipv6=Nothing())
     ipv4 = _wish4(spec, ip)
     return Wishes(ipv4=ipv4, ipv6=_wish6(net, spec, ip6, ipv4))
+
+
+def lies_outside_pool(spec: NetworkSpec, address: IPAddress) -> bool:
+    """Say whether only a network that is alone on its wire may give an address (SPEC G3)."""
+    if spec.host_device is None:
+        return False
+    pool = effective_pool(spec) if address.version == 4 else effective_pool6(spec)  # noqa: PLR2004
+    return pool is None or address not in pool
 
 
 def mac_for(

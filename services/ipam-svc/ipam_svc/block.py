@@ -18,6 +18,7 @@ from danm_api.errors import (
     StaleAttemptError,
 )
 from danm_api.model.addresses import IPAddress, mac_of
+from danm_api.model.danmnet import NetworkSpec
 from danm_api.model.ip_block import (
     ContainerOwner,
     Cooling,
@@ -43,6 +44,8 @@ class TakeAny:
         space: Only these addresses; what the owner has already is kept all the same.
         after: The search begins behind this number and wraps around within the block.
         mac: None derives it from the address taken.
+        basis: The spec that the request was judged by; a new entry needs it to be in force. None
+            for any.
     """
 
     owner: Owner
@@ -51,6 +54,7 @@ class TakeAny:
     space: AddressSpace
     after: int
     mac: str | None
+    basis: NetworkSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,9 @@ class TakeExact:
 
     Attributes:
         keep_only: Only an entry that the owner already has; nothing new.
+        basis: As of ``TakeAny``.
+        alone: A new entry needs that no other DanmNet is on the wire: it lies outside of the pool
+            (SPEC G3).
     """
 
     owner: Owner
@@ -67,6 +74,8 @@ class TakeExact:
     address: IPAddress
     mac: str
     keep_only: bool = False
+    basis: NetworkSpec | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The record in the Kubernetes API: DanmIPBlocks and the finalizers of DanmNets."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
@@ -89,6 +90,14 @@ class KubeStore:
                 " Pod's annotation"
             )
             raise NetworkNotFoundError(reason) from error
+
+    async def list_networks(self) -> list[DanmNet]:
+        """Read all DanmNets consistently."""
+        found = []
+        async with aclosing(self._api.pages(DANMNETS)) as pages:
+            async for page in pages:
+                found += [decode_danmnet(raw) for raw in page.items]
+        return found
 
     async def protect_network(self, net: DanmNet) -> None:
         """Add the finalizer that keeps a DanmNet while it is in use.

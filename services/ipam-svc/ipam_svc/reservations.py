@@ -34,6 +34,7 @@ from ipam_svc.allocator import (
     Wish4,
     Wish6,
     Wishes,
+    lies_outside_pool,
     mac_for,
     mac_of_any4,
     mac_of_any6,
@@ -179,6 +180,7 @@ class Reservations:
                 deadline=deadline,
                 keep_only=network.net.deleting,
                 cooldown_s=network.spec.cooldown_s,
+                basis=network.spec,
             )
             wanted = wishes(
                 network.net,
@@ -244,7 +246,13 @@ class Reservations:
                 item.mac = mac_for(net, spec, ipv4=address, ipv6=None, identity=item.identity)
                 if tracked:
                     took = item.add(
-                        await self._taker.take_exact(item.ref, item.claim, address, mac=item.mac)
+                        await self._taker.take_exact(
+                            item.ref,
+                            item.claim,
+                            address,
+                            mac=item.mac,
+                            alone=lies_outside_pool(spec, address),
+                        )
                     )
                     item.mac = took.held.mac
 
@@ -272,7 +280,10 @@ class Reservations:
     async def _take6_exactly(self, item: _Item, address: IPAddress) -> None:
         net, spec = item.network.net, item.network.spec
         mac = item.mac or mac_for(net, spec, ipv4=None, ipv6=address, identity=item.identity)
-        took = item.add(await self._taker.take_exact(item.ref, item.claim, address, mac=mac))
+        outside = lies_outside_pool(spec, address)
+        took = item.add(
+            await self._taker.take_exact(item.ref, item.claim, address, mac=mac, alone=outside)
+        )
         item.ipv6, item.mac = address, item.mac or took.held.mac
 
     async def _undo(self, items: Sequence[_Item], *, look: bool) -> None:

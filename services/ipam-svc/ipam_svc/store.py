@@ -71,6 +71,10 @@ class BlockStore(Protocol):
         """
         ...
 
+    async def list_networks(self) -> list[DanmNet]:
+        """Read all DanmNets consistently."""
+        ...
+
     async def protect_network(self, net: DanmNet) -> None:
         """Make sure that a DanmNet has the finalizer that keeps it while it is in use (SPEC A5).
 

@@ -11,7 +11,7 @@ from danm_api.errors import (
     StaleAttemptError,
 )
 from danm_api.model.addresses import IPAddress
-from danm_api.model.danmnet import DanmNet
+from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import Held, IPBlock, Owner, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.telemetry import get_logger
@@ -48,6 +48,7 @@ class Claim:
         deadline: In the clock's seconds.
         keep_only: Nothing new: the network is being deleted (SPEC A5).
         cooldown_s: The network's, for entries that the claim makes superfluous.
+        basis: The spec that the request was judged by.
     """
 
     owner: Owner
@@ -56,6 +57,7 @@ class Claim:
     deadline: float
     keep_only: bool = False
     cooldown_s: int = 0
+    basis: NetworkSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,7 @@ class Taker:
                     space=space,
                     after=after,
                     mac=mac,
+                    basis=claim.basis,
                 ),
                 deadline=claim.deadline,
             )
@@ -173,9 +176,15 @@ class Taker:
             certain = False
 
     async def take_exact(
-        self, network: NetworkRef, claim: Claim, address: IPAddress, *, mac: str
+        self,
+        network: NetworkRef,
+        claim: Claim,
+        address: IPAddress,
+        *,
+        mac: str,
+        alone: bool = False,
     ) -> Took:
-        """Take this address, or keep it.
+        """Take this address, or keep it; ``alone``: only if no other DanmNet is on the wire.
 
         Raises:
             AddressTakenError: It belongs to another owner.
@@ -192,6 +201,8 @@ class Taker:
                 address=address,
                 mac=mac,
                 keep_only=claim.keep_only,
+                basis=claim.basis,
+                alone=alone,
             ),
             deadline=claim.deadline,
         )

@@ -196,6 +196,12 @@ class DanmNet:
     labels: dict[str, str] = field(default_factory=dict)
     status: NetworkStatus = NetworkStatus()  # noqa: RUF009  (frozen)
 
+    @property
+    def spec_is_changing(self) -> bool:
+        """Whether the validator is about to replace the spec in force by one that allows less."""
+        applied = self.status.condition(CONDITION_APPLIED)
+        return applied is not None and applied.status is None
+
     def spec_in_force(self) -> NetworkSpec:
         """Return the spec that reservations and interfaces follow.
 
@@ -210,7 +216,8 @@ class DanmNet:
         if verdict is not None and verdict.status is False:
             reason = f"{where} is not valid: {verdict.message}"
             raise InvalidNetworkError(reason)
-        if verdict is None or verdict.status is not True or self.status.applied is None:
+        # While the validator makes sure of an edit, what was in force before still is.
+        if verdict is None or self.status.applied is None:
             reason = f"{where} has not been validated yet; is the netwatcher validator running?"
             raise NetworkNotReadyError(reason)
         return self.status.applied

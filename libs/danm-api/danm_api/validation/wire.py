@@ -1,9 +1,9 @@
 """The rules between DanmNets that meet on the nodes (SPEC N1, N3; DESIGN P1). Pure.
 
 A *claim* is a spec of another DanmNet that counts: the one in force, and the present one once the
-validator has accepted it. A DanmNet that was refused, or not judged yet, claims nothing by its
-present spec, so whoever was accepted first wins, and two that contradict each other can never
-refuse one another.
+validator has accepted it, or is about to (its verdict is "Unknown": see decision 0010). A DanmNet
+that was refused, or not judged yet, claims nothing by its present spec, so whoever was accepted
+first wins, and two that contradict each other can never refuse one another.
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ def claims(net: DanmNet) -> tuple[NetworkSpec, ...]:
     verdict = net.status.condition(CONDITION_VALID)
     accepted = (
         verdict is not None
-        and verdict.status is True
+        and verdict.status is not False
         and verdict.observed_generation == net.generation
     )
     if accepted and isinstance(net.spec, NetworkSpec) and net.spec not in found:
