@@ -382,6 +382,8 @@ def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlo
         if is_of(entry, change.owner, change.node):
             _refuse_stale(entry, change.attempt)
             return _keep(block, entry, change)
+        if change.keep_only:
+            return block, NotHeld(holder=entry)
         if not has_expired(entry, now=now):
             reason = (
                 f"{where} is held by {describe_owner(entry.owner)}"

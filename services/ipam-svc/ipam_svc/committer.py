@@ -6,7 +6,7 @@ the write that carried it, a refusal by that write too or by a consistent read o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -17,21 +17,16 @@ from danm_api.errors import (
     ConflictError,
     DanmError,
     DeadlineExceededError,
-    InvalidNetworkError,
     InvalidObjectError,
-    InvalidRequestError,
-    NetworkNotFoundError,
-    NetworkNotReadyError,
     NotFoundError,
     OverloadedError,
 )
-from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid
 from danm_api.telemetry import get_logger
-from danm_api.validation import shares_wire
 from ipam_svc import metrics
 from ipam_svc.address_space import BLOCK_SIZE, Version, block_network
+from ipam_svc.admission import Admissions
 from ipam_svc.block import (
     Change,
     GaveBack,
@@ -39,8 +34,6 @@ from ipam_svc.block import (
     NoSpace,
     NotHeld,
     Outcome,
-    TakeAny,
-    TakeExact,
     Took,
     judge,
 )
@@ -108,25 +101,6 @@ class _Waiting:
             self.verdict.set_result(verdict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Admission:
-    """What consistent reads said of a block's network since the block had its present fence.
-
-    Whoever takes rights from a network says so in a DanmNet and then raises the fence of the blocks
-    concerned: from then on no entry is written by what was read before (decision 0010).
-
-    Attributes:
-        spec: In force; None when nobody asked.
-        changing: It is about to be replaced by one that allows less.
-        alone: No other DanmNet is on the wire; None when nobody asked.
-    """
-
-    fence: int
-    spec: NetworkSpec | None
-    changing: bool
-    alone: bool | None
-
-
 @dataclass(slots=True, kw_only=True)
 class _Queue:
     """What waits for one block."""
@@ -164,8 +138,7 @@ class Committer:
         self._queues: dict[BlockRef, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._queued = 0
-        # By the blocks' UIDs.
-        self._admitted: dict[str, _Admission] = {}
+        self._admissions = Admissions(store)
 
     async def commit(self, ref: BlockRef, change: Change, *, deadline: float) -> Outcome:
         """Carry one change into a block and return what came of it.
@@ -235,7 +208,7 @@ class Committer:
         while batch := self._still_wanted(batch):
             after, verdicts = self._judge(base, batch)
             try:
-                if self._needs_admission(base, batch, verdicts):
+                if not self._admissions.allow(base, _changes_that_take(batch, verdicts)):
                     base = await self._open(ref, base, batch, verdicts)
                 elif after != base:
                     await self._write(after, batch, verdicts)
@@ -275,12 +248,7 @@ class Committer:
         batch: Sequence[_Waiting],
         verdicts: Sequence[Outcome | DanmError],
     ) -> IPBlock:
-        """Make sure that a block exists and that its network admits it, before any entry is new.
-
-        The DanmNet is read after the block exists (DESIGN, "Life and death of a DanmNet"): whoever
-        removes the DanmNet's finalizer lists the blocks later than this and meets the block; or the
-        DanmNet is seen here as gone or being deleted, and the changes that need it are settled so.
-        """
+        """Make sure that a block exists, and settle what its network does not admit then."""
         if not base.resource_version:
             base = await self._store.create_block(base)
             self._ledger.observe(base)
@@ -289,43 +257,11 @@ class Committer:
             for waiting, verdict in zip(batch, verdicts, strict=True)
             if isinstance(verdict, Took) and verdict.new
         ]
-        try:
-            admission = await self._admit(ref, base, new)
-        except (NetworkNotFoundError, NetworkNotReadyError, InvalidNetworkError) as error:
-            for waiting in new:
-                waiting.settle(error)
-        else:
-            self._admitted[base.uid] = admission
-            for waiting in new:
-                refusal = _refusal(ref, admission, waiting.change)
-                if refusal is not None:
-                    waiting.settle(refusal)
+        refusals = await self._admissions.admit(base, [waiting.change for waiting in new])
+        for waiting, refusal in zip(new, refusals, strict=True):
+            if refusal is not None:
+                waiting.settle(refusal)
         return base
-
-    async def _admit(self, ref: BlockRef, base: IPBlock, new: Sequence[_Waiting]) -> "_Admission":
-        """Read what new entries of a block depend on; the block had its fence before."""
-        net = await self._store.read_network(ref.namespace, ref.network)
-        _require_admission(ref, net)
-        judged = any(_basis(waiting.change) is not None for waiting in new)
-        spec = net.spec_in_force() if judged else None
-        alone = None
-        if spec is not None and any(_needs_to_be_alone(waiting.change) for waiting in new):
-            alone = not shares_wire(net, spec, await self._store.list_networks())
-        return _Admission(fence=base.fence, spec=spec, changing=net.spec_is_changing, alone=alone)
-
-    def _needs_admission(
-        self, base: IPBlock, batch: Sequence[_Waiting], verdicts: Sequence[Outcome | DanmError]
-    ) -> bool:
-        """Say whether something must be read before new entries may be written."""
-        admission = self._admitted.get(base.uid)
-        for waiting, verdict in zip(batch, verdicts, strict=True):
-            if not isinstance(verdict, Took) or not verdict.new:
-                continue
-            if admission is None or admission.fence != base.fence:
-                return True
-            if _refusal(None, admission, waiting.change) is not None:
-                return True
-        return False
 
     def _still_wanted(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
         """Settle what is too late, and return the rest."""
@@ -411,7 +347,7 @@ class Committer:
 
     def forget_admission(self, block: IPBlock) -> None:
         """Drop what is remembered of a block that is gone."""
-        self._admitted.pop(block.uid, None)
+        self._admissions.forget(block)
 
 
 async def _until_quiet(queue: _Queue) -> None:
@@ -428,29 +364,12 @@ async def _until_quiet(queue: _Queue) -> None:
         quiet = 0 if len(queue.waiting) > before else quiet + 1
 
 
-def _basis(change: Change) -> NetworkSpec | None:
-    return change.basis if isinstance(change, TakeAny | TakeExact) else None
-
-
-def _needs_to_be_alone(change: Change) -> bool:
-    return isinstance(change, TakeExact) and change.alone
-
-
-def _refusal(ref: BlockRef | None, admission: _Admission, change: Change) -> DanmError | None:
-    """Return why a change may not make a new entry in a block that is admitted so."""
-    where = "the DanmNet" if ref is None else f"DanmNet {ref.namespace}/{ref.network}"
-    basis = _basis(change)
-    if basis is None:
-        return None
-    if admission.changing or (basis is not admission.spec and basis != admission.spec):
-        return ConflictError(f"the spec of {where} changes at this moment; try again")
-    if _needs_to_be_alone(change) and not admission.alone:
-        reason = (
-            f"the address lies outside of the pool of {where}, whose wire other DanmNets share;"
-            " choose one of its pool"
-        )
-        return InvalidRequestError(reason)
-    return None
+def _changes_that_take(
+    batch: Sequence[_Waiting], verdicts: Sequence[Outcome | DanmError]
+) -> Iterator[Change]:
+    for waiting, verdict in zip(batch, verdicts, strict=True):
+        if isinstance(verdict, Took) and verdict.new:
+            yield waiting.change
 
 
 def _as_first_tried(tried: Outcome | None, verdict: Outcome | DanmError) -> Outcome | DanmError:
@@ -477,11 +396,3 @@ def _note(
     for waiting, verdict in zip(batch, verdicts, strict=True):
         if isinstance(verdict, kinds):
             waiting.tried = verdict
-
-
-def _require_admission(ref: BlockRef, net: DanmNet) -> None:
-    where = f"DanmNet {ref.namespace}/{ref.network}"
-    if net.uid != ref.network_uid:
-        raise NetworkNotFoundError(f"{where} was deleted and created anew; try again")
-    if net.deleting:
-        raise NetworkNotReadyError(f"{where} is being deleted: it gives no new addresses")

@@ -86,6 +86,9 @@ class _Store:
             created=_NOW,
         )
 
+    async def list_networks(self) -> list[DanmNet]:
+        return []
+
     async def protect_network(self, net: DanmNet) -> None:
         """Nothing to protect."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from danm_api.model.addresses import IPAddress
+from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.danmnet import (
     BuiltInType,
     NetworkSpec,
@@ -61,6 +61,36 @@ def depends_on_use(applied: NetworkSpec | None, wanted: NetworkSpec) -> bool:
     if applied is None:
         return False
     return bool(_moved(applied, wanted)) or _pools(applied) != _pools(wanted)
+
+
+def is_in_pools(spec: NetworkSpec, address: IPAddress) -> bool:
+    """Say whether an address lies in one of a network's pools, excluded or not."""
+    pool = effective_pool(spec) if address.version == 4 else effective_pool6(spec)  # noqa: PLR2004
+    return pool is not None and address in pool
+
+
+def is_in_subnets(spec: NetworkSpec, address: IPAddress) -> bool:
+    """Say whether a network may give an address, statically at least."""
+    return any(subnet is not None and address in subnet for subnet in (spec.cidr, spec.net6))
+
+
+def reaches_into_pools(spec: NetworkSpec, block: IPNetwork) -> bool:
+    """Say whether some address of a block lies in one of a network's pools."""
+    pool = effective_pool(spec) if block.version == 4 else effective_pool6(spec)  # noqa: PLR2004
+    return (
+        pool is not None
+        and int(block.network_address) <= int(pool.end)
+        and int(pool.start) <= int(block.broadcast_address)
+    )
+
+
+def loses(applied: NetworkSpec, wanted: NetworkSpec, block: IPNetwork) -> bool:
+    """Say whether a block has addresses that one spec allows and another one does not."""
+    if _moved(applied, wanted):
+        return True
+    return any(
+        _hands_out(applied, address) and not _hands_out(wanted, address) for address in block
+    )
 
 
 def bring_into_force(applied: NetworkSpec | None, wanted: NetworkSpec, use: NetworkUse) -> InForce:

@@ -8,6 +8,7 @@ that contradict each other are never both accepted.
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from danm_api.codec.danmnet import decode_danmnet
@@ -20,7 +21,8 @@ from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.model.danmnet import DanmNet, NetworkStatus
 from danm_api.telemetry import get_logger
-from netwatcher.applied import UNUSED, InForce, bring_into_force, depends_on_use
+from danm_api.validation import hands_out_addresses
+from netwatcher.applied import UNUSED, InForce, bring_into_force, depends_on_use, loses
 from netwatcher.metrics import VERDICTS
 from netwatcher.network_use import UseReader
 from netwatcher.verdict import (
@@ -28,11 +30,15 @@ from netwatcher.verdict import (
     Refused,
     Verdict,
     claim_keys,
+    is_settled,
     judge,
     keys_to_rivals,
     news,
+    on_the_wire,
+    refused_for,
     refused_keys,
     status_after,
+    status_meanwhile,
 )
 
 _log = get_logger(__name__)
@@ -132,36 +138,95 @@ class Validator:
         if net.deleting:
             return
         verdict, in_force = await self._decide(net)
-        valid = isinstance(verdict, Accepted)
-        marked = with_mark(raw, valid=valid)
-        if marked != raw:
-            # First the mark, since it makes a new generation, and the status names the judged one.
-            raw = await self._api.replace(DANMNETS, marked, namespace=net.namespace)
-            self._remember(decode_danmnet(raw))
-        generation = decode_danmnet(raw).generation
-        status = self._status(net, verdict, in_force, generation)
-        if status != net.status:
-            body = with_status(raw, status)
-            raw = await self._api.replace(
-                DANMNETS, body, namespace=net.namespace, subresource="status"
+        raw = await self._mark(raw, verdict)
+        claims, changes = self._takes_away(net, verdict, in_force)
+        if claims or changes:
+            status = status_meanwhile(
+                net,
+                claims=claims,
+                changes=changes,
+                generation=decode_danmnet(raw).generation,
+                now=self._now(),
             )
-            self._remember(decode_danmnet(raw))
+            raw = await self._put_status(raw, status)
+            verdict, in_force = await self._decide(net, fence=True)
+            raw = await self._mark(raw, verdict)
+        status = self._status(net, verdict, in_force, decode_danmnet(raw).generation)
+        if status != decode_danmnet(raw).status:
+            raw = await self._put_status(raw, status)
         VERDICTS.labels(verdict=type(verdict).__name__).inc()
+        valid = isinstance(verdict, Accepted)
         _log.info("Judged DanmNet", namespace=net.namespace, name=net.name, valid=valid)
         await self._tell(raw, before=net.status, after=status)
 
-    async def _decide(self, net: DanmNet) -> tuple[Verdict, InForce | None]:
+    async def _mark(self, raw: RawObject, verdict: Verdict) -> RawObject:
+        """Write the mark: before the status, which names the generation that the mark makes."""
+        marked = with_mark(raw, valid=isinstance(verdict, Accepted))
+        if marked == raw:
+            return raw
+        raw = await self._api.replace(DANMNETS, marked, namespace=decode_danmnet(raw).namespace)
+        self._remember(decode_danmnet(raw))
+        return raw
+
+    async def _put_status(self, raw: RawObject, status: NetworkStatus) -> RawObject:
+        raw = await self._api.replace(
+            DANMNETS,
+            with_status(raw, status),
+            namespace=decode_danmnet(raw).namespace,
+            subresource="status",
+        )
+        self._remember(decode_danmnet(raw))
+        return raw
+
+    def _takes_away(
+        self, net: DanmNet, verdict: Verdict, in_force: InForce | None
+    ) -> tuple[bool, bool]:
+        """Say whether a verdict takes rights from others on the wire, and from the network itself.
+
+        Then ipam-svc must not go on by what it has read before (decision 0010).
+        """
+        if not isinstance(verdict, Accepted) or in_force is None:
+            return False, False
+        others = on_the_wire(net, verdict.spec, self._rivals(net))
+        applied = net.status.applied
+        changes = (
+            applied is not None
+            and applied != in_force.spec
+            and depends_on_use(applied, in_force.spec)
+        )
+        return bool(others) and not is_settled(net), changes
+
+    async def _decide(self, net: DanmNet, *, fence: bool = False) -> tuple[Verdict, InForce | None]:
+        """Judge a network by who uses it; with ``fence`` the answer stays true."""
         verdict = judge(net, self._rivals(net))
+        if isinstance(verdict, Accepted) and not is_settled(net):
+            verdict = await self._judge_holders(net, verdict, fence=fence)
         match verdict:
             case Refused():
                 return verdict, None
             case Accepted(spec=spec):
                 applied = net.status.applied
-                use = await self._use.use_of(net) if depends_on_use(applied, spec) else UNUSED
+                use = UNUSED
+                if applied is not None and depends_on_use(applied, spec):
+                    lost = partial(loses, applied, spec) if fence else None
+                    use = await self._use.use_of(net, fence=lost)
                 in_force = bring_into_force(applied, spec, use)
                 if in_force.waiting:
                     self._queue.add_after(_key(net), self._use_recheck_s)
                 return verdict, in_force
+
+    async def _judge_holders(self, net: DanmNet, verdict: Accepted, *, fence: bool) -> Verdict:
+        """Refuse a network whose pools have addresses that others hold (SPEC N1; DESIGN P1)."""
+        spec = verdict.spec
+        if not hands_out_addresses(spec):
+            return verdict
+        others = on_the_wire(net, spec, self._rivals(net))
+        holders = await self._use.holders_in_pools(net, spec, others, fence=fence)
+        if not holders:
+            return verdict
+        # Who holds them is not watched.
+        self._queue.add_after(_key(net), self._use_recheck_s)
+        return refused_for(holders, spec)
 
     def _rivals(self, net: DanmNet) -> Iterable[DanmNet]:
         found = {

@@ -5,12 +5,13 @@ contradict each other the one that was accepted first wins, and one in use never
 another.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from danm_api.errors import Violation
+from danm_api.model.addresses import IPAddress
 from danm_api.model.danmnet import (
     CONDITION_APPLIED,
     CONDITION_VALID,
@@ -30,13 +31,16 @@ from danm_api.validation import (
     parent_link_name,
     validate_network,
 )
-from danm_api.validation.wire import claims
+from danm_api.validation.wire import claims, same_wire
 from netwatcher.applied import InForce
+
+_SHOWN: Final = 3
 
 REASON_VALID: Final = "Valid"
 REASON_REFUSED: Final = "Refused"
 REASON_IN_FORCE: Final = "InForce"
 REASON_WAITING: Final = "ChangeWaits"
+REASON_CHECKING: Final = "Checking"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,60 @@ def status_after(
         status = replace(status, conditions=_with(status.conditions, condition))
     applied = status.applied if in_force is None else in_force.spec
     return replace(status, applied=applied, observed_generation=generation)
+
+
+def status_meanwhile(
+    net: DanmNet, *, claims: bool, changes: bool, generation: int, now: datetime
+) -> NetworkStatus:
+    """Return the status that holds while the validator makes sure (decision 0010).
+
+    Args:
+        net: The network.
+        claims: Its present spec binds others from now on, though it is not accepted yet.
+        changes: Its spec in force is about to allow less: ipam-svc gives nothing new meanwhile.
+        generation: Of the judged spec.
+        now: When it begins.
+    """
+    status = net.status
+    for kind, wanted in ((CONDITION_VALID, claims), (CONDITION_APPLIED, changes)):
+        if wanted:
+            condition = Condition(
+                type=kind,
+                status=None,
+                reason=REASON_CHECKING,
+                message="the validator looks for addresses that others have",
+                observed_generation=generation,
+                last_transition=now,
+            )
+            status = replace(status, conditions=_with(status.conditions, condition))
+    return status
+
+
+def on_the_wire(net: DanmNet, spec: NetworkSpec, others: Iterable[DanmNet]) -> list[DanmNet]:
+    """Return the networks whose Pods hear those of a network."""
+    return [
+        other
+        for other in others
+        if (other.namespace, other.name) != (net.namespace, net.name)
+        and any(same_wire(spec, claim) for claim in claims(other))
+    ]
+
+
+def refused_for(holders: Mapping[IPAddress, str], spec: NetworkSpec) -> Refused:
+    """Return the verdict on a network in whose pools others have addresses (DESIGN P1)."""
+    named = [f"{address} ({holder})" for address, holder in sorted_by_address(holders)]
+    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    message = (
+        f"the pool of {spec.network_id} has addresses that others hold on the same wire: "
+        f"{', '.join(named[:_SHOWN])}{more}; choose another pool, or end those"
+    )
+    field = "spec.Options.allocation_pool"
+    return Refused(violations=(Violation(field=field, rule="N1", message=message),))
+
+
+def sorted_by_address(holders: Mapping[IPAddress, str]) -> list[tuple[IPAddress, str]]:
+    """Return holders in the order of their addresses, IPv4 first."""
+    return sorted(holders.items(), key=lambda item: (item[0].version, int(item[0])))
 
 
 def _statements(

@@ -148,6 +148,16 @@ def test_an_edit_that_was_not_judged_claims_nothing_yet() -> None:
     assert claims(edited) == (_spec(EXTERNAL),)
 
 
+def test_who_is_about_to_be_accepted_claims_already() -> None:
+    """While the validator makes sure, others must give nothing of the pool any more."""
+    net = EXTERNAL
+    verdict = net.status.condition("Valid")
+    assert verdict is not None
+    checking = replace(verdict, status=None)
+    status = replace(net.status, applied=None, conditions=(checking,))
+    assert claims(replace(net, status=status)) == (net.spec,)
+
+
 def test_an_accepted_edit_that_waits_claims_both() -> None:
     """Nobody may come between a network and what it was promised."""  # SPEC N5
     wider = accepted(a_danmnet("external", namespace="vnf", generation=2, **_VLAN, **_pool(10, 60)))
