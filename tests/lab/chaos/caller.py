@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from danm_api.errors import AddressTakenError, DanmError, PoolExhaustedError
 from danm_api.ipam_api import (
@@ -20,10 +21,11 @@ from tests.lab.chaos import history
 from tests.lab.chaos.history import Send, Wish
 from tests.lab.chaos.recorder import Recorder
 
-_DYNAMIC = "dynamic"
-_NONE = "none"
+_DYNAMIC: Final = "dynamic"
+_NONE: Final = "none"
 # As long as an ADD of danmd usually has left.
-TIMEOUT_S = 5.0
+TIMEOUT_S: Final = 5.0
+_AGAIN_S: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,10 +169,13 @@ class Caller:
         *,
         attempt: int,
         node: str = "",
+        gives_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Give back until it is answered."""
-        while not await self.release(owner, attachments, attempt=attempt, node=node):
-            await asyncio.sleep(0.3)
+        """Give back until it is answered or the caller gives up."""
+        while not gives_up() and not await self.release(
+            owner, attachments, attempt=attempt, node=node
+        ):
+            await asyncio.sleep(_AGAIN_S)
 
 
 def owner_id(owner: OwnerMessage) -> str:

@@ -25,6 +25,7 @@ from tests.lab.chaos.networks import (
 from tests.lab.chaos.objects import NAMESPACE
 from tests.lab.chaos.recorder import Recorder
 from tests.lab.chaos.world import World
+from tests.lab.errors import LabError
 
 _NODES: Final = 4
 _PODS_OF_NODE: Final = 6
@@ -36,6 +37,8 @@ _KEEPS_S: Final = 3.0
 _EXPIRES_AFTER_S: Final = (1.5, 6.0)
 # A replica may act on a message for as long as its sender would have waited, and a bit more.
 _UNTIL_SENDS_ARE_DEAD_S: Final = 5.5
+# Once nothing is broken any more; a busy machine needs some of it.
+_ENDS_WITHIN_S: Final = 90.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,12 +97,31 @@ class Crowd:
         self._closing.set()
 
     async def closed(self) -> None:
-        """Wait until only those are left who stay; no node may be lost meanwhile."""
-        for task in self._tasks():
-            await task
+        """Wait until only those are left who stay; no node may be lost meanwhile.
+
+        Raises:
+            LabError: Somebody does not come to an end.
+        """
+        tasks = list(self._tasks())
+        _, late = await asyncio.wait(tasks, timeout=_ENDS_WITHIN_S)
+        if late:
+            raise LabError(f"{len(late)} callers get no answer although nothing is broken")
+        for task in tasks:
+            task.result()
 
     async def leave(self) -> None:
-        """Let those who stayed give back what they have."""
+        """Let those who stayed give back what they have.
+
+        Raises:
+            LabError: ipam-svc does not take it.
+        """
+        try:
+            async with asyncio.timeout(_ENDS_WITHIN_S):
+                await self._leave()
+        except TimeoutError as error:
+            raise LabError("ipam-svc takes nothing back although nothing is broken") from error
+
+    async def _leave(self) -> None:
         pods = [(node.danmd, uid) for node in self._nodes.values() for uid in node.danmd.journal]
         await asyncio.gather(
             *(self._remove(danmd, uid) for danmd, uid in pods),
@@ -118,6 +140,7 @@ class Crowd:
         """Lose the oldest node with all its Pods; another one comes. Return its name."""
         name, node = next(iter(self._nodes.items()))
         del self._nodes[name]
+        node.danmd.lost = True
         await _cancel([*node.tasks, *([node.comparing] if node.comparing else [])])
         pods = [sandbox.owner for sandbox in node.danmd.journal.values()]
         for owner in pods:

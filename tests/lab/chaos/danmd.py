@@ -39,10 +39,12 @@ class Danmd:
     Attributes:
         node: The node's name.
         journal: By the Pods' UIDs.
+        lost: The node is declared lost: others free what it has.
     """
 
     node: str
     caller: Caller
+    lost: bool = False
     journal: dict[str, Sandbox] = field(default_factory=dict)
 
     async def add(
@@ -71,7 +73,11 @@ class Danmd:
         """Give back what a Pod has, and forget it."""
         sandbox = self.journal[uid]
         await self.caller.release_for_sure(
-            sandbox.owner, sandbox.attachments, attempt=sandbox.attempt, node=self.node
+            sandbox.owner,
+            sandbox.attachments,
+            attempt=sandbox.attempt,
+            node=self.node,
+            gives_up=lambda: self.lost,
         )
         del self.journal[uid]
 

@@ -20,6 +20,8 @@ _PREFIX: Final = b"/registry/danm.k8s.io/danmipblocks/"
 # The last byte of the prefix plus one ends the range (etcd's convention).
 _PREFIX_END: Final = _PREFIX[:-1] + bytes([_PREFIX[-1] + 1])
 _RETRY_S: Final = 0.05
+# A stream of an etcd that was restarted may never say anything again; asking anew costs nothing.
+_SILENCE_S: Final = 3.0
 _LARGEST_LINE: Final = 64 * 1024 * 1024
 
 
@@ -42,11 +44,11 @@ class RecordWatch:
     async def run(self) -> None:
         """Follow until cancelled; ``failure`` says why it ended before."""
         async with aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=1.0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=1.0, sock_read=_SILENCE_S),
             read_bufsize=_LARGEST_LINE,
         ) as session:
             while True:
-                # It fails while etcd is being restarted.
+                # It fails while etcd is being restarted, and when there is no news.
                 with suppress(aiohttp.ClientError, OSError, TimeoutError):
                     await self._follow(session)
                 await asyncio.sleep(_RETRY_S)

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -75,6 +75,8 @@ class World:
     replicas: list[Replica]
     objects: Objects
     ca: str = ""
+    # A slow machine may still start one of the two when the other one's turn comes.
+    _restarting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def etcd_url(self) -> str:
@@ -87,17 +89,19 @@ class World:
 
     async def restart_server(self, *, hard: bool, down_s: float) -> None:
         """End the API server, or kill it, and start it again after a while; ready afterwards."""
-        await asyncio.to_thread(_end, self.server, hard=hard)
-        await asyncio.sleep(down_s)
-        self.server = start_server(self.place, self.directory, self.binaries, self.trust)
-        await asyncio.to_thread(self.wait_ready)
+        async with self._restarting:
+            await asyncio.to_thread(_end, self.server, hard=hard)
+            await asyncio.sleep(down_s)
+            self.server = start_server(self.place, self.directory, self.binaries, self.trust)
+            await asyncio.to_thread(self.wait_ready)
 
     async def restart_etcd(self, *, hard: bool, down_s: float) -> None:
         """End etcd, or kill it, and start it again after a while; the API server stays."""
-        await asyncio.to_thread(_end, self.etcd, hard=hard)
-        await asyncio.sleep(down_s)
-        self.etcd = start_etcd(self.place, self.directory, self.binaries)
-        await asyncio.to_thread(self.wait_ready)
+        async with self._restarting:
+            await asyncio.to_thread(_end, self.etcd, hard=hard)
+            await asyncio.sleep(down_s)
+            self.etcd = start_etcd(self.place, self.directory, self.binaries)
+            await asyncio.to_thread(self.wait_ready)
 
     def wait_ready(self) -> None:
         """Wait until the API server says that it is ready.
