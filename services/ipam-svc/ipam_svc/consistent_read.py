@@ -25,6 +25,7 @@ class ConsistentReads(Generic[K]):
         task = self._next.get(key)
         if task is None:
             task = asyncio.create_task(self._run(key, self._running.get(key)))
+            task.add_done_callback(_take_note)
             self._next[key] = task
         # One caller that gives up must not take the read away from the others.
         await asyncio.shield(task)
@@ -38,3 +39,9 @@ class ConsistentReads(Generic[K]):
         finally:
             # Whoever follows waits for this very task, and has taken its place in _next only.
             del self._running[key]
+
+
+def _take_note(task: "asyncio.Task[None]") -> None:
+    """Look at a read's failure, which nobody may wait for any more: that is no bug to be logged."""
+    if not task.cancelled():
+        task.exception()

@@ -1,6 +1,7 @@
 """Reads that serve all who were waiting when they began."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -61,3 +62,26 @@ async def test_caller_that_gives_up_leaves_the_read_to_the_others() -> None:
     go_on.set()
     await two
     assert one.cancelled()
+
+
+async def test_failure_that_nobody_waits_for_is_no_bug() -> None:
+    """A read that fails after its callers have given up is not reported as a lost exception."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    go_on = asyncio.Event()
+
+    async def read(_: str) -> None:
+        await go_on.wait()
+        raise OSError("too late")
+
+    reads = ConsistentReads[str](read)
+    caller = asyncio.create_task(reads.after_now("a"))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait((caller,))
+    go_on.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    del caller
+    gc.collect()
+    assert told == []
