@@ -7,7 +7,7 @@ import pytest
 from danm_api.errors import InvalidNetworkError, NetworkNotFoundError, NetworkNotReadyError
 from danm_api.kube.api import DANMNETS
 from danm_api.names import Namespace, NetworkName
-from ipam_svc.networks import cooldown_of, links_of
+from ipam_svc.networks import cooldown_of, links_of, tracked_families
 from ipam_svc.testing.cluster import NAMESPACE, Cluster
 
 _NS = Namespace(NAMESPACE)
@@ -81,3 +81,20 @@ def test_cooldown_is_that_of_the_spec_in_force() -> None:
     cluster = Cluster()
     assert cooldown_of(cluster.add_network(cidr="10.0.0.0/24", cooldown=30)) == 30
     assert cooldown_of(cluster.add_network("odd", valid=False, cooldown=5)) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({"cidr": "10.0.0.0/24"}, {4}, id="IPv4"),
+        pytest.param({"cidr": "10.0.0.0/24", "net6": "2001:db8::/64"}, {4, 6}, id="both"),
+        pytest.param({}, set(), id="L2"),
+    ],
+)
+def test_families_of_which_there_may_be_entries(
+    options: dict[str, Any], expected: set[int]
+) -> None:
+    """A network tracks the families that it has a subnet of, and no other."""
+    # SPEC G3
+    cluster = Cluster()
+    assert tracked_families(cluster.add_network(**options)) == expected
