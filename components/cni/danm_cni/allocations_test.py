@@ -1,10 +1,6 @@
-"""Addresses for fakeipam: ADD, DEL, CHECK and GC on a node whose edges are fakes."""
+"""Addresses for fakeipam: ADD, DEL and CHECK on a node whose edges are fakes."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +8,6 @@ import pytest
 
 from danm_api.errors import (
     AccessDeniedError,
-    AddressTakenError,
     DanmError,
     DeadlineExceededError,
     IpamUnavailableError,
@@ -22,96 +17,13 @@ from danm_api.errors import (
     ReservationNotFoundError,
 )
 from danm_api.ipam_api import ContainerOwnerMessage, PodOwnerMessage
-from danm_api.kube.api import DANMNETS, EVENTS, PODS
+from danm_api.kube.api import DANMNETS, PODS
 from danm_api.testing.builders import NAMESPACE, a_raw_danmnet
 from danm_cni.allocation_journal import AllocationState
-from danm_cni.allocations import Allocations
 from danm_cni.cni_errors import CniRequestError
-from danm_cni.ipam_request import IpamRequest, decode_ipam_request
-from danm_cni.testing.fakes import Entry
-from danm_cni.testing.node import FakeNode, a_node, netns_of
-
-
-@dataclass(kw_only=True)
-class Caller:
-    """A plugin of some runtime that calls fakeipam."""
-
-    node: FakeNode
-
-    @property
-    def allocations(self) -> Allocations:
-        """Return what answers."""
-        return self.node.daemon.allocations.allocations
-
-    def request(
-        self,
-        verb: str,
-        container_id: str = "c1",
-        *,
-        pod: str | None = "pod-1",
-        interface: str = "net1",
-        network: str = "lan",
-        version: str = "1.0.0",
-        **config: Any,  # noqa: ANN401  (JSON values)
-    ) -> IpamRequest:
-        """Return a request."""
-        base = self.node.request(verb, container_id, pod=pod or "x").environment
-        environment = {**base, "CNI_IFNAME": interface}
-        if pod is None:
-            environment["CNI_ARGS"] = ""
-        ipam = {"type": "fakeipam", "network": network}
-        if pod is None:
-            ipam["namespace"] = NAMESPACE
-        body = {"cniVersion": version, "name": "cfg", "type": "macvlan", "ipam": ipam, **config}
-        return decode_ipam_request(environment, msgspec.json.encode(body))
-
-    async def add(
-        self, container_id: str = "c1", **changes: Any  # noqa: ANN401  (of ``request``)
-    ) -> str:
-        """Send an ADD, let the plugin make the interface, and return the first address."""
-        request = self.request("ADD", container_id, **changes)
-        answer = await self.allocations.add(request, deadline_s=time.monotonic() + 5)
-        address = str(msgspec.json.decode(answer)["ips"][0]["address"])
-        interfaces = self.node.kernel.namespaces[netns_of(container_id)].interfaces
-        interfaces[request.call.interface] = [address]
-        return address
-
-    def remove_interface(self, container_id: str = "c1") -> None:
-        """Do the plugin's part of a DEL."""
-        self.node.kernel.namespaces[netns_of(container_id)].interfaces.clear()
-
-    async def delete(
-        self, container_id: str = "c1", *, wait_s: float = 5, **changes: Any  # noqa: ANN401
-    ) -> None:
-        """Send a DEL."""
-        request = self.request("DEL", container_id, **changes)
-        await self.allocations.delete(request, deadline_s=time.monotonic() + wait_s)
-
-    async def grow_old(self) -> None:
-        """Let some time have passed since all ADDs."""
-        journal = self.node.daemon.allocations.journal
-        for record in journal.records():
-            await journal.put(msgspec.structs.replace(record, since=0.0))
-
-    def held(self) -> list[str]:
-        """Return what ipam-svc has recorded."""
-        return [each.address for each in self.node.addresses.entries]
-
-    def states(self) -> dict[str, AllocationState]:
-        """Return the states of the journal's records, by container."""
-        records = self.node.daemon.allocations.journal.records()
-        return {each.container_id: each.state for each in records}
-
-
-@pytest.fixture()
-async def caller(tmp_path: Path) -> AsyncIterator[Caller]:
-    """Give a node with a DanmNet that admits fakeipam, and a Pod."""
-    async with a_node(tmp_path) as node:
-        node.add_network("lan", cidr="198.18.0.0/24", fakeipam=True)
-        node.add_network("dual", cidr="198.18.0.0/24", net6="2001:db8::/64", fakeipam=True)
-        node.add_pod(interfaces=[{"network": "lan", "ip": "dynamic"}])
-        await node.until(lambda: len(node.daemon.informers[1].items()) == 2)
-        yield Caller(node=node)
+from danm_cni.ipam_request import decode_ipam_request
+from danm_cni.testing.ipam_caller import Caller
+from danm_cni.testing.node import netns_of
 
 
 async def test_add_and_del(caller: Caller) -> None:
@@ -259,68 +171,6 @@ async def test_tries_during_an_outage_do_not_pile_up(caller: Caller) -> None:
     assert len(caller.states()) == 1
 
 
-@pytest.mark.parametrize("answered", [False, True])
-async def test_a_killed_danmd_leaks_nothing(caller: Caller, answered: bool) -> None:
-    """After kill -9 between reserve and answer the address is released; after it, at the end."""
-    # DESIGN, P2
-    if answered:
-        await caller.add()
-        caller.remove_interface()
-    else:
-        caller.node.addresses.failures.hang("reserve-lost")
-        adding = asyncio.create_task(caller.add())
-        await caller.node.until(lambda: bool(caller.held()))
-        (path,) = (caller.node.root / "state/allocations").iterdir()
-        found = path.read_bytes()
-        adding.cancel()
-        await asyncio.wait([adding])
-        # What the kill left: the entry, and the intent on the disk.
-        path.write_bytes(found)
-        caller.node.addresses.failures.heal()
-        await caller.node.restart()
-        await caller.node.daemon.upkeep.compare()
-        assert caller.states() == {}
-        assert caller.held() == []
-        return
-    await caller.node.restart()
-    await caller.node.daemon.upkeep.compare()
-    assert caller.held() == ["198.18.0.10/24"], "its namespace is there: it may be in use"
-    caller.node.kernel.gone.add(netns_of("c1"))
-    await caller.node.daemon.upkeep.compare()
-    assert caller.node.leftovers() == {}
-
-
-async def test_a_del_that_came_while_danmd_was_away(caller: Caller) -> None:
-    """The executable's tombstone is finished, and a caller may use its id again."""
-    # SPEC C4
-    await caller.add()
-    caller.remove_interface()
-    tombstones = caller.allocations.tombstones
-    await tombstones.put(caller.request("DEL").call)
-    await caller.node.daemon.upkeep.compare()
-    assert caller.node.leftovers() == {}
-    assert list((caller.node.root / "state/fakeipam-tombstones").iterdir()) == []
-    await tombstones.put(caller.request("DEL").call)
-    await caller.add()
-    await caller.node.daemon.upkeep.compare()
-    assert caller.states() == {"c1": AllocationState.ADDED}
-
-
-async def test_a_del_that_an_add_has_dealt_with(caller: Caller) -> None:
-    """A comparison that saw its tombstone before does not take the new ADD's address."""
-    # DESIGN, P3
-    await caller.add()
-    caller.remove_interface()
-    tombstones = caller.allocations.tombstones
-    await tombstones.put(caller.request("DEL").call)
-    (seen,) = await tombstones.waiting()
-    answer = await caller.allocations.add(caller.request("ADD"), deadline_s=time.monotonic() + 5)
-    assert answer
-    await caller.allocations.finish_tombstone(seen)
-    assert caller.states() == {"c1": AllocationState.ADDED}
-    assert len(caller.held()) == 1
-
-
 async def test_check(caller: Caller) -> None:
     """CHECK passes with the record, and fails where record, result or ipam-svc disagree."""
     # SPEC C6
@@ -344,38 +194,12 @@ async def test_check(caller: Caller) -> None:
         await caller.allocations.check(caller.request("CHECK", **good))
 
 
-async def test_gc_releases_what_is_not_listed(caller: Caller) -> None:
-    """Of one configuration, and of it alone; what an interface still has waits for its end."""
-    # SPEC C6
-    for name in ("stale", "live", "listed"):
-        caller.node.add_pod(name)
-        await caller.add(name, pod=name)
-    caller.node.add_pod("other")
-    await caller.add("other", pod="other", name="another-config")
-    for name in ("stale", "other"):
-        caller.remove_interface(name)
-    await caller.grow_old()
-    valid = [{"containerID": "listed", "ifname": "net1"}]
-    config: dict[str, Any] = {"cni.dev/valid-attachments": valid}
-    await caller.allocations.collect(caller.request("GC", **config))
-    assert caller.states() == {
-        "live": AllocationState.REMOVING,
-        "listed": AllocationState.ADDED,
-        "other": AllocationState.ADDED,
-    }
-    assert len(caller.held()) == 3
-
-
-async def test_gc_leaves_what_is_in_the_making(caller: Caller) -> None:
-    """An address that a plugin has just got is on no interface yet, and in no list either."""
-    # DESIGN, P3
-    await caller.add("new")
-    caller.remove_interface("new")
-    await caller.allocations.collect(caller.request("GC"))
-    assert caller.states() == {"new": AllocationState.ADDED}
-    await caller.grow_old()
-    await caller.allocations.collect(caller.request("GC"))
-    assert caller.held() == []
+async def test_check_fails_once_an_address_is_to_be_released(caller: Caller) -> None:
+    """After DEL the address is nobody's, although an interface still has it."""
+    await caller.add()
+    await caller.delete()
+    with pytest.raises(CniRequestError, match="no address"):
+        await caller.allocations.check(caller.request("CHECK"))
 
 
 async def test_another_network_on_the_same_interface(caller: Caller) -> None:
@@ -412,67 +236,6 @@ async def test_an_uid_that_the_runtime_does_not_tell_is_looked_up(caller: Caller
     (entry,) = caller.node.addresses.entries
     assert isinstance(entry.owner, PodOwnerMessage)
     assert entry.owner.uid == "uid-pod-1"
-
-
-async def test_only_a_journal_that_is_known_to_be_whole_spares_a_look(caller: Caller) -> None:
-    """Ipam-svc looks for earlier entries until the node's have been compared with the journal."""
-    await caller.add("c1", pod="a")
-    await caller.node.daemon.upkeep.compare()
-    await caller.add("c2", pod="b")
-    await caller.add("c3", pod="b")
-    assert caller.node.addresses.fresh == [False, True, False]
-
-
-def _stray(owner: PodOwnerMessage | ContainerOwnerMessage) -> Entry:
-    return Entry(owner=owner, interface="net1", network="lan", address="198.18.0.9/24", attempt=3)
-
-
-@pytest.mark.parametrize(
-    "owner",
-    [
-        PodOwnerMessage(namespace=NAMESPACE, name="gone", uid="uid-gone"),
-        ContainerOwnerMessage(namespace=NAMESPACE, container_id="gone"),
-    ],
-)
-async def test_an_entry_that_nobody_knows(
-    caller: Caller, owner: PodOwnerMessage | ContainerOwnerMessage
-) -> None:
-    """It is released, unless a namespace that no journal explains has its address."""
-    # DESIGN, P2, P3
-    caller.node.addresses.entries.append(_stray(owner))
-    lost = netns_of("lost")
-    caller.node.kernel.namespaces[lost].interfaces["net1"] = ["198.18.0.9/24"]
-    await caller.node.daemon.upkeep.compare()
-    assert caller.held() == ["198.18.0.9/24"]
-    caller.node.kernel.gone.add(lost)
-    await caller.node.daemon.upkeep.compare()
-    assert caller.held() == []
-
-
-async def test_a_forgotten_address_is_claimed_again(caller: Caller) -> None:
-    """After a restored backup a live interface keeps its addresses, of both families."""
-    # DESIGN, "Nodes fence"
-    await caller.add(network="dual")
-    before = sorted(caller.held())
-    caller.node.addresses.entries = caller.node.addresses.entries[:1]
-    await caller.node.daemon.upkeep.compare()
-    assert sorted(caller.held()) == before
-    caller.remove_interface()
-    await caller.delete(network="dual")
-    assert caller.held() == []
-
-
-async def test_a_forgotten_address_that_another_has(caller: Caller) -> None:
-    """It is taken off the interface, and the Pod's owner is told."""
-    # DESIGN, P1
-    await caller.add()
-    caller.node.addresses.entries.clear()
-    caller.node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"))
-    await caller.node.daemon.upkeep.compare()
-    assert caller.node.kernel.namespaces[netns_of("c1")].interfaces == {"net1": []}
-    assert caller.states() == {}
-    (event,) = caller.node.kube.all_stored(EVENTS)
-    assert "lost 198.18.0.10/24" in event["note"]
 
 
 async def test_an_answer_that_nobody_took(caller: Caller) -> None:

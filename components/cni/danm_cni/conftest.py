@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from danm_cni.testing.ipam_caller import Caller
 from danm_cni.testing.node import FakeNode, a_node
 
 
@@ -34,3 +35,14 @@ async def node(tmp_path: Path) -> AsyncIterator[FakeNode]:
         )
         await made.until(lambda: len(made.daemon.informers[1].items()) == 4)
         yield made
+
+
+@pytest.fixture()
+async def caller(tmp_path: Path) -> AsyncIterator[Caller]:
+    """Give a node with a DanmNet that admits fakeipam, and a Pod."""
+    async with a_node(tmp_path) as node:
+        node.add_network("lan", cidr="198.18.0.0/24", fakeipam=True)
+        node.add_network("dual", cidr="198.18.0.0/24", net6="2001:db8::/64", fakeipam=True)
+        node.add_pod(interfaces=[{"network": "lan", "ip": "dynamic"}])
+        await node.until(lambda: len(node.daemon.informers[1].items()) == 2)
+        yield Caller(node=node)

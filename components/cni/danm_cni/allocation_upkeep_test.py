@@ -1,0 +1,217 @@
+"""What danmd finishes later for fakeipam: after kills, lost journals and forgotten records."""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from danm_api.errors import (
+    AddressTakenError,
+)
+from danm_api.ipam_api import ContainerOwnerMessage, PodOwnerMessage
+from danm_api.kube.api import EVENTS
+from danm_api.testing.builders import NAMESPACE
+from danm_cni.allocation_journal import AllocationState
+from danm_cni.testing.fakes import Entry
+from danm_cni.testing.ipam_caller import Caller
+from danm_cni.testing.node import netns_of
+
+
+def _stray(owner: PodOwnerMessage | ContainerOwnerMessage) -> Entry:
+    return Entry(owner=owner, interface="net1", network="lan", address="198.18.0.9/24", attempt=3)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_killed_danmd_leaks_nothing(caller: Caller, answered: bool) -> None:
+    """After kill -9 between reserve and answer the address is released; after it, at the end."""
+    # DESIGN, P2
+    if answered:
+        await caller.add()
+        caller.remove_interface()
+    else:
+        caller.node.addresses.failures.hang("reserve-lost")
+        adding = asyncio.create_task(caller.add())
+        await caller.node.until(lambda: bool(caller.held()))
+        (path,) = (caller.node.root / "state/allocations").iterdir()
+        found = path.read_bytes()
+        adding.cancel()
+        await asyncio.wait([adding])
+        # What the kill left: the entry, and the intent on the disk.
+        path.write_bytes(found)
+        caller.node.addresses.failures.heal()
+        await caller.node.restart()
+        await caller.node.daemon.upkeep.compare()
+        assert caller.states() == {}
+        assert caller.held() == []
+        return
+    await caller.node.restart()
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == ["198.18.0.10/24"], "its namespace is there: it may be in use"
+    caller.node.kernel.gone.add(netns_of("c1"))
+    await caller.node.daemon.upkeep.compare()
+    assert caller.node.leftovers() == {}
+
+
+async def test_a_del_that_came_while_danmd_was_away(caller: Caller) -> None:
+    """The executable's tombstone is finished, and a caller may use its id again."""
+    # SPEC C4
+    await caller.add()
+    caller.remove_interface()
+    tombstones = caller.allocations.tombstones
+    await tombstones.put(caller.request("DEL").call)
+    await caller.node.daemon.upkeep.compare()
+    assert caller.node.leftovers() == {}
+    assert list((caller.node.root / "state/fakeipam-tombstones").iterdir()) == []
+    await tombstones.put(caller.request("DEL").call)
+    await caller.add()
+    await caller.node.daemon.upkeep.compare()
+    assert caller.states() == {"c1": AllocationState.ADDED}
+
+
+async def test_a_del_that_an_add_has_dealt_with(caller: Caller) -> None:
+    """A comparison that saw its tombstone before does not take the new ADD's address."""
+    # DESIGN, P3
+    await caller.add()
+    caller.remove_interface()
+    tombstones = caller.allocations.tombstones
+    await tombstones.put(caller.request("DEL").call)
+    (seen,) = await tombstones.waiting()
+    answer = await caller.allocations.add(caller.request("ADD"), deadline_s=time.monotonic() + 5)
+    assert answer
+    await caller.allocations.finish_tombstone(seen)
+    assert caller.states() == {"c1": AllocationState.ADDED}
+    assert len(caller.held()) == 1
+
+
+async def test_a_del_during_an_add_is_kept(caller: Caller) -> None:
+    """A DEL that has to wait for the ADD lies on the disk before it is answered."""
+    # SPEC C4; DESIGN, P2
+    caller.node.addresses.failures.hang("reserve-lost")
+    adding = asyncio.create_task(caller.add())
+    await caller.node.until(lambda: bool(caller.held()))
+    await caller.delete(wait_s=0.3)
+    kept = caller.node.root / "state/fakeipam-tombstones"
+    assert [path.name for path in kept.iterdir()] == ["c1:net1"]
+    adding.cancel()
+    await asyncio.wait([adding])
+    caller.node.addresses.failures.heal()
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == []
+    assert list(kept.iterdir()) == []
+
+
+async def test_an_unfinished_sandbox_takes_nothing_from_the_next(caller: Caller) -> None:
+    """What a killed danmd began for a Pod ends without the address that the Pod has by now."""
+    # DESIGN, P3
+    await caller.add("c2")
+    journal = caller.node.daemon.allocations.journal
+    (record,) = journal.records()
+    await journal.put(
+        msgspec.structs.replace(
+            record,
+            container_id="c1",
+            netns=netns_of("c1"),
+            state=AllocationState.ADDING,
+            attempt=0,
+            ip=None,
+            result=b"",
+        )
+    )
+    caller.remove_interface("c2")
+    await caller.node.daemon.upkeep.compare()
+    assert caller.states() == {"c2": AllocationState.ADDED}
+    assert caller.held() == ["198.18.0.10/24"]
+    assert len(caller.node.addresses.fresh) == 1, "it was not even released and claimed again"
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        PodOwnerMessage(namespace=NAMESPACE, name="gone", uid="uid-gone"),
+        ContainerOwnerMessage(namespace=NAMESPACE, container_id="gone"),
+    ],
+)
+async def test_an_entry_that_nobody_knows(
+    caller: Caller, owner: PodOwnerMessage | ContainerOwnerMessage
+) -> None:
+    """It is released, unless a namespace that no journal explains has its address."""
+    # DESIGN, P2, P3
+    caller.node.addresses.entries.append(_stray(owner))
+    lost = netns_of("lost")
+    caller.node.kernel.namespaces[lost].interfaces["net1"] = ["198.18.0.9/24"]
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == ["198.18.0.9/24"]
+    caller.node.kernel.gone.add(lost)
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == []
+
+
+async def test_a_forgotten_address_is_claimed_again(caller: Caller) -> None:
+    """After a restored backup a live interface keeps its addresses, of both families."""
+    # DESIGN, "Nodes fence"
+    await caller.add(network="dual")
+    before = sorted(caller.held())
+    caller.node.addresses.entries = caller.node.addresses.entries[:1]
+    await caller.node.daemon.upkeep.compare()
+    assert sorted(caller.held()) == before
+    caller.remove_interface()
+    await caller.delete(network="dual")
+    assert caller.held() == []
+
+
+async def test_a_forgotten_address_that_another_has(caller: Caller) -> None:
+    """It is taken off the interface, and the Pod's owner is told."""
+    # DESIGN, P1
+    await caller.add()
+    caller.node.addresses.entries.clear()
+    caller.node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"))
+    await caller.node.daemon.upkeep.compare()
+    assert caller.node.kernel.namespaces[netns_of("c1")].interfaces == {"net1": []}
+    assert caller.states() == {}
+    (event,) = caller.node.kube.all_stored(EVENTS)
+    assert "lost 198.18.0.10/24" in event["note"]
+
+
+async def test_gc_releases_what_is_not_listed(caller: Caller) -> None:
+    """Of one configuration, and of it alone; what an interface still has waits for its end."""
+    # SPEC C6
+    for name in ("stale", "live", "listed"):
+        caller.node.add_pod(name)
+        await caller.add(name, pod=name)
+    caller.node.add_pod("other")
+    await caller.add("other", pod="other", name="another-config")
+    for name in ("stale", "other"):
+        caller.remove_interface(name)
+    await caller.grow_old()
+    valid = [{"containerID": "listed", "ifname": "net1"}]
+    config: dict[str, Any] = {"cni.dev/valid-attachments": valid}
+    await caller.allocations.collect(caller.request("GC", **config))
+    assert caller.states() == {
+        "live": AllocationState.REMOVING,
+        "listed": AllocationState.ADDED,
+        "other": AllocationState.ADDED,
+    }
+    assert len(caller.held()) == 3
+
+
+async def test_gc_leaves_what_is_in_the_making(caller: Caller) -> None:
+    """An address that a plugin has just got is on no interface yet, and in no list either."""
+    # DESIGN, P3
+    await caller.add("new")
+    caller.remove_interface("new")
+    await caller.allocations.collect(caller.request("GC"))
+    assert caller.states() == {"new": AllocationState.ADDED}
+    await caller.grow_old()
+    await caller.allocations.collect(caller.request("GC"))
+    assert caller.held() == []
+
+
+async def test_only_a_journal_that_is_known_to_be_whole_spares_a_look(caller: Caller) -> None:
+    """Ipam-svc looks for earlier entries until the node's have been compared with the journal."""
+    await caller.add("c1", pod="a")
+    await caller.node.daemon.upkeep.compare()
+    await caller.add("c2", pod="b")
+    await caller.add("c3", pod="b")
+    assert caller.node.addresses.fresh == [False, True, False]
