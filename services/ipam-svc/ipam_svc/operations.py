@@ -41,7 +41,7 @@ REFUSALS: Final[Mapping[int, str]] = {
     400: "The request cannot be read or breaks a rule; `violations` has every field at fault.",
     401: "There is no token, or it proves nothing.",
     403: "The caller may not: a verb is missing, or the Pod is another node's.",
-    404: "There is no such DanmNet or Pod.",
+    404: "There is no such DanmNet, Pod or path.",
     408: "The body did not arrive in time.",
     409: "The pool is exhausted, the address is another owner's, or a later attempt of this owner"
     " is known (`currentAttempt`).",
@@ -228,6 +228,7 @@ OPERATIONS: Final = (
         done="A page of 1000 entries or fewer.",
         answer=ReservationList,
         queries=True,
+        refusals=tuple(sorted((*_ALWAYS, 404))),
         answers={"one": ReservationList(items=[_HELD])},
     ),
     Operation(
@@ -242,6 +243,7 @@ OPERATIONS: Final = (
         answer=ReservationList,
         queries=True,
         tagged=True,
+        refusals=tuple(sorted((*_ALWAYS, 404))),
         answers={
             "one": ReservationList(
                 items=[msgspec.structs.replace(_HELD, owner=_WEB, interface="eth0", node="node-1")]
