@@ -198,7 +198,7 @@ def _aim(case: Case[Any], rng: Random) -> Case[Any]:
     if isinstance(body, dict) and _is_hurried(body.get("timeoutS")):
         # Who waits for a millisecond is told to try again, rightly.
         body["timeoutS"] = _HURRY_S
-    return case.operation.Case(
+    aimed: Case[Any] = case.operation.Case(
         method=case.method,
         path_parameters={
             name: str(_aimed(value, rng, name)) for name, value in case.path_parameters.items()
@@ -208,6 +208,7 @@ def _aim(case: Case[Any], rng: Random) -> Case[Any]:
         body=body,
         media_type=case.media_type,
     )
+    return aimed
 
 
 def _is_hurried(timeout_s: object) -> bool:
@@ -218,7 +219,8 @@ def _cases(path: str, method: str, mode: GenerationMode) -> st.SearchStrategy[Ca
     schema = schemathesis.openapi.from_dict(openapi_document())
     schema.config.update(base_url="https://localhost")
     operation = schema[path][method]
-    return operation.as_strategy(generation_mode=mode)
+    cases: st.SearchStrategy[Case[Any]] = operation.as_strategy(generation_mode=mode)
+    return cases
 
 
 def _fuzz(
