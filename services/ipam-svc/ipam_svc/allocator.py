@@ -92,6 +92,10 @@ class BlockIndex(Protocol):
         """Yield the starts of blocks that may have space: from here on, then from the beginning."""
         ...
 
+    def is_contended(self, start: int) -> bool:
+        """Say whether another replica writes the block."""
+        ...
+
     def room(self, start: int, space: AddressSpace) -> int:
         """Return how many addresses of a space are free there, a new block included."""
         ...
@@ -177,7 +181,9 @@ def search_seed(net: DanmNet) -> int:
 def choose_block(space: AddressSpace, index: BlockIndex, *, after: int) -> int | None:
     """Return the start of the block to take an address from, by next-fit.
 
-    An open block with space comes before a new one (DESIGN, "Group commit").
+    An open block with space comes before a new one (DESIGN, "Group commit"), unless another replica
+    writes it: then both would spend their time on conflicts. When there is no other, it serves all
+    the same.
 
     Args:
         space: The addresses that may be handed out.
@@ -187,17 +193,22 @@ def choose_block(space: AddressSpace, index: BlockIndex, *, after: int) -> int |
     Returns:
         None when every address is taken, as far as the index knows.
     """
+    contended: int | None = None
     for start in index.open_from(block_start(after)):
         if index.room(start, space) > 0:
-            return start
+            if not index.is_contended(start):
+                return start
+            contended = start if contended is None else contended
     for begin in (after + 1, 0):
         number = space.following(begin)
         while number is not None:
             start = block_start(number)
             if not index.exists(start) and index.room(start, space) > 0:
-                return start
+                if not index.is_contended(start):
+                    return start
+                contended = start if contended is None else contended
             number = space.following(start + BLOCK_SIZE)
-    return None
+    return contended
 
 
 def _wish4(spec: NetworkSpec, ip: IPv4Request) -> Wish4:

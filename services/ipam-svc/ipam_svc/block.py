@@ -142,7 +142,12 @@ class Fenced:
     """No write that is based on an earlier reading succeeds any more."""
 
 
-Outcome = Took | NoSpace | GaveBack | NotHeld | Sealed | Fenced
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contended:
+    """Another replica writes the block: nothing happened, and another block will be quicker."""
+
+
+Outcome = Took | NoSpace | GaveBack | NotHeld | Sealed | Fenced | Contended
 
 
 def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Outcome]:

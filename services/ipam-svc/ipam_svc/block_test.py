@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from danm_api.errors import (
     AddressTakenError,
@@ -288,3 +290,32 @@ def test_owner_on_another_node_is_another_owner() -> None:
     assert isinstance(outcome, Took)
     assert outcome.new
     assert dead_doubles([after]) == []
+
+
+_CHANGES = st.one_of(
+    st.builds(
+        lambda name, after: _any(_pod(str(name)), after=_BASE + after),
+        st.integers(0, 5),
+        st.integers(-1, 4),
+    ),
+    st.builds(
+        lambda name, last: _exact(_pod(str(name)), last), st.integers(0, 5), st.integers(1, 3)
+    ),
+    st.builds(
+        lambda name, last: _back(_pod(str(name)), last), st.integers(0, 5), st.integers(1, 3)
+    ),
+)
+
+
+@given(changes=st.lists(_CHANGES, max_size=12))
+def test_a_batch_is_judged_like_its_changes_one_after_the_other(
+    changes: list[TakeAny | TakeExact | GiveBack],
+) -> None:
+    """A batch takes a shorter way to the same end: nothing is refused that alone would be had."""
+    # DESIGN P4
+    block, verdicts = judge(_block(), changes, now=_NOW)
+    alone = _block()
+    for change, verdict in zip(changes, verdicts, strict=True):
+        alone, (expected,) = judge(alone, [change], now=_NOW)
+        assert type(verdict) is type(expected)
+    assert len(block.entries) == len(alone.entries)

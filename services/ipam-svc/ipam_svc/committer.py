@@ -21,7 +21,7 @@ from danm_api.errors import (
     NotFoundError,
     OverloadedError,
 )
-from danm_api.model.ip_block import IPBlock
+from danm_api.model.ip_block import IPBlock, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
@@ -29,12 +29,15 @@ from ipam_svc.address_space import BLOCK_SIZE, Version, block_network
 from ipam_svc.admission import Admissions
 from ipam_svc.block import (
     Change,
+    Contended,
     GaveBack,
     GiveBack,
     NoSpace,
     NotHeld,
     Outcome,
+    TakeAny,
     Took,
+    held_with,
     judge,
 )
 from ipam_svc.ledger import Ledger, is_newer
@@ -84,12 +87,14 @@ class _Waiting:
         deadline: In the clock's seconds; no write carries the change after it.
         verdict: Resolved with the outcome.
         tried: What a write whose answer was lost would have brought.
+        may_move: When another replica wins the block, the caller takes another one.
     """
 
     change: Change
     deadline: float
     verdict: "asyncio.Future[Outcome]"
     tried: Outcome | None = None
+    may_move: bool = False
 
     def settle(self, verdict: Outcome | DanmError) -> None:
         """Tell the caller, if it still listens."""
@@ -140,8 +145,16 @@ class Committer:
         self._queued = 0
         self._admissions = Admissions(store)
 
-    async def commit(self, ref: BlockRef, change: Change, *, deadline: float) -> Outcome:
+    async def commit(
+        self, ref: BlockRef, change: Change, *, deadline: float, may_move: bool = False
+    ) -> Outcome:
         """Carry one change into a block and return what came of it.
+
+        Args:
+            ref: The block.
+            change: What is to happen.
+            deadline: In the clock's seconds.
+            may_move: Come back with ``Contended`` rather than contend with another replica.
 
         Raises:
             OverloadedError: Too much is queued already.
@@ -158,6 +171,7 @@ class Committer:
             change=change,
             deadline=deadline,
             verdict=asyncio.get_running_loop().create_future(),
+            may_move=may_move,
         )
         queue = self._queues.get(ref)
         if queue is None:
@@ -222,6 +236,7 @@ class Committer:
             except (ConflictError, NotFoundError):
                 metrics.CONFLICTS.inc()
                 base, proven = await self._read_again(ref, base)
+                self._make_way(ref, base, batch, proven=proven)
             except ApiUnavailableError as error:
                 # A write may have taken effect, or may yet: what is read next, and the
                 # resourceVersion of the write after it, decide.
@@ -252,6 +267,7 @@ class Committer:
         if not base.resource_version:
             base = await self._store.create_block(base)
             self._ledger.observe(base)
+            self._ledger.mark_own(ref.network_uid, ref.version, ref.start)
         new = [
             waiting
             for waiting, verdict in zip(batch, verdicts, strict=True)
@@ -279,6 +295,26 @@ class Committer:
                 continue
             left.append(waiting)
         return left
+
+    def _make_way(
+        self, ref: BlockRef, block: IPBlock, batch: Sequence[_Waiting], *, proven: bool
+    ) -> None:
+        """Send who can take another block there, after a conflict.
+
+        No write on an earlier reading can succeed any more: so who has no entry in the block by now
+        gets none by what was tried. Who has one is judged here.
+        """
+        self._ledger.mark_contended(ref.network_uid, ref.version, ref.start)
+        queue = self._queues.get(ref)
+        for waiting in (*batch, *(() if queue is None else queue.waiting)):
+            change = waiting.change
+            if (
+                proven
+                and waiting.may_move
+                and isinstance(change, TakeAny)
+                and not held_with(block, owner_key(change.owner))
+            ):
+                waiting.settle(Contended())
 
     async def _split(self, ref: BlockRef, batch: list[_Waiting], error: DanmError) -> None:
         """Try the halves of a batch that the API server refuses, so that a bad change is alone."""

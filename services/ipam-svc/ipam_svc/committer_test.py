@@ -19,7 +19,19 @@ from danm_api.errors import (
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
-from ipam_svc.block import Change, GaveBack, GiveBack, Seal, Sealed, TakeExact, Took, held_entries
+from ipam_svc.address_space import AddressSpace
+from ipam_svc.block import (
+    Change,
+    Contended,
+    GaveBack,
+    GiveBack,
+    Seal,
+    Sealed,
+    TakeAny,
+    TakeExact,
+    Took,
+    held_entries,
+)
 from ipam_svc.committer import BlockRef, Committer
 from ipam_svc.ledger import Ledger
 from ipam_svc.store import BlockList
@@ -261,3 +273,39 @@ async def test_queue_is_bounded() -> None:
     refused = sum(isinstance(each, OverloadedError) for each in results)
     assert refused == 4200 - 4096
     assert isinstance(await back, GaveBack)
+
+
+def _take_any(name: str) -> TakeAny:
+    space = AddressSpace(version=4, intervals=((_START + 1, _START + 62),), start=_START + 1)
+    return TakeAny(
+        owner=_pod(name), node=NodeName("n1"), attempt=1, space=space, after=_START, mac=None
+    )
+
+
+async def test_who_loses_a_block_may_take_another_one() -> None:
+    """A replica that loses a race sends new addresses elsewhere, and what must stay is retried."""
+    # DESIGN, "Group commit"
+    store = _Store()
+    here, there = _committer(store), _committer(store)
+    await _commit(here, _take(1))
+    await _commit(there, _take(2))
+    assert store.block is not None
+    before = store.block
+    outcome = await here.commit(_REF, _take_any("p3"), deadline=5.0, may_move=True)
+    assert outcome == Contended()
+    assert store.block == before
+    await _commit(there, _take(4))
+    assert isinstance(await here.commit(_REF, _take_any("p3"), deadline=5.0), Took)
+
+
+async def test_an_owner_that_the_block_knows_is_judged_there() -> None:
+    """What another replica wrote for the same owner meanwhile is kept, not doubled elsewhere."""
+    # DESIGN, "Attempts fence"
+    store = _Store()
+    here, there = _committer(store), _committer(store)
+    await _commit(here, _take(1))
+    await _commit(there, _take_any("p3"))
+    outcome = await here.commit(_REF, _take_any("p3"), deadline=5.0, may_move=True)
+    assert isinstance(outcome, Took)
+    assert store.block is not None
+    assert [str(entry.address) for entry in held_entries(store.block)] == ["10.0.0.1", "10.0.0.2"]

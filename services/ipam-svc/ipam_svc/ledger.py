@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from danm_api.model.ip_block import Cooling, Entry, ExternalOwner, Held, IPBlock, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
@@ -57,6 +57,7 @@ class Ledger:
         self._pending: Counter[_BlockId] = Counter()
         # Until the block changes; every reservation asks. Of open blocks only.
         self._rooms: dict[_BlockId, tuple[AddressSpace, int]] = {}
+        self._contended: dict[_BlockId, datetime] = {}
         self._cursors: dict[tuple[NetworkUid, Version], int] = {}
         # Read before the API server's history went back: anything read since then is newer.
         self._doubtful: set[_BlockId] = set()
@@ -236,6 +237,24 @@ class Ledger:
         if self._pending[identity] <= 0:
             del self._pending[identity]
 
+    def mark_contended(self, uid: NetworkUid, version: Version, start: int) -> None:
+        """Note that another replica won a block: new addresses come from others for a while."""
+        self._contended[uid, version, start] = self._now() + _CONTENDED
+
+    def mark_own(self, uid: NetworkUid, version: Version, start: int) -> None:
+        """Note that this replica opened a block: its watch may have shown it first."""
+        self._contended.pop((uid, version, start), None)
+
+    def is_contended(self, uid: NetworkUid, version: Version, start: int) -> bool:
+        """Say whether another replica won a block a short time ago."""
+        until = self._contended.get((uid, version, start))
+        if until is None:
+            return False
+        if until > self._now():
+            return True
+        del self._contended[uid, version, start]
+        return False
+
     def index_of(self, uid: NetworkUid, version: Version, *, count_pending: bool) -> "FamilyIndex":
         """Return the blocks of one family as the allocator wants to see them.
 
@@ -296,6 +315,8 @@ class Ledger:
         self._index_owners(identity, gone, added, after)
         self._index_nodes(identity, gone, added, after)
         self._rooms.pop(identity, None)
+        if not is_open:
+            self._contended.pop(identity, None)
         self._network_revisions[uid] += 1
         if not any((uid, version) in self._families for version in _VERSIONS):
             self._drop_network(uid, block)
@@ -369,6 +390,10 @@ class FamilyIndex:
         yield from starts[position:]
         yield from starts[:position]
 
+    def is_contended(self, start: int) -> bool:
+        """Say whether another replica writes the block."""
+        return self.ledger.is_contended(self.uid, self.version, start)
+
     def room(self, start: int, space: AddressSpace) -> int:
         """Return how many addresses are free there."""
         room = self.ledger.room(self.uid, space, start)
@@ -378,6 +403,8 @@ class FamilyIndex:
 
 
 _VERSIONS: tuple[Version, ...] = (4, 6)
+# Longer than a burst's pause, so that replicas stay apart; short, so that blocks fill up after it.
+_CONTENDED = timedelta(seconds=2)
 
 
 def _difference(before: Sequence[Held], after: Sequence[Held]) -> tuple[list[Held], list[Held]]:

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
-from danm_api.model.ip_block import Held, IPBlock, PodOwner, owner_key
+from danm_api.model.ip_block import Cooling, Held, IPBlock, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
 from ipam_svc.address_space import AddressSpace, block_network, block_start
+from ipam_svc.allocator import choose_block
 from ipam_svc.ledger import Ledger
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -183,3 +184,46 @@ def test_consistent_list_is_believed_against_a_later_version() -> None:
     assert ledger.get(_UID, 4, _BASE) != restored
     ledger.replace_network(_UID, [restored], resource_version="9")
     assert ledger.get(_UID, 4, _BASE) == restored
+
+
+def _space(last: int) -> AddressSpace:
+    return AddressSpace(version=4, intervals=((_BASE + 1, _BASE + last),), start=_BASE + 1)
+
+
+def test_another_replicas_block_is_left_to_it_while_there_are_others() -> None:
+    """Two replicas on one network fill blocks of their own, for a while and if they can."""
+    # DESIGN, "Group commit"; P4: a contended block is still better than "exhausted".
+    now = [_NOW]
+    ledger = Ledger(now=lambda: now[0])
+    ledger.observe(_block(_held(1), version=1))
+    ledger.mark_contended(_UID, 4, _BASE)
+
+    def chosen(space: AddressSpace) -> int | None:
+        index = ledger.index_of(_UID, 4, count_pending=True)
+        return choose_block(space, index, after=_BASE + 1)
+
+    assert chosen(_space(200)) == _BASE + 64
+    assert chosen(_space(60)) == _BASE
+    ledger.mark_own(_UID, 4, _BASE)
+    assert chosen(_space(200)) == _BASE
+    ledger.mark_contended(_UID, 4, _BASE)
+    now[0] += timedelta(seconds=3)
+    assert chosen(_space(200)) == _BASE
+
+
+def test_room_is_counted_anew_when_the_block_or_the_time_changes() -> None:
+    """What is remembered of a block's room is never older than the block."""
+    now = [_NOW]
+    ledger = Ledger(now=lambda: now[0])
+    space = _space(63)
+    ledger.observe(_block(_held(1), version=1))
+    assert ledger.room(_UID, space, _BASE) == 62
+    ledger.observe(_block(_held(1), _held(2, name="q"), version=2))
+    assert ledger.room(_UID, space, _BASE) == 61
+    assert ledger.room(_UID, _space(10), _BASE) == 8
+    cooling = Cooling(address=ip_address(_BASE + 1), free_at=_NOW + timedelta(seconds=5))
+    block = _block(_held(2, name="q"), version=3)
+    ledger.observe(replace(block, entries=(cooling, *block.entries)))
+    assert ledger.room(_UID, space, _BASE) == 61
+    now[0] += timedelta(seconds=6)
+    assert ledger.room(_UID, space, _BASE) == 62

@@ -15,7 +15,7 @@ from danm_api.model.ip_block import IPBlock
 from danm_api.names import Namespace, NetworkName
 from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore
-from ipam_svc.ledger import Ledger, is_newer
+from ipam_svc.ledger import Ledger, block_id, is_newer
 from ipam_svc.networks import Networks, links_of
 from ipam_svc.releases import Releases
 from ipam_svc.reservations import Reservations
@@ -158,10 +158,18 @@ class Replica:
             # Only an etcd that was restored from a backup has an older one than it had before.
             self.ledger.forget(change.old)
         if change.new is not None:
+            if change.old is None and self._blocks.synced:
+                self._note_new(change.new)
             self.ledger.observe(change.new)
         elif change.old is not None:
             self.ledger.forget(change.old)
             self.committer.forget_admission(change.old)
+
+    def _note_new(self, block: IPBlock) -> None:
+        """Leave a block that another replica has just opened to it, while there are others."""
+        uid, version, start = block_id(block)
+        if self.ledger.get(uid, version, start) is None:
+            self.ledger.mark_contended(uid, version, start)
 
 
 def _links(net: DanmNet) -> Iterable[str]:

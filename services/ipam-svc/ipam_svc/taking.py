@@ -19,6 +19,7 @@ from ipam_svc import metrics
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, block_start, version_of
 from ipam_svc.allocator import choose_block
 from ipam_svc.block import (
+    Contended,
     Fence,
     GaveBack,
     GiveBack,
@@ -137,7 +138,7 @@ class Taker:
         kept = await self._keep(network, claim, space.version)
         if kept is not None:
             return kept
-        certain = False
+        certain, may_move = False, True
         while True:
             if self._clock() >= claim.deadline:
                 raise DeadlineExceededError(f"no address of {network} was taken in time")
@@ -168,12 +169,15 @@ class Taker:
                     basis=claim.basis,
                 ),
                 deadline=claim.deadline,
+                may_move=may_move,
             )
             if isinstance(outcome, Took):
                 self._ledger.move_cursor(network.uid, space.version, int(outcome.held.address))
                 return outcome
             # What was read is no proof any more: another block may have got room meanwhile.
             certain = False
+            # Once: where there is no other block, going in circles would be no progress.
+            may_move = may_move and not isinstance(outcome, Contended)
 
     async def take_exact(
         self,

@@ -29,6 +29,7 @@ from danm_api.ipam_api import (
 from tests.lab.bench.jobs import Job, Kind, Outcome
 from tests.lab.bench.keepalive import BrokenAnswerError, Connection
 from tests.lab.bench.raw_object import SHARED, object_body, version_of
+from tests.lab.bench.usage import machine_seconds
 
 _OK: Final = 200
 _CREATED: Final = 201
@@ -164,7 +165,7 @@ async def _run(job: Job) -> Outcome:
     times_ms: list[float] = []
     failures: Counter[str] = Counter()
     indices = iter(range(job.count))
-    cpu = time.process_time()
+    cpu, machine = time.process_time(), machine_seconds()
     began = time.perf_counter()
 
     async def call(connection: Connection) -> None:
@@ -184,7 +185,7 @@ async def _run(job: Job) -> Outcome:
 
     await asyncio.gather(*(call(connection) for connection in connections))
     seconds = time.perf_counter() - began
-    cpu_s = time.process_time() - cpu
+    cpu_s, machine_s = time.process_time() - cpu, machine_seconds() - machine
     for connection in connections:
         connection.close()
     return Outcome(
@@ -193,6 +194,7 @@ async def _run(job: Job) -> Outcome:
         failures=dict(failures.most_common(5)),
         doubles=reserving.doubles,
         cpu_s=cpu_s,
+        machine_s=machine_s,
     )
 
 

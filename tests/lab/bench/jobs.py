@@ -71,6 +71,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         failures: How often each problem occurred.
         doubles: Addresses that were handed out twice.
         cpu_s: Processor time of the generator meanwhile.
+        machine_s: Processor time of everything on the machine meanwhile.
     """
 
     times_ms: list[float]
@@ -78,3 +79,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     failures: dict[str, int]
     doubles: list[str]
     cpu_s: float
+    machine_s: float

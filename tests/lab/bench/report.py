@@ -20,9 +20,9 @@ _COLUMNS: Final = (
     "writes each",
     "replica MB",
     "replica CPU ms each",
-    "CPU replica / API / etcd / load",
+    "CPU replica / API / etcd / load / others",
 )
-_PROCESSES: Final = ("ipam-svc", "kube-apiserver", "etcd", "generator")
+_PROCESSES: Final = ("ipam-svc", "kube-apiserver", "etcd", "generator", "others")
 
 
 def tables(run: Run) -> Iterator[Table]:
@@ -50,7 +50,8 @@ def page(run: Run) -> str:
             " Every reservation is a new one, over TLS 1.3 with TokenReview and"
             ' SubjectAccessReview. "p50 to PUT" compares with one caller\'s PUTs of a 1 KB object,'
             " measured just before. Bytes and writes are those of DanmIPBlocks at the API server,"
-            " per reservation. CPU is in cores. etcd's database grew to"
+            ' per reservation. CPU is in cores; "others" is what else ran on the machine: the more,'
+            " the less the figures say. etcd's database grew to"
             f" {run.etcd_mb:,.0f} MB (its quota: 2,048).",
             "",
             *_markdown(_COLUMNS, _lines(run)),

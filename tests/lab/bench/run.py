@@ -147,6 +147,7 @@ class Bench:
             outcome = run_job(job)
             used = {name: value - cpu[name] for name, value in self._cpu(replicas).items()}
             used["generator"] = outcome.cpu_s
+            used["others"] = max(0.0, outcome.machine_s - sum(used.values()))
             rss_mb = max(peak_memory_mb(replica.pid) for replica in replicas)
             more = self._written()
         done = len(outcome.times_ms)

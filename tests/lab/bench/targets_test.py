@@ -30,7 +30,7 @@ def _figures(*, rate: float = 600.0, p50_ms: float = 2.0, p99_ms: float = 4.0) -
 
 
 def _row(case: Case, found: Figures, *, block_bytes: float = 1000.0, rss_mb: float = 90.0) -> Row:
-    names = ("ipam-svc", "kube-apiserver", "etcd", "generator")
+    names = ("ipam-svc", "kube-apiserver", "etcd", "generator", "others")
     cost = Cost(
         cpu=dict.fromkeys(names, 0.5), block_bytes=block_bytes, block_writes=0.1, rss_mb=rss_mb
     )

@@ -39,6 +39,13 @@ def cpu_seconds(pid: int) -> float:
     return ticks / _TICKS_PER_S
 
 
+def machine_seconds() -> float:
+    """Return the processor time that everything on this machine has used."""
+    first = (_PROC / "stat").read_text().split("\n", 1)[0]
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, first.split()[1:])
+    return (user + nice + system + irq + softirq) / _TICKS_PER_S
+
+
 def peak_memory_mb(pid: int) -> float:
     """Return the greatest resident memory that one process of a tree ever had."""
     found = [0]
