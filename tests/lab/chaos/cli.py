@@ -1,6 +1,7 @@
 """`lab chaos`: ipam-svc while everything around it breaks."""
 
 import asyncio
+import logging
 import tempfile
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def refill(rounds: int, directory: Path | None) -> None:
 
 
 def _made(directory: Path | None) -> Path:
+    # The client warns of each answer that is lost, which is what a run is about.
+    logging.getLogger("danm_api").setLevel(logging.ERROR)
     directory = directory or Path(tempfile.mkdtemp(prefix="danm-chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
     click.echo(f"logs and histories: {directory}")
