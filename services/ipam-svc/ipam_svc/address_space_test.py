@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danm_api.model.addresses import IPAddress, IPv4Range, IPv4Route, IPv6Range
+from danm_api.model.addresses import IPAddress, IPv4Range, IPv4Route, IPv6Range, IPv6Route
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.names import NetworkName
 from danm_api.validation import effective_pool, is_excluded
@@ -125,10 +125,15 @@ def test_ipv6_pool() -> None:
     spec = NetworkSpec(
         network_id=NetworkName("net"),
         net6=IPv6Network("2001:db8::/64"),
-        pool6=IPv6Range(start=IPv6Address("2001:db8::10"), end=IPv6Address("2001:db8::12")),
+        pool6=IPv6Range(start=IPv6Address("2001:db8::10"), end=IPv6Address("2001:db8::13")),
         exclude=(ip_network("2001:db8::11"),),
+        routes6=(
+            IPv6Route(
+                destination=IPv6Network("2001:db8:1::/64"), gateway=IPv6Address("2001:db8::12")
+            ),
+        ),
     )
-    assert _members(dynamic_ipv6(spec, seed=7)) == ["2001:db8::10", "2001:db8::12"]
+    assert _members(dynamic_ipv6(spec, seed=7)) == ["2001:db8::10", "2001:db8::13"]
 
 
 def test_eui64_addresses_leave_out_those_of_ipv4_macs() -> None:

@@ -69,6 +69,15 @@ _STATIC4 = StaticIPv4(interface=IPv4Interface("10.0.0.7/24"))
 _STATIC6 = StaticIPv6(interface=IPv6Interface("2001:db8::7/64"))
 
 
+@pytest.mark.parametrize("spec", [_spec(), _DUAL], ids=["no subnet", "dual"])
+def test_a_family_without_subnet_is_not_tracked(spec: NetworkSpec) -> None:
+    """A static address is recorded exactly where the network has a subnet of its family."""
+    # SPEC G3
+    wanted = wishes(_net(spec), spec, _STATIC4, _STATIC6, shares_wire=False)
+    assert wanted.ipv4 == Exactly(address=_STATIC4.interface.ip, tracked=spec.cidr is not None)
+    assert wanted.ipv6 == Exactly(address=_STATIC6.interface.ip, tracked=spec.net6 is not None)
+
+
 @pytest.mark.parametrize(
     ("spec", "ip", "ip6", "expected4", "expected6"),
     [

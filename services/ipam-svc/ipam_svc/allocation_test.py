@@ -1,0 +1,154 @@
+"""Whole pools, taken to their last address through a replica (SPEC G2 to G5, A7)."""
+
+from typing import Any, Final
+
+import pytest
+
+from danm_api.errors import ApiUnavailableError, DeadlineExceededError, PoolExhaustedError
+from danm_api.kube.api import DANMIPBLOCKS
+from danm_api.testing.fake_kube import FakeKube
+from ipam_svc.replica import Replica
+from ipam_svc.testing.cluster import Cluster, attachment, pod
+
+_LOST: Final = ApiUnavailableError("lost", status=0)
+_ROUTES: Final = {"routes": {"192.0.2.0/24": "10.0.0.3"}}
+
+
+async def _drain(cluster: Cluster, replica: Replica, *, ip: str, ip6: str) -> list[str]:
+    """Take until the network is exhausted; return the addresses in the order of taking."""
+    taken: list[str] = []
+    while True:
+        owner = pod(f"p{len(taken)}")
+        try:
+            (answer,) = await cluster.reserve(replica, owner, attachment(ip=ip, ip6=ip6))
+        except PoolExhaustedError:
+            return taken
+        taken.append(str(answer.ip or answer.ip6).partition("/")[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({"cidr": "10.0.0.0/29"}, [1, 2, 3, 4, 5, 6], id="all usable addresses"),
+        pytest.param({"cidr": "10.0.0.4/30"}, [5, 6], id="/30"),
+        pytest.param({"cidr": "10.0.0.4/31"}, [4, 5], id="/31, RFC 3021"),
+        pytest.param({"cidr": "10.0.0.4/32"}, [4], id="/32, RFC 3021"),
+        pytest.param(
+            {"cidr": "10.0.0.0/24", "allocation_pool": {"start": "10.0.0.62", "end": "10.0.0.65"}},
+            [62, 63, 64, 65],
+            id="both ends, across blocks",
+        ),
+        pytest.param({"cidr": "10.0.0.0/29"} | _ROUTES, [1, 2, 4, 5, 6], id="gateway"),
+        pytest.param(
+            {"cidr": "10.0.0.0/29", "exclude": ["10.0.0.0/30", "10.0.0.6"]}, [4, 5], id="exclude"
+        ),
+        pytest.param(
+            {"cidr": "10.0.0.0/29", "allocation_pool": {"start": "10.0.0.0", "end": "10.0.0.7"}},
+            [1, 2, 3, 4, 5, 6],
+            id="never network and broadcast address",
+        ),
+    ],
+)
+async def test_ipv4_pool(options: dict[str, Any], expected: list[int]) -> None:
+    """Exactly the addresses of the pool are given, in order, and then none."""
+    cluster = Cluster()
+    cluster.add_network(**options)
+    async with cluster.running() as (replica,):
+        taken = await _drain(cluster, replica, ip="dynamic", ip6="none")
+        assert taken == [f"10.0.0.{last}" for last in expected]
+
+
+async def test_ipv6_pool() -> None:
+    """allocation_pool6 gives its both ends, less exclusions and gateways (SPEC G5, A7)."""
+    cluster = Cluster()
+    cluster.add_network(
+        net6="2001:db8::/120",
+        allocation_pool6={"start": "2001:db8::3e", "end": "2001:db8::42"},
+        exclude=["2001:db8::3f"],
+        routes6={"2001:db8:1::/64": "2001:db8::41"},
+    )
+    async with cluster.running() as (replica,):
+        taken = await _drain(cluster, replica, ip="none", ip6="dynamic")
+        assert taken == ["2001:db8::3e", "2001:db8::40", "2001:db8::42"]
+
+
+@pytest.mark.parametrize(
+    ("pool", "expected"),
+    [
+        pytest.param({}, ["10.0.0.1", "10.0.0.2"], id="its begin"),
+        pytest.param(
+            {"allocation_pool": {"start": "10.255.255.253", "end": "10.255.255.255"}},
+            ["10.255.255.253", "10.255.255.254"],
+            id="its end",
+        ),
+    ],
+)
+async def test_pool_of_a_whole_8(pool: dict[str, Any], expected: list[str]) -> None:
+    """Sixteen million addresses cost what ten cost: blocks exist for those in use (DESIGN, P6)."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/8", **pool)
+    async with cluster.running() as (replica,):
+        answers = [
+            (await cluster.reserve(replica, pod(name), attachment()))[0] for name in ("a", "b")
+        ]
+        assert [answer.ip for answer in answers] == [f"{address}/8" for address in expected]
+        assert len({answer.mac for answer in answers}) == 2
+        assert len(cluster.blocks()) == 1
+
+
+async def test_dual_stack_on_several_networks_at_once() -> None:
+    """One request takes both families on several networks, several times on one; all or nothing."""
+    # SPEC I2, B5
+    cluster = Cluster()
+    cluster.add_network("a", cidr="10.0.0.0/24", net6="2001:db8:a::/64")
+    cluster.add_network("b", cidr="10.0.0.0/30")
+    wanted = [
+        attachment("b", interface="eth0"),
+        attachment("a", interface="eth1", ip6="dynamic"),
+        attachment("a", interface="eth2", ip6="dynamic"),
+    ]
+    async with cluster.running() as (replica,):
+        answers = await cluster.reserve(replica, pod("p"), *wanted, attempt=1)
+        assert [(answer.interface, answer.ip, answer.ip6) for answer in answers] == [
+            ("eth0", "10.0.0.1/30", None),
+            ("eth1", "10.0.0.1/24", "2001:db8:a:0:f816:3eff:fe00:1/64"),
+            ("eth2", "10.0.0.2/24", "2001:db8:a:0:f816:3eff:fe00:2/64"),
+        ]
+        await cluster.reserve(replica, pod("q"), attachment("b"))
+        before = cluster.addresses()
+        with pytest.raises(PoolExhaustedError, match="ns/b"):
+            await cluster.reserve(replica, pod("r"), *wanted)
+        assert cluster.addresses() == before
+
+
+async def test_the_deadline_of_a_request_ends_it() -> None:
+    """A request is answered when its own time is over, whatever the API server does."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("a"), attachment())
+        begun = cluster.clock.seconds
+        _lose_writes(cluster.kube)
+        with pytest.raises(DeadlineExceededError):
+            await cluster.reserve(replica, pod("b"), attachment(), timeout_s=2)
+        # The rest of the time is for giving back what may have been taken.
+        assert 2 <= cluster.clock.seconds - begun <= 13
+
+
+def _lose_writes(kube: FakeKube) -> None:
+    for _ in range(100):
+        kube.fail_next("replace", DANMIPBLOCKS, _LOST)
+
+
+async def test_who_lost_an_address_unheard_gets_another() -> None:
+    """A replica that believes an owner to have what is somebody else's now asks nobody to wait."""
+    # SPEC G2: only a static address is ever refused as taken.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
+        async with cluster.frozen_watch() as behind:
+            await cluster.release(replica, pod("a"), attempt=1)
+            await cluster.reserve(replica, pod("b"), attachment(ip="10.0.0.1/24"))
+            (answer,) = await cluster.reserve(behind, pod("a"), attachment(), attempt=9)
+            assert answer.ip == "10.0.0.2/24"
