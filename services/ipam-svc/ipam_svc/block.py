@@ -12,7 +12,6 @@ from typing import assert_never
 
 from danm_api.errors import (
     AddressTakenError,
-    DanmError,
     InvalidRequestError,
     NetworkNotReadyError,
     StaleAttemptError,
@@ -32,6 +31,7 @@ from danm_api.model.ip_block import (
 )
 from danm_api.names import NodeName
 from ipam_svc.address_space import AddressSpace, address_of
+from ipam_svc.readings import held_with
 
 OwnerKey = tuple[str, ...]
 
@@ -175,57 +175,6 @@ def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Ou
     assert_never(change)
 
 
-def judge(
-    block: IPBlock, changes: Iterable[Change], *, now: datetime
-) -> tuple[IPBlock, list[Outcome | DanmError]]:
-    """Apply changes one after the other; one that is refused leaves the block to the next."""
-    verdicts: list[Outcome | DanmError] = []
-    search = _Search()
-    for change in changes:
-        try:
-            block, outcome = apply(block, search.shortened(change), now=now)
-        except DanmError as error:
-            verdicts.append(error)
-        else:
-            verdicts.append(outcome)
-            search.note(change, outcome)
-    return block, verdicts
-
-
-@dataclass(slots=True)
-class _Search:
-    """Where the search of the changes of one batch goes on.
-
-    They all begin behind the address that was handed out last before the batch. What lies between
-    there and what an earlier one of them took is not free, unless something was given back.
-    """
-
-    space: AddressSpace | None = None
-    begin: int = 0
-    last: int = 0
-
-    def shortened(self, change: Change) -> Change:
-        """Return the change with a search that leaves out what is known to be taken."""
-        if isinstance(change, TakeAny) and self._continues(change):
-            return replace(change, after=self.last)
-        return change
-
-    def note(self, change: Change, outcome: Outcome) -> None:
-        """Remember what a change took."""
-        if isinstance(change, TakeAny) and isinstance(outcome, Took) and outcome.new:
-            number = int(outcome.held.address)
-            # One that wrapped around the block's end has left nothing out before it.
-            if number > change.after:
-                if not self._continues(change):
-                    self.space, self.begin = change.space, change.after
-                self.last = number
-        elif isinstance(change, GiveBack):
-            self.space = None
-
-    def _continues(self, change: TakeAny) -> bool:
-        return self.space is change.space and self.begin == change.after
-
-
 def entry_at(block: IPBlock, address: IPAddress) -> Entry | None:
     """Return what the block says of an address."""
     position = _position(block.entries, address)
@@ -292,33 +241,6 @@ def has_expired(entry: Held, *, now: datetime) -> bool:
 def is_empty(block: IPBlock, *, now: datetime) -> bool:
     """Say whether nothing would be lost with the block."""
     return all(isinstance(entry, Cooling) and entry.free_at <= now for entry in block.entries)
-
-
-def held_with(block: IPBlock, key: OwnerKey) -> list[Held]:
-    """Return the entries of an owner, as ``owner_key`` names it.
-
-    Every reservation asks this of blocks with 64 entries, so no key is made of each.
-    """
-    kind, first, second = key
-    held = (entry for entry in block.entries if isinstance(entry, Held))
-    match kind:
-        case "Pod":
-            return [
-                entry
-                for entry in held
-                if isinstance(entry.owner, PodOwner)
-                and entry.owner.uid == first
-                and entry.owner.interface == second
-            ]
-        case "External":
-            return [
-                entry
-                for entry in held
-                if isinstance(entry.owner, ExternalOwner)
-                and entry.owner.name == second
-                and entry.owner.namespace == first
-            ]
-    return [entry for entry in held if owner_key(entry.owner) == key]
 
 
 def first_free(block: IPBlock, space: AddressSpace, *, after: int, now: datetime) -> int | None:

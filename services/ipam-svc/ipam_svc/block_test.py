@@ -17,6 +17,7 @@ from danm_api.errors import (
 from danm_api.model.ip_block import ExternalOwner, Held, IPBlock, Owner, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
 from ipam_svc.address_space import AddressSpace
+from ipam_svc.batch import judge
 from ipam_svc.block import (
     GaveBack,
     GiveBack,
@@ -31,7 +32,6 @@ from ipam_svc.block import (
     dead_doubles,
     entry_at,
     is_empty,
-    judge,
     without_interface,
 )
 

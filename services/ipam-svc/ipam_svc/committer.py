@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from danm_api.codec.ip_block import block_name
 from danm_api.errors import (
     ApiUnavailableError,
     ConflictError,
@@ -22,11 +21,11 @@ from danm_api.errors import (
     OverloadedError,
 )
 from danm_api.model.ip_block import IPBlock, owner_key
-from danm_api.names import Namespace, NetworkName, NetworkUid
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
-from ipam_svc.address_space import BLOCK_SIZE, Version, block_network
+from ipam_svc.address_space import BLOCK_SIZE
 from ipam_svc.admission import Admissions
+from ipam_svc.batch import judge
 from ipam_svc.block import (
     Change,
     Contended,
@@ -37,46 +36,19 @@ from ipam_svc.block import (
     Outcome,
     TakeAny,
     Took,
-    held_with,
-    judge,
 )
+from ipam_svc.block_ref import BlockRef
 from ipam_svc.ledger import Ledger, is_newer
+from ipam_svc.quiet import until_quiet
+from ipam_svc.readings import held_with
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
 
 # Waits between tries while the API server does not answer: short enough for a deadline of seconds.
 _RETRY_DELAYS_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
-# docs/decisions/ has the measurement.
-_QUIET_TURNS: Final = 3
 # More than a node's burst of Pods on every node of a large cluster; each waits a few KB.
 _MAX_QUEUED: Final = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRef:
-    """Which block, whether it exists or not."""
-
-    namespace: Namespace
-    network: NetworkName
-    network_uid: NetworkUid
-    version: Version
-    start: int
-
-    @property
-    def name(self) -> str:
-        """Return the object's name."""
-        return block_name(self.network_uid, block_network(self.version, self.start))
-
-    def new_block(self) -> IPBlock:
-        """Return the block as it is before it is created."""
-        return IPBlock(
-            namespace=self.namespace,
-            name=self.name,
-            network=self.network,
-            network_uid=self.network_uid,
-            cidr=block_network(self.version, self.start),
-        )
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -195,7 +167,7 @@ class Committer:
 
     async def _drain(self, queue: _Queue) -> None:
         while queue.waiting:
-            await _until_quiet(queue)
+            await until_quiet(lambda: len(queue.waiting), enough=BLOCK_SIZE)
             batch, queue.waiting = queue.waiting, []
             try:
                 await self._commit(queue.ref, batch)
@@ -267,7 +239,7 @@ class Committer:
         if not base.resource_version:
             base = await self._store.create_block(base)
             self._ledger.observe(base)
-            self._ledger.mark_own(ref.network_uid, ref.version, ref.start)
+            self._ledger.contention.end((ref.network_uid, ref.version, ref.start))
         new = [
             waiting
             for waiting, verdict in zip(batch, verdicts, strict=True)
@@ -304,7 +276,7 @@ class Committer:
         No write on an earlier reading can succeed any more: so who has no entry in the block by now
         gets none by what was tried. Who has one is judged here.
         """
-        self._ledger.mark_contended(ref.network_uid, ref.version, ref.start)
+        self._ledger.contention.mark((ref.network_uid, ref.version, ref.start))
         queue = self._queues.get(ref)
         for waiting in (*batch, *(() if queue is None else queue.waiting)):
             change = waiting.change
@@ -384,20 +356,6 @@ class Committer:
     def forget_admission(self, block: IPBlock) -> None:
         """Drop what is remembered of a block that is gone."""
         self._admissions.forget(block)
-
-
-async def _until_quiet(queue: _Queue) -> None:
-    """Give the event loop some turns, so that requests which arrived together go together.
-
-    A request needs a few from its socket to its queue. Each write costs the API server as much as
-    many requests cost here, so it is worth to wait for those that are on their way; a lone caller
-    waits for as many empty turns, which take microseconds.
-    """
-    quiet = 0
-    while quiet < _QUIET_TURNS and len(queue.waiting) < BLOCK_SIZE:
-        before = len(queue.waiting)
-        await asyncio.sleep(0)
-        quiet = 0 if len(queue.waiting) > before else quiet + 1
 
 
 def _changes_that_take(

@@ -32,7 +32,8 @@ from ipam_svc.block import (
     Took,
     held_entries,
 )
-from ipam_svc.committer import BlockRef, Committer
+from ipam_svc.block_ref import BlockRef
+from ipam_svc.committer import Committer
 from ipam_svc.ledger import Ledger
 from ipam_svc.store import BlockList
 

@@ -8,12 +8,14 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from danm_api.model.ip_block import Cooling, Entry, ExternalOwner, Held, IPBlock, owner_key
+from danm_api.model.ip_block import Held, IPBlock, owner_key
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
-from ipam_svc.block import OwnerKey, free_numbers, held_entries, held_with, without_interface
+from ipam_svc.block import OwnerKey, free_numbers, held_entries, without_interface
+from ipam_svc.contention import Contention
+from ipam_svc.readings import changes_with_time, difference, held_with
 
 _BlockId = tuple[NetworkUid, Version, int]
 
@@ -42,7 +44,11 @@ class _Family:
 
 
 class Ledger:
-    """The blocks, indexed by network, by owner and by node."""
+    """The blocks, indexed by network, by owner and by node.
+
+    Attributes:
+        contention: Blocks that are better left to another replica.
+    """
 
     def __init__(self, *, now: Callable[[], datetime]) -> None:
         """Start empty."""
@@ -57,7 +63,7 @@ class Ledger:
         self._pending: Counter[_BlockId] = Counter()
         # Until the block changes; every reservation asks. Of open blocks only.
         self._rooms: dict[_BlockId, tuple[AddressSpace, int]] = {}
-        self._contended: dict[_BlockId, datetime] = {}
+        self.contention: Contention[_BlockId] = Contention(now=now)
         self._cursors: dict[tuple[NetworkUid, Version], int] = {}
         # Read before the API server's history went back: anything read since then is newer.
         self._doubtful: set[_BlockId] = set()
@@ -237,24 +243,6 @@ class Ledger:
         if self._pending[identity] <= 0:
             del self._pending[identity]
 
-    def mark_contended(self, uid: NetworkUid, version: Version, start: int) -> None:
-        """Note that another replica won a block: new addresses come from others for a while."""
-        self._contended[uid, version, start] = self._now() + _CONTENDED
-
-    def mark_own(self, uid: NetworkUid, version: Version, start: int) -> None:
-        """Note that this replica opened a block: its watch may have shown it first."""
-        self._contended.pop((uid, version, start), None)
-
-    def is_contended(self, uid: NetworkUid, version: Version, start: int) -> bool:
-        """Say whether another replica won a block a short time ago."""
-        until = self._contended.get((uid, version, start))
-        if until is None:
-            return False
-        if until > self._now():
-            return True
-        del self._contended[uid, version, start]
-        return False
-
     def index_of(self, uid: NetworkUid, version: Version, *, count_pending: bool) -> "FamilyIndex":
         """Return the blocks of one family as the allocator wants to see them.
 
@@ -279,7 +267,7 @@ class Ledger:
         if known is not None and known[0] == space:
             return known[1]
         room = len(free_numbers(block, space, now=self._now()))
-        if not any(map(_changes_with_time, block.entries)):
+        if not any(map(changes_with_time, block.entries)):
             self._rooms[uid, space.version, start] = space, room
         return room
 
@@ -311,12 +299,12 @@ class Ledger:
             family.blocks[start] = new
         before = () if old is None else held_entries(old)
         after = () if new is None else held_entries(new)
-        gone, added = _difference(before, after)
+        gone, added = difference(before, after)
         self._index_owners(identity, gone, added, after)
         self._index_nodes(identity, gone, added, after)
         self._rooms.pop(identity, None)
         if not is_open:
-            self._contended.pop(identity, None)
+            self.contention.end(identity)
         self._network_revisions[uid] += 1
         if not any((uid, version) in self._families for version in _VERSIONS):
             self._drop_network(uid, block)
@@ -392,7 +380,7 @@ class FamilyIndex:
 
     def is_contended(self, start: int) -> bool:
         """Say whether another replica writes the block."""
-        return self.ledger.is_contended(self.uid, self.version, start)
+        return self.ledger.contention.holds((self.uid, self.version, start))
 
     def room(self, start: int, space: AddressSpace) -> int:
         """Return how many addresses are free there."""
@@ -403,34 +391,6 @@ class FamilyIndex:
 
 
 _VERSIONS: tuple[Version, ...] = (4, 6)
-# Longer than a burst's pause, so that replicas stay apart; short, so that blocks fill up after it.
-_CONTENDED = timedelta(seconds=2)
-
-
-def _difference(before: Sequence[Held], after: Sequence[Held]) -> tuple[list[Held], list[Held]]:
-    """Return the entries that are gone, and those that are new; a changed one is both.
-
-    What this replica wrote shares its entries with what it read: those are not compared.
-    """
-    kept = {id(entry) for entry in before}
-    kept &= {id(entry) for entry in after}
-    gone = {entry.address: entry for entry in before if id(entry) not in kept}
-    added = []
-    for entry in after:
-        if id(entry) in kept:
-            continue
-        if gone.get(entry.address) == entry:
-            del gone[entry.address]
-        else:
-            added.append(entry)
-    return list(gone.values()), added
-
-
-def _changes_with_time(entry: Entry) -> bool:
-    """Say whether an address becomes free without a write."""
-    if isinstance(entry, Cooling):
-        return True
-    return isinstance(entry.owner, ExternalOwner) and entry.owner.expires is not None
 
 
 def _may_have_space(block: IPBlock) -> bool:

@@ -196,7 +196,7 @@ def test_another_replicas_block_is_left_to_it_while_there_are_others() -> None:
     now = [_NOW]
     ledger = Ledger(now=lambda: now[0])
     ledger.observe(_block(_held(1), version=1))
-    ledger.mark_contended(_UID, 4, _BASE)
+    ledger.contention.mark((_UID, 4, _BASE))
 
     def chosen(space: AddressSpace) -> int | None:
         index = ledger.index_of(_UID, 4, count_pending=True)
@@ -204,9 +204,9 @@ def test_another_replicas_block_is_left_to_it_while_there_are_others() -> None:
 
     assert chosen(_space(200)) == _BASE + 64
     assert chosen(_space(60)) == _BASE
-    ledger.mark_own(_UID, 4, _BASE)
+    ledger.contention.end((_UID, 4, _BASE))
     assert chosen(_space(200)) == _BASE
-    ledger.mark_contended(_UID, 4, _BASE)
+    ledger.contention.mark((_UID, 4, _BASE))
     now[0] += timedelta(seconds=3)
     assert chosen(_space(200)) == _BASE
 

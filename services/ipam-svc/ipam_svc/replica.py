@@ -167,9 +167,9 @@ class Replica:
 
     def _note_new(self, block: IPBlock) -> None:
         """Leave a block that another replica has just opened to it, while there are others."""
-        uid, version, start = block_id(block)
-        if self.ledger.get(uid, version, start) is None:
-            self.ledger.mark_contended(uid, version, start)
+        identity = block_id(block)
+        if self.ledger.get(*identity) is None:
+            self.ledger.contention.mark(identity)
 
 
 def _links(net: DanmNet) -> Iterable[str]:

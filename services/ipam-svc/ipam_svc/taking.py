@@ -32,7 +32,8 @@ from ipam_svc.block import (
     held_entries,
     is_of,
 )
-from ipam_svc.committer import BlockRef, Committer
+from ipam_svc.block_ref import BlockRef
+from ipam_svc.committer import Committer
 from ipam_svc.consistent_read import ConsistentReads
 from ipam_svc.ledger import Ledger
 from ipam_svc.store import BlockStore
