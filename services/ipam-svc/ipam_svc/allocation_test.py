@@ -1,5 +1,6 @@
 """Whole pools, taken to their last address through a replica (SPEC G2 to G5, A7)."""
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -135,6 +136,19 @@ async def test_the_deadline_of_a_request_ends_it() -> None:
         assert 2 <= cluster.clock.seconds - begun <= 13
 
 
+async def test_the_deadline_ends_a_request_that_only_looks() -> None:
+    """A read that is not answered does not hold a request beyond its time either."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        gate = cluster.kube.hold_next("list", DANMIPBLOCKS)
+        with pytest.raises(DeadlineExceededError, match="could not be read"):
+            async with asyncio.timeout(5):
+                await cluster.reserve(replica, pod("a"), attachment(), timeout_s=0.05)
+        gate.open()
+        assert cluster.held() == []
+
+
 def _lose_writes(kube: FakeKube) -> None:
     for _ in range(100):
         kube.fail_next("replace", DANMIPBLOCKS, _LOST)
@@ -152,3 +166,22 @@ async def test_who_lost_an_address_unheard_gets_another() -> None:
             await cluster.reserve(replica, pod("b"), attachment(ip="10.0.0.1/24"))
             (answer,) = await cluster.reserve(behind, pod("a"), attachment(), attempt=9)
             assert answer.ip == "10.0.0.2/24"
+
+
+async def test_two_batches_for_the_last_addresses() -> None:
+    """Of two that want the same last addresses, named in any order, one gets them all."""
+    # DESIGN, "Several networks are taken in canonical order"
+    cluster = Cluster()
+    for name in ("a", "b"):
+        cluster.add_network(name, cidr="10.0.0.4/32")
+    there = [attachment("a", interface="eth0"), attachment("b", interface="eth1")]
+    back = [attachment("b", interface="eth0"), attachment("a", interface="eth1")]
+    async with cluster.running() as (replica,):
+        results = await asyncio.gather(
+            cluster.reserve(replica, pod("p"), *there),
+            cluster.reserve(replica, pod("q"), *back),
+            return_exceptions=True,
+        )
+        failed = [each for each in results if isinstance(each, BaseException)]
+        assert [type(each) for each in failed] == [PoolExhaustedError]
+        assert len(cluster.held()) == 2
