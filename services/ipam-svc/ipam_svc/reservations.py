@@ -137,8 +137,9 @@ class Reservations:
             if _has_expired(asked.owner, now=self._now()):
                 raise refusal([violation("owner.expires", "lies in the past; choose a later time")])
         items = await self._prepare(order, deadline=self._clock() + order.timeout_s)
+        # What fails here has taken nothing yet, so there is nothing to look for and to give back.
+        await self._look_first(order, items)
         try:
-            await self._look_first(order, items)
             # Canonical order: two batches that want the last addresses of the same networks meet at
             # the first one, rather than each taking what the other lacks.
             for _, group in groupby(items, key=lambda item: item.asked.network):
