@@ -21,6 +21,7 @@ from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS, Resource
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.ipam_report import Finding, FindingKind, Outcome
 from danm_api.names import NetworkUid
+from ipam_svc import __main__ as program
 from tests.ipam.cluster import NAMESPACES, Cluster, a_cluster, eventually, install_kinds
 from tests.ipam.controllers import deletion_controllers
 from tests.ipam.node import Node
@@ -191,7 +192,8 @@ async def test_fsck_leaves_what_may_be_live(node: Node) -> None:
 
     async def fsck(*arguments: str) -> tuple[int | None, list[Finding]]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ipam_svc", "fsck", "--between-looks=0", "--output=json"),
+            *(sys.executable, "-m", program.__name__, "fsck"),
+            *("--between-looks=0", "--output=json"),
             *(f"--kubeconfig={cluster.server.kubeconfig}", *arguments),
             env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=asyncio.subprocess.PIPE,

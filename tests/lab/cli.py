@@ -70,8 +70,10 @@ _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 @lab.command()
 def build() -> None:
-    """Build everything that a lab needs (minutes, once)."""
-    Lab.named("danm").prepare()
+    """Build everything that a lab, and the building of images, need (minutes, once)."""
+    the_lab = Lab.named("danm")
+    the_lab.prepare()
+    the_lab.images.offer_python_base()
 
 
 @lab.command()
