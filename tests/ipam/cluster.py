@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from danm_api.codec.authority import decode_trust
@@ -42,33 +42,13 @@ from ipam_svc.config import Config, danmd_user_of
 from ipam_svc.process import serve
 from tests.ipam.controllers import kubectl_program
 from tests.lab.apiserver import ApiServer
-
-DEFINITIONS: Final = Resource(
-    group="apiextensions.k8s.io",
-    version="v1",
-    plural="customresourcedefinitions",
-    kind="CustomResourceDefinition",
-    namespaced=False,
-)
-NAMESPACES: Final = Resource(
-    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
-)
-SERVICE_ACCOUNTS: Final = Resource(
-    group="", version="v1", plural="serviceaccounts", kind="ServiceAccount"
-)
-CLUSTER_ROLES: Final = Resource(
-    group="rbac.authorization.k8s.io",
-    version="v1",
-    plural="clusterroles",
-    kind="ClusterRole",
-    namespaced=False,
-)
-CLUSTER_ROLE_BINDINGS: Final = Resource(
-    group="rbac.authorization.k8s.io",
-    version="v1",
-    plural="clusterrolebindings",
-    kind="ClusterRoleBinding",
-    namespaced=False,
+from tests.lab.kube_objects import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    DEFINITIONS,
+    NAMESPACES,
+    SERVICE_ACCOUNTS,
+    accept_network,
 )
 
 
@@ -95,21 +75,7 @@ class Cluster:
         """Create a DanmNet and do the validator's part."""
         spec = {"NetworkID": name, "Options": options}
         await self.create(DANMNETS, {"metadata": {"name": name}, "spec": spec})
-        condition = {
-            "type": "Valid",
-            "status": "True",
-            "reason": "Accepted",
-            "message": "",
-            "observedGeneration": 1,
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }
-        await self.api.patch(
-            DANMNETS,
-            name,
-            {"status": {"applied": spec, "conditions": [condition]}},
-            namespace=self.namespace,
-            subresource="status",
-        )
+        await accept_network(self.api, name, spec, namespace=self.namespace)
 
     async def network(self, name: str) -> DanmNet:
         """Return a DanmNet as it is stored."""

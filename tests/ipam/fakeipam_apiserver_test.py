@@ -17,9 +17,10 @@ import pytest
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.config import API_PORT
-from tests.ipam.cluster import NAMESPACES, Cluster, eventually, install_kinds
+from tests.ipam.cluster import Cluster, eventually, install_kinds
 from tests.ipam.plugin_node import ADDRESS, PARENT, Container, PluginError, PluginNode, own_network
 from tests.lab.apiserver import ApiServer
+from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]

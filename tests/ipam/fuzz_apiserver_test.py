@@ -40,10 +40,11 @@ from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.openapi import openapi_document
 from ipam_svc.operations import OPERATIONS, Operation
-from tests.ipam.cluster import NAMESPACES, Cluster, install_kinds, soon
+from tests.ipam.cluster import Cluster, install_kinds, soon
 from tests.ipam.replica_process import ReplicaProcess
 from tests.lab.apiserver import LOOPBACK, ApiServer
 from tests.lab.bench.usage import process_tree
+from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]

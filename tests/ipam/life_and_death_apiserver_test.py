@@ -22,10 +22,11 @@ from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.ipam_report import Finding, FindingKind, Outcome
 from danm_api.names import NetworkUid
 from ipam_svc import __main__ as program
-from tests.ipam.cluster import NAMESPACES, Cluster, a_cluster, eventually, install_kinds
+from tests.ipam.cluster import Cluster, a_cluster, eventually, install_kinds
 from tests.ipam.controllers import deletion_controllers
 from tests.ipam.node import Node
 from tests.lab.apiserver import ApiServer
+from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]

@@ -29,9 +29,10 @@ from danm_cni.netns import enter_netns
 from fakeipam import main as fakeipam_program
 from ipam_svc import __main__ as ipam_program
 from ipam_svc.config import API_PORT
-from tests.ipam.cluster import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, SERVICE_ACCOUNTS, Cluster
+from tests.ipam.cluster import Cluster
 from tests.ipam.controllers import cached_binaries
 from tests.lab.binaries import CNI_PLUGINS
+from tests.lab.kube_objects import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, SERVICE_ACCOUNTS
 from tests.lab.process import Background, start_leashed, wait_until
 from tests.lab.system import program
 

@@ -18,10 +18,11 @@ from danm_api.ipam_api import TRUST_CONFIG_MAP
 from danm_api.kube.api import CONFIG_MAPS, DANMEPS, DANMIPBLOCKS, DANMNETS, RawObject
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
-from tests.ipam.cluster import DEFINITIONS, NAMESPACES, Cluster, eventually, until_served
+from tests.ipam.cluster import Cluster, eventually, until_served
 from tests.ipam.load import Load, Report
 from tests.ipam.replica_process import ReplicaProcess, source_paths
 from tests.lab.apiserver import ApiServer
+from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]

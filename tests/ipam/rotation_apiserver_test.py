@@ -29,8 +29,9 @@ from danm_api.kube.informer import Informer
 from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.certificates import Lifetimes
 from ipam_svc.operations import OPENAPI_PATH
-from tests.ipam.cluster import NAMESPACES, Cluster, install_kinds, replica
+from tests.ipam.cluster import Cluster, install_kinds, replica
 from tests.lab.apiserver import ApiServer
+from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]

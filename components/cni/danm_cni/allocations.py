@@ -5,10 +5,9 @@ Work on one interface of a container is serialised; everything else runs side by
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -31,6 +30,7 @@ from danm_cni.allocation_journal import (
     AllocationState,
 )
 from danm_cni.allocation_release import AddressInUseError, AllocationRelease
+from danm_cni.background import Background
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import AddressService, InterfaceMaker, NetworkSource, PodSource
 from danm_cni.ipam_request import IpamRequest, owner_message, result_of, wanted_addresses
@@ -64,7 +64,7 @@ class Allocations:
     tombstones: Tombstones
     admission: Admission
     locks: KeyedLocks = field(default_factory=KeyedLocks)
-    background: set[asyncio.Task[Any]] = field(default_factory=set)
+    background: Background = field(default_factory=Background)
     # Set once ipam-svc's entries of the node have been compared with the journal.
     compared: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -244,7 +244,7 @@ class Allocations:
         Raises:
             OSError: The disk does not even take the intent.
         """
-        task = self.spawn(self.delete_attachment(_key(request)))
+        task = self.background.spawn(self.delete_attachment(_key(request)))
         remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
         await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
         record = self.journal.get(_key(request))
@@ -266,7 +266,7 @@ class Allocations:
             try:
                 await self.release.run(marked)
             except AddressInUseError:
-                _ = self.spawn(self._release_when_unused(key))
+                _ = self.background.spawn(self._release_when_unused(key))
 
     async def finish_tombstone(self, tombstone: Tombstone) -> None:
         """Do a DEL that was left for later; from then on the journal tells of it.
@@ -351,29 +351,11 @@ class Allocations:
 
     async def abandon(self, request: IpamRequest) -> None:
         """Give back what an ADD got whose answer nobody took."""
-        _ = self.spawn(self.delete_attachment(_key(request)))
+        _ = self.background.spawn(self.delete_attachment(_key(request)))
 
     async def end(self) -> None:
         """Wait for what runs in the background."""
-        while self.background:
-            await asyncio.wait(self.background)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
-        """Run something to its end even if nobody waits for it; failures are told in the log."""
-        task = asyncio.create_task(work)
-        self.background.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self.background.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if isinstance(error, DanmError):
-            log.warning("Clean-up will be tried again", error=error.reason)
-        elif error is not None:
-            log.exception("Clean-up failed", error=error)
+        await self.background.end()
 
 
 def _key(request: IpamRequest) -> AllocationKey:

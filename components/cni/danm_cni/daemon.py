@@ -24,6 +24,7 @@ from danm_cni import metrics
 from danm_cni.addition import SandboxAddition
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.allocation_service import allocation_service
+from danm_cni.background import Background
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.config import Config
 from danm_cni.durable import write_atomically
@@ -181,7 +182,7 @@ class Daemon:
             tombstones=tombstones,
             admission=self._admission,
             locks=KeyedLocks(),
-            background=set(),
+            background=Background(),
         )
         self.upkeep = Upkeep(
             node=config.node,
@@ -225,8 +226,7 @@ class Daemon:
             await stop.wait()
             for task in running:
                 task.cancel()
-        if self.sandboxes.background:
-            await asyncio.wait(self.sandboxes.background)
+        await self.sandboxes.background.end()
         await self.allocations.allocations.end()
 
     async def _serve(self) -> None:

@@ -6,10 +6,10 @@ runs side by side (DESIGN, "An ADD", step 4).
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from danm_api.codec.cni import decode_result, encode_result
 from danm_api.errors import DanmError, DeadlineExceededError, LinkSetupError
@@ -17,6 +17,7 @@ from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.addition import Progress, SandboxAddition
+from danm_cni.background import Background
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
@@ -52,7 +53,7 @@ class Sandboxes:
     tombstones: Tombstones
     admission: Admission
     locks: KeyedLocks
-    background: set[asyncio.Task[Any]]
+    background: Background
 
     async def add(self, request: CniRequest, *, deadline_s: float) -> bytes:
         """Make all interfaces of a Pod, or none (SPEC C3, C5).
@@ -67,8 +68,7 @@ class Sandboxes:
         self.journal.note_add(request.container_id)
         progress = Progress("waiting for its turn", deadline_s=deadline_s)
         task = asyncio.create_task(self._add_in_turn(request, identity, progress))
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
+        self.background.keep(task)
         await asyncio.wait({task}, timeout=deadline_s + _UNDO_TIMEOUT_S - time.monotonic())
         if not task.done():
             # It goes on undoing, and nobody else touches the Pod's sandboxes until it has.
@@ -94,7 +94,7 @@ class Sandboxes:
                 return await self._add(request, pod, progress)
             except DanmError as error:
                 # The answer does not wait for it: the API server may be what is away.
-                _ = self.spawn(self.events.attachment_failed(pod, error.reason))
+                _ = self.background.spawn(self.events.attachment_failed(pod, error.reason))
                 raise
 
     async def _add(self, request: CniRequest, pod: Pod, progress: Progress) -> bytes:
@@ -121,7 +121,7 @@ class Sandboxes:
             await self._undo(container_id, keep_addresses=bool(held))
             raise
         if held:
-            _ = self.spawn(self._release_held(pod.runtime_uid))
+            _ = self.background.spawn(self._release_held(pod.runtime_uid))
         log.info(
             "Added sandbox",
             container_id=container_id,
@@ -174,7 +174,7 @@ class Sandboxes:
         if not informed and self._is_unknown(container_id):
             await self.tombstones.put(request)
             return
-        task = self.spawn(self._delete(request))
+        task = self.background.spawn(self._delete(request))
         remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
         await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
         if task.done():
@@ -205,7 +205,7 @@ class Sandboxes:
 
     async def abandon(self, request: CniRequest) -> None:
         """Remove what an ADD made whose answer nobody took."""
-        _ = self.spawn(self._delete(request))
+        _ = self.background.spawn(self._delete(request))
 
     async def finish(self, container_id: ContainerId) -> None:
         """Go on with what is left of a sandbox; whoever holds its locks does it already.
@@ -302,23 +302,6 @@ class Sandboxes:
                 self.locks.hold(_pod_key(PodUid(record.pod_uid))),
             ):
                 await self.removal.remove(record)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Future[None]":
-        """Run something to its end even if nobody waits for it; failures are told in the log."""
-        task = asyncio.create_task(work)
-        self.background.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self.background.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if isinstance(error, DanmError):
-            log.warning("Clean-up will be tried again", error=error.reason)
-        elif error is not None:
-            log.exception("Clean-up failed", error=error)
 
 
 def _take_note(task: "asyncio.Task[bytes]") -> None:

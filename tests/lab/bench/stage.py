@@ -41,6 +41,14 @@ from tests.lab.bench.prefill import full_blocks
 from tests.lab.bench.raw_object import NAMESPACE as RAW_NAMESPACE
 from tests.lab.bench.raw_object import RAW_OBJECTS, SHARED, definition, object_body
 from tests.lab.errors import StartError
+from tests.lab.kube_objects import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    DEFINITIONS,
+    NAMESPACES,
+    SERVICE_ACCOUNTS,
+    accept_network,
+)
 
 T = TypeVar("T")
 
@@ -53,25 +61,6 @@ INTERFACES: Final = 4
 
 _AT_ONCE: Final = 16
 _SERVED_WITHIN_S: Final = 30.0
-_NAMESPACES: Final = Resource(
-    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
-)
-_SERVICE_ACCOUNTS: Final = Resource(
-    group="", version="v1", plural="serviceaccounts", kind="ServiceAccount"
-)
-_DEFINITIONS: Final = Resource(
-    group="apiextensions.k8s.io",
-    version="v1",
-    plural="customresourcedefinitions",
-    kind="CustomResourceDefinition",
-    namespaced=False,
-)
-
-
-def _rbac(plural: str, kind: str) -> Resource:
-    return Resource(
-        group="rbac.authorization.k8s.io", version="v1", plural=plural, kind=kind, namespaced=False
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +110,13 @@ class Stage:
         for part in ("ipam-svc", "danm-cni"):
             _apply(kubectl, repository, ["-f", f"deploy/{part}/rbac.yaml"])
         for name in (NAMESPACE, RAW_NAMESPACE):
-            await self._create(_NAMESPACES, {"metadata": {"name": name}})
-        await self._api.create(_DEFINITIONS, definition())
+            await self._create(NAMESPACES, {"metadata": {"name": name}})
+        await self._api.create(DEFINITIONS, definition())
         for kind in (DANMNETS, DANMIPBLOCKS, RAW_OBJECTS):
             await self._until_served(kind)
         await self._api.create(RAW_OBJECTS, _raw_shared(), namespace=RAW_NAMESPACE)
         for tool in TOOLS:
-            await self._create(_SERVICE_ACCOUNTS, {"metadata": {"name": tool}}, NAMESPACE)
+            await self._create(SERVICE_ACCOUNTS, {"metadata": {"name": tool}}, NAMESPACE)
             await self._allow(tool)
         await self._create(NODES, {"metadata": {"name": NODE}})
         danmd = await self._create(
@@ -207,21 +196,7 @@ class Stage:
         """Make a DanmNet and do the validator's part."""
         spec = {"NetworkID": name, "Options": options}
         raw = await self._create(DANMNETS, {"metadata": {"name": name}, "spec": spec}, NAMESPACE)
-        condition = {
-            "type": "Valid",
-            "status": "True",
-            "reason": "Accepted",
-            "message": "",
-            "observedGeneration": 1,
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }
-        await self._api.patch(
-            DANMNETS,
-            name,
-            {"status": {"applied": spec, "conditions": [condition]}},
-            namespace=NAMESPACE,
-            subresource="status",
-        )
+        await accept_network(self._api, name, spec, namespace=NAMESPACE)
         return NetworkUid(raw["metadata"]["uid"])
 
     async def _fill(self, name: str, uid: NetworkUid, used: int) -> frozenset[str]:
@@ -285,13 +260,11 @@ class Stage:
             "resources": ["danmnets/reservations"],
             "verbs": ["create", "delete", "get", "list"],
         }
-        await self._create(
-            _rbac("clusterroles", "ClusterRole"), {"metadata": {"name": account}, "rules": [rule]}
-        )
+        await self._create(CLUSTER_ROLES, {"metadata": {"name": account}, "rules": [rule]})
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account}
         subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
         await self._create(
-            _rbac("clusterrolebindings", "ClusterRoleBinding"),
+            CLUSTER_ROLE_BINDINGS,
             {"metadata": {"name": account}, "roleRef": role, "subjects": [subject]},
         )
 

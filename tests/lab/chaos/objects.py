@@ -27,6 +27,14 @@ from danm_api.kube.api import (
     Resource,
 )
 from danm_api.names import INTERFACES_ANNOTATION, SYSTEM_NAMESPACE
+from tests.lab.kube_objects import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    DEFINITIONS,
+    NAMESPACES,
+    SERVICE_ACCOUNTS,
+    accept_network,
+)
 
 T = TypeVar("T")
 
@@ -40,26 +48,6 @@ _SERVED_WITHIN_S: Final = 30.0
 _RETRY_S: Final = 0.2
 _POLL_S: Final = 0.05
 
-_NAMESPACES: Final = Resource(
-    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
-)
-_SERVICE_ACCOUNTS: Final = Resource(
-    group="", version="v1", plural="serviceaccounts", kind="ServiceAccount"
-)
-_DEFINITIONS: Final = Resource(
-    group="apiextensions.k8s.io",
-    version="v1",
-    plural="customresourcedefinitions",
-    kind="CustomResourceDefinition",
-    namespaced=False,
-)
-
-
-def _rbac(plural: str, kind: str) -> Resource:
-    return Resource(
-        group="rbac.authorization.k8s.io", version="v1", plural=plural, kind=kind, namespaced=False
-    )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objects:
@@ -70,21 +58,21 @@ class Objects:
     async def install(self) -> None:
         """Make DANM's kinds, the namespaces, and who may reserve."""
         for definition in ALL:
-            await self._create(_DEFINITIONS, definition.manifest())
+            await self._create(DEFINITIONS, definition.manifest())
         async with asyncio.timeout(_SERVED_WITHIN_S):
             for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
                 await self._until_served(kind)
         for name in (NAMESPACE, SYSTEM_NAMESPACE):
-            await self._create(_NAMESPACES, {"metadata": {"name": name}})
+            await self._create(NAMESPACES, {"metadata": {"name": name}})
         rule = {
             "apiGroups": ["danm.k8s.io"],
             "resources": ["danmnets/reservations"],
             "verbs": ["create", "delete", "get", "list"],
         }
         role = {"metadata": {"name": "reservations"}, "rules": [rule]}
-        await self._create(_rbac("clusterroles", "ClusterRole"), role)
+        await self._create(CLUSTER_ROLES, role)
         for account, namespace in ((DANMD_ACCOUNT, SYSTEM_NAMESPACE), (TOOL_ACCOUNT, NAMESPACE)):
-            await self._create(_SERVICE_ACCOUNTS, {"metadata": {"name": account}}, namespace)
+            await self._create(SERVICE_ACCOUNTS, {"metadata": {"name": account}}, namespace)
             binding = {
                 "metadata": {"name": account},
                 "roleRef": {
@@ -94,27 +82,13 @@ class Objects:
                 },
                 "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
             }
-            await self._create(_rbac("clusterrolebindings", "ClusterRoleBinding"), binding)
+            await self._create(CLUSTER_ROLE_BINDINGS, binding)
 
     async def add_network(self, name: str, **options: object) -> None:
         """Make a DanmNet and do the validator's part."""
         spec = {"NetworkID": name, "Options": options}
         await self._create(DANMNETS, {"metadata": {"name": name}, "spec": spec}, NAMESPACE)
-        condition = {
-            "type": "Valid",
-            "status": "True",
-            "reason": "Accepted",
-            "message": "",
-            "observedGeneration": 1,
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }
-        await self.api.patch(
-            DANMNETS,
-            name,
-            {"status": {"applied": spec, "conditions": [condition]}},
-            namespace=NAMESPACE,
-            subresource="status",
-        )
+        await accept_network(self.api, name, spec, namespace=NAMESPACE)
 
     async def add_node(self, name: str) -> str:
         """Make a node with its danmd's Pod, and return the danmd's token."""

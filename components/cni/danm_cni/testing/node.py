@@ -96,8 +96,7 @@ class FakeNode:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        for task in tuple(self.daemon.sandboxes.background):
-            task.cancel()
+        self.daemon.sandboxes.background.cancel()
 
     async def restart(self) -> None:
         """Kill danmd and start another on the same disk."""
