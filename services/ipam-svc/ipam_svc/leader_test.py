@@ -18,9 +18,14 @@ from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually,
 @asynccontextmanager
 async def _led(cluster: Cluster) -> AsyncIterator[None]:
     """Lead with a replica; pauses between rounds pass at once."""
+    began = time.monotonic()
 
     async def pause(_: float) -> None:
         await asyncio.sleep(0)
+
+    def clock() -> float:
+        """Run from where the replicas' clock stands: one judges deadlines of the other."""
+        return cluster.clock.monotonic() + time.monotonic() - began
 
     async with cluster.running() as (replica,):
         leader = Leader(
@@ -29,7 +34,7 @@ async def _led(cluster: Cluster) -> AsyncIterator[None]:
             namespace="danm-system",
             instance="test",
             now=cluster.clock.now,
-            clock=time.monotonic,
+            clock=clock,
             sleep=pause,
         )
         task = asyncio.create_task(leader.run())
