@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from danm_api.codec.authority import decode_trust
@@ -46,8 +47,7 @@ def _with_later_fields(manifest: RawObject) -> RawObject:
     """Return the kind of blocks as a later release might have it: CRDs are updated first."""
     (version,) = manifest["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    for properties in (spec, spec["entries"]["items"]["properties"]):
-        properties["later"] = {"type": "string", "description": "Of a later release."}
+    spec["later"] = {"type": "string", "description": "Of a later release."}
     return manifest
 
 
@@ -161,8 +161,11 @@ async def _mark(cluster: Cluster) -> str:
         if not spec["entries"]:
             continue
         spec["later"] = "of the block"
-        for entry in spec["entries"]:
-            entry["later"] = f"of {entry['ip']}"
+        entries = [msgspec.json.decode(text) for text in spec["entries"]]
+        spec["entries"] = [
+            msgspec.json.encode(entry | {"later": f"of {entry['ip']}"}).decode()
+            for entry in entries
+        ]
         with suppress(ConflictError):
             await cluster.api.replace(DANMIPBLOCKS, block, namespace=cluster.namespace)
             return str(block["metadata"]["name"])
@@ -182,7 +185,8 @@ async def test_what_a_later_release_writes_is_kept(cluster: Cluster, tmp_path: P
     block = await cluster.api.get(DANMIPBLOCKS, name, namespace=cluster.namespace)
     assert block["spec"]["later"] == "of the block"
     address = str(answer.attachments[0].ip).partition("/")[0]
-    kept = {entry["ip"]: entry.get("later") for entry in block["spec"]["entries"]}
+    entries = [msgspec.json.decode(text) for text in block["spec"]["entries"]]
+    kept = {entry["ip"]: entry.get("later") for entry in entries}
     assert len(kept) == len(["printer", "scanner"])
     assert kept[address] == f"of {address}"
 

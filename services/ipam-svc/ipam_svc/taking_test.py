@@ -342,7 +342,8 @@ async def test_unreadable_block_is_named_at_once() -> None:
     async with cluster.running() as (replica,):
         await cluster.reserve(replica, pod("first"), attachment())
         (raw,) = cluster.kube.all_stored(DANMIPBLOCKS)
-        raw["spec"]["entries"][0]["kind"] = "OfALaterRelease"
+        (entry,) = raw["spec"]["entries"]
+        raw["spec"]["entries"] = [entry.replace("{", '{"kind":"OfALaterRelease",')]
         await cluster.kube.replace(DANMIPBLOCKS, raw, namespace=NAMESPACE)
         before = cluster.kube.calls["create", DANMIPBLOCKS.plural]
         with pytest.raises(InvalidObjectError, match=raw["metadata"]["name"]):

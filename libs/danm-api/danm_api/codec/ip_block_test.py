@@ -67,7 +67,7 @@ def test_a_full_block_stays_small() -> None:
         for address in cidr
     )
     block = a_block("10.240.1.64", *entries, network_uid="u" * 36)
-    assert len(msgspec.json.encode(encode_ip_block(block))) < 14_000
+    assert len(msgspec.json.encode(encode_ip_block(block))) < 16_000
 
 
 def test_labels_say_how_full_a_block_is() -> None:
@@ -108,6 +108,21 @@ def test_a_block_stays_while_it_has_entries() -> None:
     assert "finalizers" in encode_ip_block(a_block())["metadata"]
 
 
+def _change_entry(raw: dict[str, Any], change: dict[str, Any]) -> None:
+    """Change keys of a block's first entry."""
+    entry = msgspec.json.decode(raw["spec"]["entries"][0])
+    raw["spec"]["entries"][0] = msgspec.json.encode(entry | change).decode()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "no JSON", '{"ip": "10.240.1.100"} and more'])
+def test_an_entry_that_is_no_json_makes_the_block_unreadable(text: str) -> None:
+    """As one with values that do not parse."""  # DESIGN, P1
+    raw = encode_ip_block(a_block("10.240.1.100", a_held_entry()))
+    raw["spec"]["entries"][0] = text
+    with pytest.raises(InvalidObjectError, match="DanmIPBlock example-vnf/"):
+        decode_ip_block(raw)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -115,12 +130,13 @@ def test_a_block_stays_while_it_has_entries() -> None:
         pytest.param({"kind": "Ghost"}, id="owner of a later release"),
         pytest.param({"since": None}, id="no time"),
         pytest.param({"attempt": "one"}, id="type"),
+        pytest.param({"name": None}, id="null"),
     ],
 )
 def test_an_unreadable_entry_makes_the_block_unreadable(change: dict[str, Any]) -> None:
     """An entry that is skipped would be an address that is handed out twice."""  # DESIGN, P1
     raw = encode_ip_block(a_block("10.240.1.100", a_held_entry()))
-    raw["spec"]["entries"][0] |= change
+    _change_entry(raw, change)
     with pytest.raises(InvalidObjectError, match="DanmIPBlock example-vnf/"):
         decode_ip_block(raw)
 
@@ -128,7 +144,7 @@ def test_an_unreadable_entry_makes_the_block_unreadable(change: dict[str, Any]) 
 def test_times_are_read_in_utc() -> None:
     """So that equal moments are equal values."""
     raw = encode_ip_block(a_block("10.240.1.100", a_held_entry()))
-    raw["spec"]["entries"][0]["since"] = "2026-01-01T02:00:00+02:00"
+    _change_entry(raw, {"since": "2026-01-01T02:00:00+02:00"})
     (entry,) = decode_ip_block(raw).entries
     assert entry == a_held_entry(since=datetime(2026, 1, 1, tzinfo=UTC))
 

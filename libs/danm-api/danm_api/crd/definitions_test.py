@@ -20,7 +20,7 @@ from danm_api.crd.danmep import DANMEP
 from danm_api.crd.danmnet import DANMNET
 from danm_api.crd.definition import Definition
 from danm_api.crd.definitions import ALL
-from danm_api.crd.ip_block import DANMIPBLOCK
+from danm_api.crd.ip_block import DANMIPBLOCK, ENTRY_KEYS
 
 COMMITTED = Path(__file__).parents[4] / "deploy" / "crds"
 
@@ -64,7 +64,6 @@ def test_the_command_writes_every_file(tmp_path: Path) -> None:
         pytest.param(DANMEP, "spec", EndpointSpecWire, set(), id="DanmEp"),
         pytest.param(DANMEP, "spec.Interface", EndpointInterfaceWire, set(), id="Interface"),
         pytest.param(DANMIPBLOCK, "spec", BlockSpecWire, set(), id="DanmIPBlock"),
-        pytest.param(DANMIPBLOCK, "spec.entries.[]", EntryWire, set(), id="entry"),
         pytest.param(DANMNODE, "status", NodeStatusWire, set(), id="DanmNode"),
         pytest.param(DANMNODE, "status.networks.[]", NodeNetworkWire, set(), id="node's network"),
     ],
@@ -74,6 +73,13 @@ def test_a_schema_has_the_keys_of_its_codec(
 ) -> None:
     """A key that a codec reads or writes is never pruned, and none is described in vain."""
     assert set(_at(definition, path)["properties"]) == {*wire.__struct_encode_fields__, *more}
+
+
+def test_every_key_of_an_entry_is_explained() -> None:
+    """An entry is a text, so its description is where its keys are named."""
+    assert set(ENTRY_KEYS) == set(EntryWire.__struct_encode_fields__)
+    description = _at(DANMIPBLOCK, "spec.entries.[]")["description"]
+    assert all(f"{key}: {meaning}" in description for key, meaning in ENTRY_KEYS.items())
 
 
 @pytest.mark.parametrize("definition", ALL, ids=lambda each: each.kind)

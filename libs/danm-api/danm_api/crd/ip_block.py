@@ -7,7 +7,7 @@ from typing import Final
 
 from danm_api import labels
 from danm_api.crd.definition import AGE, Column, Definition
-from danm_api.crd.schema import flag, group, list_of, moment, number, text
+from danm_api.crd.schema import flag, group, list_of, number, text
 
 # A /26 or a /122.
 _MAX_ENTRIES: Final = 64
@@ -18,26 +18,27 @@ def _label_path(key: str) -> str:
     return f".metadata.labels['{escaped}']"
 
 
-_ENTRY: Final = group(
-    "An address that somebody holds, or that cools down.",
-    {
-        "ip": text("The address."),
-        "kind": text("Kind of the owner: Pod if left out, Container or External."),
-        "ns": text("Namespace of the owner: the block's if left out."),
-        "name": text("Name of the owner, or the container's id."),
-        "uid": text("UID of the Pod."),
-        "if": text("Name of the interface."),
-        "node": text("The node whose danmd alone may free the address."),
-        "attempt": number("Number of the attempt that holds the address."),
-        "born": number("Number of the attempt that took it, where a later one keeps it."),
-        "since": moment("When the address was taken."),
-        "mac": text("MAC address, where it does not follow from the address."),
-        "reason": text("Why an external owner holds the address."),
-        "expires": moment("When an external owner's address comes back."),
-        "freeAt": moment("Of an address without owner: from when on it is free."),
-    },
-    required=("ip",),
-    keep_unknown=True,
+# What the keys of an entry mean; no schema can say it, since an entry is a text (decision 0013).
+ENTRY_KEYS: Final = {
+    "ip": "the address",
+    "kind": "kind of the owner: Pod if left out, Container or External",
+    "ns": "namespace of the owner: the block's if left out",
+    "name": "name of the owner, or the container's id",
+    "uid": "UID of the Pod",
+    "if": "name of the interface",
+    "node": "the node whose danmd alone may free the address",
+    "attempt": "number of the attempt that holds the address",
+    "born": "number of the attempt that took it, where a later one keeps it",
+    "since": "when the address was taken",
+    "mac": "MAC address, where it does not follow from the address",
+    "reason": "why an external owner holds the address",
+    "expires": "when an external owner's address comes back",
+    "freeAt": "of an address without owner: from when on it is free",
+}
+_ENTRY: Final = text(
+    "An address that somebody holds, or that cools down, as a JSON text. Its keys: "
+    + "; ".join(f"{key}: {meaning}" for key, meaning in ENTRY_KEYS.items())
+    + "."
 )
 
 DANMIPBLOCK: Final = Definition(
@@ -59,7 +60,7 @@ DANMIPBLOCK: Final = Definition(
                     "fence": number("Raised to make late writes of a replica lose."),
                     "entries": list_of(
                         _ENTRY,
-                        "What is not free, in the order of addresses.",
+                        "What is not free, in the order of addresses; each is a JSON text.",
                         max_items=_MAX_ENTRIES,
                     ),
                 },
