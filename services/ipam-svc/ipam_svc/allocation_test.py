@@ -186,3 +186,44 @@ async def test_two_batches_for_the_last_addresses() -> None:
         failed = [each for each in results if isinstance(each, BaseException)]
         assert [type(each) for each in failed] == [PoolExhaustedError]
         assert len(cluster.held()) == 2
+
+
+async def test_networks_with_plenty_are_written_at_once() -> None:
+    """A batch takes the time of its slowest network, not of all of them."""
+    # PEERS, complaint 1
+    cluster = Cluster()
+    for name in ("a", "b"):
+        cluster.add_network(name, cidr="10.0.0.0/16")
+    async with cluster.running() as (replica,):
+        gates = [cluster.kube.hold_next("replace", DANMIPBLOCKS) for _ in ("a", "b")]
+        reserving = asyncio.create_task(
+            cluster.reserve(replica, pod("p"), attachment("a"), attachment("b", interface="eth1"))
+        )
+        for gate in gates:
+            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+        for gate in gates:
+            gate.open()
+        answers = await reserving
+        assert [answer.ip for answer in answers] == ["10.0.0.1/16", "10.0.0.1/16"]
+
+
+@pytest.mark.parametrize(
+    ("cidr", "ip"), [("10.0.0.0/24", "dynamic"), ("10.0.0.0/16", "10.0.0.9/16")]
+)
+async def test_networks_that_others_may_wait_for_are_taken_in_order(cidr: str, ip: str) -> None:
+    """Few addresses, or a certain one: the second network is not touched before the first."""
+    # DESIGN, "Several networks are taken in canonical order"
+    cluster = Cluster()
+    for name in ("a", "b"):
+        cluster.add_network(name, cidr=cidr)
+    async with cluster.running() as (replica,):
+        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
+        reserving = asyncio.create_task(
+            cluster.reserve(
+                replica, pod("p"), attachment("a", ip=ip), attachment("b", interface="eth1", ip=ip)
+            )
+        )
+        await gate.reached.wait()
+        assert {block.network for block in cluster.blocks()} == {"a"}
+        gate.open()
+        await reserving

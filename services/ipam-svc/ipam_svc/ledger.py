@@ -258,6 +258,11 @@ class Ledger:
         family = self._families.get((uid, version))
         return [] if family is None else family.open_starts
 
+    def count_unopened(self, uid: NetworkUid, space: AddressSpace) -> int:
+        """Return how many addresses of a space no block can have taken, at least."""
+        family = self._families.get((uid, space.version))
+        return space.total - BLOCK_SIZE * (0 if family is None else len(family.blocks))
+
     def room(self, uid: NetworkUid, space: AddressSpace, start: int) -> int:
         """Return how many addresses of a space are free in a block."""
         block = self.get(uid, space.version, start)

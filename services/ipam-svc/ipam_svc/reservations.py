@@ -17,7 +17,6 @@ from danm_api.errors import (
     AccessDeniedError,
     DanmError,
     DeadlineExceededError,
-    SeveralErrors,
 )
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.addresses import IPAddress, IPNetwork
@@ -45,6 +44,7 @@ from ipam_svc.mac import eui64_address
 from ipam_svc.networks import Networks, ReadyNetwork
 from ipam_svc.orders import OrderedAttachment, ReserveOrder
 from ipam_svc.request_rules import refusal, violation
+from ipam_svc.steps import all_of, leaves_doubt
 from ipam_svc.store import BlockStore
 from ipam_svc.taking import Claim, NetworkRef, Taker
 
@@ -140,12 +140,9 @@ class Reservations:
         # What fails here has taken nothing yet, so there is nothing to look for and to give back.
         await self._look_first(order, items)
         try:
-            # Canonical order: two batches that want the last addresses of the same networks meet at
-            # the first one, rather than each taking what the other lacks.
-            for _, group in groupby(items, key=lambda item: item.asked.network):
-                await self._take_on_network(list(group))
+            await self._take(items)
         except BaseException as error:
-            look = _leaves_doubt(error)
+            look = leaves_doubt(error)
             undo = self._in_background(self._undo(items, look=look))
             if isinstance(error, DanmError):
                 # Who asks again at the answer must not meet the leftovers of this attempt.
@@ -229,9 +226,31 @@ class Reservations:
             reason = f"the networks could not be read within {order.timeout_s:g} s"
             raise DeadlineExceededError(reason) from error
 
+    async def _take(self, items: Sequence[_Item]) -> None:
+        """Take all that is wished, on networks in canonical order where somebody may lack it."""
+        groups = [list(group) for _, group in groupby(items, key=lambda item: item.asked.network)]
+        if all(self._is_plentiful(item) for item in items):
+            await all_of([self._take_on_network(group) for group in groups])
+            return
+        # Two batches that want the last addresses of the same networks meet at the first one,
+        # rather than each taking what the other lacks.
+        for group in groups:
+            await self._take_on_network(group)
+
+    def _is_plentiful(self, item: _Item) -> bool:
+        """Say whether nobody else can want just the addresses that an attachment gets."""
+        return all(
+            (
+                self._taker.has_plenty(item.ref, wish.space)
+                if isinstance(wish, AnyOf)
+                else not (isinstance(wish, Exactly) and wish.tracked)
+            )
+            for wish in (item.wishes.ipv4, item.wishes.ipv6)
+        )
+
     async def _take_on_network(self, items: Sequence[_Item]) -> None:
-        await _all_of([self._take4(item) for item in items])
-        await _all_of([self._take6(item) for item in items])
+        await all_of([self._take4(item) for item in items])
+        await all_of([self._take6(item) for item in items])
 
     async def _take4(self, item: _Item) -> None:
         net, spec = item.network.net, item.network.spec
@@ -329,41 +348,6 @@ class Reservations:
 
 def _has_expired(owner: Owner, *, now: datetime) -> bool:
     return isinstance(owner, ExternalOwner) and owner.expires is not None and owner.expires <= now
-
-
-def _leaves_doubt(error: BaseException) -> bool:
-    """Say whether a write may have taken effect although its step failed."""
-    if isinstance(error, SeveralErrors):
-        return any(_leaves_doubt(each) for each in error.errors)
-    return not isinstance(error, DanmError) or error.transient
-
-
-async def _all_of(steps: Sequence[Coroutine[None, None, None]]) -> None:
-    """Run steps at once and wait for every one, so that nothing is taken after a failure.
-
-    Raises:
-        DanmError: A step failed; SeveralErrors when more than one did.
-    """
-    if len(steps) == 1:
-        # The usual case needs no task.
-        await steps[0]
-        return
-    results = await asyncio.gather(*steps, return_exceptions=True)
-    errors = [result for result in results if isinstance(result, BaseException)]
-    for error in errors:
-        if not isinstance(error, DanmError):
-            raise error
-    known = [error for error in errors if isinstance(error, DanmError)]
-    if len(known) == 1:
-        raise known[0]
-    if known:
-        raise _joined(known)
-
-
-def _joined(errors: Sequence[DanmError]) -> DanmError:
-    """Return one error for several: of a kind when they are, such as an exhausted pool."""
-    kinds = {(type(error), error.transient) for error in errors}
-    return errors[0] if len(kinds) == 1 else SeveralErrors(errors)
 
 
 def _is_tracked(wanted: Wishes) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Final
 
 from danm_api.errors import (
     DanmError,
@@ -39,6 +40,9 @@ from ipam_svc.ledger import Ledger
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
+
+# Four blocks: more than what replicas open beside each other.
+_PLENTY: Final = 4 * BLOCK_SIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,10 @@ class Taker:
         """Say whether an entry of each family is known: then there is nothing to look for."""
         known = {entry.address.version for entry in self._known(network, claim)}
         return known.issuperset(versions)
+
+    def has_plenty(self, network: NetworkRef, space: AddressSpace) -> bool:
+        """Say whether so much of a space was never used that nobody waits for its last address."""
+        return self._ledger.count_unopened(network.uid, space) >= _PLENTY
 
     async def take_any(
         self, network: NetworkRef, claim: Claim, space: AddressSpace, *, mac: str | None
