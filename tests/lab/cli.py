@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,14 +16,12 @@ from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.chaos.cli import chaos
 from tests.lab.demo_cli import demo
+from tests.lab.e2e import e2e
 from tests.lab.errors import LabError
 from tests.lab.guest_kernel import run_bare
-from tests.lab.lab import Lab, repository
+from tests.lab.lab import Lab
 from tests.lab.progress import Progress
 from tests.lab.topology import NODES, node_named
-
-# The lab of the end-to-end tests: never the one that a person works with.
-E2E_NAME = os.environ.get("DANM_E2E_LAB", "e2e")
 
 
 class _Commands(click.Group):
@@ -49,6 +46,7 @@ def lab() -> None:
 lab.add_command(bench)
 lab.add_command(chaos)
 lab.add_command(demo)
+lab.add_command(e2e)
 
 _name = click.option(
     "--name", default="danm", show_default=True, envvar="DANM_LAB_NAME", help="Which lab."
@@ -161,25 +159,6 @@ def guest(timeout: float, command: tuple[str, ...]) -> None:
         timeout_s=timeout,
     )
     raise SystemExit(status)
-
-
-@lab.command(context_settings=_PASS_ON)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def e2e(arguments: tuple[str, ...]) -> None:
-    """Run the end-to-end tests on a lab of their own, and remove it when they pass.
-
-    What follows is passed on to pytest.
-    """
-    root = repository()
-    tests = ["tests/e2e", *(str(path) for path in Path("tests/lab").glob("*_e2e_test.py"))]
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-v", *tests, *arguments]
-    done = subprocess.run(
-        command, cwd=root, env=dict(os.environ, PYTHONPATH=str(root)), check=False
-    )
-    if done.returncode != 0:
-        click.echo(f"The lab {E2E_NAME} is left as it is: ./lab status --name {E2E_NAME}", err=True)
-        raise SystemExit(done.returncode)
-    Lab.named(E2E_NAME).down()
 
 
 @lab.command()

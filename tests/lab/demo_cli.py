@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tests.lab.cache import recipe_key
+from tests.lab.cache import file_lock, recipe_key
 from tests.lab.cluster import Cluster, GivenCluster
 from tests.lab.demo import Demo, DemoOptions
 from tests.lab.errors import LabError
@@ -30,16 +30,24 @@ def state_directory(name: str) -> Path:
     return default_state_directory() / "kustomizations" / name
 
 
+def prepare_images(lab: Lab) -> list[str]:
+    """Build this tree's images and give them to a lab, which may be down; return their names."""
+    # Neither Pants nor what tidies images up expects another one in the same tree.
+    with file_lock(lab.cache.directory / "locks" / "part-images"):
+        lab.prepare()
+        lab.images.offer_python_base()
+        build_images(repository(), lab.progress, base_image=PYTHON_BASE)
+        names = list(image_names(LOCAL_PREFIX).values())
+        lab.load_images(names)
+    return names
+
+
 def install_on_lab(
     lab: Lab, *, part: str = "", workloads: Sequence[str] = WORKLOADS
 ) -> Installation:
     """Bring a lab up with this tree's images and DANM, or a part of it, on it."""
-    lab.prepare()
-    lab.images.offer_python_base()
-    build_images(repository(), lab.progress, base_image=PYTHON_BASE)
     # Before the start: nodes boot with the images that there are, but unpack slowly.
-    names = list(image_names(LOCAL_PREFIX).values())
-    lab.load_images(names)
+    names = prepare_images(lab)
     lab.up()
     contents = recipe_key(VERSION, *((lab.images.engine_id(name) or "").encode() for name in names))
     installation = Installation(
