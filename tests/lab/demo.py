@@ -113,8 +113,12 @@ class Demo:
             patches=options.patches(),
         )
 
-    def run(self) -> None:
+    def run(self, *, follow_within_s: float = FOLLOW_WITHIN_S) -> None:
         """Apply the demo and show that it works.
+
+        Args:
+            follow_within_s: How late look-ups may follow Pods. More than the promise only where
+                other work takes the processors that the lab runs on.
 
         Raises:
             LabError: Something is not as it must be; the message names it.
@@ -140,7 +144,7 @@ class Demo:
             self._wait(lambda: not self._usage_problems(), "The DanmNets' counts", _SETTLE_S)
         self._show_networks()
         with self._progress.step("internal-processor scaled to 3 and to 6: look-ups follow"):
-            self._check_scaling(pods)
+            self._check_scaling(pods, follow_within_s)
 
     def remove(self) -> None:
         """Delete the demo and check that nothing of it remains.
@@ -351,7 +355,7 @@ class Demo:
                 problems.append(f"DanmNet {network} says that {used} are used, not {expected}")
         return problems
 
-    def _check_scaling(self, pods: Sequence[RunningPod]) -> None:
+    def _check_scaling(self, pods: Sequence[RunningPod], follow_within_s: float) -> None:
         balancer = next(pod for pod in pods if pod.app is LOADBALANCER)
         lags = follow_scaling(
             self._cluster,
@@ -368,9 +372,9 @@ class Demo:
         )
         for lag in lags:
             self._console.print(f"    {lag}", markup=False)
-        late = [str(lag) for lag in lags if lag.seconds > FOLLOW_WITHIN_S]
+        late = [str(lag) for lag in lags if lag.seconds > follow_within_s]
         if late:
-            raise DemoFailedError(f"Look-ups later than {FOLLOW_WITHIN_S:.0f} s", late)
+            raise DemoFailedError(f"Look-ups later than {follow_within_s:.0f} s", late)
 
     def _program(self, pod: RunningPod, program: str, *arguments: str) -> str:
         command = ["python3", f"/demo/{program}", *arguments]

@@ -21,9 +21,10 @@ from danm_api.errors import (
     OverloadedError,
 )
 from danm_api.model.ip_block import IPBlock, owner_key
+from danm_api.names import NetworkUid
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
-from ipam_svc.address_space import BLOCK_SIZE
+from ipam_svc.address_space import BLOCK_SIZE, Version, version_of
 from ipam_svc.admission import Admissions
 from ipam_svc.batch import judge
 from ipam_svc.block import (
@@ -39,7 +40,7 @@ from ipam_svc.block import (
 )
 from ipam_svc.block_ref import BlockRef
 from ipam_svc.ledger import Ledger, is_newer
-from ipam_svc.quiet import until_quiet
+from ipam_svc.quiet import Gatherer
 from ipam_svc.readings import held_with
 from ipam_svc.store import BlockStore
 
@@ -115,6 +116,7 @@ class Committer:
         self._queues: dict[BlockRef, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._queued = 0
+        self._gatherer = Gatherer[tuple[NetworkUid, Version]](sleep=sleep)
         self._admissions = Admissions(store)
 
     async def commit(
@@ -167,7 +169,8 @@ class Committer:
 
     async def _drain(self, queue: _Queue) -> None:
         while queue.waiting:
-            await until_quiet(lambda: len(queue.waiting), enough=BLOCK_SIZE)
+            network = queue.ref.network_uid, queue.ref.version
+            await self._gatherer.until_quiet(network, queue.waiting, enough=BLOCK_SIZE)
             batch, queue.waiting = queue.waiting, []
             try:
                 await self._commit(queue.ref, batch)
@@ -353,9 +356,10 @@ class Committer:
         for waiting, verdict in zip(batch, verdicts, strict=True):
             waiting.settle(verdict)
 
-    def forget_admission(self, block: IPBlock) -> None:
+    def forget(self, block: IPBlock) -> None:
         """Drop what is remembered of a block that is gone."""
         self._admissions.forget(block)
+        self._gatherer.forget((block.network_uid, version_of(block.cidr.network_address)))
 
 
 def _changes_that_take(

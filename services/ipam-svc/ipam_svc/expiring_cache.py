@@ -40,6 +40,8 @@ class ExpiringCache(Generic[K, V]):
             self._slots.move_to_end(key)
             while len(self._slots) > self._limit:
                 self._slots.popitem(last=False)
+        elif slot.value.done() and not slot.value.cancelled() and slot.value.exception() is None:
+            return slot.value.result()
         try:
             # One caller that goes away must not cancel the load for the others.
             return await asyncio.shield(slot.value)

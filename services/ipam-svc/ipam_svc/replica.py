@@ -163,7 +163,7 @@ class Replica:
             self.ledger.observe(change.new)
         elif change.old is not None:
             self.ledger.forget(change.old)
-            self.committer.forget_admission(change.old)
+            self.committer.forget(change.old)
 
     def _note_new(self, block: IPBlock) -> None:
         """Leave a block that another replica has just opened to it, while there are others."""
