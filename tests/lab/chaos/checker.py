@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Final
 
 from tests.lab.chaos.history import (
+    ClockStep,
     Family,
     Fault,
     Pool,
@@ -48,11 +49,15 @@ class Violation:
     Attributes:
         rule: As the module's docstring names them.
         at: When, in the history's seconds.
+        holders: Whom it concerns.
+        place: Which address it concerns.
     """
 
     rule: str
     at: float
     what: str
+    holders: tuple[str, ...] = ()
+    place: Place | None = None
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -69,6 +74,7 @@ class _Run:
 
     places: dict[tuple[str, Family], tuple[Place, ...]] = field(default_factory=dict)
     cooldown_s: dict[str, float] = field(default_factory=dict)
+    clock_back_s: float = 0.0
     reserves: list[Reserve] = field(default_factory=list)
     seen: dict[Place, list[Seen]] = field(default_factory=lambda: defaultdict(list))
     snapshots: list[Snapshot] = field(default_factory=list)
@@ -95,6 +101,13 @@ class _Run:
                 self.seen[record.network, record.address].append(record)
             case Snapshot():
                 self.snapshots.append(record)
+            case ClockStep():
+                self.clock_back_s += max(0.0, -record.forward_s)
+
+    def cools_for_s(self, network: str) -> float:
+        """Return how long an address may cool at most."""
+        cooldown_s = self.cooldown_s.get(network)
+        return 0.0 if cooldown_s is None else cooldown_s + self.clock_back_s
 
 
 def check(history: Iterable[Record], *, grace_s: float = GRACE_S) -> list[Violation]:
@@ -114,6 +127,8 @@ def check(history: Iterable[Record], *, grace_s: float = GRACE_S) -> list[Violat
             rule="lost",
             at=each.at,
             what=f"{each.hold.holder} had {_at(each.hold.place)} and was given {each.address}",
+            holders=(each.hold.holder,),
+            place=each.hold.place,
         )
         for each in moved
     ]
@@ -139,6 +154,8 @@ def _doubles(holds: Iterable[Hold]) -> Iterator[Violation]:
                     rule="double",
                     at=hold.since,
                     what=f"{last.holder} and {hold.holder} both had {_at(place)}",
+                    holders=(last.holder, hold.holder),
+                    place=place,
                 )
             if hold.until > last.until:
                 last = hold
@@ -160,6 +177,8 @@ def _taken_away(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
                     rule="lost",
                     at=after.at,
                     what=f"{_at(hold.place)} was taken from {hold.holder} and given to {to}",
+                    holders=(hold.holder, after.holder),
+                    place=hold.place,
                 )
 
 
@@ -175,6 +194,8 @@ def _never_asked(run: _Run) -> Iterator[Violation]:
                     at=seen.at,
                     what=f"{_at(place)} was recorded for {seen.holder} under attempt"
                     f" {seen.attempt}, which it had not sent",
+                    holders=(seen.holder,),
+                    place=place,
                 )
 
 
@@ -189,6 +210,8 @@ def _never_recorded(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
                 rule="stranger",
                 at=hold.since,
                 what=f"{hold.holder} was answered {_at(hold.place)}, which the record never showed",
+                holders=(hold.holder,),
+                place=hold.place,
             )
 
 
@@ -210,6 +233,7 @@ def _refused_while_free(run: _Run) -> Iterator[Violation]:
                 at=reserve.end,
                 what=f"{reserve.owner} was refused ({reserve.answer}), though something was free"
                 f" all the time: {reserve.detail}",
+                holders=tuple(wish.holder for wish in reserve.wishes),
             )
 
 
@@ -228,7 +252,7 @@ def _perhaps_held(run: _Run, changes: list[Seen]) -> list[_Interval]:
         # Written after it was asked for, and gone before it was seen to be gone.
         since = min(seen.at, run.asked.get((seen.holder, seen.attempt), seen.at))
         if position + 1 < len(changes):
-            until = changes[position + 1].at + run.cooldown_s.get(seen.network, 0.0)
+            until = changes[position + 1].at + run.cools_for_s(seen.network)
         else:
             until = _NEVER
         if found and since <= found[-1][1]:
@@ -284,12 +308,16 @@ def _at_the_end(run: _Run, holds: list[Hold], grace_s: float) -> Iterator[Violat
                 rule="leak",
                 at=snapshot.at,
                 what=f"{_at((network, address))} is still recorded for {holder}, who is gone",
+                holders=(holder,),
+                place=(network, address),
             )
         for network, address, holder in sorted(live - held):
             yield Violation(
                 rule="lost",
                 at=snapshot.at,
                 what=f"{_at((network, address))} of {holder} is not in the record",
+                holders=(holder,),
+                place=(network, address),
             )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from tests.lab.chaos.checker import check
 from tests.lab.chaos.history import (
+    ClockStep,
     End,
     Entry,
     Fault,
@@ -213,6 +214,19 @@ _REFUSED = [
             _look(21),
         ],
         id="freed before its time was over",
+    ),
+    pytest.param(
+        "lost",
+        [
+            _ask("a", 0, 1, _ONE, until=20),
+            _saw(0.5, _ONE, "a"),
+            ClockStep(since=3, at=3.2, forward_s=14),
+            ClockStep(since=4, at=4.2, forward_s=-2),
+            ClockStep(since=20, at=20.2, forward_s=9),
+            _saw(5, _ONE),
+            _look(21),
+        ],
+        id="freed before its time was over by a clock that was set",
     ),
     pytest.param(
         "full",
@@ -490,6 +504,39 @@ _ACCEPTED = [
             _look(10, b=_ONE),
         ],
         id="taken when its owner's time was over",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 7, _ONE, until=5),
+            _saw(4.9, _ONE, "a"),
+            _ask("b", 5.5, 6, _ONE),
+            _saw(5.7, _ONE, "b"),
+            _look(10, b=_ONE),
+        ],
+        id="taken when its owner's time was over, which heard too late that it had it",
+    ),
+    pytest.param(
+        [
+            _ask("a", 0, 1, _ONE, until=20),
+            _saw(0.5, _ONE, "a"),
+            ClockStep(since=3, at=3.2, forward_s=16),
+            _saw(5, _ONE),
+            _look(21),
+        ],
+        id="its owner's time was over earlier, since the wall clock was set",
+    ),
+    pytest.param(
+        [
+            _pool(cooldown_s=3),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _give("a", 2, 3),
+            _saw(2.5, _ONE),
+            ClockStep(since=3, at=3.2, forward_s=-4),
+            _ask("b", 9.5, 10, answer="exhausted"),
+            _look(11),
+        ],
+        id="an address cooled longer, since the wall clock was set back",
     ),
     pytest.param(
         [

@@ -10,10 +10,11 @@ import click
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.chaos.refill import Refill, run_refill
-from tests.lab.chaos.run import Result, run_chaos
+from tests.lab.chaos.run import KEEPS_S, Result, run_chaos
 from tests.lab.progress import Progress
 
 _SHOWN = 20
+_SHOWN_OF_HISTORY = 40
 
 
 _directory = click.option(
@@ -35,11 +36,18 @@ def chaos() -> None:
     type=click.IntRange(min=1),
     default=2000,
     show_default=True,
-    help="Reserves and releases; 2000 take a minute or two, a million a night.",
+    help="Reserves and releases; 2000 take a minute or two.",
+)
+@click.option(
+    "--keeps",
+    type=click.FloatRange(min=0),
+    default=KEEPS_S,
+    show_default=True,
+    help="Seconds for which an owner keeps what it has, at most; with 0.1 callers hardly pause.",
 )
 @_directory
 @click.option("--keep", is_flag=True, help="Keep the histories of good rounds too.")
-def ipam(seed: int, operations: int, directory: Path | None, *, keep: bool) -> None:
+def ipam(*, seed: int, operations: int, keeps: float, directory: Path | None, keep: bool) -> None:
     """Reserve and release with many callers while replicas, etcd and the API server break.
 
     Three replicas of ipam-svc are killed, frozen and cut off, requests and answers are lost, the
@@ -58,6 +66,7 @@ def ipam(seed: int, operations: int, directory: Path | None, *, keep: bool) -> N
             operations=operations,
             tell=_tell,
             keep=keep,
+            keeps_s=keeps,
         )
     )
     if not good:
@@ -116,5 +125,7 @@ def _tell(result: Result) -> None:
     )
     for violation in result.violations[:_SHOWN]:
         click.echo(f"  {violation}")
+    for line in result.evidence[-_SHOWN_OF_HISTORY:]:
+        click.echo(f"    {line}")
     if result.history:
         click.echo(f"  history: {result.history}")

@@ -32,8 +32,6 @@ _PODS_OF_NODE: Final = 6
 _STATIC_PODS: Final = 3
 _EXTERNAL_OWNERS: Final = 10
 
-# How long an owner keeps what it has before it does something else.
-_KEEPS_S: Final = 3.0
 _EXPIRES_AFTER_S: Final = (1.5, 6.0)
 # A replica may act on a message for as long as its sender would have waited, and a bit more.
 _UNTIL_SENDS_ARE_DEAD_S: Final = 5.5
@@ -63,12 +61,14 @@ class Crowd:
 
     Attributes:
         tool: Through which external owners ask.
+        keeps_s: How long an owner keeps what it has, at most, before it does something else.
     """
 
     world: World
     recorder: Recorder
     seed: int
     tool: Caller
+    keeps_s: float
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
     _nodes: dict[str, _Node] = field(default_factory=dict)
     _others: list[asyncio.Task[None]] = field(default_factory=list)
@@ -245,7 +245,7 @@ class Crowd:
     async def _keeps(self, chance: Random) -> bool:
         """Keep what one has for a while; return whether the round goes on."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(chance.uniform(0, _KEEPS_S)):
+            async with asyncio.timeout(chance.uniform(0, self.keeps_s)):
                 await self._closing.wait()
         return not self._is_over()
 
@@ -256,8 +256,9 @@ class Crowd:
         if chance.random() < 0.75:
             return None, None
         after_s = chance.uniform(*_EXPIRES_AFTER_S)
-        expires = datetime.now(tz=UTC) + timedelta(seconds=after_s)
-        return expires, self.recorder.now() + after_s
+        # Read first: if the machine pauses here, the owner counts on less time than it has.
+        until = self.recorder.now() + after_s
+        return datetime.now(tz=UTC) + timedelta(seconds=after_s), until
 
     def _name(self, kind: str) -> str:
         self._names += 1

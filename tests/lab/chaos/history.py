@@ -118,6 +118,20 @@ class Fault(_Record, frozen=True, kw_only=True, tag="fault"):
     end: float
 
 
+class ClockStep(_Record, frozen=True, kw_only=True, tag="clock step"):
+    """Somebody set the wall clock, by which owners expire; it differs from the history's since.
+
+    Attributes:
+        since: When it was last seen to be as before.
+        at: When it was seen to be set.
+        forward_s: By how much; less than 0 for back.
+    """
+
+    since: float
+    at: float
+    forward_s: float
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One address in the record."""
 
@@ -134,7 +148,7 @@ class Snapshot(_Record, frozen=True, kw_only=True, tag="snapshot"):
     held: tuple[Entry, ...]
 
 
-Record = Pool | Reserve | Release | End | Seen | Fault | Snapshot
+Record = Pool | Reserve | Release | End | Seen | Fault | ClockStep | Snapshot
 
 
 def write_history(path: Path, records: Iterable[Record]) -> None:

@@ -4,10 +4,11 @@ What an owner asked without an answer changes nothing of what it has for sure, a
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.lab.chaos.history import End, Family, Record, Release, Reserve
+from tests.lab.chaos.history import ClockStep, End, Family, Record, Release, Reserve
 
 # Clocks of one machine; an owner whose time is nearly over counts on nothing.
 _EXPIRY_SLACK_S: Final = 0.2
@@ -83,7 +84,8 @@ def holds_of(records: list[Record]) -> tuple[list[Hold], list[Moved]]:
                     if present is not None and present.attempt <= attempt:
                         present.until = min(present.until, at)
                         present = None
-                case _Answer(at=at) if moment.attempt > given_back:
+                # What is answered when the owner's time is over may be another one's by then.
+                case _Answer(at=at) if moment.attempt > given_back and at < moment.until:
                     if present is not None and present.place[1] == moment.address:
                         present.attempt = max(present.attempt, moment.attempt)
                         continue
@@ -97,7 +99,7 @@ def holds_of(records: list[Record]) -> tuple[list[Hold], list[Moved]]:
                         attempt=moment.attempt,
                         asked=moment.asked,
                         since=at,
-                        until=max(at, moment.until),
+                        until=moment.until,
                     )
                     holds.append(present)
     return holds, moved
@@ -111,6 +113,7 @@ def _moments(records: list[Record]) -> dict[Slot, list[_Answer | _GivingBack]]:
         if isinstance(record, Reserve):
             sends[record.owner] += [(each.at, each.attempt) for each in record.sends]
             slots[record.owner] |= {(w.holder, w.network, w.family) for w in record.wishes}
+    steps = [record for record in records if isinstance(record, ClockStep)]
     moments: dict[Slot, list[_Answer | _GivingBack]] = defaultdict(list)
     for record in records:
         match record:
@@ -118,7 +121,7 @@ def _moments(records: list[Record]) -> dict[Slot, list[_Answer | _GivingBack]]:
                 # Once a larger number is sent, no answer to a smaller one is used.
                 if any(at < record.end and n > record.attempt for at, n in sends[record.owner]):
                     continue
-                until = _NEVER if record.until is None else record.until - _EXPIRY_SLACK_S
+                until = _for_sure_until(record, steps)
                 for wish, address in zip(record.wishes, record.addresses, strict=True):
                     moments[wish.holder, wish.network, wish.family].append(
                         _Answer(
@@ -138,3 +141,15 @@ def _moments(records: list[Record]) -> dict[Slot, list[_Answer | _GivingBack]]:
                 for slot in slots[record.owner]:
                     moments[slot].append(_GivingBack(at=record.at, attempt=_NEVER))
     return moments
+
+
+def _for_sure_until(record: Reserve, steps: Sequence[ClockStep]) -> float:
+    """Return when an owner may be taken for expired, by a wall clock that may have been set."""
+    if record.until is None:
+        return _NEVER
+    forward_s = sum(
+        step.forward_s
+        for step in steps
+        if step.forward_s > 0 and step.since < record.until and step.at >= record.start
+    )
+    return record.until - forward_s - _EXPIRY_SLACK_S

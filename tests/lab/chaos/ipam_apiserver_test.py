@@ -37,7 +37,8 @@ async def test_promises_hold_while_everything_breaks(tmp_path: Path) -> None:
         grace_s=_GRACE_S,
     )
     (result,) = results
-    assert [str(violation) for violation in result.violations] == []
+    found = [str(violation) for violation in result.violations]
+    assert found == [], "\n".join(result.evidence)
     assert result.operations >= _OPERATIONS
 
 

@@ -12,6 +12,7 @@ from tests.lab.binaries import Binaries
 from tests.lab.chaos.caller import Caller
 from tests.lab.chaos.checker import GRACE_S, Violation, check
 from tests.lab.chaos.crowd import Crowd, client_of
+from tests.lab.chaos.evidence import evidence
 from tests.lab.chaos.faults import Faults
 from tests.lab.chaos.history import Entry, Fault, Record, Snapshot, write_history
 from tests.lab.chaos.holds import holds_of
@@ -22,10 +23,11 @@ from tests.lab.chaos.schedule import ROUND_S, schedule
 from tests.lab.chaos.world import World, running_world
 
 REPLICAS: Final = 3
+KEEPS_S: Final = 3.0
 # A history of so many operations takes some ten MB of memory.
 _ROUND_OPERATIONS: Final = 20_000
-# What the machine can do anyway; between two operations.
-_SHORTEST_APART_S: Final = 1 / 200
+# More than a machine can do; between two operations.
+_SHORTEST_APART_S: Final = 1 / 1000
 _POLL_S: Final = 0.25
 # Longer than any message's sender waits: what is still on its way by then is none any more.
 _SETTLES_S: Final = 6.0
@@ -38,6 +40,7 @@ class Result:
     """What a round has shown.
 
     Attributes:
+        evidence: What the history has of the first violation.
         history: The file, where it was kept.
     """
 
@@ -46,6 +49,7 @@ class Result:
     faults: int
     seconds: float
     violations: tuple[Violation, ...]
+    evidence: tuple[str, ...]
     history: Path | None
 
 
@@ -58,6 +62,7 @@ async def run_chaos(
     tell: Callable[[Result], None],
     keep: bool = False,
     grace_s: float = GRACE_S,
+    keeps_s: float = KEEPS_S,
 ) -> bool:
     """Run rounds until there were so many operations; return whether all was right.
 
@@ -71,6 +76,7 @@ async def run_chaos(
         tell: Is told each round's result.
         keep: Keep the histories of good rounds too.
         grace_s: How long after the last fault something may be left.
+        keeps_s: How long an owner keeps what it has, at most.
 
     Raises:
         LabError: The run itself failed.
@@ -81,7 +87,9 @@ async def run_chaos(
         async with following(world.etcd_url) as watch:
             while operations > 0:
                 wanted = min(operations, _ROUND_OPERATIONS)
-                result = await _round(world, watch, seed, wanted, keep=keep, grace_s=grace_s)
+                result = await _round(
+                    world, watch, seed, wanted, keep=keep, grace_s=grace_s, keeps_s=keeps_s
+                )
                 tell(result)
                 if result.violations:
                     return False
@@ -91,7 +99,14 @@ async def run_chaos(
 
 
 async def _round(
-    world: World, watch: RecordWatch, seed: int, wanted: int, *, keep: bool, grace_s: float
+    world: World,
+    watch: RecordWatch,
+    seed: int,
+    wanted: int,
+    *,
+    keep: bool,
+    grace_s: float,
+    keeps_s: float,
 ) -> Result:
     began = time.monotonic()
     recorder = Recorder(wanted=wanted, apart_s=max(ROUND_S / wanted, _SHORTEST_APART_S))
@@ -104,11 +119,12 @@ async def _round(
         recorder=recorder,
         seed=seed,
         tool=Caller(client=client, recorder=recorder),
+        keeps_s=keeps_s,
     )
     faults = Faults(world=world, crowd=crowd, recorder=recorder)
     path = world.directory / f"history-{seed}.jsonl"
     try:
-        async with client:
+        async with client, _beside(_look_at_wall_clock(recorder)):
             try:
                 await crowd.come()
                 async with _beside(faults.follow(schedule(seed, replicas=REPLICAS))) as breaking:
@@ -136,17 +152,26 @@ async def _round(
         faults=sum(isinstance(record, Fault) for record in recorder.history),
         seconds=time.monotonic() - began,
         violations=tuple(violations),
+        evidence=tuple(evidence(recorder.history, violations[0])) if violations else (),
         history=path if keep or violations else None,
     )
+
+
+async def _look_at_wall_clock(recorder: Recorder) -> None:
+    while True:
+        recorder.look_at_wall_clock()
+        await asyncio.sleep(_POLL_S)
 
 
 async def _settle(recorder: Recorder, watch: RecordWatch, grace_s: float) -> None:
     """Wait until the record names exactly who holds something, or the grace is over; note it."""
     began = recorder.now()
+    operations, live = -1, set[tuple[str, str, str]]()
     while True:
         now = recorder.now()
         held = watch.held()
-        live = _live(recorder.history)
+        if operations != recorder.operations:
+            operations, live = recorder.operations, _live(recorder.history)
         is_exact = {(e.network, e.address, e.holder) for e in held} == live
         if (is_exact and now > began + _SETTLES_S) or now > began + grace_s - _MARGIN_S:
             recorder.add(Snapshot(at=now, held=tuple(sorted(held, key=_place))))
