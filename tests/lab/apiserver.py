@@ -8,10 +8,12 @@ by itself), no nodes. Everything ends with this process, however it ends.
 """
 
 import http.client
+import random
 import secrets
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +44,8 @@ _READY_TIMEOUT_S: Final = 90.0
 _PROBE_TIMEOUT_S: Final = 2.0
 # Somebody else may take a free port between the moment that it is found and the bind.
 _PORT_TRIES: Final = 3
+# Below those of outgoing connections (usually from 32768 on), above those of well-known services.
+_PORTS: Final = range(12_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,15 +253,24 @@ def _log(directory: Path, program: str) -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return TCP ports of the loopback interface that nobody uses at the moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Return TCP ports of the loopback interface that nobody uses at the moment.
+
+    No outgoing connection gets one of them while its program is being restarted.
+    """
+    # A seed that several test runs share must not lead all of them to the same ports.
+    chance = random.SystemRandom()
+    found: list[int] = []
+    with ExitStack() as stack:
+        for port in chance.sample(_PORTS, len(_PORTS)):
+            attempt = stack.enter_context(socket.socket())
+            try:
+                attempt.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise StartError("no TCP port of the loopback interface is free")
 
 
 def is_ready(

@@ -1,14 +1,13 @@
 """The command `lab e2e`: the end-to-end tests, on two labs at once.
 
-A lab is idle most of the time, since tests wait for kubelets. Which file runs where is written
-down here: some of them take parts away that others need, or remove DANM from their lab.
+A lab is idle most of the time, since tests wait for kubelets.
 """
 
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -17,23 +16,8 @@ import click
 
 from tests.lab.demo_cli import prepare_images
 from tests.lab.lab import Lab, repository
+from tests.lab.shares import SHARES, require_all
 
-# By the lab's name, in the order in which they run; never a lab that a person works with.
-SHARES: Final[Mapping[str, Sequence[str]]] = {
-    "e2e": (
-        "tests/e2e/bad_input_e2e_test.py",
-        "tests/e2e/previous_network_e2e_test.py",
-        "tests/e2e/seed_demo_e2e_test.py",
-        "tests/e2e/uninstall_e2e_test.py",
-        "tests/e2e/without_danm_e2e_test.py",
-    ),
-    "e2e-parts": (
-        "tests/e2e/parts_away_e2e_test.py",
-        "tests/e2e/ipam_rollout_e2e_test.py",
-        "tests/lab/lab_e2e_test.py",
-        "tests/lab/image_store_e2e_test.py",
-    ),
-}
 _NO_TESTS: Final = 5
 _printing = threading.Lock()
 
@@ -50,6 +34,7 @@ def e2e(*, reports: Path | None, arguments: tuple[str, ...]) -> None:
 
     What follows is passed on to pytest.
     """
+    require_all(repository())
     # Once, before both need it.
     prepare_images(Lab.named(next(iter(SHARES))))
     with ThreadPoolExecutor(len(SHARES)) as pool:

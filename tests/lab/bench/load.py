@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+# Run as `python -m`: the import says that it is needed.
+import tests.lab.bench.generator as _program
 from tests.lab.bench.jobs import Job, Outcome
 from tests.lab.errors import LabError
 
@@ -21,7 +23,7 @@ def run_job(job: Job) -> Outcome:
         LabError: The generator failed, or nothing of what it tried succeeded.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.lab.bench.generator"],
+        [sys.executable, "-m", _program.__spec__.name],
         input=msgspec.json.encode(job),
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path)),
         capture_output=True,

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+# Run as `python -m`: the import says that it is needed.
+import ipam_svc.__main__ as _program
 from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
 from tests.lab.process import Background, start_leashed, wait_until
 
@@ -84,7 +86,7 @@ def _start(
     number: int, server: ApiServer, directory: Path, account: Path, wrapper: tuple[str, ...]
 ) -> Replica:
     port, health_port = free_ports(2)
-    command = [sys.executable, *wrapper, "-m", "ipam_svc"]
+    command = [sys.executable, *wrapper, "-m", str(_program.__package__)]
     command += [f"--pod-name=bench-{number}", f"--pod-ip={LOOPBACK}"]
     command += [f"--host={LOOPBACK}", f"--port={port}"]
     command += [f"--health-host={LOOPBACK}", f"--health-port={health_port}"]

@@ -1,0 +1,45 @@
+"""Which end-to-end tests run on which lab, one after the other.
+
+Some of them take parts away that others need, or remove DANM from their lab.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.lab.errors import LabError
+
+# By the lab's name, in the order in which they run; never a lab that a person works with.
+SHARES: Final[Mapping[str, Sequence[str]]] = {
+    "e2e": (
+        "tests/e2e/bad_input_e2e_test.py",
+        "tests/e2e/previous_network_e2e_test.py",
+        "tests/e2e/seed_demo_e2e_test.py",
+        "tests/e2e/uninstall_e2e_test.py",
+        "tests/e2e/without_danm_e2e_test.py",
+    ),
+    "e2e-parts": (
+        "tests/e2e/parts_away_e2e_test.py",
+        "tests/e2e/ipam_rollout_e2e_test.py",
+        "tests/lab/lab_e2e_test.py",
+        "tests/lab/image_store_e2e_test.py",
+    ),
+}
+
+
+def require_all(root: Path) -> None:
+    """Make sure that every file of end-to-end tests runs on one lab.
+
+    Args:
+        root: The repository's.
+
+    Raises:
+        LabError: One is named nowhere or twice, or is not there.
+    """
+    there = Counter(str(path.relative_to(root)) for path in root.glob("tests/**/*_e2e_test.py"))
+    named = Counter(path for files in SHARES.values() for path in files)
+    if wrong := sorted({*(there - named), *(named - there)}):
+        raise LabError(
+            f"tests/lab/shares.py has to name each file of end-to-end tests once: {wrong}"
+        )
