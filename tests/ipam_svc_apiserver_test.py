@@ -1,9 +1,12 @@
 """ipam-svc on a real API server: what the fake one could not tell."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from danm_api.errors import (
@@ -26,6 +29,7 @@ from danm_api.kube.api import (
     NODES,
 )
 from danm_api.names import SYSTEM_NAMESPACE
+from ipam_svc.operations import METRICS_PATH
 from tests.ipam.cluster import Cluster, a_cluster, eventually, soon
 from tests.lab.apiserver import ApiServer
 
@@ -130,6 +134,34 @@ async def test_danmd_with_a_token_bound_to_its_pod(cluster: Cluster) -> None:
 
 async def _is_empty(cluster: Cluster) -> bool:
     return await cluster.held() == []
+
+
+async def test_metrics_with_the_token_that_prometheus_has(cluster: Cluster) -> None:
+    """A role on the path lets a Pod's usual token read them; nothing else does."""
+    # DESIGN, "Who may"
+    usual = await cluster.token("prometheus", namespace=cluster.namespace, audience="")
+    ours = await cluster.token("prometheus", namespace=cluster.namespace)
+    endpoint, _ = cluster.endpoints
+
+    async def status(token: str) -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session:
+            answer = await session.get(
+                f"https://{endpoint}{METRICS_PATH}",
+                headers={"Authorization": f"Bearer {token}"},
+                ssl=ssl.create_default_context(cadata=cluster.trust),
+            )
+            return answer.status, await answer.text()
+
+    assert (await status(ours))[0] == HTTPStatus.UNAUTHORIZED
+    # Who was refused is known for a while: the role comes first.
+    await cluster.allow_path("prometheus", METRICS_PATH)
+    code, page = await status(usual)
+    assert code == HTTPStatus.OK
+    assert "danm_ipam_connections" in page
+    other = await cluster.token("other", namespace=cluster.namespace, audience="")
+    code, problem = await status(other)
+    assert code == HTTPStatus.FORBIDDEN
+    assert "bind a ClusterRole" in problem
 
 
 async def test_life_and_death_of_a_network(cluster: Cluster) -> None:

@@ -87,13 +87,23 @@ class Cluster:
         blocks = map(decode_ip_block, listed.items)
         return [each for block in blocks for each in block.entries if isinstance(each, Held)]
 
-    async def token(self, account: str, *, namespace: str, pod: RawObject | None = None) -> str:
-        """Return a token of a service account, bound to a Pod where one is given."""
+    async def token(
+        self,
+        account: str,
+        *,
+        namespace: str,
+        pod: RawObject | None = None,
+        audience: str = AUDIENCE,
+    ) -> str:
+        """Return a token of a service account, bound to a Pod where one is given.
+
+        An empty audience is the API server's.
+        """
         with suppress(ConflictError):
             await self.create(
                 SERVICE_ACCOUNTS, {"metadata": {"name": account}}, namespace=namespace
             )
-        spec: dict[str, Any] = {"audiences": [AUDIENCE]}
+        spec: dict[str, Any] = {"audiences": [audience] if audience else []}
         if pod is not None:
             spec["boundObjectRef"] = {
                 "apiVersion": "v1",
@@ -116,21 +126,23 @@ class Cluster:
 
     async def allow(self, account: str, *, namespace: str) -> None:
         """Grant a service account all of danmnets/reservations, in all namespaces."""
-        rules = [
-            {
-                "apiGroups": ["danm.k8s.io"],
-                "resources": ["danmnets/reservations"],
-                "verbs": ["create", "delete", "get", "list"],
-            }
-        ]
-        with suppress(ConflictError):
-            await self.create(CLUSTER_ROLES, {"metadata": {"name": "reservations"}, "rules": rules})
-        subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
-        role = {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": "ClusterRole",
-            "name": "reservations",
+        rule = {
+            "apiGroups": ["danm.k8s.io"],
+            "resources": ["danmnets/reservations"],
+            "verbs": ["create", "delete", "get", "list"],
         }
+        await self._grant("reservations", rule, account, namespace=namespace)
+
+    async def allow_path(self, account: str, path: str) -> None:
+        """Let a service account of the test's namespace read a path that is no resource."""
+        rule = {"nonResourceURLs": [path], "verbs": ["get"]}
+        await self._grant(f"get{path.replace('/', '-')}", rule, account, namespace=self.namespace)
+
+    async def _grant(self, name: str, rule: RawObject, account: str, *, namespace: str) -> None:
+        with suppress(ConflictError):
+            await self.create(CLUSTER_ROLES, {"metadata": {"name": name}, "rules": [rule]})
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
         with suppress(ConflictError):
             await self.create(
                 CLUSTER_ROLE_BINDINGS,

@@ -66,7 +66,7 @@ def _parse_addresses(
     "--health-host",
     default="",
     show_default="all addresses",
-    help="Where /healthz, /readyz and /metrics are served.",
+    help="Where /healthz and /readyz are served.",
 )
 @click.option(
     "--health-port",

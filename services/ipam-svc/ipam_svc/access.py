@@ -34,7 +34,7 @@ from danm_api.model.attachment import (
     StaticIPv4,
     StaticIPv6,
 )
-from danm_api.model.caller import Caller, Permission
+from danm_api.model.caller import Caller, PathPermission, Permission
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, PodOwner
 from danm_api.model.pod import Pod
@@ -87,15 +87,22 @@ class Access:
         self._access_reviews: RateLimiter[tuple[str, str | None]] = RateLimiter(
             reviews, clock=clock
         )
-        self._callers = ExpiringCache[bytes, Caller | str](
+        self._callers = ExpiringCache[tuple[str | None, bytes], Caller | str](
             clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
         )
-        self._permissions = ExpiringCache[tuple[Caller, Permission], bool](
+        self._permissions = ExpiringCache[tuple[Caller, Permission | PathPermission], bool](
             clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
         )
 
-    async def authenticate(self, authorization: str, *, address: str) -> Caller:
+    async def authenticate(
+        self, authorization: str, *, address: str, audience: str | None = AUDIENCE
+    ) -> Caller:
         """Return who sends an Authorization header from an address.
+
+        Args:
+            authorization: The header's value.
+            address: Where it comes from.
+            audience: Whom the token must be made for; None for the API server.
 
         Raises:
             UnauthenticatedError: There is no token, or it proves nothing.
@@ -105,7 +112,7 @@ class Access:
         token = authorization[len(_SCHEME) :].strip()
         if not authorization.lower().startswith(_SCHEME) or not token:
             raise UnauthenticatedError(
-                f'send a token for the audience {AUDIENCE} as "Authorization: Bearer TOKEN"'
+                f'send a token for {_of(audience)} as "Authorization: Bearer TOKEN"'
             )
         if len(token) > _MAX_TOKEN_CHARACTERS:
             raise UnauthenticatedError("the token is too long to be one of Kubernetes")
@@ -115,13 +122,13 @@ class Access:
             if wait_s > 0:
                 reason = f"{address} sends too many tokens that are not known yet; keep to one"
                 raise RateLimitedError(reason, retry_after_s=wait_s)
-            body = encode_token_review(token, audience=AUDIENCE)
+            body = encode_token_review(token, audience=audience)
             answer = await self._api.create(TOKEN_REVIEWS, body)
-            return decode_token_review(answer, audience=AUDIENCE)
+            return decode_token_review(answer, audience=audience)
 
-        caller = await self._callers.get(sha256(token.encode()).digest(), review)
+        caller = await self._callers.get((audience, sha256(token.encode()).digest()), review)
         if isinstance(caller, str):
-            raise UnauthenticatedError(f"{caller}; a token for the audience {AUDIENCE} is needed")
+            raise UnauthenticatedError(f"{caller}; a token for {_of(audience)} is needed")
         return caller
 
     async def may_reserve(self, caller: Caller, order: ReserveOrder) -> None:
@@ -185,6 +192,18 @@ class Access:
         if caller.username == self._danmd_user:
             self._require_node(caller, node)
 
+    async def may_get(self, caller: Caller, path: str) -> None:
+        """Make sure that a caller may read a path that is no resource.
+
+        Raises:
+            AccessDeniedError: It may not.
+        """
+        if not await self._is_allowed(caller, PathPermission(verb="get", path=path)):
+            raise AccessDeniedError(
+                f'{caller.username} needs the verb "get" on the nonResourceURL {path}; bind a'
+                " ClusterRole that grants it"
+            )
+
     async def _require(self, caller: Caller, verb: str, namespace: Namespace) -> None:
         permission = Permission(
             verb=verb,
@@ -193,7 +212,14 @@ class Access:
             subresource=_SUBRESOURCE,
             namespace=namespace,
         )
+        if not await self._is_allowed(caller, permission):
+            where = f'in the namespace "{namespace}"' if namespace else "in all namespaces"
+            raise AccessDeniedError(
+                f'{caller.username} needs the verb "{verb}" on {_RESOURCE}/{_SUBRESOURCE} of'
+                f" {GROUP} {where}; bind a Role that grants it"
+            )
 
+    async def _is_allowed(self, caller: Caller, permission: Permission | PathPermission) -> bool:
         async def review() -> bool:
             wait_s = self._access_reviews.take((caller.username, caller.node))
             if wait_s > 0:
@@ -202,12 +228,7 @@ class Access:
             body = encode_access_review(caller, permission)
             return decode_access_review(await self._api.create(SUBJECT_ACCESS_REVIEWS, body))
 
-        if not await self._permissions.get((caller, permission), review):
-            where = f'in the namespace "{namespace}"' if namespace else "in all namespaces"
-            raise AccessDeniedError(
-                f'{caller.username} needs the verb "{verb}" on {_RESOURCE}/{_SUBRESOURCE} of'
-                f" {GROUP} {where}; bind a Role that grants it"
-            )
+        return await self._permissions.get((caller, permission), review)
 
     def _require_external(self, owner: PodOwner | ContainerOwner | ExternalOwner) -> None:
         if not isinstance(owner, ExternalOwner):
@@ -264,6 +285,10 @@ class Access:
                     f" {attachment.network} as interface {_interface_of(attachment)}"
                 )
             unused.remove(match)
+
+
+def _of(audience: str | None) -> str:
+    return "the API server" if audience is None else f"the audience {audience}"
 
 
 def _in_words(attachment: OrderedAttachment, entries: list[Attachment]) -> bool:

@@ -2,7 +2,12 @@
 
 import pytest
 
-from danm_api.errors import ApiUnavailableError, RateLimitedError, UnauthenticatedError
+from danm_api.errors import (
+    AccessDeniedError,
+    ApiUnavailableError,
+    RateLimitedError,
+    UnauthenticatedError,
+)
 from danm_api.ipam_api import AUDIENCE
 from danm_api.kube.api import TOKEN_REVIEWS, RawObject
 from danm_api.model.caller import Caller
@@ -115,3 +120,28 @@ async def test_permissions_for_ever_new_namespaces_do_not_reach_the_api_server()
     with pytest.raises(RateLimitedError):
         await access.may_read(_JANE, "get", Namespace("n6"))
     await access.may_read(_JANE, "get", Namespace("n0"))
+
+
+async def test_token_is_known_for_its_audience_only() -> None:
+    """A token that the API server takes for itself opens nothing that another audience is for."""
+    cluster = Cluster()
+    cluster.kube.review_token = lambda spec: (
+        {"authenticated": False} if "audiences" in spec else _accept(spec)
+    )
+    access = _access(cluster, FakeClock())
+    where = "198.51.100.1"
+    assert await access.authenticate("Bearer abc", address=where, audience=None) == _JANE
+    with pytest.raises(UnauthenticatedError, match=AUDIENCE):
+        await access.authenticate("Bearer abc", address=where)
+
+
+async def test_paths_are_permitted_one_by_one() -> None:
+    """A caller without the verb on the path hears what to bind."""
+    cluster = Cluster()
+    cluster.kube.review_access = lambda spec: {
+        "allowed": spec.get("nonResourceAttributes") == {"verb": "get", "path": "/metrics"}
+    }
+    access = _access(cluster, FakeClock())
+    await access.may_get(_JANE, "/metrics")
+    with pytest.raises(AccessDeniedError, match="nonResourceURL /other; bind a ClusterRole"):
+        await access.may_get(_JANE, "/other")

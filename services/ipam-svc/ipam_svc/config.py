@@ -27,7 +27,7 @@ class Config:
         addresses: The addresses that the serving certificate carries, beside the Service's names.
         host: Where the API is served; empty for all addresses.
         port: 0 for one that the kernel chooses.
-        health_host: Where /healthz, /readyz and /metrics are served; empty for all addresses.
+        health_host: Where /healthz and /readyz are served; empty for all addresses.
         health_port: 0 for one that the kernel chooses.
         danmd_user: The user name of every node's danmd.
         linger_s: How long a replica that was told to stop still serves.

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import msgspec
 from aiohttp import web
-from prometheus_client import Counter
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 
 from danm_api.errors import (
     DanmError,
@@ -22,6 +22,7 @@ from danm_api.errors import (
     UnauthenticatedError,
 )
 from danm_api.ipam_api import (
+    AUDIENCE,
     MAX_PAGE,
     NAMESPACE_RESERVATIONS_PATH,
     NETWORK_RESERVATIONS_PATH,
@@ -44,7 +45,7 @@ from ipam_svc.limits import Admission, Limits
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.openapi import openapi_document
 from ipam_svc.openapi_page import page_of
-from ipam_svc.operations import OPENAPI_PATH, PAGE_PATH
+from ipam_svc.operations import METRICS_PATH, OPENAPI_PATH, PAGE_PATH
 from ipam_svc.orders import release_order, reserve_order
 from ipam_svc.releases import Releases
 from ipam_svc.request_rules import refusal, require_object_name, violation
@@ -121,6 +122,7 @@ class HttpApi:
         self.app.router.add_get(NODE_RESERVATIONS_PATH, self._node_reservations)
         self.app.router.add_get(OPENAPI_PATH, self._document)
         self.app.router.add_get(PAGE_PATH, self._document_page)
+        self.app.router.add_get(METRICS_PATH, self._metrics)
 
     def part(self) -> None:
         """Tell every caller with its answer that this replica stops: its connection ends."""
@@ -163,12 +165,17 @@ class HttpApi:
 
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let nobody pass who did not prove who it is."""
-        authorization = request.headers.get("Authorization", "")
-        caller = await self._access.authenticate(authorization, address=request.remote or "")
+        is_scrape = request.path == METRICS_PATH
+        caller = await self._access.authenticate(
+            request.headers.get("Authorization", ""),
+            address=request.remote or "",
+            # Prometheus sends the token that it has for everything.
+            audience=None if is_scrape else AUDIENCE,
+        )
         request[_CALLER] = caller
         self._admission.enter(caller)
         try:
-            if not self._ready():
+            if not (self._ready() or is_scrape):
                 raise OverloadedError("this replica has not read the record yet; ask another one")
             return await handler(request)
         finally:
@@ -248,6 +255,10 @@ class HttpApi:
 
     async def _document_page(self, request: web.Request) -> web.Response:
         return web.Response(text=self._page, content_type="text/html")
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        await self._access.may_get(request[_CALLER], METRICS_PATH)
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

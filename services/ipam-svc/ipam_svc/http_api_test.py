@@ -17,7 +17,7 @@ from ipam_svc.access import Access
 from ipam_svc.http_api import HttpApi
 from ipam_svc.limits import Admission, Limits, Rate
 from ipam_svc.lookup import Lookup
-from ipam_svc.operations import OPENAPI_PATH, OPERATIONS, PAGE_PATH
+from ipam_svc.operations import METRICS_PATH, OPENAPI_PATH, OPERATIONS, PAGE_PATH
 from ipam_svc.testing.cluster import NAMESPACE, Cluster
 
 _GOOD = {
@@ -32,7 +32,7 @@ async def _served(
     cluster: Cluster, *, limits: Limits | None = None, ready: bool = True
 ) -> AsyncIterator[TestClient[Any, Any]]:
     cluster.kube.review_token = lambda spec: {
-        "authenticated": spec["token"] == "good",
+        "authenticated": spec["token"] == ("good" if "audiences" in spec else "prometheus"),
         "audiences": [AUDIENCE],
         "user": {"username": "jane"},
     }
@@ -239,7 +239,7 @@ async def test_unknown_paths(method: str, path: str, status: int) -> None:
         assert ("Allow" in response.headers) == (status == 405)
 
 
-@pytest.mark.parametrize("path", [RESERVE_PATH, RELEASE_PATH, OPENAPI_PATH, "/", "/metrics"])
+@pytest.mark.parametrize("path", [RESERVE_PATH, RELEASE_PATH, OPENAPI_PATH, "/", METRICS_PATH])
 @pytest.mark.parametrize("authorization", ["", "Bearer bad", "Basic Z29vZA==", "Bearer "])
 async def test_nothing_is_told_to_strangers(path: str, authorization: str) -> None:
     """Without a good token not even the document of the API is shown."""
@@ -272,6 +272,24 @@ async def test_document_tells_all_that_is_served() -> None:
     assert {(method, path) for method, path in served if method != "HEAD"} == {
         (each.method, each.path) for each in OPERATIONS
     }
+
+
+async def test_metrics_are_for_those_who_may() -> None:
+    """Prometheus reads them with its own token, from a replica that is not ready too."""
+    # DESIGN, "Who may"
+    cluster = Cluster()
+    prometheus = {"Authorization": "Bearer prometheus"}
+    async with _served(cluster, ready=False) as client:
+        response = await client.get(METRICS_PATH, headers=prometheus)
+        assert (response.status, response.content_type) == (200, "text/plain")
+        assert "danm_ipam_requests_in_flight 1.0" in await response.text()
+        assert (await _problem(await client.get(METRICS_PATH))).status == 401
+        assert (await client.get(OPENAPI_PATH, headers=prometheus)).status == 401
+    cluster.kube.review_access = lambda _: {"allowed": False}
+    async with _served(cluster) as client:
+        problem = await _problem(await client.get(METRICS_PATH, headers=prometheus))
+        assert problem.status == 403
+        assert "nonResourceURL /metrics" in problem.detail
 
 
 async def test_too_many_requests_are_refused_at_once() -> None:

@@ -16,6 +16,7 @@ from danm_api.ipam_problem import CONTENT_TYPE, problem_of
 from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.operations import OPERATIONS, REFUSALS, Operation
 
+_USUAL_SECURITY: Final = "token"
 _REF: Final = "#/components/schemas/{name}"
 # A record of why is kept for those who build this; readers of the document have it not.
 _FOR_BUILDERS: Final = re.compile(r"\s*\(DESIGN[^)]*\)")
@@ -24,9 +25,10 @@ _FIELD_LINE: Final = re.compile(r"^(\w+): (.*)$")
 _DESCRIPTION: Final = f"""\
 Addresses of DanmNets: reserve, release, look up, list, count.
 
-Every request needs a Kubernetes token for the audience `{AUDIENCE}`, and the verb that its
-operation names on the virtual resource `danmnets/reservations` of the group `danm.k8s.io` in the
-namespace: create to reserve, delete to release, get to look up and to count, list to list.
+Every request but the one for metrics needs a Kubernetes token for the audience `{AUDIENCE}`, and
+the verb that its operation names on the virtual resource `danmnets/reservations` of the group
+`danm.k8s.io` in the namespace: create to reserve, delete to release, get to look up and to count,
+list to list.
 
 A reserve holds all its addresses or none. Every *send* of a reserve carries an attempt, a number
 that grows for its owner: after a send whose answer was lost send a larger one, and use no answer to
@@ -58,7 +60,7 @@ def openapi_document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": f"https://{SERVICE_NAME}.{SYSTEM_NAMESPACE}.svc"}],
-        "security": [{"token": []}],
+        "security": [{_USUAL_SECURITY: []}],
         "tags": [{"name": name} for name in dict.fromkeys(each.tag for each in OPERATIONS)],
         "paths": paths,
         "components": {
@@ -74,7 +76,13 @@ def openapi_document() -> dict[str, Any]:
                     "bearerFormat": "JWT",
                     "description": f"A Kubernetes token for the audience {AUDIENCE}, such as"
                     f" `kubectl create token my-tool --audience {AUDIENCE}` prints.",
-                }
+                },
+                "apiServerToken": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A Kubernetes token for the API server, such as every Pod has.",
+                },
             },
         },
     }
@@ -139,6 +147,8 @@ def _operation(operation: Operation, refs: dict[type, Any]) -> dict[str, Any]:
         "parameters": parameters,
         "responses": responses,
     }
+    if operation.security != _USUAL_SECURITY:
+        made["security"] = [{operation.security: []}]
     if operation.request is not None:
         made["requestBody"] = {
             "required": True,

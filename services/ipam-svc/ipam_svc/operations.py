@@ -35,6 +35,7 @@ from danm_api.ipam_api import (
 
 OPENAPI_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/openapi.html"
+METRICS_PATH: Final = "/metrics"
 
 # What each status means; docs/specification.md and the problem document say which rule it was.
 REFUSALS: Final[Mapping[int, str]] = {
@@ -97,6 +98,7 @@ class Operation:
         request: The type of its body; None without one.
         answer: The type of a good answer; None for one that is no message.
         media_type: Of a good answer that is no message.
+        security: The scheme of the document by which callers prove who they are.
         queries: Whether it takes the parameters of ``ReservationQuery``.
         tagged: Whether its answers carry an ETag.
         refusals: The statuses of ``REFUSALS`` that it may be answered with.
@@ -112,6 +114,7 @@ class Operation:
     request: type[msgspec.Struct] | None = None
     answer: type[msgspec.Struct] | None = None
     media_type: str = "application/json"
+    security: str = "token"
     queries: bool = False
     tagged: bool = False
     refusals: tuple[int, ...] = _ALWAYS
@@ -270,4 +273,17 @@ OPERATIONS: Final = (
     ),
     _document("document", OPENAPI_PATH, "application/json", "This document."),
     _document("page", PAGE_PATH, "text/html", "This document as a page to read."),
+    Operation(
+        name="metrics",
+        tag="metrics",
+        method="GET",
+        path=METRICS_PATH,
+        summary="This replica's metrics, for Prometheus.",
+        description="Needs a token for the API server, as Prometheus has, and the verb get on the"
+        f" nonResourceURL `{METRICS_PATH}`. Each replica counts for itself.",
+        done="The metrics in Prometheus' text format.",
+        media_type="text/plain",
+        security="apiServerToken",
+        refusals=(401, 403, 429, 431, 500, 502, 503),
+    ),
 )

@@ -108,7 +108,10 @@ async def serve(
             group.create_task(election.run(leader.run))
             group.create_task(serve_api())
 
-    async with HealthServer(host=config.health_host, port=config.health_port, ready=ready):
+    # Metrics tell much of the cluster: the API shows them to those who may.
+    async with HealthServer(
+        host=config.health_host, port=config.health_port, ready=ready, registry=None
+    ):
         work = asyncio.create_task(work_on())
         stopping = asyncio.create_task(stop.wait())
         try:

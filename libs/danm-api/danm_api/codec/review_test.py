@@ -10,7 +10,7 @@ from danm_api.codec.review import (
     encode_access_review,
     encode_token_review,
 )
-from danm_api.model.caller import Caller, Permission
+from danm_api.model.caller import Caller, PathPermission, Permission
 
 _USER = {
     "username": "system:serviceaccount:danm-system:danm-cni",
@@ -68,3 +68,19 @@ def test_access_review_carries_all_that_authorizers_may_look_at() -> None:
 def test_access_needs_an_explicit_yes(*, status: dict[str, Any], allowed: bool) -> None:
     """Only an answer that allows is a permission."""
     assert decode_access_review({"status": status}) is allowed
+
+
+def test_a_token_for_the_api_server_needs_no_audience() -> None:
+    """Where none is named the API server judges by its own, and the answer need not name one."""
+    assert encode_token_review("t", audience=None)["spec"] == {"token": "t"}
+    caller = decode_token_review({"status": {"authenticated": True, "user": _USER}}, audience=None)
+    assert isinstance(caller, Caller)
+    assert isinstance(decode_token_review({"status": {}}, audience=None), str)
+
+
+def test_access_review_of_a_path() -> None:
+    """What is no resource is reviewed by its path."""
+    caller = Caller(username="u", uid="1", groups=())
+    spec = encode_access_review(caller, PathPermission(verb="get", path="/metrics"))["spec"]
+    assert spec["nonResourceAttributes"] == {"verb": "get", "path": "/metrics"}
+    assert "resourceAttributes" not in spec

@@ -23,6 +23,14 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathPermission:
+    """What a caller wants to do to a path that is no resource, such as ``/metrics``."""
+
+    verb: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
     """What a caller wants to do to a resource.
 

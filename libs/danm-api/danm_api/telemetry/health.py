@@ -1,5 +1,6 @@
-"""/healthz, /readyz and /metrics of a process, for everybody: so within narrow bounds."""
+"""/healthz and /readyz of a process, and as a rule /metrics: for everybody, so narrowly bounded."""
 
+import functools
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -40,17 +41,20 @@ class HealthServer:
         port: int,
         ready: Callable[[], Readiness],
         live: Callable[[], Readiness] = _always,
-        registry: CollectorRegistry = REGISTRY,
+        registry: CollectorRegistry | None = REGISTRY,
     ) -> None:
-        """Prepare; an empty ``host`` listens on all addresses, IPv4 and IPv6."""
+        """Prepare; an empty ``host`` listens on all addresses, IPv4 and IPv6.
+
+        Without a ``registry`` there is no /metrics: the process shows them elsewhere.
+        """
         self.port = port
         self._ready = ready
         self._live = live
-        self._registry = registry
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/metrics", self._metrics)
+        if registry is not None:
+            app.router.add_get("/metrics", functools.partial(_metrics, registry))
         self._listener = Listener(
             app,
             host=host,
@@ -85,10 +89,11 @@ class HealthServer:
     async def _readyz(self, request: web.Request) -> web.Response:
         return _answer(self._ready())
 
-    async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+
+async def _metrics(registry: CollectorRegistry, _request: web.Request) -> web.Response:
+    return web.Response(
+        body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )
 
 
 def _answer(state: Readiness) -> web.Response:

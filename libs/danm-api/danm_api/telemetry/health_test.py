@@ -40,6 +40,13 @@ async def test_metrics_are_served() -> None:
     assert "served_total 3.0" in text
 
 
+async def test_metrics_may_be_elsewhere() -> None:
+    """Without a registry nothing is told to whoever asks."""
+    async with HealthServer(host="127.0.0.1", port=0, ready=lambda: True, registry=None) as server:
+        assert (await answer(server.port, "/metrics"))[0] == 404
+        assert (await answer(server.port, "/readyz"))[0] == 200
+
+
 async def test_a_taken_port_is_an_error() -> None:
     """Two processes on one port: the second says so at its start."""
     async with HealthServer(host="127.0.0.1", port=0, ready=lambda: True) as first:

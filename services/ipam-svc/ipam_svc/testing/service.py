@@ -21,7 +21,7 @@ DANMD = danmd_user_of(SYSTEM_NAMESPACE)
 def _review(spec: RawObject) -> RawObject:
     """Accept ``danmd-NODE`` and ``user-NAME`` as tokens."""
     kind, _, name = str(spec["token"]).partition("-")
-    if kind not in {"danmd", "user"} or spec["audiences"] != [AUDIENCE]:
+    if kind not in {"danmd", "user"} or spec.get("audiences") != [AUDIENCE]:
         return {"authenticated": False}
     user: dict[str, Any] = {"username": name, "groups": []}
     if kind == "danmd":
