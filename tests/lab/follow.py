@@ -16,6 +16,8 @@ from tests.lab.process import wait_until
 # New Pods start on busy emulated processors, and the runtime may try some twice.
 _SETTLE_S: Final = 240.0
 _POLL_S: Final = 0.1
+# An answer may be seen so much before the event that caused it.
+_EARLY_S: Final = 0.5
 # Longer than everything that is watched; the program is ended before.
 _WATCH_S: Final = 600
 
@@ -117,16 +119,23 @@ def lags(
 ) -> list[Lag]:
     """Match each change with the answer that shows it. Pure.
 
-    Each Pod appears and leaves at most once. An answer may be seen before the event that caused
-    it, on another connection: that is no lag.
+    Each Pod appears and leaves at most once; its address may be another Pod's afterwards. An answer
+    may be seen before the event that caused it, on another connection: that is no lag.
 
     Raises:
         LabError: A change was never followed.
     """
     found = []
-    for at, pod, appeared in changes:
+    left: dict[str, float] = {}
+    for position, (at, pod, appeared) in enumerate(changes):
         address = addresses[pod]
-        present = [index for index, answer in enumerate(answers) if address in answer.what]
+        begin = left.get(address, 0.0)
+        end = _taken_again(changes[position + 1 :], addresses, address)
+        present = [
+            index
+            for index, answer in enumerate(answers)
+            if begin <= answer.at < end and address in answer.what
+        ]
         if appeared:
             followed = next((answers[index].at for index in present), None)
         else:
@@ -135,9 +144,21 @@ def lags(
         if followed is None:
             verb = "appeared in" if appeared else "left"
             raise LabError(f"{address} of {pod} never {verb} the look-ups.")
+        if not appeared:
+            left[address] = followed
         seconds = max(0.0, followed - at)
         found.append(Lag(pod=pod, address=address, appeared=appeared, seconds=seconds))
     return found
+
+
+def _taken_again(
+    changes: Sequence[tuple[float, str, bool]], addresses: Mapping[str, str], address: str
+) -> float:
+    """Return when answers may show an address for another Pod."""
+    return next(
+        (at - _EARLY_S for at, pod, appeared in changes if appeared and addresses[pod] == address),
+        float("inf"),
+    )
 
 
 def follow_scaling(

@@ -51,6 +51,23 @@ def test_a_lag_is_the_time_until_the_answer() -> None:
     assert lags([(2.6, "b", True)], ANSWERS, ADDRESSES)[0].seconds == 0.0
 
 
+def test_an_address_that_another_pod_gets_has_left_before() -> None:
+    """Its way out is not looked for after the other Pod has it, nor the other's way in before."""
+    answers = [
+        Sighting(at=0.0, what=["10.0.0.1"]),
+        Sighting(at=4.0, what=[]),
+        Sighting(at=8.9, what=["10.0.0.1"]),
+        Sighting(at=12.0, what=[]),
+    ]
+    changes = [(3.0, "a", False), (9.0, "b", True), (11.5, "b", False)]
+    found = lags(changes, answers, {"a": "10.0.0.1", "b": "10.0.0.1"})
+    assert [(lag.pod, lag.appeared, lag.seconds) for lag in found] == [
+        ("a", False, 1.0),
+        ("b", True, 0.0),
+        ("b", False, 0.5),
+    ]
+
+
 @pytest.mark.parametrize(
     "change",
     [
