@@ -52,8 +52,11 @@ class Danmd:
     ) -> bool:
         """Make a sandbox, or make it anew; return whether that was answered.
 
-        A failed one leaves nothing, unless the Pod had addresses before (SPEC C3).
+        A failed one leaves nothing, unless the Pod had addresses before (SPEC C3). A node that is
+        lost makes none.
         """
+        if self.lost:
+            return False
         sandbox = self.journal.setdefault(owner.uid, Sandbox(owner=owner, attachments=attachments))
 
         def note(attempt: int) -> None:
