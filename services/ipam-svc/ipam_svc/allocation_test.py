@@ -9,7 +9,7 @@ from danm_api.errors import ApiUnavailableError, DeadlineExceededError, PoolExha
 from danm_api.kube.api import DANMIPBLOCKS
 from danm_api.testing.fake_kube import FakeKube
 from ipam_svc.replica import Replica
-from ipam_svc.testing.cluster import Cluster, attachment, pod
+from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
 
 _LOST: Final = ApiUnavailableError("lost", status=0)
 _ROUTES: Final = {"routes": {"192.0.2.0/24": "10.0.0.3"}}
@@ -227,3 +227,27 @@ async def test_networks_that_others_may_wait_for_are_taken_in_order(cidr: str, i
         assert {block.network for block in cluster.blocks()} == {"a"}
         gate.open()
         await reserving
+
+
+async def test_an_address_comes_back_last_whichever_replica_is_asked() -> None:
+    """What was given back is handed out again when the search has come around, not at once."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/28")
+    async with cluster.running(2) as replicas:
+
+        async def take(number: int) -> str:
+            owner, attempt = pod(f"p{number}"), number + 1
+            replica, other = replicas[number % 2], replicas[1 - number % 2]
+            (answer,) = await cluster.reserve(replica, owner, attachment(), attempt=attempt)
+            if number >= len(replicas):
+                await cluster.release(other, owner, attempt=attempt)
+            versions = {each.resource_version for each in cluster.blocks()}
+            await eventually(
+                lambda: versions
+                == {b.resource_version for r in replicas for b in r.ledger.all_blocks()}
+            )
+            return str(answer.ip).partition("/")[0]
+
+        # The first ones stay: each replica has handed out something.
+        taken = [await take(number) for number in range(16)]
+    assert taken == [f"10.0.0.{last}" for last in (*range(1, 15), 3, 4)]

@@ -15,6 +15,7 @@ from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
 from ipam_svc.block import OwnerKey, free_numbers, held_entries, without_interface
 from ipam_svc.contention import Contention
+from ipam_svc.cursors import Cursors
 from ipam_svc.readings import changes_with_time, difference, held_with
 
 _BlockId = tuple[NetworkUid, Version, int]
@@ -64,7 +65,7 @@ class Ledger:
         # Until the block changes; every reservation asks. Of open blocks only.
         self._rooms: dict[_BlockId, tuple[AddressSpace, int]] = {}
         self.contention: Contention[_BlockId] = Contention(now=now)
-        self._cursors: dict[tuple[NetworkUid, Version], int] = {}
+        self._cursors = Cursors()
         # Read before the API server's history went back: anything read since then is newer.
         self._doubtful: set[_BlockId] = set()
 
@@ -219,22 +220,17 @@ class Ledger:
 
         A replica that has just started goes on behind the address handed out last.
         """
-        known = self._cursors.get((uid, space.version))
+        known = self._cursors.find(uid, space)
         if known is not None:
             return known
         family = self._families.get((uid, space.version))
         blocks = () if family is None else family.blocks.values()
-        dynamic = (
-            entry for block in blocks for entry in held_entries(block) if entry.address in space
-        )
-        last = max(dynamic, key=lambda entry: entry.since, default=None)
-        cursor = space.start - 1 if last is None else int(last.address)
-        self._cursors[(uid, space.version)] = cursor
-        return cursor
+        held = (entry for block in blocks for entry in held_entries(block))
+        return self._cursors.begin(uid, space, held)
 
     def move_cursor(self, uid: NetworkUid, version: Version, number: int) -> None:
         """Note the address handed out last."""
-        self._cursors[(uid, version)] = number
+        self._cursors.move(uid, version, number)
 
     def add_pending(self, uid: NetworkUid, version: Version, start: int, count: int) -> None:
         """Count a request that queues for a block (or, with -1, that does not any more)."""
@@ -305,6 +301,10 @@ class Ledger:
         before = () if old is None else held_entries(old)
         after = () if new is None else held_entries(new)
         gone, added = difference(before, after)
+        # One that is on both sides was kept.
+        taken = {entry.address for entry in gone}
+        fresh = [entry for entry in added if entry.address not in taken]
+        self._cursors.follow(uid, version, start, fresh)
         self._index_owners(identity, gone, added, after)
         self._index_nodes(identity, gone, added, after)
         self._rooms.pop(identity, None)
@@ -360,7 +360,7 @@ class Ledger:
                 self._uids[(block.namespace, block.network)] = uids
         self._network_revisions.pop(uid, None)
         for version in _VERSIONS:
-            self._cursors.pop((uid, version), None)
+            self._cursors.drop(uid, version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

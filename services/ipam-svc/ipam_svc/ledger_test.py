@@ -135,6 +135,32 @@ def test_search_goes_on_behind_the_youngest_entry_after_a_start() -> None:
     assert ledger.cursor(_UID, space) == _BASE + 20
 
 
+def test_the_search_goes_on_behind_what_another_replica_handed_out() -> None:
+    """An address that comes back is not the next one; what is kept or static changes nothing."""
+    ledger = _ledger()
+    space = AddressSpace(version=4, intervals=((_BASE + 5, _BASE + 50),), start=_BASE + 5)
+    first, second = _held(5), _held(6, name="q")
+    ledger.observe(_block(first, version=1))
+    assert ledger.cursor(_UID, space) == _BASE + 5
+    ledger.observe(_block(first, second, version=2))
+    ledger.observe(_block(first, version=3))
+    assert ledger.cursor(_UID, space) == _BASE + 6
+    kept, static = replace(first, attempt=2), _held(60, name="static")
+    ledger.observe(_block(kept, static, version=4))
+    assert ledger.cursor(_UID, space) == _BASE + 6
+
+
+def test_blocks_that_others_fill_do_not_draw_the_search_away() -> None:
+    """Replicas stay apart."""
+    # DESIGN, "Group commit"
+    ledger = _ledger()
+    space = AddressSpace(version=4, intervals=((_BASE + 1, _BASE + 120),), start=_BASE + 1)
+    ledger.observe(_block(_held(5), version=1))
+    assert ledger.cursor(_UID, space) == _BASE + 5
+    ledger.observe(_block(_held(70, name="r"), version=2, last=70))
+    assert ledger.cursor(_UID, space) == _BASE + 5
+
+
 def test_requests_that_queue_take_room() -> None:
     """Blocks are chosen by what is left for requests that come, until it has to be certain."""
     ledger = _ledger()
