@@ -116,8 +116,9 @@ class ExternalOwnerMessage(_Message, frozen=True, kw_only=True, tag_field="kind"
     Attributes:
         name: An owner is the same owner by its namespace and name.
         reason: For people who look at the record.
-        expires: When the address comes back by itself; without it never. A later reserve of the
-            same owner renews it: what the newest attempt says holds.
+        expires: When the address comes back by itself, at the earliest 10 s later, since clocks
+            differ; without it never. A later reserve of the same owner renews it: what the newest
+            attempt says holds.
     """
 
     namespace: _NamespaceText

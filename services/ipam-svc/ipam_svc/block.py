@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from danm_api.errors import (
     AddressTakenError,
@@ -34,6 +34,10 @@ from ipam_svc.address_space import AddressSpace, address_of
 from ipam_svc.readings import held_with
 
 OwnerKey = tuple[str, ...]
+
+# An owner, and each replica, looks at the clock of its own machine.
+CLOCK_SKEW: Final = timedelta(seconds=10)
+"""By how much two of these may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,9 +237,11 @@ def is_free(entry: Entry | None, *, now: datetime) -> bool:
 
 
 def has_expired(entry: Held, *, now: datetime) -> bool:
-    """Say whether the owner agreed to lose the address by now (SPEC I3)."""
+    """Say whether the owner agreed to lose the address by now, by its own clock too (SPEC I3)."""
     owner = entry.owner
-    return isinstance(owner, ExternalOwner) and owner.expires is not None and owner.expires <= now
+    if not isinstance(owner, ExternalOwner) or owner.expires is None:
+        return False
+    return owner.expires <= now - CLOCK_SKEW
 
 
 def is_empty(block: IPBlock, *, now: datetime) -> bool:

@@ -23,6 +23,7 @@ from danm_api.names import (
     PodUid,
 )
 from danm_api.testing.builders import a_danmep, a_danmnet, accepted
+from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.diagnosis import DeleteEndpoint, FreeEntry, RemoveBlock, in_both
 from ipam_svc.examination import examine
 from ipam_svc.snapshot import Snapshot, Unreadable
@@ -269,7 +270,7 @@ def test_two_owners_of_one_address() -> None:
 def test_expired_owner() -> None:
     """An external owner whose time is over has nothing any more."""
     # SPEC I3
-    owner = ExternalOwner(namespace=_NS, name="x", reason="", expires=_NOW)
+    owner = ExternalOwner(namespace=_NS, name="x", reason="", expires=_NOW - CLOCK_SKEW)
     held = _held("10.0.0.2", owner, node="")
     (found,) = examine(replace(_SOUND, blocks=(_block(_held(), held),)))
     assert found.finding.kind is FindingKind.OWNER_EXPIRED

@@ -15,6 +15,7 @@ from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS, NODES, PODS, RawO
 from danm_api.model.ipam_report import FindingKind, IpamReport, Outcome
 from danm_api.testing.builders import a_danmep
 from ipam_svc.__main__ import main
+from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.fsck import COULD_NOT_LOOK, Fsck, as_table
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 
@@ -80,7 +81,7 @@ async def test_repair_frees_what_is_dead_and_nothing_else() -> None:
     await cluster.kube.delete(DANMNETS, "gone", namespace=NAMESPACE)
     endpoint = a_danmep("old", node="n9", address=None)
     await cluster.kube.create(DANMEPS, encode_danmep(endpoint), namespace=endpoint.namespace)
-    cluster.clock.seconds += 5
+    cluster.clock.seconds += 5 + CLOCK_SKEW.total_seconds()
     told = await _examine(cluster)
     assert len(told.findings) == 5
     assert "5 findings; --repair ends 4 of them now." in as_table(told)

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
 from ipam_svc.access import Access
+from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.http_api import HttpApi
 from ipam_svc.limits import Admission, Limits, Rate
 from ipam_svc.lookup import Lookup
@@ -216,7 +217,7 @@ async def test_external_owner_renews_its_expiry() -> None:
         cluster.clock.seconds += 50
         # The first expiry is over; the second one holds.
         assert (await client.post(RESERVE_PATH, json=body("y", 1, 60))).status == 409
-        cluster.clock.seconds += 20
+        cluster.clock.seconds += 10 + CLOCK_SKEW.total_seconds()
         assert (await client.post(RESERVE_PATH, json=body("y", 1, 60))).status == 200
         assert (await client.post(RESERVE_PATH, json=body("x", 3, 60))).status == 409
 

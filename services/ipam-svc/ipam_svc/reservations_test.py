@@ -20,6 +20,7 @@ from danm_api.ipam_api import ExternalOwnerMessage, ReservationQuery
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.names import Namespace, NetworkName
+from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.lookup import Lookup, listing_of
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
@@ -213,7 +214,7 @@ async def test_external_owner() -> None:
     async with cluster.running() as (replica,):
         await cluster.reserve(replica, printer, attachment(interface=""), node="")
         assert ["10.0.0.0"] == cluster.addresses()
-        cluster.clock.seconds += 60
+        cluster.clock.seconds += 60 + CLOCK_SKEW.total_seconds()
         await cluster.reserve(replica, pod("p"), attachment())
         assert cluster.held()[0].owner.namespace == NAMESPACE
         assert cluster.held()[0].node == "n1"
