@@ -141,10 +141,11 @@ class Crowd:
         name, node = next(iter(self._nodes.items()))
         del self._nodes[name]
         node.danmd.lost = True
-        await _cancel([*node.tasks, *([node.comparing] if node.comparing else [])])
+        # At once: a Pod that is leaving forgets what it has, and gives nothing back any more.
         pods = [sandbox.owner for sandbox in node.danmd.journal.values()]
         for owner in pods:
             self.recorder.add(End(owner=owner.uid, at=self.recorder.now()))
+        await _cancel([*node.tasks, *([node.comparing] if node.comparing else [])])
         await self.world.objects.lose_node(name, gone=gone)
         for owner in pods:
             await self.world.objects.remove_pod(owner.name)
