@@ -1,6 +1,7 @@
 """The whole service over HTTPS on loopback, with the client that danmd uses."""
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -213,6 +214,26 @@ async def test_pod_without_annotation_may_have_the_default_network() -> None:
             _reserve("p", attachment("default")), deadline=_soon(), next_attempt=_counter()
         )
         assert cluster.addresses() == ["10.0.0.1"]
+
+
+async def test_only_health_is_open_to_everybody() -> None:
+    """Without a token a process says whether it is well, and shows no metrics on either port."""
+    # Decision 0014
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with (
+        running(Cluster().kube, health_port=port) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        trust = ssl.create_default_context(cadata=service.trust())
+        api = f"https://{service.endpoints[0]}"
+        async with session.get(f"http://127.0.0.1:{port}/healthz") as well:
+            assert well.status == HTTPStatus.OK
+        async with session.get(f"http://127.0.0.1:{port}/metrics") as open_metrics:
+            assert open_metrics.status == HTTPStatus.NOT_FOUND
+        async with session.get(f"{api}/metrics", ssl=trust) as refused:
+            assert refused.status == HTTPStatus.UNAUTHORIZED
 
 
 async def test_permission_is_kubernetes_own() -> None:

@@ -177,7 +177,7 @@ def _taken_away(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
                     rule="lost",
                     at=after.at,
                     what=f"{_at(hold.place)} was taken from {hold.holder} and given to {to}",
-                    holders=(hold.holder, after.holder),
+                    holders=(hold.holder, after.holder) if after.holder else (hold.holder,),
                     place=hold.place,
                 )
 

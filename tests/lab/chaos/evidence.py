@@ -8,7 +8,8 @@ import msgspec
 from tests.lab.chaos.checker import Violation
 from tests.lab.chaos.history import ClockStep, End, Fault, Record, Release, Reserve, Seen
 
-# Faults so long before a violation, and after it, may have to do with it.
+# What was broken, and who had the address, so long before a violation and after it may have to do
+# with it.
 _BEFORE_S: Final = 15.0
 _AFTER_S: Final = 1.0
 
@@ -30,7 +31,7 @@ def evidence(history: Iterable[Record], violation: Violation) -> list[str]:
         match record:
             case Reserve(start=at) | Release(start=at) | End(at=at) if record.owner in owners:
                 found.append((at, record))
-            case Seen(at=at) if (record.network, record.address) == violation.place:
+            case Seen(at=at) if _concerns(violation, record):
                 found.append((at, record))
             case Fault(start=at, end=end) if _is_near(violation, at, end):
                 found.append((at, record))
@@ -38,6 +39,13 @@ def evidence(history: Iterable[Record], violation: Violation) -> list[str]:
                 found.append((at, record))
     found.sort(key=lambda each: each[0])
     return [msgspec.json.encode(record).decode() for _, record in found]
+
+
+def _concerns(violation: Violation, seen: Seen) -> bool:
+    """Say whether a change is one of the address: another holder's only at about the time."""
+    if (seen.network, seen.address) != violation.place:
+        return False
+    return seen.holder in violation.holders or _is_near(violation, seen.at, seen.at)
 
 
 def _is_near(violation: Violation, start: float, end: float) -> bool:

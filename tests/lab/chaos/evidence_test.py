@@ -15,6 +15,7 @@ def _ask(owner: str, start: float) -> Reserve:
 def test_all_that_concerns_the_violation_in_the_order_of_time() -> None:
     """The calls of both owners, the changes of the address, faults nearby, steps of the clock."""
     concerns: list[Record] = [
+        Seen(network="net", address="10.0.0.1", at=2, holder="b/eth0"),
         _ask("a", 20),
         Seen(network="net", address="10.0.0.1", at=20.5, holder="a/eth0"),
         ClockStep(since=20.6, at=20.7, forward_s=1.0),
@@ -26,6 +27,8 @@ def test_all_that_concerns_the_violation_in_the_order_of_time() -> None:
         _ask("c", 20),
         Seen(network="net", address="10.0.0.2", at=20.5, holder="c/eth0"),
         Seen(network="other", address="10.0.0.1", at=20.5, holder="c/eth0"),
+        Seen(network="net", address="10.0.0.1", at=1, holder="c/eth0"),
+        Seen(network="net", address="10.0.0.1", at=60),
         Fault(kind="replica frozen", target="r", start=1, end=2),
         Fault(kind="replica frozen", target="r", start=30, end=31),
     ]

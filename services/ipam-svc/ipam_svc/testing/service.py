@@ -39,12 +39,13 @@ class Service:
         endpoints: Where each of them listens, or did before it was stopped.
     """
 
-    def __init__(self, kube: FakeKube, *, linger_s: float = 0.0) -> None:
-        """Have no replica yet."""
+    def __init__(self, kube: FakeKube, *, linger_s: float = 0.0, health_port: int = 0) -> None:
+        """Have no replica yet; 0 stands for any port."""
         self.kube = kube
         self.kube.review_token = _review
         self.endpoints: list[str] = []
         self._linger_s = linger_s
+        self._health_port = health_port
         self._stops: list[asyncio.Event] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -60,7 +61,7 @@ class Service:
             host="127.0.0.1",
             port=0,
             health_host="127.0.0.1",
-            health_port=0,
+            health_port=self._health_port,
             danmd_user=DANMD,
             linger_s=self._linger_s,
         )
@@ -97,10 +98,10 @@ class Service:
 
 @asynccontextmanager
 async def running(
-    kube: FakeKube, replicas: int = 1, *, linger_s: float = 0.0
+    kube: FakeKube, replicas: int = 1, *, linger_s: float = 0.0, health_port: int = 0
 ) -> AsyncIterator[Service]:
     """Have the service running."""
-    service = Service(kube, linger_s=linger_s)
+    service = Service(kube, linger_s=linger_s, health_port=health_port)
     try:
         for _ in range(replicas):
             await service.start()
