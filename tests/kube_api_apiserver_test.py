@@ -170,6 +170,17 @@ async def test_writes_without_change_are_no_writes(place: Place) -> None:
     assert replaced["metadata"]["resourceVersion"] == created["metadata"]["resourceVersion"]
 
 
+async def test_the_account_of_fields_ends_when_a_write_empties_it(place: Place) -> None:
+    """It stays away from then on, until somebody applies."""  # decision 0012
+    stored = await place.api.create(DANMNETS, net(vlan=1), namespace=place.namespace)
+    stored["metadata"]["managedFields"] = [{}]
+    for vlan in (2, 3):
+        stored["spec"]["Options"]["vlan"] = vlan
+        stored = await place.api.replace(DANMNETS, stored, namespace=place.namespace)
+        assert "managedFields" not in stored["metadata"]
+        assert stored["spec"]["Options"]["vlan"] == vlan
+
+
 async def test_finalizers_hold_objects(place: Place) -> None:
     """A deleted object stays until its last finalizer goes, and accepts no new one."""
     body = net()

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
@@ -51,11 +51,18 @@ class AddressSpace:
     Attributes:
         intervals: Sorted, disjoint and not adjacent; both ends inclusive.
         start: Where the first search begins; it need not lie in an interval.
+        total: How many addresses there are.
     """
 
     version: Version
     intervals: tuple[tuple[int, int], ...]
     start: int
+    total: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Count once: every reservation asks how much there is."""
+        total = sum(last - first + 1 for first, last in self.intervals)
+        object.__setattr__(self, "total", total)
 
     def __contains__(self, address: object) -> bool:
         """Say whether an address may be handed out dynamically."""
@@ -67,11 +74,6 @@ class AddressSpace:
         """Say whether the address with this number belongs to the space."""
         position = bisect_right(self.intervals, (number, self._beyond)) - 1
         return position >= 0 and number <= self.intervals[position][1]
-
-    @property
-    def total(self) -> int:
-        """Return how many addresses there are."""
-        return sum(last - first + 1 for first, last in self.intervals)
 
     def following(self, number: int) -> int | None:
         """Return the smallest address that is not below a number."""

@@ -7,7 +7,7 @@ of the block fails, and on the newer one the DanmNet is read again (decision 001
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from danm_api.errors import (
     ConflictError,
@@ -52,12 +52,16 @@ class Admissions:
     def allow(self, block: IPBlock, changes: Iterable[Change]) -> bool:
         """Say whether changes may make new entries, without reading anything."""
         known = self._known.get(block.uid)
-        return all(
-            known is not None
-            and known.fence == block.fence
-            and _refusal(block, known, change) is None
-            for change in changes
-        )
+        for change in changes:
+            if known is None or known.fence != block.fence:
+                return False
+            if _refusal(block, known, change) is not None:
+                return False
+            basis = _basis(change)
+            if basis is not None and basis is not known.spec:
+                # They are equal. The next change has this very object: nothing to compare then.
+                known = self._known[block.uid] = replace(known, spec=basis)
+        return True
 
     async def admit(self, block: IPBlock, changes: Sequence[Change]) -> list[DanmError | None]:
         """Read what new entries of a block depend on, and judge each change by it.
@@ -71,25 +75,38 @@ class Admissions:
             ApiUnavailableError: The API server did not answer.
         """
         try:
-            admission = await self._read(block, changes)
+            admission = await self._read(
+                block,
+                judged=any(_basis(change) is not None for change in changes),
+                alone=any(_needs_to_be_alone(change) for change in changes),
+            )
         except (NetworkNotFoundError, NetworkNotReadyError, InvalidNetworkError) as error:
             return [error] * len(changes)
         self._known[block.uid] = admission
         return [_refusal(block, admission, change) for change in changes]
 
+    async def prepare(self, block: IPBlock) -> None:
+        """Read what most new entries of a block depend on, before any is asked for.
+
+        Raises:
+            DanmError: It could not be read, or the network gives nothing new.
+        """
+        self._known[block.uid] = await self._read(block, judged=True, alone=False)
+
     def forget(self, block: IPBlock) -> None:
         """Drop what is remembered of a block that is gone."""
         self._known.pop(block.uid, None)
 
-    async def _read(self, block: IPBlock, changes: Sequence[Change]) -> _Admission:
+    async def _read(self, block: IPBlock, *, judged: bool, alone: bool) -> _Admission:
         net = await self._store.read_network(block.namespace, block.network)
         _require_use(block, net)
-        judged = any(_basis(change) is not None for change in changes)
         spec = net.spec_in_force() if judged else None
-        alone = None
-        if spec is not None and any(_needs_to_be_alone(change) for change in changes):
-            alone = not shares_wire(net, spec, await self._store.list_networks())
-        return _Admission(fence=block.fence, spec=spec, changing=net.spec_is_changing, alone=alone)
+        is_alone = None
+        if spec is not None and alone:
+            is_alone = not shares_wire(net, spec, await self._store.list_networks())
+        return _Admission(
+            fence=block.fence, spec=spec, changing=net.spec_is_changing, alone=is_alone
+        )
 
 
 def _basis(change: Change) -> NetworkSpec | None:

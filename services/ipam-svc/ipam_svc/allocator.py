@@ -199,16 +199,37 @@ def choose_block(space: AddressSpace, index: BlockIndex, *, after: int) -> int |
             if not index.is_contended(start):
                 return start
             contended = start if contended is None else contended
+    for start in _unopened(space, index, after=after):
+        if not index.is_contended(start):
+            return start
+        contended = start if contended is None else contended
+    return contended
+
+
+def block_ahead(space: AddressSpace, index: BlockIndex, *, of: int) -> int | None:
+    """Return the start of the block that will be opened when another one is full.
+
+    Returns:
+        None when another open block has space, or none is left to be opened.
+    """
+    for start in index.open_from(of):
+        if start != of and index.room(start, space) > 0 and not index.is_contended(start):
+            return None
+    for start in _unopened(space, index, after=of + BLOCK_SIZE - 1):
+        if start != of and not index.is_contended(start):
+            return start
+    return None
+
+
+def _unopened(space: AddressSpace, index: BlockIndex, *, after: int) -> Iterator[int]:
+    """Yield the starts of blocks that do not exist and would have space, by next-fit."""
     for begin in (after + 1, 0):
         number = space.following(begin)
         while number is not None:
             start = block_start(number)
             if not index.exists(start) and index.room(start, space) > 0:
-                if not index.is_contended(start):
-                    return start
-                contended = start if contended is None else contended
+                yield start
             number = space.following(start + BLOCK_SIZE)
-    return contended
 
 
 def _wish4(spec: NetworkSpec, ip: IPv4Request) -> Wish4:

@@ -31,6 +31,7 @@ from ipam_svc.allocator import (
     OfMac,
     Wish4,
     Wish6,
+    block_ahead,
     choose_block,
     mac_for,
     mac_of_any4,
@@ -246,6 +247,14 @@ class _Allocation(RuleBasedStateMachine):
         assert (start is not None) == bool(free)
         if start is None:
             return
+        ahead = block_ahead(self.space, index, of=start)
+        unopened = {block_start(each) for each in free if not index.exists(block_start(each))}
+        elsewhere = {block_start(each) for each in free if index.exists(block_start(each))}
+        if elsewhere - {start}:
+            assert ahead is None
+        else:
+            others = unopened - {start}
+            assert (ahead in others) if others else (ahead is None)
         outcome = self._change(
             start,
             TakeAny(

@@ -1,24 +1,36 @@
 """Several changes of one block at once: what a single write carries. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from danm_api.errors import DanmError
-from danm_api.model.ip_block import IPBlock
+from danm_api.model.ip_block import IPBlock, owner_key
 from ipam_svc.address_space import AddressSpace
-from ipam_svc.block import Change, GiveBack, Outcome, TakeAny, Took, apply
+from ipam_svc.block import (
+    Change,
+    GiveBack,
+    Hint,
+    Outcome,
+    OwnerKey,
+    TakeAny,
+    Took,
+    apply,
+    held_entries,
+)
 
 
 def judge(
-    block: IPBlock, changes: Iterable[Change], *, now: datetime
+    block: IPBlock, changes: Sequence[Change], *, now: datetime
 ) -> tuple[IPBlock, list[Outcome | DanmError]]:
     """Apply changes one after the other; one that is refused leaves the block to the next."""
+    if len(changes) == 1:
+        return _judge_alone(block, changes[0], now)
     verdicts: list[Outcome | DanmError] = []
-    search = _Search()
+    search = _Search({owner_key(entry.owner) for entry in held_entries(block)})
     for change in changes:
         try:
-            block, outcome = apply(block, search.shortened(change), now=now)
+            block, outcome = apply(block, change, now=now, hint=search.hint(change))
         except DanmError as error:
             verdicts.append(error)
         else:
@@ -27,26 +39,45 @@ def judge(
     return block, verdicts
 
 
+def _judge_alone(
+    block: IPBlock, change: Change, now: datetime
+) -> tuple[IPBlock, list[Outcome | DanmError]]:
+    try:
+        block, outcome = apply(block, change, now=now)
+    except DanmError as error:
+        return block, [error]
+    return block, [outcome]
+
+
 @dataclass(slots=True)
 class _Search:
-    """Where the search of the changes of one batch goes on.
+    """What the changes of one batch need not look at again.
 
     They all begin behind the address that was handed out last before the batch. What lies between
     there and what an earlier one of them took is not free, unless something was given back.
+
+    Attributes:
+        owners: All that have something in the block, or had when the batch began.
     """
 
+    owners: set[OwnerKey]
     space: AddressSpace | None = None
     begin: int = 0
     last: int = 0
 
-    def shortened(self, change: Change) -> Change:
-        """Return the change with a search that leaves out what is known to be taken."""
-        if isinstance(change, TakeAny) and self._continues(change):
-            return replace(change, after=self.last)
-        return change
+    def hint(self, change: Change) -> Hint:
+        """Return what is known of a change."""
+        if not isinstance(change, TakeAny):
+            return Hint()
+        return Hint(
+            after=self.last if self._continues(change) else None,
+            stranger=owner_key(change.owner) not in self.owners,
+        )
 
     def note(self, change: Change, outcome: Outcome) -> None:
         """Remember what a change took."""
+        if isinstance(outcome, Took):
+            self.owners.add(owner_key(outcome.held.owner))
         if isinstance(change, TakeAny) and isinstance(outcome, Took) and outcome.new:
             number = int(outcome.held.address)
             # One that wrapped around the block's end has left nothing out before it.

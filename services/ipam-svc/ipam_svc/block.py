@@ -5,7 +5,6 @@ commit"). A change is data, so that it can be judged anew on a newer block after
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -154,7 +153,25 @@ class Contended:
 Outcome = Took | NoSpace | GaveBack | NotHeld | Sealed | Fenced | Contended
 
 
-def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Outcome]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """What is known of a change, so that less has to be looked at.
+
+    Attributes:
+        after: The search may begin behind this number: what is before it is taken.
+        stranger: The owner has nothing in the block.
+    """
+
+    after: int | None = None
+    stranger: bool = False
+
+
+_NO_HINT: Final = Hint()
+
+
+def apply(
+    block: IPBlock, change: Change, *, now: datetime, hint: Hint = _NO_HINT
+) -> tuple[IPBlock, Outcome]:
     """Return the block after a change, and what came of it.
 
     Raises:
@@ -164,7 +181,7 @@ def apply(block: IPBlock, change: Change, *, now: datetime) -> tuple[IPBlock, Ou
     """
     match change:
         case TakeAny():
-            return _take_any(block, change, now)
+            return _take_any(block, change, now, hint)
         case TakeExact():
             return _take_exact(block, change, now)
         case GiveBack():
@@ -199,30 +216,6 @@ def is_of(entry: Held, owner: Owner, node: NodeName) -> bool:
     from another node is another owner (DESIGN, "A rooted node").
     """
     return entry.node == node and owner_key(entry.owner) == owner_key(owner)
-
-
-def without_interface(key: OwnerKey) -> OwnerKey:
-    """Return what the keys of all interfaces of one owner have in common."""
-    kind, identity, *_ = key
-    return key if kind == "External" else (kind, identity)
-
-
-def dead_doubles(blocks: Iterable[IPBlock]) -> list[Held]:
-    """Return the entries whose owner has a newer one of the family on the same network and node.
-
-    Source: DESIGN, "Attempts fence": anyone may remove them.
-    """
-    newest: dict[tuple[OwnerKey, NodeName, int], Held] = {}
-    dead: list[Held] = []
-    for block in blocks:
-        for entry in held_entries(block):
-            key = (owner_key(entry.owner), entry.node, entry.address.version)
-            other = newest.get(key)
-            if other is None or other.attempt < entry.attempt:
-                newest[key] = entry
-            if other is not None and other.attempt != entry.attempt:
-                dead.append(min(other, entry, key=lambda each: each.attempt))
-    return dead
 
 
 def is_free(entry: Entry | None, *, now: datetime) -> bool:
@@ -287,22 +280,24 @@ def _fenced(block: IPBlock) -> IPBlock:
     return replace(block, fence=block.fence + 1) if block.resource_version else block
 
 
-def _take_any(block: IPBlock, change: TakeAny, now: datetime) -> tuple[IPBlock, Outcome]:
-    mine = [
-        entry for entry in held_with(block, owner_key(change.owner)) if entry.node == change.node
-    ]
+def _take_any(
+    block: IPBlock, change: TakeAny, now: datetime, hint: Hint
+) -> tuple[IPBlock, Outcome]:
+    held = [] if hint.stranger else held_with(block, owner_key(change.owner))
+    mine = [entry for entry in held if entry.node == change.node]
     if mine:
         newest = max(mine, key=lambda entry: entry.attempt)
         _refuse_stale(newest, change.attempt)
         return _keep(block, newest, change)
     if block.sealed:
         return block, NoSpace()
-    number = first_free(block, change.space, after=change.after, now=now)
+    after = change.after if hint.after is None else hint.after
+    number = first_free(block, change.space, after=after, now=now)
     if number is None:
         return block, NoSpace()
     address = address_of(change.space.version, number)
-    held = _new_entry(change, address, mac=change.mac or mac_of(address), now=now)
-    return _with_entry(block, held), Took(held=held, new=True)
+    entry = _new_entry(change, address, mac=change.mac or mac_of(address), now=now)
+    return _with_entry(block, entry), Took(held=entry, new=True)
 
 
 def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlock, Outcome]:

@@ -19,6 +19,11 @@ class BlockRef:
     start: int
 
     @property
+    def family(self) -> tuple[NetworkUid, Version]:
+        """Return what the blocks of one family of a network have in common."""
+        return self.network_uid, self.version
+
+    @property
     def name(self) -> str:
         """Return the object's name."""
         return block_name(self.network_uid, block_network(self.version, self.start))

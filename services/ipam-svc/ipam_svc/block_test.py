@@ -30,10 +30,8 @@ from ipam_svc.block import (
     TakeExact,
     Took,
     apply,
-    dead_doubles,
     entry_at,
     is_empty,
-    without_interface,
 )
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -251,47 +249,16 @@ def test_expired_external_owner_gives_way() -> None:
     assert isinstance(apply(block, _exact(_pod(), 1), now=over)[1], Took)
 
 
-def test_dead_doubles() -> None:
-    """An entry is dead when its owner has a newer one of the family; equal attempts are alive."""
-    # DESIGN, "Attempts fence"
-    one, _ = judge(
-        _block(),
-        [_exact(_pod("a"), 1, attempt=1), _exact(_pod("b"), 2, attempt=5)],
-        now=_NOW,
-    )
-    two, _ = judge(
-        _block(cidr=IPv4Network("10.0.0.64/26"), name="uid-0a000040"),
-        [
-            _exact(_pod("a"), 65, attempt=2),
-            _exact(_pod("b"), 66, attempt=5),
-            _exact(_pod("a", "eth1"), 67, attempt=9),
-        ],
-        now=_NOW,
-    )
-    assert [str(each.address) for each in dead_doubles([one, two])] == ["10.0.0.1"]
-    assert [str(each.address) for each in dead_doubles([two, one])] == ["10.0.0.1"]
-
-
-def test_interfaces_of_one_owner_belong_together() -> None:
-    """Keys of one Pod's interfaces differ in the interface alone; external names stay whole."""
-    assert without_interface(owner_key(_pod())) == without_interface(
-        owner_key(_pod(interface="eth1"))
-    )
-    external = owner_key(ExternalOwner(namespace=Namespace("ns"), name="x", reason=""))
-    assert without_interface(external) == external
-
-
 def test_owner_on_another_node_is_another_owner() -> None:
-    """An entry is neither kept, nor taken for a dead double, by the same UID on another node."""
+    """An entry is not kept by the same UID on another node."""
     # DESIGN, "A rooted node must stay one node"
     block, _ = apply(_block(), _exact(_pod(), 1, attempt=1), now=_NOW)
     other = replace(_exact(_pod(), 1, attempt=9), node=NodeName("n2"))
     with pytest.raises(AddressTakenError, match="on node n1"):
         apply(block, other, now=_NOW)
-    after, outcome = apply(block, replace(_any(_pod(), attempt=9), node=NodeName("n2")), now=_NOW)
+    _, outcome = apply(block, replace(_any(_pod(), attempt=9), node=NodeName("n2")), now=_NOW)
     assert isinstance(outcome, Took)
     assert outcome.new
-    assert dead_doubles([after]) == []
 
 
 _CHANGES = st.one_of(

@@ -40,6 +40,7 @@ from ipam_svc.block import (
 )
 from ipam_svc.block_ref import BlockRef
 from ipam_svc.ledger import Ledger, is_newer
+from ipam_svc.openings import Openings
 from ipam_svc.quiet import Gatherer
 from ipam_svc.readings import held_with
 from ipam_svc.store import BlockStore
@@ -118,6 +119,7 @@ class Committer:
         self._queued = 0
         self._gatherer = Gatherer[tuple[NetworkUid, Version]](sleep=sleep)
         self._admissions = Admissions(store)
+        self._openings = Openings(store=store, ledger=ledger, admissions=self._admissions)
 
     async def commit(
         self, ref: BlockRef, change: Change, *, deadline: float, may_move: bool = False
@@ -162,15 +164,20 @@ class Committer:
             self._queued -= 1
             self._ledger.add_pending(ref.network_uid, ref.version, ref.start, -1)
 
+    def open_ahead(self, ref: BlockRef) -> None:
+        """Open a block that requests will soon come to, unless some are there already."""
+        if ref not in self._queues:
+            self._openings.begin(ref)
+
     async def close(self) -> None:
         """Wait for the writes that are under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self._openings.close()
 
     async def _drain(self, queue: _Queue) -> None:
         while queue.waiting:
-            network = queue.ref.network_uid, queue.ref.version
-            await self._gatherer.until_quiet(network, queue.waiting, enough=BLOCK_SIZE)
+            await self._gatherer.until_quiet(queue.ref.family, queue.waiting, enough=BLOCK_SIZE)
             batch, queue.waiting = queue.waiting, []
             try:
                 await self._commit(queue.ref, batch)
@@ -188,6 +195,7 @@ class Committer:
 
     async def _commit(self, ref: BlockRef, batch: list[_Waiting]) -> None:
         """Bring a batch to its end: every change in it is settled."""
+        await self._openings.settled(ref)
         base = self._ledger.get(ref.network_uid, ref.version, ref.start) or ref.new_block()
         proven = False
         if self._ledger.doubts(ref.network_uid, ref.version, ref.start):
@@ -198,7 +206,7 @@ class Committer:
             after, verdicts = self._judge(base, batch)
             try:
                 if not self._admissions.allow(base, _changes_that_take(batch, verdicts)):
-                    base = await self._open(ref, base, batch, verdicts)
+                    base = await self._open(base, batch, verdicts)
                 elif after != base:
                     await self._write(after, batch, verdicts)
                     return
@@ -226,23 +234,20 @@ class Committer:
     def _judge(
         self, base: IPBlock, batch: Sequence[_Waiting]
     ) -> tuple[IPBlock, list[Outcome | DanmError]]:
-        after, verdicts = judge(base, (each.change for each in batch), now=self._now())
+        after, verdicts = judge(base, [each.change for each in batch], now=self._now())
         for position, (waiting, verdict) in enumerate(zip(batch, verdicts, strict=True)):
             verdicts[position] = _as_first_tried(waiting.tried, verdict)
         return after, verdicts
 
     async def _open(
         self,
-        ref: BlockRef,
         base: IPBlock,
         batch: Sequence[_Waiting],
         verdicts: Sequence[Outcome | DanmError],
     ) -> IPBlock:
         """Make sure that a block exists, and settle what its network does not admit then."""
         if not base.resource_version:
-            base = await self._store.create_block(base)
-            self._ledger.observe(base)
-            self._ledger.contention.end((ref.network_uid, ref.version, ref.start))
+            base = await self._openings.create(base)
         new = [
             waiting
             for waiting, verdict in zip(batch, verdicts, strict=True)

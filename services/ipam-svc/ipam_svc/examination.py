@@ -22,8 +22,9 @@ from danm_api.model.pod import Pod, PodPhase
 from danm_api.names import INTERFACES_ANNOTATION, NetworkUid
 from danm_api.validation import hands_out_addresses
 from danm_api.validation.wire import same_wire
-from ipam_svc.block import dead_doubles, describe_owner, has_expired, held_entries
+from ipam_svc.block import describe_owner, has_expired, held_entries
 from ipam_svc.diagnosis import Action, DeleteEndpoint, Diagnosis, FreeEntry, RemoveBlock
+from ipam_svc.owners import dead_doubles
 from ipam_svc.snapshot import Entry, Facts, Snapshot
 
 _BUILT_IN = {each.value for each in BuiltInType}

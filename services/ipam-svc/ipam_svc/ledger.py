@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from danm_api.model.ip_block import Held, IPBlock, owner_key
+from danm_api.model.ip_block import Held, IPBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
-from ipam_svc.block import OwnerKey, free_numbers, held_entries, without_interface
+from ipam_svc.block import OwnerKey, free_numbers, held_entries
 from ipam_svc.contention import Contention
 from ipam_svc.cursors import Cursors
-from ipam_svc.readings import changes_with_time, difference, held_with
+from ipam_svc.owners import Owners
+from ipam_svc.readings import changes_with_time, difference
 
 _BlockId = tuple[NetworkUid, Version, int]
 
@@ -56,7 +57,7 @@ class Ledger:
         self._now = now
         self._families: dict[tuple[NetworkUid, Version], _Family] = {}
         self._uids: dict[tuple[Namespace, NetworkName], set[NetworkUid]] = {}
-        self._by_person: dict[tuple[NetworkUid, OwnerKey], set[_BlockId]] = {}
+        self._owners = Owners()
         self._by_uid: dict[str, _BlockId] = {}
         self._by_node: dict[NodeName, set[_BlockId]] = {}
         self._node_revisions: Counter[NodeName] = Counter()
@@ -117,26 +118,11 @@ class Ledger:
 
     def held_by(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
         """Return the entries of an owner on a network."""
-        found: list[Held] = []
-        for identity in sorted(self._by_person.get((uid, without_interface(key)), ())):
-            block = self.get(*identity)
-            if block is not None:
-                found += held_with(block, key)
-        return found
+        return self._owners.of(uid, key)
 
-    def held_by_any(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
+    def held_by_any(self, uid: NetworkUid, key: OwnerKey) -> Sequence[Held]:
         """Return the entries of an owner's every interface on a network."""
-        person = without_interface(key)
-        found: list[Held] = []
-        for identity in sorted(self._by_person.get((uid, person), ())):
-            block = self.get(*identity)
-            if block is not None:
-                found += (
-                    entry
-                    for entry in held_entries(block)
-                    if without_interface(owner_key(entry.owner)) == person
-                )
-        return found
+        return self._owners.of_all_interfaces(uid, key)
 
     def nodes(self) -> list[NodeName]:
         """Return the nodes that have entries."""
@@ -305,7 +291,7 @@ class Ledger:
         taken = {entry.address for entry in gone}
         fresh = [entry for entry in added if entry.address not in taken]
         self._cursors.follow(uid, version, start, fresh)
-        self._index_owners(identity, gone, added, after)
+        self._owners.change(uid, gone=gone, added=added)
         self._index_nodes(identity, gone, added, after)
         self._rooms.pop(identity, None)
         if not is_open:
@@ -313,24 +299,6 @@ class Ledger:
         self._network_revisions[uid] += 1
         if not any((uid, version) in self._families for version in _VERSIONS):
             self._drop_network(uid, block)
-
-    def _index_owners(
-        self,
-        identity: _BlockId,
-        gone: Sequence[Held],
-        added: Sequence[Held],
-        after: Sequence[Held],
-    ) -> None:
-        uid = identity[0]
-        if gone:
-            lost = {without_interface(owner_key(entry.owner)) for entry in gone}
-            for person in lost - {without_interface(owner_key(entry.owner)) for entry in after}:
-                blocks = self._by_person.get((uid, person), set())
-                blocks.discard(identity)
-                if not blocks:
-                    self._by_person.pop((uid, person), None)
-        for person in {without_interface(owner_key(entry.owner)) for entry in added}:
-            self._by_person.setdefault((uid, person), set()).add(identity)
 
     def _index_nodes(
         self,

@@ -19,6 +19,11 @@ _MAX_JUDGED: Final = 4096
 class NetworkCache(Protocol):
     """What this replica's watch knows of DanmNets; it may be behind."""
 
+    @property
+    def revision(self) -> int:
+        """A number that changes with every DanmNet."""
+        ...
+
     def find(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
         """Return a DanmNet by name."""
         ...
@@ -46,6 +51,14 @@ class ReadyNetwork:
     shares_wire: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A judgement, and what it is about; ``revision`` is the cache's."""
+
+    ready: ReadyNetwork
+    revision: int
+
+
 class Networks:
     """Finds networks and judges whether they may hand out addresses."""
 
@@ -53,10 +66,8 @@ class Networks:
         """Use a cache, and the store for what it does not know yet."""
         self._cache = cache
         self._store = store
-        # A network's rules change with the object, and every reservation asks.
-        self._judged: OrderedDict[tuple[Namespace, NetworkName], tuple[DanmNet, NetworkSpec]] = (
-            OrderedDict()
-        )
+        # Every reservation asks, and a wire may have hundreds of networks.
+        self._judged: OrderedDict[tuple[Namespace, NetworkName], _Judged] = OrderedDict()
 
     async def find(self, namespace: Namespace, name: NetworkName) -> DanmNet:
         """Return a DanmNet, from the cache where it knows one.
@@ -79,25 +90,26 @@ class Networks:
             InvalidNetworkError: It breaks a rule.
         """
         net = await self.find(namespace, name)
+        known = self._judged.get((namespace, name))
+        if known is not None and known.ready.net is net:
+            if known.revision == self._cache.revision:
+                return known.ready
+            return self._remember(net, known.ready.spec)
         try:
-            spec = self._spec_of(net)
+            spec = _judged_spec(net)
         except (InvalidNetworkError, NetworkNotReadyError):
             net = await self._store.read_network(namespace, name)
-            spec = self._spec_of(net)
-        others = [other for link in links_of(spec) for other in self._cache.on_link(link)]
-        return ReadyNetwork(net=net, spec=spec, shares_wire=shares_wire(net, spec, others))
+            spec = _judged_spec(net)
+        return self._remember(net, spec)
 
-    def _spec_of(self, net: DanmNet) -> NetworkSpec:
-        """Return the spec in force, judged once for each form of the object."""
-        key = (net.namespace, net.name)
-        known = self._judged.get(key)
-        if known is not None and known[0] is net:
-            return known[1]
-        spec = _judged_spec(net)
-        self._judged[key] = (net, spec)
+    def _remember(self, net: DanmNet, spec: NetworkSpec) -> ReadyNetwork:
+        """Look who else is on the wire, and keep what came of it until something changes."""
+        others = [other for link in links_of(spec) for other in self._cache.on_link(link)]
+        ready = ReadyNetwork(net=net, spec=spec, shares_wire=shares_wire(net, spec, others))
+        self._judged[net.namespace, net.name] = _Judged(ready=ready, revision=self._cache.revision)
         if len(self._judged) > _MAX_JUDGED:
             self._judged.popitem(last=False)
-        return spec
+        return ready
 
 
 def links_of(spec: NetworkSpec) -> frozenset[str]:

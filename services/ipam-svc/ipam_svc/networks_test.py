@@ -8,7 +8,7 @@ from danm_api.errors import InvalidNetworkError, NetworkNotFoundError, NetworkNo
 from danm_api.kube.api import DANMNETS
 from danm_api.names import Namespace, NetworkName
 from ipam_svc.networks import cooldown_of, links_of, tracked_families
-from ipam_svc.testing.cluster import NAMESPACE, Cluster
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, eventually
 
 _NS = Namespace(NAMESPACE)
 
@@ -73,6 +73,20 @@ async def test_networks_that_share_a_wire_are_found(
         found = await replica.networks.ready(_NS, NetworkName("net"))
     assert found.shares_wire is shared
     assert links_of(found.spec) == {name for name in links_of(found.spec) if name}
+
+
+async def test_a_network_that_joins_the_wire_is_noticed() -> None:
+    """What was judged before is judged again when any network comes or changes."""
+    # DESIGN P1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", host_device="ens4")
+    async with cluster.running() as (replica,):
+        alone = await replica.networks.ready(_NS, NetworkName("net"))
+        assert await replica.networks.ready(_NS, NetworkName("net")) is alone
+        cluster.add_network("other", cidr="10.0.1.0/24", host_device="ens4")
+        await eventually(lambda: len(replica.cache.all()) == 2)
+        joined = await replica.networks.ready(_NS, NetworkName("net"))
+    assert (alone.shares_wire, joined.shares_wire) == (False, True)
 
 
 def test_cooldown_is_that_of_the_spec_in_force() -> None:

@@ -1,6 +1,7 @@
 """The whole service over HTTPS on loopback, with the client that danmd uses."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import time
@@ -33,6 +34,7 @@ from danm_api.ipam_api import (
 from danm_api.ipam_client import IpamClient
 from danm_api.kube.api import DANMIPBLOCKS, PODS, SECRETS, RawObject
 from danm_api.names import SYSTEM_NAMESPACE
+from ipam_svc.process import spare_what_is_read
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually
 from ipam_svc.testing.service import running
 
@@ -409,6 +411,19 @@ async def test_caller_that_hung_up_holds_nothing() -> None:
         gate.open()
         await eventually(lambda: len(cluster.addresses()) == 2)
         await eventually(lambda: cluster.addresses() == ["10.0.0.1"])
+
+
+def test_what_is_read_is_left_alone_by_the_garbage_collector() -> None:
+    """It has nothing to look through after the record was read, until much else has come."""
+    usual = gc.get_threshold()
+    try:
+        spare_what_is_read()
+        assert gc.get_freeze_count() > 0
+        assert len(gc.get_objects(generation=2)) == 0
+        assert gc.get_threshold()[0] > usual[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
 
 
 async def test_trust_may_change_at_run_time() -> None:

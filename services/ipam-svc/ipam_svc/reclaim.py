@@ -22,7 +22,6 @@ from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.block import (
     GaveBack,
-    dead_doubles,
     describe_owner,
     has_expired,
     held_entries,
@@ -30,6 +29,7 @@ from ipam_svc.block import (
 )
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import NetworkCache, cooldown_of
+from ipam_svc.owners import dead_doubles
 from ipam_svc.store import BlockStore
 from ipam_svc.taking import NetworkRef, Taker
 

@@ -35,6 +35,16 @@ class InformedNetworks:
     def __init__(self, informer: Informer[DanmNet]) -> None:
         """Use an informer that has the index of ``network_informer``."""
         self._informer = informer
+        self._revision = 0
+        informer.subscribe(self._note)
+
+    def _note(self, _: Change[DanmNet]) -> None:
+        self._revision += 1
+
+    @property
+    def revision(self) -> int:
+        """A number that changes with every DanmNet."""
+        return self._revision
 
     def find(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
         """Return a DanmNet by name."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Final
 
+from danm_api import labels
 from danm_api.codec.attachment import encode_ip_request
 from danm_api.errors import (
     AccessDeniedError,
@@ -205,23 +206,26 @@ class Reservations:
         Raises:
             DeadlineExceededError: It took too long; nothing is taken yet.
         """
-        tracked = {item.ref: item for item in items if _is_tracked(item.wishes)}
+        tracked = [item for item in items if _is_tracked(item.wishes)]
+        unprotected = {
+            item.ref: item.network.net
+            for item in tracked
+            if not item.claim.keep_only
+            and labels.DANMNET_FINALIZER not in item.network.net.finalizers
+        }
+        unseen = {
+            item.ref
+            for item in tracked
+            if not order.fresh
+            and not self._taker.knows(item.ref, item.claim, _tracked_families(item.wishes))
+        }
+        if not (unprotected or unseen):
+            return
         try:
             async with asyncio.timeout(order.timeout_s):
-                for item in tracked.values():
-                    if not item.claim.keep_only:
-                        await self._store.protect_network(item.network.net)
-                if not order.fresh:
-                    unseen = {
-                        item.ref
-                        for item in items
-                        if item.ref in tracked
-                        and not self._taker.knows(
-                            item.ref, item.claim, _tracked_families(item.wishes)
-                        )
-                    }
-                    if unseen:
-                        await asyncio.gather(*(self._taker.refresh(ref) for ref in unseen))
+                for net in unprotected.values():
+                    await self._store.protect_network(net)
+                await asyncio.gather(*(self._taker.refresh(ref) for ref in unseen))
         except TimeoutError as error:
             reason = f"the networks could not be read within {order.timeout_s:g} s"
             raise DeadlineExceededError(reason) from error

@@ -18,7 +18,7 @@ from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, block_start, version_of
-from ipam_svc.allocator import choose_block
+from ipam_svc.allocator import block_ahead, choose_block
 from ipam_svc.block import (
     Contended,
     Fence,
@@ -28,7 +28,6 @@ from ipam_svc.block import (
     TakeAny,
     TakeExact,
     Took,
-    dead_doubles,
     describe_owner,
     held_entries,
     is_of,
@@ -36,7 +35,8 @@ from ipam_svc.block import (
 from ipam_svc.block_ref import BlockRef
 from ipam_svc.committer import Committer
 from ipam_svc.consistent_read import ConsistentReads
-from ipam_svc.ledger import Ledger
+from ipam_svc.ledger import FamilyIndex, Ledger
+from ipam_svc.owners import dead_doubles
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
@@ -166,6 +166,7 @@ class Taker:
                 if kept is not None:
                     return kept
                 continue
+            self._open_ahead(network, space, index, start)
             outcome = await self._committer.commit(
                 network.block_at(space.version, start),
                 TakeAny(
@@ -187,6 +188,21 @@ class Taker:
             certain = False
             # Once: where there is no other block, going in circles would be no progress.
             may_move = may_move and not isinstance(outcome, Contended)
+
+    def _open_ahead(
+        self, network: NetworkRef, space: AddressSpace, index: FamilyIndex, start: int
+    ) -> None:
+        """Have the next block opened when as many as now wait do not fit into this one again."""
+        waiting = self._ledger.pending(network.uid, space.version, start)
+        # For a lone caller it would be a block that may never be used.
+        if waiting == 0 or self._ledger.count_unopened(network.uid, space) < BLOCK_SIZE:
+            return
+        left = self._ledger.room(network.uid, space, start) - waiting - 1
+        if left > waiting:
+            return
+        ahead = block_ahead(space, index, of=start)
+        if ahead is not None:
+            self._committer.open_ahead(network.block_at(space.version, ahead))
 
     async def take_exact(
         self,

@@ -108,6 +108,14 @@ def test_a_block_stays_while_it_has_entries() -> None:
     assert "finalizers" in encode_ip_block(a_block())["metadata"]
 
 
+def test_nobody_keeps_account_of_a_blocks_fields() -> None:
+    """Each write ends it; a new object has none to end."""  # decision 0012
+    written = replace(a_block(), resource_version="7")
+    assert encode_ip_block(written)["metadata"]["managedFields"] == [{}]
+    created = replace(a_block(), resource_version="")
+    assert "managedFields" not in encode_ip_block(created)["metadata"]
+
+
 def _change_entry(raw: dict[str, Any], change: dict[str, Any]) -> None:
     """Change keys of a block's first entry."""
     entry = msgspec.json.decode(raw["spec"]["entries"][0])

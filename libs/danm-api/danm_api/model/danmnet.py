@@ -1,6 +1,6 @@
 """DanmNet: one network that Pods can be attached to (SPEC A1, A4, A7). Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -104,6 +104,16 @@ class NetworkSpec:
     cooldown_s: int = 0
     dpdk: bool = False
     fakeipam: bool = False
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Hash once: what follows from a spec is looked up by it for every reservation."""
+        values = tuple(getattr(self, each.name) for each in fields(self) if each.compare)
+        object.__setattr__(self, "_hash", hash(values))
+
+    def __hash__(self) -> int:
+        """Return the same for equal specs."""
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ from opentelemetry.util.types import AttributeValue
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _TRACER_NAME: Final = "danm"
+_CONTEXT_HEADER: Final = "traceparent"
+
+_exporting = False
 
 
 def configure_tracing(component: str, *, environ: Mapping[str, str] | None = None) -> bool:
@@ -44,6 +47,9 @@ def configure_tracing(component: str, *, environ: Mapping[str, str] | None = Non
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    # The library looks into the environment each time that it is asked for its provider.
+    global _exporting  # noqa: PLW0603  (as its provider is)
+    _exporting = True
     return True
 
 
@@ -72,9 +78,7 @@ def _traced(parent: Context | None) -> bool:
 
     Otherwise it is not made: it would take longer than much of the work that it is about.
     """
-    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return True
-    return trace.get_current_span(parent).get_span_context().is_valid
+    return _exporting or trace.get_current_span(parent).get_span_context().is_valid
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
@@ -85,6 +89,8 @@ def inject(headers: MutableMapping[str, str]) -> None:
 def extract(headers: Mapping[str, str]) -> Context:
     """Return the context that a request carries, as a ``parent`` of ``span``."""
     lower = {name.lower(): value for name, value in headers.items()}
+    if _CONTEXT_HEADER not in lower:
+        return Context()
     return _PROPAGATOR.extract(lower, context=Context())
 
 

@@ -1,0 +1,79 @@
+"""Who has what, as readings come in."""
+
+from dataclasses import replace
+
+from danm_api.model.ip_block import ExternalOwner, Held, PodOwner, owner_key
+from danm_api.names import InterfaceName, Namespace, NetworkUid
+from danm_api.testing.builders import a_block, a_held_entry, a_pod_owner
+from ipam_svc.owners import Owners, dead_doubles, without_interface
+
+_UID = NetworkUid("uid")
+_OTHER = NetworkUid("other")
+
+
+def _pod(interface: str = "eth0") -> PodOwner:
+    return a_pod_owner(interface=InterfaceName(interface))
+
+
+def _held(address: str, interface: str = "eth0") -> Held:
+    return a_held_entry(address, owner=_pod(interface))
+
+
+def test_interfaces_of_one_owner_belong_together() -> None:
+    """Keys of one Pod's interfaces differ in the interface alone; external names stay whole."""
+    assert without_interface(owner_key(_pod())) == without_interface(owner_key(_pod("eth1")))
+    external = owner_key(ExternalOwner(namespace=Namespace("ns"), name="x", reason=""))
+    assert without_interface(external) == external
+
+
+def test_each_look_up_sees_its_interface_and_its_network() -> None:
+    """In the order of addresses, whatever the order of the readings."""
+    owners = Owners()
+    first, second, third = _held("10.0.0.1"), _held("10.0.0.9"), _held("10.0.0.70", "eth1")
+    owners.change(_UID, gone=[], added=[second, third])
+    owners.change(_UID, gone=[], added=[first])
+    assert owners.of(_UID, owner_key(_pod())) == [first, second]
+    assert list(owners.of_all_interfaces(_UID, owner_key(_pod()))) == [first, second, third]
+    assert owners.of(_OTHER, owner_key(_pod())) == []
+
+
+def test_a_changed_entry_replaces_its_former_self() -> None:
+    """A later attempt of the same owner is one entry; what is gone leaves nothing behind."""
+    owners = Owners()
+    before = _held("10.0.0.1")
+    after = replace(before, attempt=before.attempt + 1)
+    owners.change(_UID, gone=[], added=[before])
+    owners.change(_UID, gone=[before], added=[after])
+    assert owners.of(_UID, owner_key(_pod())) == [after]
+    owners.change(_UID, gone=[after], added=[])
+    assert list(owners.of_all_interfaces(_UID, owner_key(_pod()))) == []
+
+
+def test_dead_doubles() -> None:
+    """An entry is dead when its owner has a newer one of the family; equal attempts are alive."""
+    # DESIGN, "Attempts fence"
+    other = a_pod_owner("other", uid="pod-uid-2")
+    first = a_block(
+        "10.0.0.1",
+        a_held_entry("10.0.0.1", attempt=1),
+        a_held_entry("10.0.0.2", owner=other, attempt=5),
+    )
+    second = a_block(
+        "10.0.0.65",
+        a_held_entry("10.0.0.65", attempt=2),
+        a_held_entry("10.0.0.66", owner=other, attempt=5),
+        a_held_entry("10.0.0.67", owner=_pod("eth1"), attempt=9),
+    )
+    assert [str(each.address) for each in dead_doubles([first, second])] == ["10.0.0.1"]
+    assert [str(each.address) for each in dead_doubles([second, first])] == ["10.0.0.1"]
+
+
+def test_an_entry_of_another_node_is_no_double() -> None:
+    """A node may say of a mirror Pod what it likes."""
+    # DESIGN, "A rooted node must stay one node"
+    block = a_block(
+        "10.0.0.1",
+        a_held_entry("10.0.0.1", attempt=1),
+        a_held_entry("10.0.0.2", attempt=9, node="another"),
+    )
+    assert dead_doubles([block]) == []
