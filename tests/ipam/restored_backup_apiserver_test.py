@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from danm_api.kube.api import EVENTS
+from danm_api.kube.api import DANMEPS, EVENTS
 from tests.ipam.cluster import Cluster, a_cluster, eventually
 from tests.ipam.controllers import cached_binaries
 from tests.ipam.danmd import Danmd
@@ -98,6 +98,8 @@ async def test_nodes_claim_again_what_etcd_has_forgotten(etcd: Etcd, tmp_path: P
 
             await eventually(is_claimed, within_s=60)
             await eventually(lambda: _is_told(cluster))
+            # Services find Pods by their DanmEps.
+            await eventually(lambda: _have_endpoints(cluster, {"a", "b"}))
             assert danmd.addresses() == {"10.0.0.1", "10.0.0.2"}
             # What comes next is not what any of them has.
             answer = await cluster.reserve(tool, "next", "net")
@@ -112,6 +114,11 @@ async def _create_pod(cluster: Cluster, node: Node, name: str) -> str:
 
 async def _held(cluster: Cluster) -> set[str]:
     return {str(each.address) for each in await cluster.held()}
+
+
+async def _have_endpoints(cluster: Cluster, pods: set[str]) -> bool:
+    found = await cluster.api.list(DANMEPS, namespace=cluster.namespace)
+    return {raw["spec"]["Pod"] for raw in found.items} == pods
 
 
 async def _is_told(cluster: Cluster) -> bool:

@@ -173,7 +173,9 @@ class Daemon:
             ),
             removal=removal,
             reassertion=Reassertion(
+                node=config.node,
                 journal=self.journal,
+                endpoints=self._endpoints,
                 addresses=edges.addresses,
                 pods=self._pods,
                 events=events,

@@ -117,6 +117,10 @@ class EndpointStore(Protocol):
         """Create, or replace one of the same name."""
         ...
 
+    async def restore(self, endpoint: DanmEp) -> bool:
+        """Create one that is missing; return whether it was. One that is there stays as it is."""
+        ...
+
     async def update(self, endpoint: DanmEp) -> None:
         """Write what a delegate reported."""
         ...

@@ -1,20 +1,40 @@
 """The DanmEps of this node (SPEC A2): created before the interface, deleted after it."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
 from danm_api import labels
+from danm_api.codec.cni import decode_result
 from danm_api.codec.danmep import decode_danmep, encode_danmep, endpoint_object_name
 from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import DANMEPS, KubeApi
 from danm_api.kube.informer import Informer
+from danm_api.model.addresses import IPv4Route, IPv6Route
 from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.model.pod import Pod
-from danm_api.names import ContainerId, Namespace, NodeName
+from danm_api.names import (
+    ContainerId,
+    InterfaceName,
+    Namespace,
+    NetworkName,
+    NodeName,
+    PodName,
+    PodUid,
+)
 from danm_api.telemetry import get_logger
+from danm_cni.journal import InterfaceRecord, SandboxRecord
 from danm_cni.plan import PlannedAttachment
 
 log = get_logger(__name__)
@@ -50,8 +70,7 @@ def planned_endpoint(
         name=name,
         network=planned.network.name,
         network_type=network_type_text(planned.spec.network_type),
-        # The name says all that makes it unique, so a repeated ADD finds the same one.
-        endpoint_id=str(uuid5(NAMESPACE_OID, name)),
+        endpoint_id=_endpoint_id(name),
         interface=EndpointInterface(
             name=planned.interface,
             address=ip,
@@ -66,6 +85,58 @@ def planned_endpoint(
         container_id=container_id,
         netns=netns,
         pod_labels=labels.of_tenant(pod.labels),
+    )
+
+
+def recorded_endpoint(
+    record: SandboxRecord, interface: InterfaceRecord, *, pod: Pod, node: NodeName
+) -> DanmEp:
+    """Return the DanmEp of an interface as the journal tells of it; pure."""
+    policy = [each for each in interface.routes if each.table is not None]
+    routes = [
+        (ip_network(each.destination, strict=False), ip_address(each.gateway)) for each in policy
+    ]
+    return DanmEp(
+        namespace=Namespace(record.namespace),
+        name=interface.endpoint,
+        network=NetworkName(interface.network),
+        network_type=interface.network_type,
+        endpoint_id=_endpoint_id(interface.endpoint),
+        interface=EndpointInterface(
+            name=InterfaceName(interface.interface),
+            address=IPv4Interface(interface.ip) if interface.ip else None,
+            address_ipv6=IPv6Interface(interface.ip6) if interface.ip6 else None,
+            mac_address=_mac_of(record, interface),
+            policy_routes=tuple(
+                IPv4Route(destination=destination, gateway=gateway)
+                for destination, gateway in routes
+                if isinstance(destination, IPv4Network) and isinstance(gateway, IPv4Address)
+            ),
+            policy_routes6=tuple(
+                IPv6Route(destination=destination, gateway=gateway)
+                for destination, gateway in routes
+                if isinstance(destination, IPv6Network) and isinstance(gateway, IPv6Address)
+            ),
+        ),
+        node=node,
+        pod=PodName(record.pod),
+        pod_uid=PodUid(record.pod_uid),
+        container_id=ContainerId(record.container_id),
+        netns=record.netns,
+        pod_labels=labels.of_tenant(pod.labels),
+    )
+
+
+def _endpoint_id(name: str) -> str:
+    # The name says all that makes it unique, so a repeated ADD finds the same one.
+    return str(uuid5(NAMESPACE_OID, name))
+
+
+def _mac_of(record: SandboxRecord, interface: InterfaceRecord) -> str | None:
+    """Return the MAC that the interface has: an IPVLAN's is its parent's (SPEC G6)."""
+    made = decode_result(record.result).interfaces if record.result else ()
+    return next(
+        (each.mac for each in made if each.name == interface.interface and each.mac), interface.mac
     )
 
 
@@ -94,6 +165,14 @@ class NodeEndpoints:
             await self._api.create(DANMEPS, body, namespace=endpoint.namespace)
         except ConflictError:
             await self.update(endpoint)
+
+    async def restore(self, endpoint: DanmEp) -> bool:
+        """Create one that is missing; return whether it was. One that is there stays as it is."""
+        try:
+            await self._api.create(DANMEPS, encode_danmep(endpoint), namespace=endpoint.namespace)
+        except ConflictError:
+            return False
+        return True
 
     async def update(self, endpoint: DanmEp) -> None:
         """Write what a delegate reported.

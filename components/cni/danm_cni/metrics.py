@@ -31,3 +31,7 @@ ADDRESSES_LOST: Final = Counter(
     "danmd_addresses_lost_total",
     "Interfaces taken down, since ipam-svc had forgotten their address and given it away.",
 )
+ENDPOINTS_RESTORED: Final = Counter(
+    "danmd_endpoints_restored_total",
+    "DanmEps of live interfaces that the API server had forgotten: created again.",
+)

@@ -1,7 +1,8 @@
-"""Claiming again what the record of ipam-svc has forgotten (DESIGN, "Nodes fence").
+"""Telling again what the API server has forgotten (DESIGN, "Nodes fence").
 
 An etcd that was restored from a backup knows less than the nodes: their interfaces exist, so their
-addresses are claimed again. Where somebody else has one by now, the interface goes.
+addresses are claimed again, and their DanmEps created again. Where somebody else has an address by
+now, the interface goes.
 """
 
 import time
@@ -11,13 +12,14 @@ from typing import Final
 
 import msgspec
 
-from danm_api.errors import AddressTakenError
+from danm_api.errors import AddressTakenError, PodNotFoundError
 from danm_api.ipam_api import AttachmentRequest
-from danm_api.names import ContainerId, InterfaceName, Namespace, PodName, PodUid
+from danm_api.names import ContainerId, InterfaceName, Namespace, NodeName, PodName, PodUid
 from danm_api.telemetry import get_logger
-from danm_cni.edges import AddressService, EventSink, PodSource
+from danm_cni.edges import AddressService, EndpointStore, EventSink, PodSource
+from danm_cni.endpoints import recorded_endpoint
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord
-from danm_cni.metrics import ADDRESSES_CLAIMED, ADDRESSES_LOST
+from danm_cni.metrics import ADDRESSES_CLAIMED, ADDRESSES_LOST, ENDPOINTS_RESTORED
 from danm_cni.removal import SandboxRemoval, owner_of
 from danm_cni.request import PodIdentity
 
@@ -28,15 +30,38 @@ _TIMEOUT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reassertion:
-    """Claims addresses again; the caller holds the sandbox's locks."""
+    """Claims addresses and creates DanmEps again; the caller holds the sandbox's locks."""
 
+    node: NodeName
     journal: Journal
+    endpoints: EndpointStore
     addresses: AddressService
     pods: PodSource
     events: EventSink
     removal: SandboxRemoval
 
-    async def run(self, container_id: ContainerId, interfaces: Collection[str]) -> None:
+    async def restore(self, container_id: ContainerId, endpoints: Collection[str]) -> None:
+        """Create DanmEps of a sandbox, by their names, unless the Pod is on its way out.
+
+        Raises:
+            DanmError: The API server did not answer, or refused.
+        """
+        record = self.journal.existing(container_id)
+        try:
+            pod = await self.pods.find(_identity(record))
+        except PodNotFoundError:
+            return
+        if pod.deleting or pod.ended:
+            return
+        for each in record.interfaces:
+            if each.endpoint not in endpoints:
+                continue
+            restored = recorded_endpoint(record, each, pod=pod, node=self.node)
+            if await self.endpoints.restore(restored):
+                ENDPOINTS_RESTORED.inc()
+                log.warning("Restored forgotten DanmEp", pod=record.pod, name=each.endpoint)
+
+    async def claim(self, container_id: ContainerId, interfaces: Collection[str]) -> None:
         """Claim the addresses of some interfaces of a sandbox.
 
         Raises:
@@ -86,14 +111,17 @@ class Reassertion:
             interface=interface.interface,
             error=error.reason,
         )
-        identity = PodIdentity(
-            namespace=Namespace(record.namespace),
-            name=PodName(record.pod),
-            uid=PodUid(record.pod_uid),
-        )
         await self.events.address_lost(
-            await self.pods.find(identity),
+            await self.pods.find(_identity(record)),
             f"interface {interface.interface} was taken down: ipam-svc has forgotten that it had "
             f"its address, and somebody else has it now ({error.reason}); delete the Pod to get a "
             "new one",
         )
+
+
+def _identity(record: SandboxRecord) -> PodIdentity:
+    return PodIdentity(
+        namespace=Namespace(record.namespace),
+        name=PodName(record.pod),
+        uid=PodUid(record.pod_uid),
+    )

@@ -232,8 +232,19 @@ class Sandboxes:
                         if not self.kernel.has_netns(record.netns):
                             await self.removal.remove(record)
 
-    async def reassert(self, container_id: ContainerId, interfaces: Collection[str]) -> None:
-        """Claim addresses of a sandbox again that ipam-svc does not know of.
+    async def reassert(
+        self,
+        container_id: ContainerId,
+        *,
+        addresses: Collection[str] = (),
+        endpoints: Collection[str] = (),
+    ) -> None:
+        """Tell again what was forgotten of a sandbox.
+
+        Args:
+            container_id: The sandbox's.
+            addresses: Interfaces whose addresses ipam-svc does not know of.
+            endpoints: Names of DanmEps that the watch does not show.
 
         Raises:
             DanmError: It does not work yet.
@@ -245,7 +256,9 @@ class Sandboxes:
             if record is None or record.state is not SandboxState.ADDED:
                 return
             async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
-                await self.reassertion.run(container_id, interfaces)
+                if endpoints:
+                    await self.reassertion.restore(container_id, endpoints)
+                await self.reassertion.claim(container_id, addresses)
 
     async def adopt(self, record: SandboxRecord) -> None:
         """Take over what the API server knows of a sandbox and the journal does not."""

@@ -13,7 +13,7 @@ from danm_api.names import ContainerId, NodeName
 from danm_cni.allocation_upkeep import AllocationUpkeep
 from danm_cni.edges import AddressService, EventSink, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
-from danm_cni.journal import Journal, SandboxState
+from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.removal import adopted_record, is_owner
 from danm_cni.rounds import attempt, side_by_side
 from danm_cni.sandbox import Sandboxes
@@ -78,6 +78,7 @@ class Upkeep:
             for each in self._journal.records()
         )
         await attempt("Reservations", self._compare_reservations())
+        await side_by_side(self._restore_endpoints(each) for each in self._journal.records())
 
     async def _finish_tombstone(self, tombstone: Tombstone) -> None:
         if await attempt("Tombstone", self._sandboxes.finish_tombstone(tombstone.request)):
@@ -93,6 +94,21 @@ class Upkeep:
             record = adopted_record(endpoints)
             if record is not None:
                 await self._sandboxes.adopt(record)
+
+    async def _restore_endpoints(self, record: SandboxRecord) -> None:
+        """Create the DanmEps of a finished sandbox that the API server has forgotten.
+
+        The watch may only be late: then they are there, and stay as they are.
+        """
+        if record.state is not SandboxState.ADDED or not self._endpoints.informer.synced:
+            return
+        container_id = ContainerId(record.container_id)
+        shown = {each.name for each in self._endpoints.of_container(container_id)}
+        missing = {each.endpoint for each in record.interfaces if each.endpoint} - shown
+        if missing:
+            await attempt(
+                "Forgotten DanmEps", self._sandboxes.reassert(container_id, endpoints=missing)
+            )
 
     async def _compare_reservations(self) -> None:
         """Release entries of this node that nobody here knows, and claim those that are missing.
@@ -126,7 +142,7 @@ class Upkeep:
             if missing:
                 await attempt(
                     "Forgotten addresses",
-                    self._sandboxes.reassert(ContainerId(record.container_id), missing),
+                    self._sandboxes.reassert(ContainerId(record.container_id), addresses=missing),
                 )
 
     def _is_known(self, entry: Reservation) -> bool:

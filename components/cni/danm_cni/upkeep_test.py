@@ -10,7 +10,7 @@ from danm_api.errors import (
     LinkSetupError,
 )
 from danm_api.ipam_api import PodOwnerMessage
-from danm_api.kube.api import EVENTS, PODS
+from danm_api.kube.api import DANMEPS, EVENTS, PODS, RawObject
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.journal import SandboxState
@@ -146,6 +146,47 @@ async def test_a_forgotten_address_that_another_has_takes_the_interface_down(
     await node.end_pod()
     await node.delete()
     assert {} == node.leftovers()
+
+
+@pytest.mark.parametrize("interfaces", [[INTERNAL, EXTERNAL], [MANAGEMENT]])
+async def test_a_forgotten_danmep_is_created_again(
+    node: FakeNode, interfaces: list[dict[str, object]]
+) -> None:
+    """Just as it was: Services find the Pod by it."""
+    node.add_pod(interfaces=interfaces, labels={"app": "x"})
+    await node.add()
+    before = node.endpoints()
+    restored = _count("danmd_endpoints_restored_total")
+    for each in before:
+        await node.kube.delete(DANMEPS, each["metadata"]["name"], namespace=NAMESPACE)
+    _, _, seen = node.daemon.informers
+    await node.until(lambda: not seen.items())
+    # DESIGN, "Nodes fence"
+    await node.daemon.upkeep.compare()
+    assert _wanted(node.endpoints()) == _wanted(before)
+    assert _count("danmd_endpoints_restored_total") == restored + len(interfaces)
+    await node.daemon.upkeep.compare()
+    assert _count("danmd_endpoints_restored_total") == restored + len(interfaces)
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+def _wanted(endpoints: list[RawObject]) -> dict[str, tuple[object, object]]:
+    return {
+        each["metadata"]["name"]: (each["spec"], each["metadata"]["labels"]) for each in endpoints
+    }
+
+
+async def test_the_danmep_of_a_pod_that_ends_is_left_alone(node: FakeNode) -> None:
+    """It would only be in the way of whoever cleans up."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    (before,) = node.endpoints()
+    await node.kube.delete(DANMEPS, before["metadata"]["name"], namespace=NAMESPACE)
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
 
 
 async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:
