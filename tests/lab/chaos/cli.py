@@ -3,10 +3,13 @@
 import asyncio
 import logging
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 
+from danm_api.uv_loop import UvLoop
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.chaos.refill import Refill, run_refill
@@ -45,9 +48,24 @@ def chaos() -> None:
     show_default=True,
     help="Seconds for which an owner keeps what it has, at most; with 0.1 callers hardly pause.",
 )
+@click.option(
+    "--crowd",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many times as many callers as usual.",
+)
 @_directory
 @click.option("--keep", is_flag=True, help="Keep the histories of good rounds too.")
-def ipam(*, seed: int, operations: int, keeps: float, directory: Path | None, keep: bool) -> None:
+def ipam(
+    *,
+    seed: int,
+    operations: int,
+    keeps: float,
+    crowd: int,
+    directory: Path | None,
+    keep: bool,
+) -> None:
     """Reserve and release with many callers while replicas, etcd and the API server break.
 
     Three replicas of ipam-svc are killed, frozen and cut off, requests and answers are lost, the
@@ -58,7 +76,7 @@ def ipam(*, seed: int, operations: int, keeps: float, directory: Path | None, ke
     Exits with 1 when it finds otherwise; the history is kept then.
     """
     directory = _made(directory)
-    good = asyncio.run(
+    good = _run(
         run_chaos(
             directory,
             binaries=_binaries(),
@@ -67,6 +85,7 @@ def ipam(*, seed: int, operations: int, keeps: float, directory: Path | None, ke
             tell=_tell,
             keep=keep,
             keeps_s=keeps,
+            crowd=crowd,
         )
     )
     if not good:
@@ -89,11 +108,15 @@ def refill(rounds: int, directory: Path | None) -> None:
     full, and nothing may be left when all have gone. Exits with 1 when it finds otherwise.
     """
     directory = _made(directory)
-    good = asyncio.run(
-        run_refill(directory, binaries=_binaries(), rounds=rounds, tell=_tell_refill)
-    )
+    good = _run(run_refill(directory, binaries=_binaries(), rounds=rounds, tell=_tell_refill))
     if not good:
         raise SystemExit(1)
+
+
+def _run(work: Coroutine[Any, Any, bool]) -> bool:
+    # Callers and proxies take as much of the machine as what they try.
+    with asyncio.Runner(loop_factory=UvLoop) as runner:
+        return runner.run(work)
 
 
 def _made(directory: Path | None) -> Path:

@@ -62,6 +62,7 @@ class Crowd:
     Attributes:
         tool: Through which external owners ask.
         keeps_s: How long an owner keeps what it has, at most, before it does something else.
+        times: How many times as many Pods and external owners as usual.
     """
 
     world: World
@@ -69,6 +70,7 @@ class Crowd:
     seed: int
     tool: Caller
     keeps_s: float
+    times: int = 1
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
     _nodes: dict[str, _Node] = field(default_factory=dict)
     _others: list[asyncio.Task[None]] = field(default_factory=list)
@@ -80,7 +82,7 @@ class Crowd:
         """Let everybody begin."""
         for _ in range(_NODES):
             await self._add_node()
-        for number in range(_EXTERNAL_OWNERS):
+        for number in range(_EXTERNAL_OWNERS * self.times):
             self._others.append(_start(self._external_owners(number)))
         for number in range(_STATIC_PODS):
             self._others.append(_start(self._static_pods(number)))
@@ -160,7 +162,7 @@ class Crowd:
         node = _Node(danmd=Danmd(node=name, caller=Caller(client=client, recorder=self.recorder)))
         node.tasks = [
             _start(self._pods(node.danmd, self._chance(f"{name}/{number}")))
-            for number in range(_PODS_OF_NODE)
+            for number in range(_PODS_OF_NODE * self.times)
         ]
         node.comparing = _start(node.danmd.compare_for_ever())
         self._nodes[name] = node

@@ -24,8 +24,8 @@ from tests.lab.chaos.world import World, running_world
 
 REPLICAS: Final = 3
 KEEPS_S: Final = 3.0
-# A history of so many operations takes some ten MB of memory.
-_ROUND_OPERATIONS: Final = 20_000
+# A history of so many operations takes some tens of MB of memory.
+_ROUND_OPERATIONS: Final = 50_000
 # More than a machine can do; between two operations.
 _SHORTEST_APART_S: Final = 1 / 1000
 _POLL_S: Final = 0.25
@@ -63,6 +63,7 @@ async def run_chaos(
     keep: bool = False,
     grace_s: float = GRACE_S,
     keeps_s: float = KEEPS_S,
+    crowd: int = 1,
 ) -> bool:
     """Run rounds until there were so many operations; return whether all was right.
 
@@ -77,6 +78,7 @@ async def run_chaos(
         keep: Keep the histories of good rounds too.
         grace_s: How long after the last fault something may be left.
         keeps_s: How long an owner keeps what it has, at most.
+        crowd: How many times as many callers as usual.
 
     Raises:
         LabError: The run itself failed.
@@ -88,7 +90,14 @@ async def run_chaos(
             while operations > 0:
                 wanted = min(operations, _ROUND_OPERATIONS)
                 result = await _round(
-                    world, watch, seed, wanted, keep=keep, grace_s=grace_s, keeps_s=keeps_s
+                    world,
+                    watch,
+                    seed,
+                    wanted,
+                    keep=keep,
+                    grace_s=grace_s,
+                    keeps_s=keeps_s,
+                    times=crowd,
                 )
                 tell(result)
                 if result.violations:
@@ -107,6 +116,7 @@ async def _round(
     keep: bool,
     grace_s: float,
     keeps_s: float,
+    times: int,
 ) -> Result:
     began = time.monotonic()
     recorder = Recorder(wanted=wanted, apart_s=max(ROUND_S / wanted, _SHORTEST_APART_S))
@@ -120,6 +130,7 @@ async def _round(
         seed=seed,
         tool=Caller(client=client, recorder=recorder),
         keeps_s=keeps_s,
+        times=times,
     )
     faults = Faults(world=world, crowd=crowd, recorder=recorder)
     path = world.directory / f"history-{seed}.jsonl"
