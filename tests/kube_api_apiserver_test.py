@@ -173,8 +173,9 @@ async def test_writes_without_change_are_no_writes(place: Place) -> None:
 async def test_the_account_of_fields_ends_when_a_write_empties_it(place: Place) -> None:
     """It stays away from then on, until somebody applies."""  # decision 0012
     stored = await place.api.create(DANMNETS, net(vlan=1), namespace=place.namespace)
-    stored["metadata"]["managedFields"] = [{}]
-    for vlan in (2, 3):
+    for vlan, emptied in ((2, True), (3, True), (4, False)):
+        if emptied:
+            stored["metadata"]["managedFields"] = [{}]
         stored["spec"]["Options"]["vlan"] = vlan
         stored = await place.api.replace(DANMNETS, stored, namespace=place.namespace)
         assert "managedFields" not in stored["metadata"]

@@ -130,7 +130,7 @@ class SandboxAddition:
         parents = await self.kernel.parents([each.parent for each in planned if each.parent])
         _require_parents(identity, planned, parents)
         progress.enter("writing the journal")
-        await self._write_intent(request, pod, planned, held)
+        await self._write_intent(request, pod, planned, parents, held)
         progress.enter("waiting for addresses from ipam-svc")
         answers = await self._reserve(request.container_id, pod, planned, progress)
         progress.enter("writing DanmEps")
@@ -188,6 +188,7 @@ class SandboxAddition:
         request: CniRequest,
         pod: Pod,
         planned: Sequence[PlannedAttachment],
+        parents: Mapping[str, LinkFacts],
         held: Sequence[SandboxRecord],
     ) -> None:
         records = tuple(
@@ -196,6 +197,7 @@ class SandboxAddition:
                 endpoint=endpoint_object_name(
                     pod.runtime_uid, request.container_id, each.interface
                 ),
+                parent=parents.get(each.parent),
             )
             for each in planned
         )
@@ -332,7 +334,7 @@ def _with_answer(
     if answer is None:
         return record
     return msgspec.structs.replace(
-        record, ip=answer.ip, ip6=answer.ip6, mac=answer.mac, attempt=attempt
+        record, ip=answer.ip, ip6=answer.ip6, mac=record.mac or answer.mac, attempt=attempt
     )
 
 

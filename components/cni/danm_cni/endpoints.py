@@ -15,7 +15,6 @@ from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
 from danm_api import labels
-from danm_api.codec.cni import decode_result
 from danm_api.codec.danmep import decode_danmep, encode_danmep, endpoint_object_name
 from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import DANMEPS, KubeApi
@@ -106,7 +105,7 @@ def recorded_endpoint(
             name=InterfaceName(interface.interface),
             address=IPv4Interface(interface.ip) if interface.ip else None,
             address_ipv6=IPv6Interface(interface.ip6) if interface.ip6 else None,
-            mac_address=_mac_of(record, interface),
+            mac_address=interface.mac,
             policy_routes=tuple(
                 IPv4Route(destination=destination, gateway=gateway)
                 for destination, gateway in routes
@@ -130,14 +129,6 @@ def recorded_endpoint(
 def _endpoint_id(name: str) -> str:
     # The name says all that makes it unique, so a repeated ADD finds the same one.
     return str(uuid5(NAMESPACE_OID, name))
-
-
-def _mac_of(record: SandboxRecord, interface: InterfaceRecord) -> str | None:
-    """Return the MAC that the interface has: an IPVLAN's is its parent's (SPEC G6)."""
-    made = decode_result(record.result).interfaces if record.result else ()
-    return next(
-        (each.mac for each in made if each.name == interface.interface and each.mac), interface.mac
-    )
 
 
 class NodeEndpoints:

@@ -274,7 +274,9 @@ class SandboxInterfaces:
             file.unlink(missing_ok=True)
 
 
-def interface_record(planned: PlannedAttachment, *, endpoint: str) -> InterfaceRecord:
+def interface_record(
+    planned: PlannedAttachment, *, endpoint: str, parent: LinkFacts | None
+) -> InterfaceRecord:
     """Return the intent of an attachment; pure."""
     static = isinstance(planned.spec.network_type, StaticDelegate)
     ipvlan = planned.spec.network_type is BuiltInType.IPVLAN
@@ -288,6 +290,8 @@ def interface_record(planned: PlannedAttachment, *, endpoint: str) -> InterfaceR
             network_type.name if isinstance(network_type, StaticDelegate) else network_type.value
         ),
         endpoint=endpoint,
+        # IPVLAN has no MAC of its own (SPEC G6).
+        mac=parent.mac if ipvlan and parent is not None else None,
         routes=tuple(
             RouteRecord(
                 destination=str(route.destination),

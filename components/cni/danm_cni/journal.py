@@ -103,6 +103,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
         environment: What delegates are called with, less the verb and the interface.
         request_interface: CNI_IFNAME of the ADD.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.
+        adopted: Only DanmEps have told of it, which do not say everything.
     """
 
     container_id: str
@@ -115,6 +116,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     request_interface: str = "eth0"
     result: bytes = b""
+    adopted: bool = False
 
     @property
     def is_fallback(self) -> bool:

@@ -14,8 +14,10 @@ import msgspec
 
 from danm_api.errors import AddressTakenError, PodNotFoundError
 from danm_api.ipam_api import AttachmentRequest
+from danm_api.model.danmep import DanmEp
 from danm_api.names import ContainerId, InterfaceName, Namespace, NodeName, PodName, PodUid
 from danm_api.telemetry import get_logger
+from danm_cni.concurrency import all_of
 from danm_cni.edges import AddressService, EndpointStore, EventSink, PodSource
 from danm_cni.endpoints import recorded_endpoint
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord
@@ -53,13 +55,16 @@ class Reassertion:
             return
         if pod.deleting or pod.ended:
             return
-        for each in record.interfaces:
-            if each.endpoint not in endpoints:
-                continue
-            restored = recorded_endpoint(record, each, pod=pod, node=self.node)
-            if await self.endpoints.restore(restored):
-                ENDPOINTS_RESTORED.inc()
-                log.warning("Restored forgotten DanmEp", pod=record.pod, name=each.endpoint)
+        await all_of(
+            self._restore(recorded_endpoint(record, each, pod=pod, node=self.node))
+            for each in record.interfaces
+            if each.endpoint in endpoints
+        )
+
+    async def _restore(self, endpoint: DanmEp) -> None:
+        if await self.endpoints.restore(endpoint):
+            ENDPOINTS_RESTORED.inc()
+            log.warning("Restored forgotten DanmEp", pod=endpoint.pod, name=endpoint.name)
 
     async def claim(self, container_id: ContainerId, interfaces: Collection[str]) -> None:
         """Claim the addresses of some interfaces of a sandbox.

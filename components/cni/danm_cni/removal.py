@@ -200,6 +200,7 @@ def adopted_record(endpoints: Sequence[DanmEp]) -> SandboxRecord | None:
         netns=first.netns,
         state=SandboxState.ADDED,
         interfaces=tuple(_adopted_interface(each) for each in endpoints),
+        adopted=True,
     )
 
 

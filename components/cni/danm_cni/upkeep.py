@@ -13,7 +13,7 @@ from danm_api.names import ContainerId, NodeName
 from danm_cni.allocation_upkeep import AllocationUpkeep
 from danm_cni.edges import AddressService, EventSink, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
-from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.journal import Journal, SandboxState
 from danm_cni.removal import adopted_record, is_owner
 from danm_cni.rounds import attempt, side_by_side
 from danm_cni.sandbox import Sandboxes
@@ -78,7 +78,6 @@ class Upkeep:
             for each in self._journal.records()
         )
         await attempt("Reservations", self._compare_reservations())
-        await side_by_side(self._restore_endpoints(each) for each in self._journal.records())
 
     async def _finish_tombstone(self, tombstone: Tombstone) -> None:
         if await attempt("Tombstone", self._sandboxes.finish_tombstone(tombstone.request)):
@@ -95,14 +94,15 @@ class Upkeep:
             if record is not None:
                 await self._sandboxes.adopt(record)
 
-    async def _restore_endpoints(self, record: SandboxRecord) -> None:
-        """Create the DanmEps of a finished sandbox that the API server has forgotten.
+    async def _restore_endpoints(self, container_id: ContainerId) -> None:
+        """Create the DanmEps of a sandbox that the API server has forgotten.
 
-        The watch may only be late: then they are there, and stay as they are.
+        Only after its addresses are known to be its own: Services send to what DanmEps say. The
+        watch may only be late: then they are there, and stay as they are.
         """
-        if record.state is not SandboxState.ADDED or not self._endpoints.informer.synced:
+        record = self._journal.get(container_id)
+        if record is None or record.adopted or not self._endpoints.informer.synced:
             return
-        container_id = ContainerId(record.container_id)
         shown = {each.name for each in self._endpoints.of_container(container_id)}
         missing = {each.endpoint for each in record.interfaces if each.endpoint} - shown
         if missing:
@@ -139,11 +139,11 @@ class Upkeep:
                 for each in record.interfaces
                 if each.reserved and each.interface not in present
             ]
-            if missing:
-                await attempt(
-                    "Forgotten addresses",
-                    self._sandboxes.reassert(ContainerId(record.container_id), addresses=missing),
-                )
+            container_id = ContainerId(record.container_id)
+            if not missing or await attempt(
+                "Forgotten addresses", self._sandboxes.reassert(container_id, addresses=missing)
+            ):
+                await self._restore_endpoints(container_id)
 
     def _is_known(self, entry: Reservation) -> bool:
         owner = entry.owner

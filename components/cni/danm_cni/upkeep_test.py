@@ -11,6 +11,7 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import PodOwnerMessage
 from danm_api.kube.api import DANMEPS, EVENTS, PODS, RawObject
+from danm_api.names import ContainerId
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.journal import SandboxState
@@ -157,10 +158,7 @@ async def test_a_forgotten_danmep_is_created_again(
     await node.add()
     before = node.endpoints()
     restored = _count("danmd_endpoints_restored_total")
-    for each in before:
-        await node.kube.delete(DANMEPS, each["metadata"]["name"], namespace=NAMESPACE)
-    _, _, seen = node.daemon.informers
-    await node.until(lambda: not seen.items())
+    await _forget_endpoints(node)
     # DESIGN, "Nodes fence"
     await node.daemon.upkeep.compare()
     assert _wanted(node.endpoints()) == _wanted(before)
@@ -184,9 +182,81 @@ async def test_the_danmep_of_a_pod_that_ends_is_left_alone(node: FakeNode) -> No
     await node.add()
     (before,) = node.endpoints()
     await node.kube.delete(DANMEPS, before["metadata"]["name"], namespace=NAMESPACE)
+    await _until_unseen(node)
     await node.end_pod()
     await node.daemon.upkeep.compare()
     assert [] == list(node.endpoints())
+
+
+async def test_the_danmep_of_a_pod_that_was_replaced_is_left_alone(node: FakeNode) -> None:
+    """A Pod of the same name has another UID."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await _forget_endpoints(node)
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    node.add_pod(interfaces=[INTERNAL], uid="another")
+    await node.until(lambda: _seen_uid(node) == "another")
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
+
+
+async def test_a_danmep_is_not_created_before_its_address_is_claimed(node: FakeNode) -> None:
+    """It may be somebody else's by now, and Services send to what DanmEps say."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await _forget_endpoints(node)
+    kept = list(node.addresses.entries)
+    node.addresses.entries = []
+    node.addresses.failures.fail("reserve", IpamUnavailableError("away"))
+    # DESIGN, P1
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
+    node.addresses.failures.heal()
+    await node.daemon.upkeep.compare()
+    assert len(node.endpoints()) == len(node.addresses.entries) == len(kept)
+
+
+async def test_an_adopted_sandbox_is_no_source_of_danmeps(node: FakeNode) -> None:
+    """What danmd knows of it is what DanmEps have told, and that is not all."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    for path in (node.root / "state/journal").iterdir():
+        path.unlink()
+    await node.restart()
+    await node.daemon.upkeep.compare()
+    (record,) = node.daemon.journal.records()
+    assert record.adopted
+    await _forget_endpoints(node)
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
+
+
+async def test_a_danmep_that_is_there_is_not_counted_as_restored(node: FakeNode) -> None:
+    """The watch was only late."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    (before,) = node.endpoints()
+    restored = _count("danmd_endpoints_restored_total")
+    name = before["metadata"]["name"]
+    await node.daemon.sandboxes.reassert(ContainerId("c1"), endpoints=[name])
+    assert [before] == node.endpoints()
+    assert _count("danmd_endpoints_restored_total") == restored
+
+
+async def _forget_endpoints(node: FakeNode) -> None:
+    for each in node.endpoints():
+        await node.kube.delete(DANMEPS, each["metadata"]["name"], namespace=NAMESPACE)
+    await _until_unseen(node)
+
+
+async def _until_unseen(node: FakeNode) -> None:
+    _, _, seen = node.daemon.informers
+    await node.until(lambda: not seen.items())
+
+
+def _seen_uid(node: FakeNode) -> str:
+    pods, _, _ = node.daemon.informers
+    return "".join(pod.runtime_uid for pod in pods.items())
 
 
 async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:

@@ -1,14 +1,29 @@
 """Several changes at once."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, ip_address
 
-from danm_api.errors import StaleAttemptError
-from danm_api.model.ip_block import IPBlock, PodOwner
-from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danm_api.errors import DanmError, StaleAttemptError
+from danm_api.model.ip_block import Cooling, Entry, Held, IPBlock, PodOwner, owner_key
+from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
+from danm_api.testing.builders import a_held_entry, a_pod_owner
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.batch import judge
-from ipam_svc.block import TakeAny, Took
+from ipam_svc.block import (
+    Change,
+    Fence,
+    GiveBack,
+    Outcome,
+    Seal,
+    TakeAny,
+    TakeExact,
+    Took,
+    apply,
+)
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _BASE = int(ip_address("10.0.0.0"))
@@ -26,14 +41,13 @@ def _block() -> IPBlock:
     )
 
 
+def _owner(name: str) -> PodOwner:
+    return a_pod_owner(name, uid=name)
+
+
 def _take(name: str, *, attempt: int = 1, after: int = _BASE + 60) -> TakeAny:
     return TakeAny(
-        owner=PodOwner(
-            namespace=Namespace("ns"),
-            name=name,
-            uid=PodUid(name),
-            interface=InterfaceName("eth0"),
-        ),
+        owner=_owner(name),
         node=NodeName("n1"),
         attempt=attempt,
         space=_SPACE,
@@ -63,3 +77,100 @@ def test_an_owner_that_asks_twice_in_a_batch_gets_one_address() -> None:
     assert first.held.address == second.held.address
     assert isinstance(late, StaleAttemptError)
     assert len(after.entries) == 2
+
+
+_NAMES = st.sampled_from("abcdef")
+_ATTEMPTS = st.integers(1, 5)
+_NUMBERS = st.integers(_BASE, _BASE + 63)
+_NODES = st.sampled_from([NodeName("n1"), NodeName("n2")])
+_ENTRIES: st.SearchStrategy[list[Entry]] = st.lists(
+    st.one_of(
+        st.builds(
+            lambda number, name, attempt, node: a_held_entry(
+                str(ip_address(number)), owner=_owner(name), attempt=attempt, node=node
+            ),
+            _NUMBERS,
+            _NAMES,
+            _ATTEMPTS,
+            _NODES,
+        ),
+        st.builds(
+            lambda number, seconds: Cooling(
+                address=ip_address(number), free_at=_NOW + timedelta(seconds=seconds)
+            ),
+            _NUMBERS,
+            st.sampled_from([-5, 5]),
+        ),
+    ),
+    max_size=64,
+    unique_by=lambda entry: entry.address,
+)
+_CHANGES: st.SearchStrategy[Change] = st.one_of(
+    st.builds(
+        lambda name, attempt, node, after: replace(
+            _take(name, attempt=attempt, after=after), node=node
+        ),
+        _NAMES,
+        _ATTEMPTS,
+        _NODES,
+        st.sampled_from([_BASE - 1, _BASE + 20, _BASE + 60]),
+    ),
+    st.builds(
+        lambda name, attempt, node, number, keep: TakeExact(
+            owner=_owner(name),
+            node=node,
+            attempt=attempt,
+            address=ip_address(number),
+            mac="02:00:00:00:00:02",
+            keep_only=keep,
+        ),
+        _NAMES,
+        _ATTEMPTS,
+        _NODES,
+        _NUMBERS,
+        st.booleans(),
+    ),
+    st.builds(
+        lambda name, attempt, number, cooldown_s: GiveBack(
+            key=owner_key(_owner(name)),
+            attempt=attempt,
+            address=ip_address(number),
+            cooldown_s=cooldown_s,
+        ),
+        _NAMES,
+        _ATTEMPTS,
+        _NUMBERS,
+        st.sampled_from([0, 60]),
+    ),
+    st.sampled_from([Fence(), Seal()]),
+)
+
+
+@given(_ENTRIES, st.lists(_CHANGES, max_size=20))
+def test_a_batch_is_what_its_changes_are_one_by_one(
+    entries: list[Entry], changes: list[Change]
+) -> None:
+    """What need not be looked at twice makes no difference."""
+    block = replace(_block(), entries=tuple(sorted(entries, key=lambda each: int(each.address))))
+    # Some give back what is there.
+    changes += [
+        GiveBack(
+            key=owner_key(entry.owner),
+            attempt=entry.attempt,
+            address=entry.address,
+            cooldown_s=0,
+        )
+        for entry in block.entries[::3]
+        if isinstance(entry, Held)
+    ] + changes[::2]
+    expected, outcomes = block, list[str]()
+    for change in changes:
+        outcome: Outcome | DanmError
+        try:
+            expected, outcome = apply(expected, change, now=_NOW)
+        except DanmError as error:
+            outcome = error
+        outcomes.append(repr(outcome))
+    after, verdicts = judge(block, changes, now=_NOW)
+    assert after == expected
+    assert list(map(repr, verdicts)) == outcomes

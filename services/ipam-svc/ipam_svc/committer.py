@@ -119,7 +119,9 @@ class Committer:
         self._queued = 0
         self._gatherer = Gatherer[tuple[NetworkUid, Version]](sleep=sleep)
         self._admissions = Admissions(store)
-        self._openings = Openings(store=store, ledger=ledger, admissions=self._admissions)
+        self._openings = Openings(
+            store=store, ledger=ledger, admissions=self._admissions, clock=clock
+        )
 
     async def commit(
         self, ref: BlockRef, change: Change, *, deadline: float, may_move: bool = False
@@ -164,6 +166,10 @@ class Committer:
             self._queued -= 1
             self._ledger.add_pending(ref.network_uid, ref.version, ref.start, -1)
 
+    def may_open_ahead(self, family: tuple[NetworkUid, Version]) -> bool:
+        """Say whether ``open_ahead`` would do something for a network's family."""
+        return self._openings.may_begin(family)
+
     def open_ahead(self, ref: BlockRef) -> None:
         """Open a block that requests will soon come to, unless some are there already."""
         if ref not in self._queues:
@@ -195,8 +201,12 @@ class Committer:
 
     async def _commit(self, ref: BlockRef, batch: list[_Waiting]) -> None:
         """Bring a batch to its end: every change in it is settled."""
-        await self._openings.settled(ref)
-        base = self._ledger.get(ref.network_uid, ref.version, ref.start) or ref.new_block()
+        base = self._ledger.get(ref.network_uid, ref.version, ref.start)
+        if base is None or not base.entries:
+            # Else others use it already: what they give back need not wait for a reading.
+            await self._openings.settled(ref)
+            base = self._ledger.get(ref.network_uid, ref.version, ref.start)
+        base = base or ref.new_block()
         proven = False
         if self._ledger.doubts(ref.network_uid, ref.version, ref.start):
             # Versions are given anew, so a write on what was known could even succeed.
@@ -364,7 +374,9 @@ class Committer:
     def forget(self, block: IPBlock) -> None:
         """Drop what is remembered of a block that is gone."""
         self._admissions.forget(block)
-        self._gatherer.forget((block.network_uid, version_of(block.cidr.network_address)))
+        family = block.network_uid, version_of(block.cidr.network_address)
+        self._gatherer.forget(family)
+        self._openings.forget(family)
 
 
 def _changes_that_take(

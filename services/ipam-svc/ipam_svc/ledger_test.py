@@ -107,6 +107,16 @@ def test_entries_are_found_by_owner_and_node() -> None:
     assert ledger.nodes() == ["n2"]
 
 
+def test_a_block_with_an_address_twice_leaves_nothing_behind() -> None:
+    """Somebody wrote it by hand; when it is put right, neither owner is taken for one."""
+    ledger = _ledger()
+    ledger.observe(_block(_held(1), _held(1, name="q"), version=1))
+    keys = [owner_key(_held(1, name=name).owner) for name in ("p", "q")]
+    assert all(ledger.held_by(_UID, key) for key in keys)
+    ledger.observe(_block(version=2))
+    assert not any(ledger.held_by(_UID, key) for key in keys)
+
+
 def test_revision_of_a_node_changes_with_its_entries_only() -> None:
     """A node that asks again hears that nothing changed when other nodes' entries did."""
     ledger = _ledger()

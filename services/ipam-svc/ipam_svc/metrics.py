@@ -36,6 +36,11 @@ BATCH_SIZE: Final = Histogram(
 CONFLICTS: Final = Counter(
     "danm_ipam_block_conflicts", "Writes of a block that somebody else's write preceded."
 )
+OPENED_AHEAD: Final = Counter(
+    "danm_ipam_blocks_opened_ahead",
+    "Blocks opened before a request needed them; exists: another replica was first.",
+    ["result"],
+)
 CONSISTENT_LISTS: Final = Counter(
     "danm_ipam_consistent_lists", "Consistent lists of a network's blocks."
 )

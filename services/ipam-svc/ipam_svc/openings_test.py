@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
+from danm_api.names import NodeName
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
 
@@ -74,8 +76,8 @@ async def test_a_block_that_could_not_be_opened_is_opened_by_who_needs_it(
         assert len(set(cluster.addresses())) == 201
 
 
-async def test_two_replicas_that_open_the_same_block_share_it() -> None:
-    """The one that comes second goes on elsewhere, and fills up the block when it must."""
+async def test_two_replicas_fill_a_pool_whose_blocks_they_open() -> None:
+    """To the last address."""
     cluster = Cluster()
     # Three blocks, of which 190 addresses can be used.
     cluster.add_network(
@@ -89,6 +91,67 @@ async def test_two_replicas_that_open_the_same_block_share_it() -> None:
             )
         )
     assert len(set(cluster.addresses())) == len(cluster.held()) == 190
+
+
+async def test_a_block_that_another_replica_has_opened_is_left_to_it() -> None:
+    """Also where the watch has not told of it yet."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/16")
+    async with cluster.running() as (other,), cluster.frozen_watch() as behind:
+        await _crowd(cluster, behind, range(20))
+        # The second block.
+        await cluster.reserve(other, pod("static"), attachment(ip="10.0.0.70/16"), fresh=True)
+        await _crowd(cluster, behind, range(20, 55))
+        exists = _opened("exists")
+        await _crowd(cluster, behind, range(55, 90))
+        await eventually(lambda: len(cluster.held()) == 91)
+        assert _opened("exists") >= exists
+        second = [each for each in cluster.addresses() if each.startswith("10.0.0.")]
+        assert [each for each in second if int(each.rpartition(".")[2]) in range(64, 128)] == [
+            "10.0.0.70"
+        ]
+
+
+async def test_a_failure_is_not_repeated_at_once() -> None:
+    """Nobody needs the block yet, and a quota does not grow within a second."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/16")
+    async with cluster.running() as (replica,):
+        await _crowd(cluster, replica, range(20))
+        cluster.kube.fail_next("create", DANMIPBLOCKS, ApiUnavailableError("full", status=403))
+        failed = _opened("failed")
+        await _crowd(cluster, replica, range(20, 45))
+        await eventually(lambda: _opened("failed") == failed + 1)
+        before = cluster.kube.calls["create", DANMIPBLOCKS.plural]
+        await _crowd(cluster, replica, range(45, 60))
+        assert cluster.kube.calls["create", DANMIPBLOCKS.plural] == before
+        # Who needs one opens it.
+        await _crowd(cluster, replica, range(60, 70))
+        assert len(set(cluster.addresses())) == 70
+
+
+async def test_what_others_have_in_a_block_is_given_back_meanwhile() -> None:
+    """It need not wait for a reading that concerns new addresses."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/16")
+    async with cluster.running(2) as (replica, other):
+        await _crowd(cluster, replica, range(20))
+        gate = cluster.kube.hold_next("get", DANMNETS)
+        await _crowd(cluster, replica, range(20, 55))
+        await gate.reached.wait()
+        await cluster.reserve(
+            other, pod("static"), attachment(ip="10.0.0.70/16"), attempt=1, node="n2"
+        )
+        await eventually(lambda: replica.ledger.node_blocks(NodeName("n2")) != [])
+        await cluster.release(replica, pod("static"), attempt=1, node="n2")
+        assert "10.0.0.70" not in cluster.addresses()
+        gate.open()
+
+
+def _opened(result: str) -> float:
+    return (
+        REGISTRY.get_sample_value("danm_ipam_blocks_opened_ahead_total", {"result": result}) or 0.0
+    )
 
 
 async def test_requests_wait_for_a_block_that_is_being_opened() -> None:

@@ -413,6 +413,16 @@ async def test_caller_that_hung_up_holds_nothing() -> None:
         await eventually(lambda: cluster.addresses() == ["10.0.0.1"])
 
 
+async def test_a_replica_says_when_it_has_read_the_record() -> None:
+    """Once, each of them."""
+    cluster = Cluster()
+    async with running(cluster.kube, 2) as service:
+        async with asyncio.timeout(10):
+            while service.synced < 2:
+                await asyncio.sleep(0.01)
+        assert service.synced == 2
+
+
 def test_what_is_read_is_left_alone_by_the_garbage_collector() -> None:
     """It has nothing to look through after the record was read, until much else has come."""
     usual = gc.get_threshold()

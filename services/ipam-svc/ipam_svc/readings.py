@@ -20,13 +20,15 @@ def difference(before: Sequence[Held], after: Sequence[Held]) -> tuple[list[Held
     """
     kept = {id(entry) for entry in before}
     kept &= {id(entry) for entry in after}
-    gone = {entry.address: entry for entry in before if id(entry) not in kept}
+    # By the owner too: a broken block may have an address twice, and each must be found again.
+    gone = {(entry.address, entry.owner): entry for entry in before if id(entry) not in kept}
     added = []
     for entry in after:
         if id(entry) in kept:
             continue
-        if gone.get(entry.address) == entry:
-            del gone[entry.address]
+        place = entry.address, entry.owner
+        if gone.get(place) == entry:
+            del gone[place]
         else:
             added.append(entry)
     return list(gone.values()), added

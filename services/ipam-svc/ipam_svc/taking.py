@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from danm_api.errors import (
+    ConflictError,
     DanmError,
     DeadlineExceededError,
     NetworkNotReadyError,
@@ -194,11 +195,14 @@ class Taker:
     ) -> None:
         """Have the next block opened when as many as now wait do not fit into this one again."""
         waiting = self._ledger.pending(network.uid, space.version, start)
-        # For a lone caller it would be a block that may never be used.
-        if waiting == 0 or self._ledger.count_unopened(network.uid, space) < BLOCK_SIZE:
-            return
         left = self._ledger.room(network.uid, space, start) - waiting - 1
-        if left > waiting:
+        # For a lone caller it would be a block that may never be used.
+        if waiting == 0 or left > waiting:
+            return
+        if self._ledger.count_unopened(network.uid, space) < BLOCK_SIZE:
+            return
+        # The search looks at many blocks where most are full.
+        if not self._committer.may_open_ahead(network.block_at(space.version, start).family):
             return
         ahead = block_ahead(space, index, of=start)
         if ahead is not None:
@@ -329,7 +333,9 @@ class Taker:
                 return outcome
             # It is gone, so this replica is behind: there may be another.
             await self.refresh(network)
-            mine = self._refuse_stale(network, claim, version)
+            before, mine = mine, self._refuse_stale(network, claim, version)
+            if mine == before:
+                raise ConflictError(f"{mine.address} of {network} changes all the time; try again")
         if claim.keep_only:
             raise _being_deleted(network)
         return None

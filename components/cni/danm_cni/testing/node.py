@@ -118,6 +118,7 @@ class FakeNode:
         *,
         interfaces: object = None,
         labels: Mapping[str, str] | None = None,
+        uid: str = "",
     ) -> None:
         """Have a Pod on this node that asks for interfaces."""
         annotations: dict[str, str] = {}
@@ -130,7 +131,7 @@ class FakeNode:
             "metadata": {
                 "namespace": NAMESPACE,
                 "name": name,
-                "uid": f"uid-{name}",
+                "uid": uid or f"uid-{name}",
                 "annotations": annotations,
                 "labels": dict(labels or {}),
             },

@@ -1,9 +1,11 @@
 """DanmNet: one network that Pods can be attached to (SPEC A1, A4, A7). Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 
 from danm_api.errors import InvalidNetworkError, NetworkNotReadyError, Violation
 from danm_api.model.addresses import IPNetwork, IPv4Range, IPv4Route, IPv6Range, IPv6Route
@@ -114,6 +116,15 @@ class NetworkSpec:
     def __hash__(self) -> int:
         """Return the same for equal specs."""
         return self._hash
+
+    def __reduce__(self) -> tuple[Callable[..., "NetworkSpec"], tuple[dict[str, object]]]:
+        """Pickle without the hash: those of texts differ from process to process."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return _network_spec, (values,)
+
+
+def _network_spec(values: dict[str, Any]) -> NetworkSpec:
+    return NetworkSpec(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Which spec is in force."""
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -38,3 +39,12 @@ def test_a_refused_network_says_why() -> None:
     with pytest.raises(InvalidNetworkError, match="example-vnf/internal .*cidr is wrong"):
         net.spec_in_force()
     assert net.status.condition(CONDITION_VALID) == verdict
+
+
+def test_a_spec_may_be_pickled() -> None:
+    """What it is looked up by in one process is not what it would be in another."""
+    spec = a_danmnet(cidr="10.0.0.0/24").spec
+    pickled = pickle.dumps(spec)
+    assert b"_hash" not in pickled
+    copied = pickle.loads(pickled)  # noqa: S301  (what was made just before)
+    assert (copied, hash(copied)) == (spec, hash(spec))

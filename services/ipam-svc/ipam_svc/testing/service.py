@@ -37,6 +37,7 @@ class Service:
 
     Attributes:
         endpoints: Where each of them listens, or did before it was stopped.
+        synced: How many have read the record.
     """
 
     def __init__(self, kube: FakeKube, *, linger_s: float = 0.0, health_port: int = 0) -> None:
@@ -44,6 +45,7 @@ class Service:
         self.kube = kube
         self.kube.review_token = _review
         self.endpoints: list[str] = []
+        self.synced = 0
         self._linger_s = linger_s
         self._health_port = health_port
         self._stops: list[asyncio.Event] = []
@@ -65,11 +67,16 @@ class Service:
             danmd_user=DANMD,
             linger_s=self._linger_s,
         )
-        task = asyncio.create_task(serve(self.kube, config, stop, on_listening=listening))
+        task = asyncio.create_task(
+            serve(self.kube, config, stop, on_listening=listening, on_synced=self._note_synced)
+        )
         self._stops.append(stop)
         self._tasks.append(task)
         await asyncio.wait((task, listening), return_when=asyncio.FIRST_COMPLETED, timeout=20)
         self.endpoints.append(f"127.0.0.1:{listening.result()}")
+
+    def _note_synced(self) -> None:
+        self.synced += 1
 
     def begin_stop(self, index: int) -> "asyncio.Task[None]":
         """Tell a replica to stop, as SIGTERM does; return what ends when it has."""
