@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from prometheus_client import REGISTRY
 
 from danm_api.codec.cni import decode_result
 from danm_api.codec.danmnet import decode_danmnet, encode_status
@@ -229,6 +230,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def counted(name: str) -> float:
+    """Return what a metric without labels has counted."""
+    return REGISTRY.get_sample_value(name) or 0.0
 
 
 def netns_of(container_id: str) -> str:

@@ -1,0 +1,151 @@
+"""What danmd tells again after etcd was restored from a backup: addresses, then DanmEps."""
+
+import pytest
+
+from danm_api.errors import AddressTakenError, IpamUnavailableError
+from danm_api.kube.api import DANMEPS, EVENTS, PODS, RawObject
+from danm_api.names import ContainerId
+from danm_api.testing.builders import NAMESPACE
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
+from danm_cni.testing.node import FakeNode, counted
+
+
+async def test_a_forgotten_address_is_claimed_again(node: FakeNode) -> None:
+    """After ipam-svc's record was restored from a backup, live interfaces keep their addresses."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    before = {(each.interface, each.address) for each in node.addresses.entries}
+    node.addresses.entries = node.addresses.entries[:1]
+    claimed = counted("danmd_addresses_claimed_total")
+    # DESIGN, "Nodes fence"
+    await node.daemon.upkeep.compare()
+    assert counted("danmd_addresses_claimed_total") == claimed + 1
+    assert before == {(each.interface, each.address) for each in node.addresses.entries}
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_a_forgotten_address_that_another_has_takes_the_interface_down(
+    node: FakeNode,
+) -> None:
+    """Where somebody else has the address, the interface goes and the Pod's owner is told."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    node.addresses.entries = [each for each in node.addresses.entries if each.interface == "eth0"]
+    node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"))
+    lost = counted("danmd_addresses_lost_total")
+    await node.daemon.upkeep.compare()
+    assert counted("danmd_addresses_lost_total") == lost + 1
+    # DESIGN, P1
+    assert ["eth0"] == list(node.interfaces())
+    assert ["eth0"] == [each["spec"]["Interface"]["Name"] for each in node.endpoints()]
+    (event,) = node.kube.all_stored(EVENTS)
+    assert "ext was taken down" in event["note"]
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+@pytest.mark.parametrize("interfaces", [[INTERNAL, EXTERNAL], [MANAGEMENT]])
+async def test_a_forgotten_danmep_is_created_again(
+    node: FakeNode, interfaces: list[dict[str, object]]
+) -> None:
+    """Just as it was: Services find the Pod by it."""
+    node.add_pod(interfaces=interfaces, labels={"app": "x"})
+    await node.add()
+    before = node.endpoints()
+    restored = counted("danmd_endpoints_restored_total")
+    await _forget_endpoints(node)
+    # DESIGN, "Nodes fence"
+    await node.daemon.upkeep.compare()
+    assert _wanted(node.endpoints()) == _wanted(before)
+    assert counted("danmd_endpoints_restored_total") == restored + len(interfaces)
+    await node.daemon.upkeep.compare()
+    assert counted("danmd_endpoints_restored_total") == restored + len(interfaces)
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+def _wanted(endpoints: list[RawObject]) -> dict[str, tuple[object, object]]:
+    return {
+        each["metadata"]["name"]: (each["spec"], each["metadata"]["labels"]) for each in endpoints
+    }
+
+
+async def test_the_danmep_of_a_pod_that_ends_is_left_alone(node: FakeNode) -> None:
+    """It would only be in the way of whoever cleans up."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await _forget_endpoints(node)
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
+
+
+async def test_the_danmep_of_a_pod_that_was_replaced_is_left_alone(node: FakeNode) -> None:
+    """A Pod of the same name has another UID."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await _forget_endpoints(node)
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    node.add_pod(interfaces=[INTERNAL], uid="another")
+    await node.until(lambda: _seen_uid(node) == "another")
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
+
+
+async def test_a_danmep_is_not_created_before_its_address_is_claimed(node: FakeNode) -> None:
+    """It may be somebody else's by now, and Services send to what DanmEps say."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await _forget_endpoints(node)
+    kept = list(node.addresses.entries)
+    node.addresses.entries = []
+    node.addresses.failures.fail("reserve", IpamUnavailableError("away"))
+    # DESIGN, P1
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
+    node.addresses.failures.heal()
+    await node.daemon.upkeep.compare()
+    assert len(node.endpoints()) == len(node.addresses.entries) == len(kept)
+
+
+async def test_an_adopted_sandbox_is_no_source_of_danmeps(node: FakeNode) -> None:
+    """What danmd knows of it is what DanmEps have told, and that is not all."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    for path in (node.root / "state/journal").iterdir():
+        path.unlink()
+    await node.restart()
+    await node.daemon.upkeep.compare()
+    (record,) = node.daemon.journal.records()
+    assert record.adopted
+    await _forget_endpoints(node)
+    await node.daemon.upkeep.compare()
+    assert [] == list(node.endpoints())
+
+
+async def test_a_danmep_that_is_there_is_not_counted_as_restored(node: FakeNode) -> None:
+    """The watch was only late."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    (before,) = node.endpoints()
+    restored = counted("danmd_endpoints_restored_total")
+    name = before["metadata"]["name"]
+    await node.daemon.sandboxes.reassert(ContainerId("c1"), endpoints=[name])
+    assert [before] == node.endpoints()
+    assert counted("danmd_endpoints_restored_total") == restored
+
+
+async def _forget_endpoints(node: FakeNode) -> None:
+    for each in node.endpoints():
+        await node.kube.delete(DANMEPS, each["metadata"]["name"], namespace=NAMESPACE)
+    _, _, seen = node.daemon.informers
+    await node.until(lambda: not seen.items())
+
+
+def _seen_uid(node: FakeNode) -> str:
+    pods, _, _ = node.daemon.informers
+    return "".join(pod.runtime_uid for pod in pods.items())
