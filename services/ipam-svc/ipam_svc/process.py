@@ -25,8 +25,6 @@ _log = get_logger(__name__)
 
 # Python's garbage collector, by allocations: requests leave next to no cycles (decision 0012).
 _COLLECT_AFTER: Final = 10_000
-# How often to look whether the record has been read: that is seconds even of a large cluster.
-_SYNC_LOOK_S: Final = 0.1
 
 
 def _now() -> datetime:
@@ -131,8 +129,7 @@ async def serve(
         await tls.run()
 
     async def tell_synced() -> None:
-        while not replica.synced:
-            await asyncio.sleep(_SYNC_LOOK_S)
+        await replica.wait_synced(timeout_s=None)
         on_synced()
 
     async def work_on() -> None:

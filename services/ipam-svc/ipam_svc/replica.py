@@ -127,8 +127,8 @@ class Replica:
             group.create_task(self._nets.run())
             group.create_task(self._blocks.run())
 
-    async def wait_synced(self, timeout_s: float) -> None:
-        """Wait until the blocks and the DanmNets have been read once.
+    async def wait_synced(self, timeout_s: float | None) -> None:
+        """Wait until the blocks and the DanmNets have been read once; None waits for ever.
 
         Raises:
             DeadlineExceededError: They were not read within ``timeout_s``.

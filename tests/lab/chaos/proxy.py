@@ -101,6 +101,11 @@ class Proxy:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    @property
+    def passing(self) -> int:
+        """How many connections it passes on now."""
+        return len(self._connections)
+
     def set_weather(self, weather: Weather) -> None:
         """Change what happens from now on."""
         before, self._weather = self._weather, weather
@@ -161,10 +166,14 @@ class Proxy:
                 if self._weather is breaks_in and not is_young:
                     connection.abort()
                     return
+                if writer.is_closing():
+                    return
                 writer.write(chunk)
                 await writer.drain()
             await self._flowing.wait()
-            writer.write_eof()
+            # The other direction may have broken the connection; uvloop refuses to end it again.
+            if not writer.is_closing():
+                writer.write_eof()
             return
         connection.abort()
 

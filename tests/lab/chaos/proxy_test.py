@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from danm_api.uv_loop import UvLoop
 from tests.lab.apiserver import LOOPBACK
 from tests.lab.chaos.proxy import Proxy, Weather
 
@@ -60,6 +62,8 @@ async def _say(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], li
 @asynccontextmanager
 async def _scene() -> AsyncIterator[_Scene]:
     echo, clock = _Echo(), _Clock()
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
     server = await asyncio.start_server(echo.serve, LOOPBACK, 0)
     port = server.sockets[0].getsockname()[1]
     async with server, asyncio.timeout(20), Proxy(target_port=port, clock=clock) as proxy:
@@ -67,6 +71,7 @@ async def _scene() -> AsyncIterator[_Scene]:
         yield scene
         for writer in scene.clients:
             writer.transport.abort()
+    assert not unhandled
 
 
 async def test_fair_weather_passes_everything() -> None:
@@ -141,3 +146,22 @@ async def test_connections_break(weather: Weather) -> None:
             assert await asking == b"nothing"
         assert scene.echo.got == [b"one\n"]
         assert await _say(await scene.connect(), b"three\n") == b"three\n"
+
+
+@pytest.mark.parametrize("weather", [Weather.CUT, Weather.LOSE_REQUESTS, Weather.LOSE_ANSWERS])
+def test_broken_connections_break_once_on_uvloop(weather: Weather) -> None:
+    """A chaos run's loop forgives nobody who ends a connection that is broken already."""
+
+    async def breaks() -> None:
+        async with _scene() as scene:
+            connection = await scene.connect()
+            assert await _say(connection, b"one\n") == b"one\n"
+            scene.clock.seconds = 1.0
+            scene.proxy.set_weather(weather)
+            with pytest.raises(ConnectionError):
+                assert await _say(connection, b"two\n") == b"nothing"
+            while scene.proxy.passing:
+                await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=UvLoop) as runner:
+        runner.run(breaks())

@@ -131,8 +131,8 @@ class Informer(Generic[T]):
         """
         return int(self._version or 0)
 
-    async def wait_synced(self, timeout_s: float) -> None:
-        """Wait for the first list.
+    async def wait_synced(self, timeout_s: float | None) -> None:
+        """Wait for the first list; None waits for as long as it takes.
 
         Raises:
             DeadlineExceededError: It did not come within ``timeout_s``.
