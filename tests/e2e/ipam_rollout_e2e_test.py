@@ -18,12 +18,13 @@ from tests.lab.cluster import objects
 from tests.lab.errors import LabError
 from tests.lab.installation import SYSTEM_NAMESPACE
 from tests.lab.lab import Lab
+from tests.lab.previous import previous_ipam_image
 from tests.lab.topology import NODES, node_named
 
 _DEPLOYMENT: Final = "deployment/danm-ipam"
 _SELECTOR: Final = "app.kubernetes.io/name=danm-ipam"
-# An image of an earlier release, which this machine's engine has.
-_PREVIOUS: Final = os.environ.get("DANM_PREVIOUS_IPAM_IMAGE", "")
+# The sources of the release before this one: build-support/previous-release.
+_PREVIOUS: Final = os.environ.get("DANM_PREVIOUS_TREE", "")
 # A replica in a guest starts within half a minute.
 _REPLACED_S: Final = 240.0
 
@@ -131,15 +132,17 @@ def test_a_rollout_restart_fails_nobody(lab: Lab, tenant: Tenant, tmp_path: Path
     assert sorted(after.values()) == sorted(before.values())
 
 
-@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_IPAM_IMAGE names no earlier image")
+@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_TREE does not name the previous release")
 def test_from_the_previous_release_and_back(lab: Lab, tenant: Tenant, tmp_path: Path) -> None:
     """Replicas of two releases serve side by side under load, in both directions."""
     # DESIGN, "An entry"
-    lab.load_images([_PREVIOUS])
     (deployment,) = objects(lab, _DEPLOYMENT, "-n", SYSTEM_NAMESPACE)
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    present = container["image"]
+    previous = previous_ipam_image(lab.images, Path(_PREVIOUS), present=present)
+    lab.load_images([previous])
     with callers(lab, tenant, tmp_path):
-        for image in (_PREVIOUS, container["image"]):
+        for image in (previous, present):
             words = ("set", "image", _DEPLOYMENT, f"{container['name']}={image}")
             lab.kubectl(*words, "-n", SYSTEM_NAMESPACE)
             rolled_out(lab)

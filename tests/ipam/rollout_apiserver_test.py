@@ -28,7 +28,7 @@ from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
 
-# A source tree of an earlier release, which is tried beside this one.
+# The sources of the release before this one: build-support/previous-release.
 _PREVIOUS: Final = os.environ.get("DANM_PREVIOUS_TREE", "")
 _NETWORK: Final = "net"
 _CALLERS: Final = 4
@@ -191,7 +191,7 @@ async def test_what_a_later_release_writes_is_kept(cluster: Cluster, tmp_path: P
     assert kept[address] == f"of {address}"
 
 
-@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_TREE names no tree of an earlier release")
+@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_TREE does not name the previous release")
 async def test_from_the_previous_release_and_back(cluster: Cluster, tmp_path: Path) -> None:
     """Replicas of two releases serve side by side, in both orders, and nobody notices."""
     async with _two_replicas(cluster, tmp_path) as replicas, _load(cluster) as load:

@@ -133,9 +133,22 @@ class Images:
             "--output", str(archive), *names,
         )  # fmt: skip
 
-    def _run_engine(self, *arguments: str) -> None:
+    def build(self, name: str, *, dockerfile: str, context: Path) -> None:
+        """Build an image from a Dockerfile's text and a directory.
+
+        Raises:
+            BuildError: The engine refused.
+        """
+        words = ("build", "--quiet", "--tag", name, "--file", "-", str(context))
+        self._run_engine(*words, stdin=dockerfile)
+
+    def _run_engine(self, *arguments: str, stdin: str = "") -> None:
         done = subprocess.run(
-            [str(self._engine), *arguments], capture_output=True, text=True, check=False
+            [str(self._engine), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
             raise BuildError(f"`docker {' '.join(arguments)}` failed: {done.stderr.strip()}")

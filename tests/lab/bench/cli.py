@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 
 from tests.lab.bench.report import page, tables
+from tests.lab.bench.results import Run
 from tests.lab.bench.run import run_bench
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
@@ -64,6 +65,15 @@ def ipam(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: b
         kept.mkdir(parents=True, exist_ok=True)
         (kept / "ipam.json").write_bytes(found + b"\n")
         (kept / "ipam.md").write_text(page(run))
+    tell(run, check=check)
+
+
+def tell(run: Run, *, check: bool) -> None:
+    """Print a run's tables.
+
+    Raises:
+        SystemExit: A target is missed, and that is to be an error.
+    """
     console = Console(width=None if Console().is_terminal else _WIDTH)
     for table in tables(run):
         console.print(table)

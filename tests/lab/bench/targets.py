@@ -81,9 +81,9 @@ def _32_callers(run: Run) -> Iterator[Verdict]:
 
 
 def _512_callers(run: Run) -> Iterator[Verdict]:
-    row = run.row(callers=512)
-    if row is not None:
-        yield _at_most("512 callers: p99", row.figures.p99_ms, _P99_OF_512_MS, unit="ms")
+    for row in run.rows:
+        if row.case.callers == 512:
+            yield _at_most(f"{row.case.name}: p99", row.figures.p99_ms, _P99_OF_512_MS, unit="ms")
 
 
 def _batches(run: Run) -> Iterator[Verdict]:

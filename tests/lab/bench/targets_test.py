@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.lab.bench.cases import BATCH, Case
+from tests.lab.bench.cli import tell
 from tests.lab.bench.figures import Figures
 from tests.lab.bench.report import page, tables
 from tests.lab.bench.results import Cost, Machine, Raw, Row, Run
@@ -47,6 +48,7 @@ def _good() -> list[Row]:
         _row(Case(callers=32, count=1, replicas=2), _figures(rate=2000.0)),
         _row(Case(callers=32, count=1, batch=BATCH), _figures(rate=1300.0)),
         _row(Case(callers=512, count=1), _figures(p99_ms=800.0)),
+        _row(Case(callers=512, count=1, replicas=2), _figures(p99_ms=900.0)),
     ]
 
 
@@ -68,7 +70,7 @@ def test_a_run_that_meets_every_target() -> None:
     """All that the issue asks is judged, and met."""
     found = verdicts(_run(_good()))
     assert [each.target for each in found if not each.met] == []
-    assert len(found) == 15
+    assert len(found) == 17
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,9 @@ def test_a_run_that_meets_every_target() -> None:
         pytest.param({"callers": 32}, {"rate": 1799.0}, "raw PUTs", id="rate, to PUTs"),
         pytest.param({"callers": 32}, {"p99_ms": 101.0}, "p99", id="p99, to contended"),
         pytest.param({"callers": 512}, {"p99_ms": 1001.0}, "512", id="512 callers wait"),
+        pytest.param(
+            {"callers": 512, "replicas": 2}, {"p99_ms": 1001.0}, "512", id="of two replicas, too"
+        ),
         pytest.param({"callers": 512}, {"failed": 1}, "failed", id="one fails"),
         pytest.param({"callers": 32, "batch": 4}, {"rate": 1199.0}, "batches", id="batches"),
         pytest.param({"callers": 1, "used": 60_000}, {"p50_ms": 6.1}, "cost", id="use costs"),
@@ -127,6 +132,17 @@ def test_cost_of_many_used_is_judged(cost: dict[str, float], named: str) -> None
 def test_what_was_not_measured_is_not_judged() -> None:
     """A run of some cases misses no target of the others."""
     assert [each.target for each in verdicts(_run([]))] == ["reservations that failed"]
+
+
+def test_a_missed_target_is_an_error_where_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--check` exits with 1 and names what is missed; without it a miss is only shown."""
+    run = _run([_row(Case(callers=512, count=1), _figures(p99_ms=1001.0))])
+    run = msgspec.structs.replace(run, verdicts=verdicts(run))
+    tell(run, check=False)
+    with pytest.raises(SystemExit) as exit_:
+        tell(run, check=True)
+    assert exit_.value.code == 1
+    assert "Missed: 512 callers: p99" in capsys.readouterr().err
 
 
 def test_a_run_is_kept_and_shown_whole() -> None:

@@ -140,6 +140,8 @@ class Crowd:
 
     async def lose_node(self, *, gone: bool) -> str:
         """Lose the oldest node with all its Pods; another one comes. Return its name."""
+        # First: where all are lost at once, Pods have a place nevertheless.
+        await self._add_node()
         name, node = next(iter(self._nodes.items()))
         del self._nodes[name]
         node.danmd.lost = True
@@ -151,7 +153,6 @@ class Crowd:
         await self.world.objects.lose_node(name, gone=gone)
         for owner in pods:
             await self.world.objects.remove_pod(owner.name)
-        await self._add_node()
         return name
 
     async def _add_node(self) -> None:
