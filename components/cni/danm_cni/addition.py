@@ -10,15 +10,22 @@ from typing import Final
 import msgspec
 
 from danm_api.codec.attachment import encode_ip_request
-from danm_api.codec.cni import encode_result
+from danm_api.codec.cni import decode_result, encode_result
 from danm_api.codec.danmep import endpoint_object_name
-from danm_api.errors import AddressTakenError, DanmError, LinkSetupError, SeveralErrors
+from danm_api.errors import (
+    AddressTakenError,
+    DanmError,
+    InvalidRequestError,
+    LinkSetupError,
+    SeveralErrors,
+)
 from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
-from danm_api.model.cni import CniVersion
+from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
 from danm_api.names import INTERFACES_ANNOTATION, ContainerId, InterfaceName, NodeName
 from danm_api.telemetry import span
+from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.concurrency import all_of
 from danm_cni.delegate import plugin_environment
 from danm_cni.delegate_config import DynamicAddresses
@@ -47,7 +54,7 @@ from danm_cni.plan import (
 )
 from danm_cni.removal import owner_of
 from danm_cni.request import CniRequest, PodIdentity
-from danm_cni.result import merge, require_primary_address
+from danm_cni.result import merge, require_primary_address, sandbox_interfaces
 
 # How long a static address that somebody holds is waited for: a Pod's end takes its grace period,
 # and the runtime tries again anyway.
@@ -124,8 +131,12 @@ class SandboxAddition:
         """
         progress.enter("planning")
         identity = PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
-        planned = await self._plan(identity, pod)
+        previous = _previous(request)
+        planned = await self._plan(identity, pod, previous)
         if isinstance(planned, UseFallback):
+            if previous is not None:
+                # The plugins before danm are what the Pod has; that is handed on as it came.
+                return request.previous
             return await self._by_fallback(request, pod, identity, progress)
         parents = await self.kernel.parents([each.parent for each in planned if each.parent])
         _require_parents(identity, planned, parents)
@@ -149,13 +160,17 @@ class SandboxAddition:
         )
         with span("make interfaces"):
             parts = await all_of(self.interfaces.make(context, each) for each in ready)
-        merged = merge(parts, netns=context.netns)
+        merged = merge(parts, netns=context.netns, previous=previous)
         require_primary_address(str(identity), merged)
-        await self._finish(request.container_id, encode_result(merged, CniVersion.V1_1_0))
+        await self._finish(
+            request.container_id,
+            encode_result(merged, CniVersion.V1_1_0),
+            outputs={each.interface: each.output for each in parts},
+        )
         return encode_result(merged, request.version)
 
     async def _plan(
-        self, identity: PodIdentity, pod: Pod
+        self, identity: PodIdentity, pod: Pod, previous: CniResult | None
     ) -> tuple[PlannedAttachment, ...] | UseFallback:
         attachments = requested_attachments(
             identity,
@@ -169,6 +184,7 @@ class SandboxAddition:
             identity,
             attachments,
             lambda name: self.networks.get(pod.namespace, name),
+            present=frozenset() if previous is None else sandbox_interfaces(previous),
             allowed_static_types=self.allowed_static_types,
         )
 
@@ -180,8 +196,10 @@ class SandboxAddition:
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
         await self.journal.put(_intent(request, pod, (record,)))
         output = await self.fallback.add(request, chain)
-        await self._finish(request.container_id, output)
-        return output
+        await self._finish(request.container_id, output, outputs={request.interface: output})
+        if chain.version == request.version:
+            return output
+        return encode_result(decode_result(output), request.version)
 
     async def _write_intent(
         self,
@@ -299,11 +317,33 @@ class SandboxAddition:
             ),
         )
 
-    async def _finish(self, container_id: ContainerId, result: bytes) -> None:
+    async def _finish(
+        self, container_id: ContainerId, result: bytes, *, outputs: Mapping[str, bytes]
+    ) -> None:
         record = self.journal.existing(container_id)
-        await self.journal.put(
-            msgspec.structs.replace(record, state=SandboxState.ADDED, result=result)
+        interfaces = tuple(
+            msgspec.structs.replace(each, output=outputs[each.interface])
+            for each in record.interfaces
         )
+        await self.journal.put(
+            msgspec.structs.replace(
+                record, state=SandboxState.ADDED, interfaces=interfaces, result=result
+            )
+        )
+
+
+def _previous(request: CniRequest) -> CniResult | None:
+    """Return the result of the plugins before danm in its list.
+
+    Raises:
+        CniRequestError: It cannot be read.
+    """
+    if not request.previous:
+        return None
+    try:
+        return decode_result(request.previous)
+    except InvalidRequestError as error:
+        raise CniRequestError(f"prevResult: {error.reason}", code=CniCode.UNDECODABLE) from error
 
 
 def _intent(

@@ -25,6 +25,7 @@ from danm_cni.addition import SandboxAddition
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.allocation_service import allocation_service
 from danm_cni.background import Background
+from danm_cni.collection import DelegateCollection
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.config import Config
 from danm_cni.durable import write_atomically
@@ -44,6 +45,7 @@ from danm_cni.sandbox import Sandboxes
 from danm_cni.server import CniServer
 from danm_cni.tombstones import Tombstones
 from danm_cni.upkeep import Upkeep
+from danm_cni.verification import SandboxVerification
 
 log = get_logger(__name__)
 
@@ -180,6 +182,15 @@ class Daemon:
                 pods=self._pods,
                 events=events,
                 removal=removal,
+            ),
+            verification=SandboxVerification(kernel=edges.kernel, plugins=edges.plugins),
+            collection=DelegateCollection(
+                journal=self.journal,
+                endpoints=self._endpoints,
+                networks=self._networks,
+                plugins=edges.plugins,
+                find_fallback=self._installation.fallback_path,
+                config_directory=self._installation.config_directory,
             ),
             tombstones=tombstones,
             admission=self._admission,

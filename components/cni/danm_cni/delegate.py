@@ -1,7 +1,7 @@
 """Other CNI plugins: their files, chains of them, and what they say (SPEC E)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,10 +9,19 @@ import msgspec
 
 from danm_api.codec.cni import decode_error
 from danm_api.errors import DanmError, DeadlineExceededError, DelegateError, InvalidNetworkError
+from danm_api.model.cni import CniVersion
 from danm_cni.cni_errors import CniCode
-from danm_cni.delegate_config import PluginChain, file_chain, render, require_plain_name
+from danm_cni.delegate_config import (
+    PluginChain,
+    file_chain,
+    knows,
+    render,
+    require_plain_name,
+    with_previous,
+    with_valid_attachments,
+)
 from danm_cni.edges import PluginRunner
-from danm_cni.journal import PluginCall
+from danm_cni.journal import InterfaceRecord, PluginCall, SandboxRecord
 from danm_cni.request import Verb
 
 # Enough of a plugin's complaint to understand it.
@@ -63,6 +72,24 @@ def plugin_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def attachment_environment(
+    sandbox: SandboxRecord, interface: InterfaceRecord, *, netns: str
+) -> dict[str, str]:
+    """Return what plugins of an interface that is there are called with.
+
+    Args:
+        sandbox: As the journal knows it.
+        interface: One of it.
+        netns: Its path; empty when it is gone.
+    """
+    return {
+        **plugin_environment(sandbox.environment),
+        "CNI_CONTAINERID": sandbox.container_id,
+        "CNI_IFNAME": interface.interface,
+        "CNI_NETNS": netns,
+    }
+
+
 def plugin_failure(plugin: str, status: int, output: bytes, complaint: bytes) -> DelegateError:
     """Return the error of a plugin that failed: its own, or what it printed.
 
@@ -110,7 +137,7 @@ async def add_chain(
     previous: bytes | None = None
     for plugin in chain.plugins:
         config = render(plugin, previous=previous, runtime_config=runtime_config)
-        call = PluginCall(type=plugin.type, config=config)
+        call = PluginCall(type=plugin.type, config=config, checks=chain.checks)
         await note(call)
         try:
             output = await runner.run(call, verb=Verb.ADD, environment=environment)
@@ -135,6 +162,7 @@ def _checked(chain: PluginChain, call: PluginCall, output: bytes) -> bytes:
 async def delete_calls(
     calls: Sequence[PluginCall],
     *,
+    output: bytes = b"",
     runner: PluginRunner,
     environment: Mapping[str, str],
     timeout_s: float,
@@ -143,6 +171,13 @@ async def delete_calls(
 
     All are tried; the first error is raised afterwards.
 
+    Args:
+        calls: As they were started.
+        output: What their ADD answered, where it came to an end: plugins of 0.4.0 and later get it.
+        runner: Starts the processes.
+        environment: With CNI_IFNAME of the attachment.
+        timeout_s: For each plugin.
+
     Raises:
         DanmError: A plugin failed, or did not end in time.
     """
@@ -150,7 +185,7 @@ async def delete_calls(
     for call in reversed(calls):
         try:
             async with asyncio.timeout(timeout_s):
-                await runner.run(call, verb=Verb.DEL, environment=environment)
+                await runner.run(_with_output(call, output), verb=Verb.DEL, environment=environment)
         except TimeoutError:
             error: DanmError = DeadlineExceededError(
                 f"DEL of plugin {call.type} did not end within {timeout_s:g} s"
@@ -158,5 +193,90 @@ async def delete_calls(
             first = first or error
         except DanmError as error:
             first = first or error
+    if first is not None:
+        raise first
+
+
+async def check_calls(
+    calls: Sequence[PluginCall],
+    *,
+    output: bytes,
+    runner: PluginRunner,
+    environment: Mapping[str, str],
+    timeout_s: float,
+) -> None:
+    """Run CHECK of all plugins in order, each with its own ADD's configuration and the result.
+
+    Plugins whose configuration is older than CHECK (0.4.0), or whose list forbids it, are left out.
+
+    Args:
+        calls: As they were started.
+        output: What their ADD answered.
+        runner: Starts the processes.
+        environment: With CNI_IFNAME of the attachment.
+        timeout_s: For each plugin.
+
+    Raises:
+        DanmError: The first plugin that finds something, or does not end in time.
+    """
+    for call in calls:
+        if not (call.checks and output and knows(call.config, CniVersion.V0_4_0)):
+            continue
+        try:
+            async with asyncio.timeout(timeout_s):
+                await runner.run(
+                    _with_output(call, output), verb=Verb.CHECK, environment=environment
+                )
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"CHECK of plugin {call.type} did not end within {timeout_s:g} s"
+            ) from error
+
+
+def _with_output(call: PluginCall, output: bytes) -> PluginCall:
+    if not output or not knows(call.config, CniVersion.V0_4_0):
+        return call
+    return msgspec.structs.replace(call, config=with_previous(call.config, output))
+
+
+async def collect_chain(
+    chain: PluginChain,
+    *,
+    valid: Collection[tuple[str, str]],
+    runner: PluginRunner,
+    environment: Mapping[str, str],
+    timeout_s: float,
+) -> None:
+    """Run GC of all plugins that know it (1.1.0), each with its file's configuration.
+
+    All are tried; the first error is raised afterwards.
+
+    Args:
+        chain: Of one network.
+        valid: (container id, interface) of everything that is to stay.
+        runner: Starts the processes.
+        environment: With CNI_PATH.
+        timeout_s: For each plugin.
+
+    Raises:
+        DanmError: A plugin failed, or did not end in time.
+    """
+    first: DanmError | None = None
+    for plugin in chain.plugins if chain.collects else ():
+        config = render(plugin, previous=None, runtime_config={})
+        if not knows(config, CniVersion.V1_1_0):
+            continue
+        call = PluginCall(type=plugin.type, config=with_valid_attachments(config, valid))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await runner.run(call, verb=Verb.GC, environment=environment)
+        except TimeoutError:
+            error: DanmError = DeadlineExceededError(
+                f"{chain.source}: GC of plugin {plugin.type} did not end within {timeout_s:g} s"
+            )
+            first = first or error
+        except DelegateError as error:
+            told = DelegateError(f"{chain.source}: {error.reason}", code=error.code)
+            first = first or told
     if first is not None:
         raise first

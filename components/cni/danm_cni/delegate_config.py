@@ -6,7 +6,7 @@ plugins, each rendered with the result of the one before it (CNI specification 1
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import PurePath
@@ -27,6 +27,12 @@ OWN_TYPE: Final = "danm"
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", re.ASCII)
 # libcni reads these three.
 SUFFIXES: Final = (".conflist", ".conf", ".json")
+
+
+class _Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """What says which version a configuration has."""
+
+    cni_version: str = msgspec.field(name="cniVersion", default=CniVersion.V0_1_0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +56,15 @@ class PluginChain:
 
     Attributes:
         source: What errors name: the file, or the DanmNet.
+        checks: CHECK may be asked of its plugins (``disableCheck``).
+        collects: GC may be asked of its plugins (``disableGC``).
     """
 
     source: str
     version: str
     plugins: tuple[PluginConfig, ...]
+    checks: bool = True
+    collects: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +230,18 @@ def _list_chain(keys: Mapping[str, Any], source: str) -> PluginChain:
         )
         for each in listed
     )
-    return PluginChain(source=source, version=version, plugins=plugins)
+    return PluginChain(
+        source=source,
+        version=version,
+        plugins=plugins,
+        checks=not _is_set(keys, "disableCheck"),
+        collects=not _is_set(keys, "disableGC"),
+    )
+
+
+def _is_set(keys: Mapping[str, Any], name: str) -> bool:
+    """Say whether a flag is set; files in use have it as a text, too."""
+    return keys.get(name) is True or str(keys.get(name)).lower() == "true"
 
 
 def render(
@@ -245,6 +266,35 @@ def render(
     if previous is not None:
         keys["prevResult"] = msgspec.Raw(previous)
     return msgspec.json.encode(keys)
+
+
+def knows(config: bytes, since: CniVersion) -> bool:
+    """Say whether a rendered configuration's version has what came with ``since``."""
+    version = msgspec.json.decode(config, type=_Versioned).cni_version
+    order = list(CniVersion)
+    return version in order and order.index(CniVersion(version)) >= order.index(since)
+
+
+def with_previous(config: bytes, output: bytes) -> bytes:
+    """Return a rendered configuration with its chain's result; all else stays as it is.
+
+    Source: CNI specification 1.1.0, section 4: CHECK gets it, and DEL where it is known.
+    """
+    keys = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({**keys, "prevResult": msgspec.Raw(output)})
+
+
+def with_valid_attachments(config: bytes, valid: Collection[tuple[str, str]]) -> bytes:
+    """Return a rendered configuration for GC.
+
+    Args:
+        config: Of one plugin.
+        valid: (container id, interface) of everything that is to stay.
+    """
+    keys = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
+    listed = [{"containerID": container, "ifname": name} for container, name in sorted(valid)]
+    raw = msgspec.Raw(msgspec.json.encode(listed))
+    return msgspec.json.encode({**keys, "cni.dev/valid-attachments": raw})
 
 
 def _capabilities(plugin: PluginConfig, runtime_config: Mapping[str, Any]) -> dict[str, Any]:

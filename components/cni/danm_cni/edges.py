@@ -176,6 +176,10 @@ class NetworkSource(Protocol):
         """Return a DanmNet."""
         ...
 
+    def static_types(self) -> frozenset[str]:
+        """Return the static types of all DanmNets."""
+        ...
+
 
 class EventSink(Protocol):
     """Events on Pods."""

@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from danm_api.codec.cni import decode_result, encode_result
 from danm_api.errors import InvalidNetworkError
 from danm_cni.delegate import add_chain, delete_calls, load_chain, plugin_environment
 from danm_cni.delegate_config import PluginChain, render
@@ -53,6 +52,9 @@ class Fallback:
     async def add(self, request: CniRequest, chain: PluginChain) -> bytes:
         """Run ADD; each plugin is journalled before it starts.
 
+        Returns:
+            What the last plugin printed, in the chain's version.
+
         Raises:
             DanmError: A plugin failed, with its own code.
         """
@@ -64,16 +66,13 @@ class Fallback:
                 lambda record: msgspec.structs.replace(record, calls=(*record.calls, call)),
             )
 
-        output = await add_chain(
+        return await add_chain(
             chain,
             runner=self._runner,
             note=note,
             environment=plugin_environment(request.environment),
             runtime_config=request.runtime_config,
         )
-        if chain.version == request.version:
-            return output
-        return encode_result(decode_result(output), request.version)
 
     async def delete_unknown(self, request: CniRequest) -> None:
         """Run DEL for a container that danmd never added: from before the installation.

@@ -79,7 +79,7 @@ class SandboxRequests:
                 informed = self.readiness.unready() is None
                 await self.sandboxes.delete(request, deadline_s=deadline_s, informed=informed)
             case Verb.CHECK:
-                await self.sandboxes.check(request)
+                await self.sandboxes.check(request, deadline_s=deadline_s)
             case Verb.GC:
                 self.readiness.require(CniCode.TRY_AGAIN)
                 await self.sandboxes.collect(request)

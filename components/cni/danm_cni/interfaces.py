@@ -17,7 +17,13 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId
 from danm_cni.cni_errors import CniCode
-from danm_cni.delegate import add_chain, delete_calls, load_static_chain, plugin_environment
+from danm_cni.delegate import (
+    add_chain,
+    attachment_environment,
+    delete_calls,
+    load_static_chain,
+    plugin_environment,
+)
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
@@ -148,10 +154,10 @@ class SandboxInterfaces:
     ) -> InterfaceResult:
         """The delegate gets one address through fakeipam; the node adds the rest (SPEC E1, E4)."""
         planned, addresses = ready.planned, _both(ready.addresses)
-        result = await self._run(context, ready, chain)
+        made = await self._run(context, ready, chain)
         if planned.spec.dpdk:
             # A user-space driver owns the device: the kernel has no interface to set up.
-            return InterfaceResult(interface=planned.interface, result=result)
+            return made
         given = ready.addresses.delegated
         rest = tuple(address for address in addresses if address != given)
         routes = tuple(
@@ -171,20 +177,16 @@ class SandboxInterfaces:
             context.netns,
         )
         own = _own_result(planned, addresses, facts, netns=context.netns).result
-        foreign = tuple(each for each in result.interfaces if each.name != planned.interface)
-        return InterfaceResult(
-            interface=planned.interface,
-            result=replace(own, interfaces=own.interfaces + foreign, dns=result.dns),
-        )
+        foreign = tuple(each for each in made.result.interfaces if each.name != planned.interface)
+        result = replace(own, interfaces=own.interfaces + foreign, dns=made.result.dns)
+        return replace(made, result=result)
 
     async def _make_static(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
     ) -> InterfaceResult:
         planned = ready.planned
-        raw = InterfaceResult(
-            interface=planned.interface, result=await self._run(context, ready, chain)
-        )
-        result = complete_result(raw, netns=context.netns)
+        made = await self._run(context, ready, chain)
+        result = complete_result(made, netns=context.netns)
         addresses = _own_addresses(result, planned.interface)
         mac = next((each.mac for each in result.interfaces if each.name == planned.interface), None)
         ip, ip6 = _first(addresses, IPv4Interface), _first(addresses, IPv6Interface)
@@ -204,11 +206,11 @@ class SandboxInterfaces:
             await self._kernel.set_up(setup, context.netns)
         interface = replace(ready.endpoint.interface, address=ip, address_ipv6=ip6, mac_address=mac)
         await self._endpoints.update(replace(ready.endpoint, interface=interface))
-        return InterfaceResult(interface=planned.interface, result=result)
+        return replace(made, result=result)
 
     async def _run(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
-    ) -> CniResult:
+    ) -> InterfaceResult:
         interface = ready.planned.interface
 
         async def note(call: PluginCall) -> None:
@@ -226,11 +228,12 @@ class SandboxInterfaces:
             runtime_config=context.runtime_config,
         )
         try:
-            return decode_result(output)
+            result = decode_result(output)
         except InvalidRequestError as error:
             raise DelegateError(
                 f"{chain.source}: {error.reason}", code=CniCode.UNDECODABLE
             ) from error
+        return InterfaceResult(interface=interface, result=result, output=output)
 
     async def end_strays(self, sandbox: SandboxRecord) -> None:
         """End delegates of a half-made sandbox that an earlier danmd has left running."""
@@ -244,12 +247,6 @@ class SandboxInterfaces:
             DanmError: Something may be left.
         """
         netns = sandbox.netns if self._kernel.has_netns(sandbox.netns) else ""
-        environment = {
-            **plugin_environment(sandbox.environment),
-            "CNI_CONTAINERID": sandbox.container_id,
-            "CNI_IFNAME": interface.interface,
-            "CNI_NETNS": netns,
-        }
         rules = recorded_setup(interface).rules
         if netns and (rules or not interface.calls):
             with suppress(NetnsGoneError):
@@ -259,8 +256,9 @@ class SandboxInterfaces:
         if interface.calls:
             await delete_calls(
                 interface.calls,
+                output=interface.output,
                 runner=self._plugins,
-                environment=environment,
+                environment=attachment_environment(sandbox, interface, netns=netns),
                 timeout_s=_DELEGATE_DEL_TIMEOUT_S,
             )
         if interface.network_type == _FLANNEL and interface.ip:
@@ -375,7 +373,10 @@ def _own_result(
                 for each in addresses
             ),
             routes=tuple(
-                CniRoute(destination=route.destination, gateway=route.gateway) for route in main
+                CniRoute(
+                    destination=route.destination, gateway=route.gateway, priority=route.metric
+                )
+                for route in main
             ),
         ),
     )

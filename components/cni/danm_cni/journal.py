@@ -54,10 +54,12 @@ class PluginCall(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         config: Byte for byte what its ADD got; its DEL gets the same (SPEC E3).
+        checks: Its list does not forbid CHECK.
     """
 
     type: str
     config: bytes
+    checks: bool = True
 
 
 class RouteRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,6 +80,7 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
         routes: Of all tables; a table has rules from the interface's addresses.
         reserved: Its addresses are ipam-svc's, or may be.
         attempt: Of the last send of its reservation; 0 when danmd does not know it.
+        output: What the last delegate's ADD printed, byte for byte; empty before.
     """
 
     interface: str
@@ -93,6 +96,7 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     reserved: bool = False
     attempt: int = 0
     calls: tuple[PluginCall, ...] = ()
+    output: bytes = b""
 
 
 class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):

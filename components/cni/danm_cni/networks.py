@@ -1,12 +1,13 @@
 """The DanmNets, from a watch; one that a Pod names and the watch has not shown yet is fetched."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.errors import NetworkNotFoundError, NotFoundError
+from danm_api.errors import DanmError, NetworkNotFoundError, NotFoundError
 from danm_api.kube.api import DANMNETS, KubeApi
 from danm_api.kube.informer import Informer, ObjectKey
-from danm_api.model.danmnet import DanmNet
+from danm_api.model.danmnet import DanmNet, StaticDelegate
 from danm_api.names import Namespace, NetworkName
 
 
@@ -53,3 +54,13 @@ class Networks:
         """Return a DanmNet, or None when there is none."""
         key = ObjectKey(namespace=namespace, name=name)
         return self.informer.get(key) or self._fetched.get(key)
+
+    def static_types(self) -> frozenset[str]:
+        """Return the static types of all DanmNets that Pods may use."""
+        found = set()
+        for net in self.informer.items():
+            with suppress(DanmError):
+                network_type = net.spec_in_force().network_type
+                if isinstance(network_type, StaticDelegate):
+                    found.add(network_type.name)
+        return frozenset(found)

@@ -110,6 +110,7 @@ def plan_attachments(
     attachments: Sequence[Attachment],
     networks: NetworkLookup,
     *,
+    present: frozenset[str] = frozenset(),
     allowed_static_types: frozenset[str] | None = None,
 ) -> tuple[PlannedAttachment, ...]:
     """Plan all interfaces of a Pod.
@@ -118,6 +119,7 @@ def plan_attachments(
         pod: Names the Pod in errors.
         attachments: In the order of the annotation.
         networks: The DanmNets of the Pod's namespace.
+        present: Interfaces that the plugins before danm in its list have made.
         allowed_static_types: The administrator's list (SPEC E2); None allows all.
 
     Raises:
@@ -134,7 +136,7 @@ def plan_attachments(
         errors.extend(_errors_of_one(pod, one))
         planned.append(one)
     if len(planned) == len(attachments):
-        errors.extend(_errors_of_all(pod, planned))
+        errors.extend(_errors_of_all(pod, planned, present))
     if errors:
         raise SeveralErrors(errors)
     return _with_metrics(planned)
@@ -232,8 +234,18 @@ def _errors_of_one(pod: PodIdentity, planned: PlannedAttachment) -> Iterator[Dan
         yield InvalidAttachmentError(f"{pod}: {violation}", violations=[violation])
 
 
-def _errors_of_all(pod: PodIdentity, planned: Sequence[PlannedAttachment]) -> Iterator[DanmError]:
+def _errors_of_all(
+    pod: PodIdentity, planned: Sequence[PlannedAttachment], present: frozenset[str]
+) -> Iterator[DanmError]:
     """SPEC B4."""
+    for each in planned:
+        if each.interface in present:
+            yield InvalidAttachmentError(
+                f"{pod}, entry {each.attachment.index}: the Pod has an interface "
+                f"{each.interface!r} already, made by a plugin before danm in the node's CNI "
+                f"configuration; give DanmNet {each.network.namespace}/{each.network.name} "
+                "another container_prefix"
+            )
     counts = Counter(each.interface for each in planned)
     for name, count in counts.items():
         if count > 1:
@@ -247,15 +259,17 @@ def _errors_of_all(pod: PodIdentity, planned: Sequence[PlannedAttachment]) -> It
                 "DanmNets different container_prefix values"
             )
     primary = next((each for each in planned if each.interface == PRIMARY_INTERFACE), None)
-    if primary is None:
+    if primary is None and PRIMARY_INTERFACE not in present:
         names = ", ".join(each.interface for each in planned)
         yield InvalidAttachmentError(
             f"{pod}: no entry gives an interface named eth0 (there are: {names}), and the "
             "container runtime takes the Pod's address from eth0; put a network without "
             "container_prefix, or with container_prefix eth0, first"
         )
-    elif not isinstance(primary.spec.network_type, StaticDelegate) and _without_address(
-        primary.attachment
+    elif (
+        primary is not None
+        and not isinstance(primary.spec.network_type, StaticDelegate)
+        and _without_address(primary.attachment)
     ):
         yield InvalidAttachmentError(
             f"{pod}, entry {primary.attachment.index}: eth0 has no address, and the container "

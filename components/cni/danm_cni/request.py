@@ -89,6 +89,7 @@ class CniRequest:
         pod: None when CNI_ARGS names no Pod (another tool than a kubelet's runtime).
         config: The network configuration, byte for byte.
         runtime_config: What the runtime adds for the capabilities that the configuration declares.
+        previous: The result of the plugin before danm in its list, as it came; empty for the first.
         valid_attachments: GC: (container id, interface) of what the runtime still has.
     """
 
@@ -101,6 +102,7 @@ class CniRequest:
     config: bytes
     environment: Mapping[str, str]
     runtime_config: Mapping[str, Any]
+    previous: bytes = b""
     valid_attachments: frozenset[tuple[ContainerId, InterfaceName]] = frozenset()
 
 
@@ -109,6 +111,7 @@ class _Config(msgspec.Struct, frozen=True, kw_only=True):
 
     cni_version: str = msgspec.field(name="cniVersion", default=CniVersion.V0_1_0)
     runtime_config: dict[str, Any] = msgspec.field(name="runtimeConfig", default_factory=dict)
+    previous: msgspec.Raw = msgspec.field(name="prevResult", default=msgspec.Raw(b""))
     valid_attachments: list[dict[str, str]] = msgspec.field(
         name="cni.dev/valid-attachments", default_factory=list
     )
@@ -161,6 +164,7 @@ def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
         config=stdin,
         environment=dict(environment),
         runtime_config=config.runtime_config,
+        previous=bytes(config.previous),
         valid_attachments=frozenset(
             (ContainerId(each.get("containerID", "")), InterfaceName(each.get("ifname", "")))
             for each in config.valid_attachments

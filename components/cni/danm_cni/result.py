@@ -20,19 +20,31 @@ class InterfaceResult:
     Attributes:
         interface: Its name in the Pod.
         result: A delegate's may hold interfaces of the host as well.
+        output: What the delegate printed, byte for byte.
     """
 
     interface: InterfaceName
     result: CniResult
+    output: bytes = b""
 
 
-def merge(parts: Sequence[InterfaceResult], *, netns: str) -> CniResult:
+def merge(
+    parts: Sequence[InterfaceResult], *, netns: str, previous: CniResult | None = None
+) -> CniResult:
     """Merge in the order of the annotation, eth0's part first.
 
     Interfaces that two delegates report alike (one bridge of the host, say) appear once.
+
+    Args:
+        parts: One for each attachment.
+        netns: The Pod's.
+        previous: Of the plugins before danm in its list: they come first, unless eth0 is danm's.
     """
     ordered = sorted(parts, key=lambda part: part.interface != PRIMARY_INTERFACE)
     complete = [complete_result(part, netns=netns) for part in ordered]
+    if previous is not None:
+        has_primary = PRIMARY_INTERFACE in sandbox_interfaces(previous)
+        complete.insert(0 if has_primary else len(complete), previous)
     interfaces: list[CniInterface] = []
     ips: list[CniIp] = []
     for result in complete:
@@ -48,6 +60,11 @@ def merge(parts: Sequence[InterfaceResult], *, netns: str) -> CniResult:
         routes=routes,
         dns=_merge_dns([result.dns for result in complete]),
     )
+
+
+def sandbox_interfaces(result: CniResult) -> frozenset[str]:
+    """Return the names of a result's interfaces in the Pod."""
+    return frozenset(each.name for each in result.interfaces if each.sandbox)
 
 
 def _position(interfaces: list[CniInterface], interface: CniInterface) -> int:

@@ -12,22 +12,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from danm_api.codec.cni import decode_result, encode_result
-from danm_api.errors import DanmError, DeadlineExceededError, LinkSetupError
+from danm_api.errors import DanmError, DeadlineExceededError
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.addition import Progress, SandboxAddition
 from danm_cni.background import Background
 from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.collection import DelegateCollection
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
 from danm_cni.fallback import Fallback
-from danm_cni.interfaces import recorded_setup
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval, adopted_record
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.tombstones import Tombstones
+from danm_cni.verification import SandboxVerification
 
 log = get_logger(__name__)
 
@@ -50,6 +51,8 @@ class Sandboxes:
     addition: SandboxAddition
     removal: SandboxRemoval
     reassertion: Reassertion
+    verification: SandboxVerification
+    collection: DelegateCollection
     tombstones: Tombstones
     admission: Admission
     locks: KeyedLocks
@@ -275,12 +278,12 @@ class Sandboxes:
         """
         await self._delete(request)
 
-    async def check(self, request: CniRequest) -> None:
+    async def check(self, request: CniRequest, *, deadline_s: float) -> None:
         """Compare a sandbox with its record (SPEC C6).
 
         Raises:
             CniRequestError: danmd has no such sandbox.
-            LinkSetupError: An interface, address, route or rule is missing.
+            DanmError: Something is missing, as the node or a delegate says.
         """
         record = self.journal.get(request.container_id)
         if record is None or record.state is not SandboxState.ADDED:
@@ -288,17 +291,12 @@ class Sandboxes:
                 f"danmd has not added container {request.container_id}",
                 code=CniCode.CONTAINER_UNKNOWN,
             )
-        faults: list[str] = []
-        for each in record.interfaces:
-            faults += await self.kernel.faults(recorded_setup(each), record.netns)
-        if faults:
-            raise LinkSetupError(
-                f"Pod {record.namespace}/{record.pod}: {'; '.join(faults)}; delete the Pod to have "
-                "it made anew"
-            )
+        await self.verification.check(record, deadline_s=deadline_s)
 
     async def collect(self, request: CniRequest) -> None:
         """Remove the sandboxes that the runtime does not list any more (SPEC C6).
+
+        Then delegates are asked to forget what is gone.
 
         Raises:
             DanmError: What could not be removed yet.
@@ -315,6 +313,7 @@ class Sandboxes:
                 self.locks.hold(_pod_key(PodUid(record.pod_uid))),
             ):
                 await self.removal.remove(record)
+        await self.collection.collect(request)
 
 
 def _take_note(task: "asyncio.Task[bytes]") -> None:

@@ -287,9 +287,17 @@ class FakePlugins:
         self.alive: dict[tuple[str, str, str], bytes] = {}
         self.results: dict[str, bytes] = {}
         self.deleted_with: list[bytes] = []
+        self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
 
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
-        """Run; a failure planned as ``TYPE-half`` comes when the interface exists."""
+        """Run; a failure planned as ``TYPE-half`` comes when the interface exists.
+
+        Failures of other verbs are planned as ``TYPE-del``, ``TYPE-check`` and ``TYPE-gc``.
+        """
+        if verb in {Verb.CHECK, Verb.GC}:
+            self.asked.append((verb, call, environment))
+            await self.failures.meet(f"{call.type}-{verb.lower()}")
+            return b""
         name, netns = environment["CNI_IFNAME"], environment["CNI_NETNS"]
         key = (call.type, environment["CNI_CONTAINERID"], name)
         if verb is Verb.DEL:

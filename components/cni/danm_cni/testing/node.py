@@ -1,9 +1,10 @@
 """A node: a whole danmd on fakes, with the requests that a runtime would send."""
 
 import asyncio
+import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,23 @@ class FakeNode:
         await self.daemon.sandboxes.delete(
             request, deadline_s=time.monotonic() + timeout_s, informed=True
         )
+
+    async def check(self, container_id: str = "c1", *, timeout_s: float = 5.0) -> None:
+        """Send a CHECK."""
+        request = self.request("CHECK", container_id)
+        await self.daemon.sandboxes.check(request, deadline_s=time.monotonic() + timeout_s)
+
+    async def collect(self, listed: Sequence[Mapping[str, str]]) -> None:
+        """Send a GC with the attachments that the runtime still has."""
+        valid: dict[str, Any] = {"cni.dev/valid-attachments": listed}
+        await self.daemon.sandboxes.collect(self.request("GC", "", **valid))
+
+    async def lose_journal(self) -> None:
+        """Kill danmd, lose its disk, and start another one."""
+        await self.stop()
+        shutil.rmtree(self.config.paths.state)
+        self.daemon = self._new_daemon()
+        await self.start()
 
     def request(
         self, verb: str, container_id: str, *, pod: str = "pod-1", **config: Any  # noqa: ANN401

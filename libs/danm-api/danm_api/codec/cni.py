@@ -43,6 +43,11 @@ class RouteWire(msgspec.Struct, frozen=True, kw_only=True):
 
     dst: str
     gw: str | None = None
+    mtu: int | None = None
+    advmss: int | None = None
+    priority: int | None = None
+    table: int | None = None
+    scope: int | None = None
 
 
 class InterfaceWire(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +57,8 @@ class InterfaceWire(msgspec.Struct, frozen=True, kw_only=True):
     mac: str | None = None
     sandbox: str | None = None
     mtu: int | None = None
+    socket_path: str | None = msgspec.field(name="socketPath", default=None)
+    pci_id: str | None = msgspec.field(name="pciID", default=None)
 
 
 class IpWire(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +116,12 @@ def decode_result(data: bytes) -> CniResult:
 
 def _decode_interface(wire: InterfaceWire) -> CniInterface:
     return CniInterface(
-        name=wire.name, mac=wire.mac or None, sandbox=wire.sandbox or None, mtu=wire.mtu or None
+        name=wire.name,
+        mac=wire.mac or None,
+        sandbox=wire.sandbox or None,
+        mtu=wire.mtu or None,
+        socket_path=wire.socket_path or None,
+        pci_id=wire.pci_id or None,
     )
 
 
@@ -136,7 +148,14 @@ def _all_routes(wire: ResultWire) -> Iterable[RouteWire]:
 
 def _decode_route(wire: RouteWire) -> CniRoute:
     return CniRoute(
-        destination=parse_ip_network(wire.dst), gateway=parse_ip(wire.gw) if wire.gw else None
+        destination=parse_ip_network(wire.dst),
+        gateway=parse_ip(wire.gw) if wire.gw else None,
+        # Zero is what Go programs write for nothing, except of table and scope.
+        mtu=wire.mtu or None,
+        advmss=wire.advmss or None,
+        priority=wire.priority or None,
+        table=wire.table,
+        scope=wire.scope,
     )
 
 
@@ -160,7 +179,7 @@ def encode_result(result: CniResult, version: CniVersion) -> bytes:
     else:
         wire["interfaces"] = [_encode_interface(each, version) for each in result.interfaces]
         wire["ips"] = [_encode_ip(each, version) for each in result.ips]
-        wire["routes"] = [_encode_route(each) for each in result.routes]
+        wire["routes"] = [_encode_route(each, version) for each in result.routes]
     wire["dns"] = _encode_dns(result.dns)
     return msgspec.json.encode(wire)
 
@@ -175,7 +194,7 @@ def _flat_form(result: CniResult) -> dict[str, Any]:
         if first.gateway is not None:
             flat["gateway"] = str(first.gateway)
         routes = [
-            _encode_route(route)
+            _encode_route(route, CniVersion.V0_1_0)
             for route in result.routes
             if route.destination.version == first.address.version
         ]
@@ -189,11 +208,17 @@ def _encode_interface(interface: CniInterface, version: CniVersion) -> dict[str,
     wire: dict[str, Any] = {"name": interface.name}
     if interface.mac is not None:
         wire["mac"] = interface.mac
-    if interface.mtu is not None and version is CniVersion.V1_1_0:
-        wire["mtu"] = interface.mtu
     if interface.sandbox is not None:
         wire["sandbox"] = interface.sandbox
+    if version is CniVersion.V1_1_0:
+        wire |= _present(
+            mtu=interface.mtu, socketPath=interface.socket_path, pciID=interface.pci_id
+        )
     return wire
+
+
+def _present(**keys: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {key: value for key, value in keys.items() if value is not None}
 
 
 def _encode_ip(ip: CniIp, version: CniVersion) -> dict[str, Any]:
@@ -207,10 +232,18 @@ def _encode_ip(ip: CniIp, version: CniVersion) -> dict[str, Any]:
     return wire
 
 
-def _encode_route(route: CniRoute) -> dict[str, str]:
-    wire = {"dst": str(route.destination)}
+def _encode_route(route: CniRoute, version: CniVersion) -> dict[str, Any]:
+    wire: dict[str, Any] = {"dst": str(route.destination)}
     if route.gateway is not None:
         wire["gw"] = str(route.gateway)
+    if version is CniVersion.V1_1_0:
+        wire |= _present(
+            mtu=route.mtu,
+            advmss=route.advmss,
+            priority=route.priority,
+            table=route.table,
+            scope=route.scope,
+        )
     return wire
 
 

@@ -23,14 +23,29 @@ from danm_api.testing.strategies import cni_results
 
 RESULT = CniResult(
     interfaces=(
-        CniInterface(name="eth0", mac="fa:16:3e:00:00:07", sandbox="/run/netns/x", mtu=1400),
+        CniInterface(
+            name="eth0",
+            mac="fa:16:3e:00:00:07",
+            sandbox="/run/netns/x",
+            mtu=1400,
+            socket_path="/run/vhost/x.sock",
+            pci_id="0000:00:1f.6",
+        ),
     ),
     ips=(
         CniIp(address=IPv4Interface("10.0.0.7/24"), gateway=ip_address("10.0.0.1"), interface=0),
         CniIp(address=IPv6Interface("2001:db8::7/64"), interface=0),
     ),
     routes=(
-        CniRoute(destination=ip_network("10.1.0.0/16"), gateway=ip_address("10.0.0.1")),
+        CniRoute(
+            destination=ip_network("10.1.0.0/16"),
+            gateway=ip_address("10.0.0.1"),
+            mtu=1300,
+            advmss=1260,
+            priority=100,
+            table=0,
+            scope=0,
+        ),
         CniRoute(destination=ip_network("2001:db8:1::/48")),
     ),
     dns=CniDns(nameservers=("10.0.0.2",)),
@@ -71,7 +86,7 @@ def test_old_versions_have_one_address_of_each_family(version: CniVersion) -> No
 
 
 @pytest.mark.parametrize(
-    ("version", "says_family", "says_mtu"),
+    ("version", "says_family", "says_more"),
     [
         pytest.param(CniVersion.V0_3_0, True, False, id="0.3.0"),
         pytest.param(CniVersion.V0_3_1, True, False, id="0.3.1"),
@@ -81,14 +96,18 @@ def test_old_versions_have_one_address_of_each_family(version: CniVersion) -> No
     ],
 )
 def test_later_versions_differ_in_details(
-    version: CniVersion, says_family: bool, says_mtu: bool
+    version: CniVersion, says_family: bool, says_more: bool
 ) -> None:
-    """Family of an address up to 0.4.0, MTU from 1.1.0 on."""  # SPEC C2
+    """Family of an address up to 0.4.0; MTU, devices and details of routes from 1.1.0 on."""
+    # SPEC C2
     printed = _printed(version)
-    assert ("version" in printed["ips"][0], "mtu" in printed["interfaces"][0]) == (
-        says_family,
-        says_mtu,
-    )
+    assert ("version" in printed["ips"][0]) == says_family
+    more = {"mtu": 1400, "socketPath": "/run/vhost/x.sock", "pciID": "0000:00:1f.6"}
+    own = {"name": "eth0", "mac": "fa:16:3e:00:00:07", "sandbox": "/run/netns/x"}
+    assert printed["interfaces"] == [own | (more if says_more else {})]
+    route = {"dst": "10.1.0.0/16", "gw": "10.0.0.1"}
+    details = {"mtu": 1300, "advmss": 1260, "priority": 100, "table": 0, "scope": 0}
+    assert printed["routes"][0] == route | (details if says_more else {})
     assert printed["ips"][1]["interface"] == 0
 
 

@@ -25,12 +25,16 @@ class CniInterface:
 
     Attributes:
         sandbox: Path of the netns; None for an interface of the host.
+        socket_path: Of a user-space interface (vhost-user); from 1.1.0 on.
+        pci_id: Of a device; from 1.1.0 on.
     """
 
     name: str
     mac: str | None = None
     sandbox: str | None = None
     mtu: int | None = None
+    socket_path: str | None = None
+    pci_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +52,23 @@ class CniIp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CniRoute:
-    """A route of a result."""
+    """A route of a result; all but the first two fields are of 1.1.0.
+
+    Attributes:
+        mtu: Bytes, of the path.
+        advmss: The maximal segment size to advertise.
+        priority: The kernel's metric.
+        table: The kernel's; None for the main one.
+        scope: The kernel's number.
+    """
 
     destination: IPNetwork
     gateway: IPAddress | None = None
+    mtu: int | None = None
+    advmss: int | None = None
+    priority: int | None = None
+    table: int | None = None
+    scope: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,97 @@
+"""ADD in a list of plugins: danm behind others, which have made interfaces before it."""
+
+import time
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from danm_api.codec.cni import decode_result
+from danm_api.errors import SeveralErrors
+from danm_api.model.cni import CniResult
+from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.testing.demo import EXTERNAL, INTERNAL
+from danm_cni.testing.node import FakeNode, netns_of
+
+ETH0: Final[dict[str, Any]] = {
+    "cniVersion": "1.1.0",
+    "interfaces": [
+        {"name": "veth1"},
+        {"name": "eth0", "mac": "02:00:00:00:00:07", "sandbox": netns_of("c1")},
+    ],
+    "ips": [{"address": "203.0.113.7/24", "gateway": "203.0.113.1", "interface": 1}],
+    "routes": [{"dst": "0.0.0.0/0", "gw": "203.0.113.1"}],
+    "dns": {"nameservers": ["203.0.113.2"]},
+}
+LOOPBACK: Final[dict[str, Any]] = {
+    "cniVersion": "1.1.0",
+    "interfaces": [{"name": "lo", "sandbox": netns_of("c1")}],
+    "ips": [{"address": "127.0.0.1/8", "interface": 0}],
+}
+
+
+async def _add_behind(node: FakeNode, previous: object) -> bytes:
+    request = node.request("ADD", "c1", prevResult=previous)
+    deadline_s = time.monotonic() + 5
+    return await node.daemon.sandboxes.add(request, deadline_s=deadline_s)
+
+
+def _addresses(result: CniResult) -> list[tuple[str, str]]:
+    return [
+        (result.interfaces[ip.interface].name, str(ip.address))
+        for ip in result.ips
+        if ip.interface is not None
+    ]
+
+
+async def test_what_plugins_before_danm_made_stays_in_the_result(node: FakeNode) -> None:
+    """Their interfaces come first, with addresses that still belong to them; danm adds its own."""
+    node.add_pod(interfaces=[EXTERNAL])
+    result = decode_result(await _add_behind(node, ETH0))
+    # CNI 1.1.0, section 4
+    assert ["veth1", "eth0", "ext"] == [each.name for each in result.interfaces]
+    assert [("eth0", "203.0.113.7/24"), ("ext", "198.18.0.10/24")] == _addresses(result)
+    assert result.dns.nameservers == ("203.0.113.2",)
+    assert {"ext": ["198.18.0.10/24"]} == node.interfaces()
+    await node.check()
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_danms_eth0_comes_before_a_loopback(node: FakeNode) -> None:
+    """The runtime takes the first address for the Pod's, so eth0's is it, whoever ran before."""
+    node.add_pod(interfaces=[INTERNAL])
+    result = decode_result(await _add_behind(node, LOOPBACK))
+    assert [("eth0", "198.18.0.10/24"), ("lo", "127.0.0.1/8")] == _addresses(result)
+
+
+async def test_an_interface_that_is_there_is_not_made_again(node: FakeNode) -> None:
+    """An entry that would take the name of an earlier plugin's interface says how to avoid it."""
+    node.add_pod(interfaces=[INTERNAL])
+    # SPEC B4
+    with pytest.raises(SeveralErrors, match="entry 0: .*'eth0' already.*container_prefix"):
+        await _add_behind(node, ETH0)
+    assert {} == node.leftovers()
+
+
+async def test_a_pod_that_asks_for_nothing_keeps_what_it_has(node: FakeNode) -> None:
+    """Behind other plugins their result is handed on unchanged, and no fallback is called."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "ptp"})
+    node.add_pod()
+    answer = await _add_behind(node, ETH0)
+    assert msgspec.json.decode(answer) == ETH0
+    await node.delete()
+    assert {} == node.plugins.alive
+    assert [] == node.plugins.deleted_with
+
+
+async def test_an_unreadable_previous_result_is_an_error_of_the_configuration(
+    node: FakeNode,
+) -> None:
+    """Rubbish of the plugins before danm is refused before anything is touched."""
+    node.add_pod(interfaces=[EXTERNAL])
+    with pytest.raises(CniRequestError, match="prevResult") as caught:
+        await _add_behind(node, {"ips": [{"address": "nope"}]})
+    assert caught.value.code == CniCode.UNDECODABLE
+    assert {} == node.leftovers()

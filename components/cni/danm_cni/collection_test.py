@@ -1,0 +1,108 @@
+"""GC, of the node and of its delegates."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from danm_api.errors import DelegateError
+from danm_api.kube.api import PODS
+from danm_api.testing.builders import NAMESPACE
+from danm_cni.journal import PluginCall
+from danm_cni.request import Verb
+from danm_cni.testing.demo import INTERNAL, MANAGEMENT
+from danm_cni.testing.node import FakeNode
+
+LISTED = [{"containerID": "c2", "ifname": "eth0"}]
+
+
+async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None:
+    """GC removes the sandboxes that are not among the valid attachments."""
+    node.add_pod(interfaces=[INTERNAL])
+    node.add_pod("pod-2", interfaces=[INTERNAL])
+    await node.add("c1")
+    await node.add("c2", pod="pod-2")
+    for name in ("pod-1", "pod-2"):
+        await node.kube.delete(PODS, name, namespace=NAMESPACE)
+    # SPEC C6
+    await node.collect(LISTED)
+    assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+def _has_static(node: FakeNode, **change: Any) -> None:  # noqa: ANN401
+    keys = {"cniVersion": "1.1.0", "name": "mgmt", "plugins": [{"type": "bridge"}]}
+    node.write_cni_config("flannel.conflist", keys | change)
+
+
+def _asked(node: FakeNode) -> list[PluginCall]:
+    assert {verb for verb, _, _ in node.plugins.asked} <= {Verb.GC}
+    return [call for _, call, _ in node.plugins.asked]
+
+
+async def test_delegates_hear_of_all_that_stays(node: FakeNode) -> None:
+    """A static type's plugins, and the fallback's, are told every attachment of the node."""
+    _has_static(node)
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "ptp"})
+    node.add_pod("pod-2", interfaces=[MANAGEMENT, INTERNAL])
+    await node.add("c2", pod="pod-2")
+    before = {"containerID": "from-before", "ifname": "eth0"}
+    await node.collect([*LISTED, before])
+    bridge, ptp = sorted(_asked(node), key=lambda call: call.type)
+    for call, name in ((bridge, "mgmt"), (ptp, "old")):
+        config = msgspec.json.decode(call.config)
+        assert config["name"] == name
+        # The runtime names eth0 alone; the delegate of another interface must not free it.
+        valid = {
+            (each["containerID"], each["ifname"]) for each in config["cni.dev/valid-attachments"]
+        }
+        assert valid == {("c2", "eth0"), ("c2", "eth1"), ("from-before", "eth0")}
+        assert "prevResult" not in config
+    environment, *_ = (environment for _, _, environment in node.plugins.asked)
+    # CNI 1.1.0, section 4: GC is of a network and not of a container.
+    assert set(environment) <= {"CNI_PATH", "PATH"}
+
+
+async def test_what_only_a_danmep_tells_of_stays(node: FakeNode) -> None:
+    """After the journal is lost a listed sandbox's interfaces are still told to its delegates."""
+    _has_static(node)
+    node.add_pod("pod-2", interfaces=[MANAGEMENT, INTERNAL])
+    await node.add("c2", pod="pod-2")
+    await node.until(lambda: len(node.daemon.informers[2].items()) == 2)
+    await node.lose_journal()
+    await node.collect(LISTED)
+    (call,) = _asked(node)
+    valid = msgspec.json.decode(call.config)["cni.dev/valid-attachments"]
+    assert {"containerID": "c2", "ifname": "eth1"} in valid
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"cniVersion": "1.0.0"}, id="older than GC"),
+        pytest.param({"disableGC": True}, id="its list forbids it"),
+    ],
+)
+async def test_plugins_that_must_not_be_asked_are_not(
+    node: FakeNode, change: dict[str, object]
+) -> None:
+    """GC is not for configurations before 1.1.0, nor for lists with disableGC."""
+    _has_static(node, **change)
+    await node.collect([])
+    assert [] == _asked(node)
+
+
+async def test_one_failing_plugin_does_not_stop_the_others(node: FakeNode) -> None:
+    """All plugins are asked; what failed is told with the name of its file."""
+    _has_static(node, plugins=[{"type": "bridge"}, {"type": "firewall"}])
+    node.plugins.failures.fail("bridge-gc", DelegateError("disk is full", code=5))
+    with pytest.raises(DelegateError, match="flannel.conflist: disk is full"):
+        await node.collect([])
+    assert ["bridge", "firewall"] == [call.type for call in _asked(node)]
+
+
+async def test_a_network_whose_file_is_gone_does_not_stop_gc(node: FakeNode) -> None:
+    """GC goes on without a static type that has no usable configuration on this node."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "ptp"})
+    (node.root / "etc/cni/net.d/flannel.conf").unlink()
+    await node.collect([])
+    assert ["ptp"] == [call.type for call in _asked(node)]

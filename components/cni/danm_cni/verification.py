@@ -1,0 +1,64 @@
+"""CHECK: a sandbox compared with its record, by the node and by its delegates (SPEC C6)."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from danm_api.errors import DanmError, LinkSetupError, SeveralErrors
+from danm_cni.concurrency import all_of
+from danm_cni.delegate import attachment_environment, check_calls
+from danm_cni.edges import InterfaceMaker, PluginRunner
+from danm_cni.interfaces import recorded_setup
+from danm_cni.journal import InterfaceRecord, SandboxRecord
+
+# So much before the runtime's patience ends a delegate that says nothing is given up.
+_TELL_S: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxVerification:
+    """Looks whether everything that an ADD made is still there."""
+
+    kernel: InterfaceMaker
+    plugins: PluginRunner
+
+    async def check(self, record: SandboxRecord, *, deadline_s: float) -> None:
+        """Compare all interfaces, side by side.
+
+        Raises:
+            LinkSetupError: An interface, address, route or rule is missing.
+            DelegateError: A delegate is not content, with its own code.
+            SeveralErrors: More than one of these.
+        """
+        errors: list[DanmError] = []
+        faults: list[str] = []
+        for each in record.interfaces:
+            faults += await self.kernel.faults(recorded_setup(each), record.netns)
+        if faults:
+            errors.append(
+                LinkSetupError(
+                    f"Pod {record.namespace}/{record.pod}: {'; '.join(faults)}; delete the Pod to "
+                    "have it made anew"
+                )
+            )
+        try:
+            await all_of(self._ask(record, each, deadline_s) for each in record.interfaces)
+        except SeveralErrors as error:
+            errors += error.errors
+        except DanmError as error:
+            errors.append(error)
+        if len(errors) > 1:
+            raise SeveralErrors(errors)
+        if errors:
+            raise errors[0]
+
+    async def _ask(
+        self, record: SandboxRecord, interface: InterfaceRecord, deadline_s: float
+    ) -> None:
+        await check_calls(
+            interface.calls,
+            output=interface.output,
+            runner=self.plugins,
+            environment=attachment_environment(record, interface, netns=record.netns),
+            timeout_s=max(deadline_s - _TELL_S - time.monotonic(), 0.0),
+        )

@@ -1,0 +1,113 @@
+"""CHECK, of the node and of its delegates."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from danm_api.errors import DanmError, DelegateError, LinkSetupError, SeveralErrors
+from danm_cni.cni_errors import CniCode, CniRequestError, code_of
+from danm_cni.request import Verb
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
+from danm_cni.testing.node import FakeNode, netns_of
+
+MACVLAN = {"network": "mac", "ip": "dynamic"}
+
+
+async def test_check_compares_with_the_record(node: FakeNode) -> None:
+    """CHECK passes on a whole sandbox and names what is missing from a damaged one."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    # SPEC C6
+    with pytest.raises(CniRequestError, match="not added"):
+        await node.check()
+    await node.add()
+    await node.check()
+    del node.interfaces()["ext"]
+    with pytest.raises(LinkSetupError, match="interface ext is missing"):
+        await node.check()
+
+
+async def test_delegates_are_asked_with_their_own_configuration_and_result(node: FakeNode) -> None:
+    """Each plugin that knows CHECK gets the bytes of its ADD, its chain's result and its name."""
+    node.write_cni_config(
+        "flannel.conflist",
+        {
+            "cniVersion": "1.0.0",
+            "name": "mgmt",
+            "plugins": [{"type": "bridge", "odd": 1.50}, {"type": "portmap"}],
+        },
+    )
+    node.add_pod(interfaces=[MANAGEMENT, MACVLAN])
+    await node.add()
+    await node.check()
+    assert {(verb, call.type) for verb, call, _ in node.plugins.asked} == {
+        (Verb.CHECK, "bridge"),
+        (Verb.CHECK, "portmap"),
+        (Verb.CHECK, "macvlan"),
+    }
+    (bridge, environment), *_ = (
+        (call, environment) for _, call, environment in node.plugins.asked if call.type == "bridge"
+    )
+    added = node.plugins.alive["bridge", "c1", "eth0"]
+    (record,) = node.daemon.journal.records()
+    output = next(each.output for each in record.interfaces if each.interface == "eth0")
+    assert b'"ips"' in output
+    # CNI 1.1.0, section 4: the final result, in place of what an ADD of a chain has there.
+    assert bridge.config == added[:-1] + b',"prevResult":' + output + b"}"
+    assert (environment["CNI_CONTAINERID"], environment["CNI_IFNAME"]) == ("c1", "eth0")
+    assert environment["CNI_NETNS"] == netns_of("c1")
+    portmap = next(call for _, call, _ in node.plugins.asked if call.type == "portmap")
+    assert msgspec.json.decode(portmap.config)["prevResult"] == msgspec.json.decode(output)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"cniVersion": "0.3.1"}, id="older than CHECK"),
+        pytest.param({"disableCheck": True}, id="its list forbids it"),
+        pytest.param({"disableCheck": "true"}, id="its list forbids it as a text"),
+    ],
+)
+async def test_plugins_that_must_not_be_asked_are_not(
+    node: FakeNode, change: dict[str, object]
+) -> None:
+    """CHECK is not for configurations before 0.4.0, nor for lists with disableCheck."""
+    keys = {"cniVersion": "1.0.0", "name": "mgmt", "plugins": [{"type": "bridge"}]}
+    node.write_cni_config("flannel.conflist", keys | change)
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    await node.check()
+    assert [] == node.plugins.asked
+
+
+async def test_a_delegates_complaint_has_its_own_code(node: FakeNode) -> None:
+    """What one delegate says passes through; with more faults all are told."""
+    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, MACVLAN])
+    await node.add()
+    node.plugins.failures.fail("macvlan-check", DelegateError("address is gone", code=120), times=2)
+    with pytest.raises(DelegateError, match="address is gone") as caught:
+        await node.check()
+    assert code_of(caught.value) == 120
+    del node.interfaces()["eth0"]
+    with pytest.raises(SeveralErrors, match="eth0 is missing.*address is gone"):
+        await node.check()
+
+
+async def test_a_delegate_that_hangs_is_given_up(node: FakeNode) -> None:
+    """CHECK answers within the runtime's patience, and names the plugin that said nothing."""
+    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, MACVLAN])
+    await node.add()
+    node.plugins.failures.hang("macvlan-check")
+    async with asyncio.timeout(5):
+        with pytest.raises(DanmError, match="CHECK of plugin macvlan did not end") as caught:
+            await node.check(timeout_s=0.5)
+    assert code_of(caught.value) == CniCode.TRY_AGAIN
+
+
+async def test_the_fallbacks_plugins_are_asked_too(node: FakeNode) -> None:
+    """A Pod that asks for nothing is checked by the plugin that made its interface."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "ptp"})
+    node.add_pod()
+    await node.add()
+    await node.check()
+    assert [(Verb.CHECK, "ptp")] == [(verb, call.type) for verb, call, _ in node.plugins.asked]
