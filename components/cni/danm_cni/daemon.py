@@ -36,6 +36,7 @@ from danm_cni.handlers import AllocationRequests, Readiness, SandboxRequests
 from danm_cni.installation import Installation
 from danm_cni.interfaces import BackendSettings, SandboxInterfaces
 from danm_cni.journal import Journal, SandboxState
+from danm_cni.network_status import StatusAnnotations
 from danm_cni.networks import Networks
 from danm_cni.pods import NodePods, PodEvents
 from danm_cni.reassertion import Reassertion
@@ -134,6 +135,7 @@ class Daemon:
                 flannel_bridge=config.flannel_bridge,
             ),
         )
+        self.statuses = StatusAnnotations(api, self._pods.informer, self.journal)
         fallback = Fallback(
             find=self._installation.fallback_path, runner=edges.plugins, journal=self.journal
         )
@@ -196,6 +198,7 @@ class Daemon:
             admission=self._admission,
             locks=KeyedLocks(),
             background=Background(),
+            statuses=self.statuses,
         )
         self.upkeep = Upkeep(
             node=config.node,
@@ -235,6 +238,7 @@ class Daemon:
                 tasks.create_task(self._serve()),
                 tasks.create_task(self._count()),
                 tasks.create_task(self.follow_labels()),
+                tasks.create_task(self.statuses.follow()),
             ]
             await stop.wait()
             for task in running:

@@ -24,6 +24,7 @@ from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
 from danm_cni.fallback import Fallback
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.network_status import StatusAnnotations
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval, adopted_record
 from danm_cni.request import CniRequest, PodIdentity
@@ -57,6 +58,7 @@ class Sandboxes:
     admission: Admission
     locks: KeyedLocks
     background: Background
+    statuses: StatusAnnotations
 
     async def add(self, request: CniRequest, *, deadline_s: float) -> bytes:
         """Make all interfaces of a Pod, or none (SPEC C3, C5).
@@ -125,6 +127,7 @@ class Sandboxes:
             raise
         if held:
             _ = self.background.spawn(self._release_held(pod.runtime_uid))
+        self.statuses.added(pod, container_id)
         log.info(
             "Added sandbox",
             container_id=container_id,

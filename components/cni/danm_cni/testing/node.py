@@ -91,6 +91,7 @@ class FakeNode:
             self._tasks.append(asyncio.create_task(informer.run()))
             await informer.wait_synced(_WAIT_S)
         self._tasks.append(asyncio.create_task(self.daemon.follow_labels()))
+        self._tasks.append(asyncio.create_task(self.daemon.statuses.follow()))
 
     async def stop(self) -> None:
         """End the watches and wait for what runs in the background."""

@@ -5,7 +5,7 @@ Pure: objects go in and new objects come out; nothing is changed in place.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -142,12 +142,21 @@ def patched(resource: Resource, old: RawObject, patch: MergePatch | JsonPatch) -
         raise InvalidObjectError(f"{title(resource, old)}: {error}") from error
 
 
+_TENANTS: Final = ("labels", "annotations")
+
+
 def updated(resource: Resource, old: RawObject, body: RawObject, subresource: str) -> RawObject:
     """Return ``old`` with what ``body`` may change through this (sub)resource."""
     if subresource == "status":
         new = {key: value for key, value in old.items() if key != "status"}
         if "status" in body:
             new["status"] = body["status"]
+        if not resource.group:
+            # Of a Pod labels and annotations are written this way, too; of our kinds they are not.
+            kept = {key: old["metadata"].get(key) for key in _TENANTS}
+            given = {key: body.get("metadata", {}).get(key, kept[key]) for key in _TENANTS}
+            present = {key: value for key, value in given.items() if value is not None}
+            new["metadata"] = {**old["metadata"], **present}
         return new
     new = dict(body)
     new["metadata"] = {**body.get("metadata", {})}

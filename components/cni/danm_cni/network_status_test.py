@@ -1,0 +1,116 @@
+"""The annotation that tells of a Pod's interfaces."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import PODS
+from danm_api.testing.builders import NAMESPACE
+from danm_cni.network_status import ANNOTATION
+from danm_cni.testing.demo import MANAGEMENT
+from danm_cni.testing.fakes import PARENT_MAC
+from danm_cni.testing.node import FakeNode
+
+
+def _told(node: FakeNode, pod: str = "pod-1") -> str | None:
+    for raw in node.kube.all_stored(PODS):
+        if raw["metadata"]["name"] == pod:
+            annotations: dict[str, str] = raw["metadata"].get("annotations", {})
+            return annotations.get(ANNOTATION)
+    return None
+
+
+async def _status(node: FakeNode, pod: str = "pod-1") -> Any:  # noqa: ANN401  (JSON)
+    await node.until(lambda: _told(node, pod) is not None)
+    return msgspec.json.decode(_told(node, pod) or "")
+
+
+async def test_a_pod_is_told_of_all_its_interfaces(node: FakeNode) -> None:
+    """Each has its network, name, addresses and MAC; eth0 is the default, with its name servers."""
+    node.plugins.results["bridge"] = msgspec.json.encode(
+        {
+            "cniVersion": "0.3.1",
+            "ips": [{"version": "4", "address": "203.0.113.5/24"}],
+            "dns": {"nameservers": ["203.0.113.1"]},
+        }
+    )
+    node.add_network(
+        "dual", host_device="ens4", cidr="198.18.0.0/24", net6="2001:db8::/64", container_prefix="d"
+    )
+    node.add_pod(interfaces=[MANAGEMENT, {"network": "dual", "ip": "dynamic", "ip6": "dynamic"}])
+    await node.add()
+    assert await _status(node) == [
+        {
+            "name": f"{NAMESPACE}/management",
+            "interface": "eth0",
+            "ips": ["203.0.113.5"],
+            "default": True,
+            "dns": {"nameservers": ["203.0.113.1"]},
+        },
+        {
+            "name": f"{NAMESPACE}/dual",
+            "interface": "d",
+            "ips": ["198.18.0.10", "2001:db8::a"],
+            "mac": PARENT_MAC,
+            "mtu": 1500,
+        },
+    ]
+
+
+async def test_the_fallbacks_interface_has_its_configurations_name(node: FakeNode) -> None:
+    """A Pod that asks for nothing is told of what it has, too."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "ptp"})
+    node.add_pod()
+    await node.add()
+    (entry,) = await _status(node)
+    assert (entry["name"], entry["interface"], entry["ips"]) == ("old", "eth0", ["203.0.113.5"])
+
+
+async def test_another_sandbox_is_told_anew(node: FakeNode) -> None:
+    """What a Pod's next sandbox has replaces what its last one had."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add("c1")
+    before = await _status(node)
+    await node.delete("c1")
+    result = {"cniVersion": "0.3.1", "ips": [{"version": "4", "address": "203.0.113.6/24"}]}
+    node.plugins.results["bridge"] = msgspec.json.encode(result)
+    await node.add("c2")
+    await node.until(lambda: "203.0.113.6" in (_told(node) or ""))
+    assert before[0]["ips"] == ["203.0.113.5"]
+
+
+async def test_an_api_outage_delays_it_only(node: FakeNode) -> None:
+    """The ADD does not wait for the annotation, and it comes when the API server does."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    node.kube.fail_next("patch", PODS, ApiUnavailableError("away", status=0), times=2)
+    await node.add()
+    assert await _status(node)
+
+
+async def test_what_died_with_danmd_is_told_by_the_next(node: FakeNode) -> None:
+    """A danmd that is killed between the ADD and the annotation leaves it to its successor."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    await _status(node)
+    gone = {"metadata": {"annotations": {ANNOTATION: None}}}
+    await node.kube.patch(PODS, "pod-1", gone, namespace=NAMESPACE)
+    await node.restart()
+    assert await _status(node)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_what_somebody_else_wrote_stays(node: FakeNode, restart: bool) -> None:
+    """A meta-plugin that calls danm writes its own after danm's, and nobody fights over it."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    await _status(node)
+    theirs = {"metadata": {"annotations": {ANNOTATION: "theirs"}}}
+    await node.kube.patch(PODS, "pod-1", theirs, namespace=NAMESPACE)
+    if restart:
+        await node.restart()
+    node.add_pod("pod-2", interfaces=[MANAGEMENT])
+    await node.add("c2", pod="pod-2")
+    await _status(node, "pod-2")
+    assert _told(node) == "theirs"
