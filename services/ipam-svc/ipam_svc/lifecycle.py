@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from danm_api import labels
-from danm_api.codec.danmep import decode_danmep
+from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.codec.danmnet_update import with_status
 from danm_api.errors import (
@@ -20,7 +20,7 @@ from danm_api.errors import (
     NotFoundError,
 )
 from danm_api.kube.api import DANMEPS, DANMNETS, KubeApi, RawObject
-from danm_api.model.danmep import DanmEp
+from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.danmnet import CONDITION_IN_USE, Condition, DanmNet
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.names import Namespace, NetworkName
@@ -107,10 +107,7 @@ class NetworkKeeper:
                 await self._seal(net, block)
         blocks = await self._store.list_blocks(net.namespace, net.uid)
         users = [_user(held) for block in blocks.blocks for held in held_entries(block)]
-        users += [
-            f"interface {endpoint.interface.name} of Pod {endpoint.namespace}/{endpoint.pod}"
-            for endpoint in await self._endpoints(net)
-        ]
+        users += [_user_of(endpoint) for endpoint in await self._endpoints(net)]
         if not users:
             await self._remove(blocks)
         return users
@@ -126,13 +123,13 @@ class NetworkKeeper:
         for block in blocks.blocks:
             await self._store.remove_block(block)
 
-    async def _endpoints(self, net: DanmNet) -> list[DanmEp]:
+    async def _endpoints(self, net: DanmNet) -> list[EndpointIdentity]:
         found = await self._api.list(
             DANMEPS,
             namespace=net.namespace,
             label_selector=f"{labels.NETWORK}={labels.label_value(net.name)}",
         )
-        endpoints = (decode_danmep(raw) for raw in found.items)
+        endpoints = (decode_endpoint_identity(raw) for raw in found.items)
         # A long name's label is a hash.
         return [endpoint for endpoint in endpoints if endpoint.network == net.name]
 
@@ -166,3 +163,9 @@ class NetworkKeeper:
 
 def _user(held: Held) -> str:
     return f"{held.address} of {describe_owner(held.owner)}"
+
+
+def _user_of(endpoint: EndpointIdentity) -> str:
+    if not endpoint.pod or not endpoint.interface:
+        return f"DanmEp {endpoint.namespace}/{endpoint.name}"
+    return f"interface {endpoint.interface} of Pod {endpoint.namespace}/{endpoint.pod}"

@@ -122,6 +122,33 @@ async def test_interfaces_without_address_count() -> None:
     assert not _exists(cluster)
 
 
+async def test_an_unreadable_danmep_counts_and_is_named() -> None:
+    """What a DanmEp says of its addresses need not be readable for it to keep its DanmNet."""
+    # SPEC A5; DESIGN P7
+    cluster = Cluster()
+    cluster.add_network()
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        await keeper.reconcile(_NS, _NET)
+        odd = encode_danmep(_endpoint())
+        odd["spec"]["Interface"]["Address"] = "x"
+        cluster.kube.add(DANMEPS, odd)
+        nameless = encode_danmep(_endpoint("m3"))
+        nameless["spec"] |= {"Pod": "", "Expires": "never"}
+        cluster.kube.add(DANMEPS, nameless)
+        await _delete(cluster)
+        assert await keeper.reconcile(_NS, _NET)
+        condition = cluster.network().status.condition(CONDITION_IN_USE)
+        assert condition is not None
+        assert "waits for 2 in use: interface eth0 of Pod ns/l2, DanmEp ns/m3-eth0" in (
+            condition.message
+        )
+        for name in ("l2-eth0", "m3-eth0"):
+            await cluster.kube.delete(DANMEPS, name, namespace=NAMESPACE)
+        assert not await keeper.reconcile(_NS, _NET)
+    assert not _exists(cluster)
+
+
 async def test_reservation_that_races_with_the_deletion_loses_or_keeps_the_network() -> None:
     """Whichever comes first: nobody holds an address of a DanmNet that is gone."""
     # DESIGN, "Life and death of a DanmNet"

@@ -18,7 +18,7 @@ from danm_api.codec.values import (
     read_routes6,
 )
 from danm_api.errors import InvalidObjectError
-from danm_api.model.danmep import DanmEp, EndpointInterface
+from danm_api.model.danmep import DanmEp, EndpointIdentity, EndpointInterface
 from danm_api.names import (
     API_VERSION,
     ContainerId,
@@ -103,6 +103,38 @@ def decode_danmep(raw: RawObject) -> DanmEp:
         resource_version=metadata.resource_version,
         deleting=metadata.deleting,
     )
+
+
+def decode_endpoint_identity(raw: RawObject) -> EndpointIdentity:
+    """Read which DanmEp it is and whose, whatever else of it can be read.
+
+    Addresses and routes have no format in the definition: any node may write there what does not
+    parse. Whoever only counts or deletes DanmEps must not be stopped by that.
+
+    Raises:
+        InvalidObjectError: The object has no metadata, so it came from no API server.
+    """
+    metadata = decode_metadata(raw)
+    spec = raw.get("spec")
+    return EndpointIdentity(
+        namespace=Namespace(metadata.namespace),
+        name=metadata.name,
+        uid=metadata.uid,
+        resource_version=metadata.resource_version,
+        network=NetworkName(_text(spec, "NetworkID")),
+        node=NodeName(_text(spec, "Host")),
+        pod=PodName(_text(spec, "Pod")),
+        interface=InterfaceName(_text(_value(spec, "Interface"), "Name")),
+    )
+
+
+def _value(mapping: object, key: str) -> object:
+    return mapping.get(key) if isinstance(mapping, dict) else None
+
+
+def _text(mapping: object, key: str) -> str:
+    value = _value(mapping, key)
+    return value if isinstance(value, str) else ""
 
 
 def _unreadable(metadata: Metadata, findings: Findings) -> InvalidObjectError:

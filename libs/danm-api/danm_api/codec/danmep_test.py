@@ -6,10 +6,23 @@ import pytest
 from hypothesis import given
 
 from danm_api import labels
-from danm_api.codec.danmep import decode_danmep, encode_danmep, endpoint_object_name
+from danm_api.codec.danmep import (
+    decode_danmep,
+    decode_endpoint_identity,
+    encode_danmep,
+    endpoint_object_name,
+)
 from danm_api.errors import InvalidObjectError
-from danm_api.model.danmep import DanmEp
-from danm_api.names import ContainerId, InterfaceName, PodUid
+from danm_api.model.danmep import DanmEp, EndpointIdentity
+from danm_api.names import (
+    ContainerId,
+    InterfaceName,
+    Namespace,
+    NetworkName,
+    NodeName,
+    PodName,
+    PodUid,
+)
 from danm_api.testing.builders import a_danmep
 from danm_api.testing.strategies import danmeps
 
@@ -81,3 +94,32 @@ def test_a_danmep_without_spec_is_refused() -> None:
     """It is none."""
     with pytest.raises(InvalidObjectError):
         decode_danmep({"metadata": {"name": "x"}})
+
+
+@given(danmeps)
+def test_the_identity_is_that_of_the_danmep(ep: DanmEp) -> None:
+    """What counts and deletes DanmEps sees the same objects as what reads them whole."""
+    assert decode_endpoint_identity(encode_danmep(ep)) == ep.identity
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(None, id="no spec"),
+        pytest.param(["x"], id="a list"),
+        pytest.param({"Host": 7, "Pod": None, "Interface": "eth0"}, id="wrong types"),
+    ],
+)
+def test_an_identity_is_read_from_whatever_is_there(spec: object) -> None:
+    """No content of a DanmEp hides the object from whoever counts or deletes it."""
+    metadata = {"namespace": "ns", "name": "ep", "uid": "u", "resourceVersion": "7"}
+    assert decode_endpoint_identity({"metadata": metadata, "spec": spec}) == EndpointIdentity(
+        namespace=Namespace("ns"),
+        name="ep",
+        uid="u",
+        resource_version="7",
+        network=NetworkName(""),
+        node=NodeName(""),
+        pod=PodName(""),
+        interface=InterfaceName(""),
+    )

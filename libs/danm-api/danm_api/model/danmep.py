@@ -29,6 +29,24 @@ class EndpointInterface:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointIdentity:
+    """Which DanmEp it is and whose: all that is needed to count or to delete one.
+
+    Texts are empty where the object lacks them or has something else in their place; ``uid`` is
+    empty too where only a DanmEp is known.
+    """
+
+    namespace: Namespace
+    name: str
+    uid: str
+    resource_version: str
+    network: NetworkName
+    node: NodeName
+    pod: PodName
+    interface: InterfaceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DanmEp:
     """One interface of one Pod on one network.
 
@@ -57,3 +75,17 @@ class DanmEp:
     pod_labels: dict[str, str] = field(default_factory=dict)
     resource_version: str = ""
     deleting: bool = False
+
+    @property
+    def identity(self) -> EndpointIdentity:
+        """Return which DanmEp it is and whose."""
+        return EndpointIdentity(
+            namespace=self.namespace,
+            name=self.name,
+            uid="",
+            resource_version=self.resource_version,
+            network=self.network,
+            node=self.node,
+            pod=self.pod,
+            interface=self.interface.name,
+        )
