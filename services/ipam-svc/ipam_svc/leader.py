@@ -5,15 +5,13 @@ Each part runs by itself, so that one that fails does not stop the others.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from datetime import datetime
 from typing import Final
 
 from danm_api import labels
-from danm_api.codec.danmep import decode_danmep
 from danm_api.codec.node import decode_node
 from danm_api.errors import DanmError
-from danm_api.kube.api import DANMEPS, NODES, KubeApi
+from danm_api.kube.api import NODES, KubeApi
 from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Change, Informer
 from danm_api.kube.workqueue import WorkQueue, run_workers
@@ -21,6 +19,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.node import Node
 from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.telemetry import get_logger
+from ipam_svc.announcer import Announcer
 from ipam_svc.certificates import USUAL, Lifetimes
 from ipam_svc.lifecycle import NetworkKeeper
 from ipam_svc.reclaim import Reclaimer
@@ -32,6 +31,8 @@ _log = get_logger(__name__)
 
 # DESIGN, P2: dead entries are gone within 30 s; the watch of nodes and these scans are the delay.
 _RECLAIM_PERIOD_S: Final = 5.0
+# Together one Event tells what was freed since the last time.
+_ANNOUNCE_PERIOD_S: Final = 2.0
 # SPEC A4: within 5 s.
 _SUMMARY_PERIOD_S: Final = 2.0
 # How often a DanmNet that is being deleted is looked at while something uses it: its blocks' watch
@@ -73,24 +74,22 @@ class Leader:
             sleep: Waits between rounds.
         """
         self._authority_period_s = lifetimes.look_again.total_seconds()
-        self._api = api
         self._replica = replica
         self._sleep = sleep
         self._clock = clock
         self._nodes: Informer[Node] = Informer(api, NODES, decode_node, sleep=sleep)
-        self._lost: set[NodeName] = set()
-        self._endpoints_seen = False
         self._networks = WorkQueue[_NetworkKey](clock=clock)
         self._authorities = AuthorityKeeper(api, namespace=namespace, now=now, lifetimes=lifetimes)
+        self._announcer = Announcer(
+            EventRecorder(api, component="ipam-svc", instance=instance, clock=clock, now=now)
+        )
         self._reclaimer = Reclaimer(
             api,
             store=replica.store,
             ledger=replica.ledger,
             cache=replica.cache,
             taker=replica.taker,
-            events=EventRecorder(
-                api, component="ipam-svc", instance=instance, clock=clock, now=now
-            ),
+            announcer=self._announcer,
             known_nodes=self._nodes_in_service,
             now=now,
             clock=clock,
@@ -107,19 +106,16 @@ class Leader:
     async def run(self) -> None:
         """Lead until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(
-                self._every(self._authority_period_s, "authorities", self._authorities.reconcile)
-            )
+            self._start(group, self._authority_period_s, "authorities", self._authorities.reconcile)
             group.create_task(self._nodes.run())
             await self._replica.wait_synced(_SYNC_TIMEOUT_S)
             await self._nodes.wait_synced(_SYNC_TIMEOUT_S)
             for net in self._replica.cache.all():
                 self._networks.add((net.namespace, net.name))
-            self._endpoints_seen = False
-            group.create_task(self._every(_RECLAIM_PERIOD_S, "reclaim", self._reclaim))
-            group.create_task(
-                self._every(_SUMMARY_PERIOD_S, "summaries", self._summaries.reconcile)
-            )
+            self._reclaimer.begin()
+            self._start(group, _RECLAIM_PERIOD_S, "reclaim", self._reclaimer.reconcile)
+            self._start(group, _ANNOUNCE_PERIOD_S, "announcements", self._announcer.tell)
+            self._start(group, _SUMMARY_PERIOD_S, "summaries", self._summaries.reconcile)
             group.create_task(
                 run_workers(
                     self._networks,
@@ -129,14 +125,14 @@ class Leader:
                 )
             )
 
-    async def _reclaim(self) -> None:
-        if not self._endpoints_seen:
-            self._lost |= await self._nodes_of_endpoints() - set(self._nodes_in_service())
-            self._endpoints_seen = True
-        for node in tuple(self._lost):
-            await self._reclaimer.free_node(node)
-            self._lost.discard(node)
-        await self._reclaimer.reconcile()
+    def _start(
+        self,
+        group: asyncio.TaskGroup,
+        period_s: float,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+    ) -> None:
+        group.create_task(self._every(period_s, name, work), name=name)
 
     async def _keep(self, key: _NetworkKey) -> None:
         if await self._keeper.reconcile(*key):
@@ -154,25 +150,13 @@ class Leader:
                 _log.exception("Part of the Lease holder's work failed", part=name, error=error)
             await self._sleep(pause_s)
 
-    async def _nodes_of_endpoints(self) -> set[NodeName]:
-        """Return the nodes that have DanmEps: once, when this replica begins to lead.
-
-        A node may have gone while nobody led, with interfaces that have no address.
-        """
-        found: set[NodeName] = set()
-        async with aclosing(self._api.pages(DANMEPS)) as pages:
-            async for page in pages:
-                found |= {decode_danmep(raw).node for raw in page.items}
-        return found
-
     def _nodes_in_service(self) -> list[NodeName]:
         return [node.name for node in self._nodes.items() if not node.out_of_service]
 
     def _on_node(self, change: Change[Node]) -> None:
-        """Note a node that may be lost: it may have DanmEps without any address."""
         node = change.new or change.old
         if node is not None and (change.new is None or change.new.out_of_service):
-            self._lost.add(node.name)
+            self._reclaimer.suspect(node.name)
 
     def _on_network(self, change: Change[DanmNet]) -> None:
         net = change.new

@@ -2,26 +2,32 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
 from danm_api.codec.danmep import encode_danmep
-from danm_api.errors import ApiUnavailableError
+from danm_api.errors import ApiError, ApiUnavailableError
+from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import CONFIG_MAPS, DANMEPS, DANMNETS, NODES
 from danm_api.testing.builders import a_danmep
 from ipam_svc.leader import Leader
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
 
-@asynccontextmanager
-async def _led(cluster: Cluster) -> AsyncIterator[None]:
-    """Lead with a replica; pauses between rounds pass at once."""
-    began = time.monotonic()
+async def _no_pause(_: float) -> None:
+    await asyncio.sleep(0)
 
-    async def pause(_: float) -> None:
-        await asyncio.sleep(0)
+
+@asynccontextmanager
+async def _led(
+    cluster: Cluster, *, sleep: Callable[[float], Awaitable[None]] = _no_pause
+) -> AsyncIterator[None]:
+    """Lead with a replica; by default pauses between rounds pass at once."""
+    began = time.monotonic()
 
     def clock() -> float:
         """Run from where the replicas' clock stands: one judges deadlines of the other."""
@@ -35,7 +41,7 @@ async def _led(cluster: Cluster) -> AsyncIterator[None]:
             instance="test",
             now=cluster.clock.now,
             clock=clock,
-            sleep=pause,
+            sleep=sleep,
         )
         task = asyncio.create_task(leader.run())
         try:
@@ -104,3 +110,71 @@ async def test_deleted_network_goes_when_its_last_address_is_free() -> None:
         await eventually(
             lambda: cluster.kube.stored(DANMNETS, "net", namespace=NAMESPACE) is None, within_s=20
         )
+
+
+async def test_one_unreadable_danmep_stops_nothing() -> None:
+    """What a node writes into its DanmEps keeps nobody else's addresses, nor its own once lost."""
+    # DESIGN P2, "A rooted node"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    _add_node(cluster, "rooted")
+    odd = encode_danmep(a_danmep(name="odd", node="rooted"))
+    odd["spec"]["Interface"] |= {"Address": "x", "proutes": {"y": "z"}}
+    cluster.kube.add(DANMEPS, odd)
+    await _add_endpoint(cluster, "z", "unseen")
+    expires = cluster.clock.now() - timedelta(minutes=1)
+    external = ExternalOwnerMessage(namespace=NAMESPACE, name="x", expires=expires)
+    async with cluster.running() as (other,):
+        cluster.clock.seconds -= 120
+        await cluster.reserve(other, external, attachment(interface=""), node="")
+        await cluster.reserve(other, pod("p"), attachment(), node="gone")
+        cluster.clock.seconds += 120
+        async with _led(cluster):
+            await eventually(lambda: cluster.addresses() == [], within_s=20)
+            await eventually(lambda: _endpoints(cluster) == ["odd"], within_s=20)
+            await cluster.kube.delete(NODES, "rooted")
+            await eventually(lambda: _endpoints(cluster) == [], within_s=20)
+
+
+async def test_a_node_that_cannot_be_freed_keeps_no_other_from_it() -> None:
+    """Whatever the API server refuses of one lost node, others and expired owners are freed."""
+    # DESIGN P2
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    await _add_endpoint(cluster, "a", "gone")
+    refusal = ApiError("admission webhook denied the request", status=403)
+    cluster.kube.fail_next("delete", DANMEPS, refusal, times=1_000_000)
+    expires = cluster.clock.now() - timedelta(minutes=1)
+    external = ExternalOwnerMessage(namespace=NAMESPACE, name="x", expires=expires)
+    async with cluster.running() as (other,):
+        cluster.clock.seconds -= 120
+        await cluster.reserve(other, external, attachment(interface=""), node="")
+        cluster.clock.seconds += 120
+        async with _led(cluster):
+            await eventually(lambda: cluster.addresses() == [], within_s=20)
+            assert _endpoints(cluster) == ["a"]
+            # It is tried again and again.
+            tried = cluster.kube.calls["delete", DANMEPS.plural]
+            await eventually(lambda: cluster.kube.calls["delete", DANMEPS.plural] > tried)
+
+
+async def test_rounds_come_soon_enough() -> None:
+    """Summaries are looked at within 5 s, and dead entries so often that 30 s are kept."""
+    # SPEC A4; DESIGN P2, "Blocks"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    pauses: defaultdict[str, list[float]] = defaultdict(list)
+
+    async def note_pause(pause_s: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        pauses[task.get_name()].append(pause_s)
+        await asyncio.sleep(0)
+
+    async with _led(cluster, sleep=note_pause):
+        await eventually(
+            lambda: min(len(pauses["reclaim"]), len(pauses["summaries"])) > 2, within_s=20
+        )
+    assert max(pauses["summaries"]) <= 5
+    # A third of the time: a round waits for the API server, and the next one does what failed.
+    assert max(pauses["reclaim"]) <= 10

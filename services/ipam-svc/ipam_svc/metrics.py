@@ -49,3 +49,6 @@ RECLAIMED: Final = Counter(
     "Addresses freed without their owner, by reason: lost_node, expired, double.",
     ["reason"],
 )
+ENDPOINTS_DELETED: Final = Counter(
+    "danm_ipam_endpoints_deleted", "DanmEps of lost nodes that were deleted."
+)

@@ -2,34 +2,33 @@
 
 Entries of nodes that are gone or declared lost, of external owners that expired, dead doubles; and
 blocks that have been empty for a while. Every removal acts on exactly the entry that was judged: an
-attempt made since then is not touched.
+attempt made since then is not touched. What fails keeps nothing else from being freed, and is tried
+again in the next round.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from danm_api import labels
-from danm_api.codec.danmep import decode_danmep
+from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.codec.node import decode_node
 from danm_api.errors import ConflictError, DanmError, NotFoundError
-from danm_api.kube.api import DANMEPS, NODES, KubeApi, RawObject
-from danm_api.kube.events import EventRecorder, EventType, ObjectReference
+from danm_api.kube.api import DANMEPS, NODES, KubeApi
+from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.ip_block import Held, IPBlock
-from danm_api.names import API_VERSION, NetworkUid, NodeName
+from danm_api.names import NetworkUid, NodeName
 from danm_api.telemetry import get_logger
-from ipam_svc import metrics
-from ipam_svc.block import (
-    GaveBack,
-    describe_owner,
-    has_expired,
-    held_entries,
-    is_empty,
-)
+from ipam_svc.announcer import Announcer
+from ipam_svc.block import GaveBack, has_expired, held_entries, is_empty
+from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE, Reason
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import NetworkCache, cooldown_of
 from ipam_svc.owners import dead_doubles
+from ipam_svc.steps import for_each
 from ipam_svc.store import BlockStore
 from ipam_svc.taking import NetworkRef, Taker
 
@@ -39,27 +38,19 @@ _TIMEOUT_S: Final = 10.0
 # A block that Pods come to and go from is not made anew each time.
 _EMPTY_S: Final = 30.0
 
+# Many more would make whoever waits for an address wait longer. The write of a block carries all of
+# its entries, up to 64: so the queues (see Committer) have room left too.
+_WRITES_AT_ONCE: Final = 16
+_NODES_AT_ONCE: Final = 8
+_NETWORKS_AT_ONCE: Final = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reason:
-    """Why entries are freed: the metric's label, and the sentence."""
+class _Dead:
+    """The dead entries of one block."""
 
-    label: str
-    event: str
-    sentence: str
-
-
-_LOST_NODE: Final = _Reason(
-    label="lost_node",
-    event="FreedAddressOfLostNode",
-    sentence="its node is gone or declared out of service",
-)
-_EXPIRED: Final = _Reason(
-    label="expired", event="FreedExpiredAddress", sentence="its owner's time is over"
-)
-_DOUBLE: Final = _Reason(
-    label="double", event="FreedDeadAddress", sentence="its owner has a newer one"
-)
+    block: IPBlock
+    entries: Sequence[tuple[Held, Reason]]
 
 
 class Reclaimer:
@@ -73,7 +64,7 @@ class Reclaimer:
         ledger: Ledger,
         cache: NetworkCache,
         taker: Taker,
-        events: EventRecorder,
+        announcer: Announcer,
         known_nodes: Callable[[], Iterable[NodeName]],
         now: Callable[[], datetime],
         clock: Callable[[], float],
@@ -86,7 +77,7 @@ class Reclaimer:
             ledger: What is known of the blocks.
             cache: What is known of the DanmNets.
             taker: Gives entries back.
-            events: Tells the owners of DanmNets.
+            announcer: Tells of what is freed.
             known_nodes: The nodes that are there and in service, by a watch.
             now: The time that expiries are compared with.
             clock: Monotonic seconds.
@@ -96,22 +87,36 @@ class Reclaimer:
         self._ledger = ledger
         self._cache = cache
         self._taker = taker
-        self._events = events
+        self._announcer = announcer
         self._known_nodes = known_nodes
         self._now = now
         self._clock = clock
+        self._writes = asyncio.Semaphore(_WRITES_AT_ONCE)
         self._scanned: dict[NetworkUid, int] = {}
         self._restless: set[NetworkUid] = set()
         self._empty_since: dict[str, float] = {}
+        self._suspects: set[NodeName] = set()
+        self._knows_nodes_of_endpoints = False
+
+    def begin(self) -> None:
+        """Prepare for the rounds of a replica that begins to lead.
+
+        A node may have gone while nobody led, with interfaces that have no address.
+        """
+        self._knows_nodes_of_endpoints = False
+
+    def suspect(self, node: NodeName) -> None:
+        """Look at a node in the next round: it may be lost, and have DanmEps without address."""
+        self._suspects.add(node)
 
     async def reconcile(self) -> None:
         """Free what is dead by now; call it every few seconds."""
-        await self._free_lost_nodes()
-        for uid in self._ledger.networks():
-            revision = self._ledger.network_revision(uid)
-            if self._scanned.get(uid) != revision or uid in self._restless:
-                await self._scan(uid)
-                self._scanned[uid] = revision
+        if not self._knows_nodes_of_endpoints:
+            self._knows_nodes_of_endpoints = await self._attempt(self._suspect_nodes_of_endpoints())
+        present = set(self._known_nodes())
+        absent = {node for node in self._ledger.nodes() if node not in present}
+        await for_each(self._suspects | absent, self._try_node, at_once=_NODES_AT_ONCE)
+        await for_each(self._ledger.networks(), self._look_through, at_once=_NETWORKS_AT_ONCE)
         for uid in self._scanned.keys() - self._ledger.networks():
             del self._scanned[uid]
             self._restless.discard(uid)
@@ -123,28 +128,44 @@ class Reclaimer:
         """
         # Noted before that: when the answer is read, by a Lease holder that was frozen, the node
         # may be back with other Pods.
-        entries = [
-            (block, held)
+        dead = [
+            _Dead(
+                block=block,
+                entries=[(held, LOST_NODE) for held in held_entries(block) if held.node == node],
+            )
             for block in self._ledger.node_blocks(node)
-            for held in held_entries(block)
-            if held.node == node
         ]
         endpoints = await self._endpoints_of(node)
         if not await self._is_lost(node):
             return
-        for block, held in entries:
-            await self._free(block, held, _LOST_NODE)
-        for raw in endpoints:
-            await self._delete_endpoint(raw, node)
+        await for_each(dead, self._free, at_once=_WRITES_AT_ONCE)
+        await for_each(endpoints, self._delete_endpoint, at_once=_WRITES_AT_ONCE)
 
-    async def _free_lost_nodes(self) -> None:
+    async def _suspect_nodes_of_endpoints(self) -> None:
         present = set(self._known_nodes())
-        for node in self._ledger.nodes():
-            if node not in present:
-                try:
-                    await self.free_node(node)
-                except DanmError as error:
-                    _log.warning("Could not free a lost node", node=node, error=error)
+        async with aclosing(self._api.pages(DANMEPS)) as pages:
+            async for page in pages:
+                nodes = {decode_endpoint_identity(raw).node for raw in page.items}
+                # One that was made by hand may name no node.
+                self._suspects |= nodes - present - {NodeName("")}
+
+    async def _try_node(self, node: NodeName) -> None:
+        # Before it is asked about: it may be lost while the answer is on its way.
+        self._suspects.discard(node)
+        if not await self._attempt(self.free_node(node), node=node):
+            self._suspects.add(node)
+
+    async def _attempt(self, work: Awaitable[None], **keys: object) -> bool:
+        """Do a part of a round and say whether it worked; what fails is tried again in the next."""
+        try:
+            await work
+        except DanmError as error:
+            _log.warning("Could not free what is dead", **keys, error=error)
+            return False
+        except Exception as error:  # noqa: BLE001  (one odd object must not keep the others)
+            _log.exception("Could not free what is dead", **keys, error=error)
+            return False
+        return True
 
     async def _is_lost(self, node: NodeName) -> bool:
         try:
@@ -152,49 +173,63 @@ class Reclaimer:
         except NotFoundError:
             return True
 
-    async def _endpoints_of(self, node: NodeName) -> list[RawObject]:
+    async def _endpoints_of(self, node: NodeName) -> list[EndpointIdentity]:
         found = await self._api.list(
             DANMEPS, label_selector=f"{labels.NODE}={labels.label_value(node)}"
         )
+        endpoints = map(decode_endpoint_identity, found.items)
         # A long name's label is a hash.
-        return [raw for raw in found.items if decode_danmep(raw).node == node]
+        return [endpoint for endpoint in endpoints if endpoint.node == node]
 
-    async def _delete_endpoint(self, raw: RawObject, node: NodeName) -> None:
-        metadata = raw["metadata"]
+    async def _delete_endpoint(self, endpoint: EndpointIdentity) -> None:
         try:
-            await self._api.delete(
-                DANMEPS,
-                metadata["name"],
-                namespace=metadata["namespace"],
-                uid=metadata["uid"],
-                resource_version=metadata["resourceVersion"],
-            )
+            async with self._writes:
+                await self._api.delete(
+                    DANMEPS,
+                    endpoint.name,
+                    namespace=endpoint.namespace,
+                    uid=endpoint.uid,
+                    resource_version=endpoint.resource_version,
+                )
         except (ConflictError, NotFoundError):
             # It is gone, or somebody, so the node too, is alive.
             return
-        _log.info(
-            "Deleted DanmEp of a lost node",
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            node=node,
+        net = self._cache.find(endpoint.namespace, endpoint.network)
+        self._announcer.deleted(
+            NetworkRef(
+                namespace=endpoint.namespace,
+                name=endpoint.network,
+                uid=NetworkUid("") if net is None else net.uid,
+            ),
+            endpoint,
         )
+
+    async def _look_through(self, uid: NetworkUid) -> None:
+        revision = self._ledger.network_revision(uid)
+        if self._scanned.get(uid) == revision and uid not in self._restless:
+            return
+        if await self._attempt(self._scan(uid), network_uid=uid):
+            self._scanned[uid] = revision
 
     async def _scan(self, uid: NetworkUid) -> None:
         """Look through one network; it is restless while something there will change by itself."""
         blocks = self._ledger.blocks_of(uid)
         now = self._now()
         self._restless.discard(uid)
-        by_address = {
-            held.address: (block, held) for block in blocks for held in held_entries(block)
-        }
-        for dead in dead_doubles(blocks):
-            block, held = by_address[dead.address]
-            await self._free(block, held, _DOUBLE)
-        for block, held in by_address.values():
-            if has_expired(held, now=now):
-                await self._free(block, held, _EXPIRED)
-            elif has_expired(held, now=datetime.max.replace(tzinfo=now.tzinfo)):
-                self._restless.add(uid)
+        doubles = {each.address for each in dead_doubles(blocks)}
+        dead: list[_Dead] = []
+        for block in blocks:
+            entries: list[tuple[Held, Reason]] = []
+            for held in held_entries(block):
+                if held.address in doubles:
+                    entries.append((held, DOUBLE))
+                elif has_expired(held, now=now):
+                    entries.append((held, EXPIRED))
+                elif has_expired(held, now=datetime.max.replace(tzinfo=now.tzinfo)):
+                    self._restless.add(uid)
+            if entries:
+                dead.append(_Dead(block=block, entries=entries))
+        await for_each(dead, self._free, at_once=_WRITES_AT_ONCE)
         for block in blocks:
             await self._remove_if_empty(block, now)
 
@@ -221,7 +256,14 @@ class Reclaimer:
         self._empty_since.pop(block.uid, None)
         _log.info("Removed an empty block", namespace=block.namespace, block=block.name)
 
-    async def _free(self, block: IPBlock, held: Held, why: _Reason) -> None:
+    async def _free(self, dead: _Dead) -> None:
+        """Free entries of a block all at once: one write carries them."""
+        async with self._writes:
+            await asyncio.gather(
+                *(self._free_entry(dead.block, held, reason) for held, reason in dead.entries)
+            )
+
+    async def _free_entry(self, block: IPBlock, held: Held, reason: Reason) -> None:
         network = NetworkRef.of(block)
         net = self._cache.find(block.namespace, block.network)
         cooldown_s = 0 if net is None else cooldown_of(net)
@@ -233,28 +275,5 @@ class Reclaimer:
             self._restless.add(block.network_uid)
             _log.warning("Could not free an address", address=str(held.address), error=error)
             return
-        if not isinstance(outcome, GaveBack):
-            return
-        metrics.RECLAIMED.labels(why.label).inc()
-        owner = describe_owner(held.owner)
-        _log.info(
-            "Freed an address",
-            namespace=block.namespace,
-            network=block.network,
-            address=str(held.address),
-            owner=owner,
-            node=held.node,
-            reason=why.label,
-        )
-        await self._events.record(
-            ObjectReference(
-                api_version=API_VERSION,
-                kind="DanmNet",
-                namespace=block.namespace,
-                name=block.network,
-                uid=block.network_uid,
-            ),
-            type=EventType.NORMAL,
-            reason=why.event,
-            message=f"freed {held.address} of {owner}: {why.sentence}",
-        )
+        if isinstance(outcome, GaveBack):
+            self._announcer.freed(network, held, reason)

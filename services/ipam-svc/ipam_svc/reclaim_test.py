@@ -1,8 +1,9 @@
 """What the Lease holder frees, and what it must not."""
 
 import asyncio
-import logging
+from collections.abc import Iterable
 from datetime import timedelta
+from ipaddress import IPv4Address
 
 import pytest
 from prometheus_client import REGISTRY
@@ -11,43 +12,10 @@ from danm_api.codec.danmep import encode_danmep
 from danm_api.errors import ApiUnavailableError
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMEPS, EVENTS, NODES
-from danm_api.kube.events import EventRecorder
-from danm_api.names import NodeName
 from danm_api.testing.builders import a_danmep
 from ipam_svc.block import CLOCK_SKEW
-from ipam_svc.reclaim import Reclaimer
-from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
-
-
-class _Lease:
-    """A Lease holder beside a replica."""
-
-    def __init__(self, cluster: Cluster, replica: Replica) -> None:
-        self.cluster = cluster
-        self.in_service = ["n1"]
-        self.reclaimer = Reclaimer(
-            cluster.kube,
-            store=replica.store,
-            ledger=replica.ledger,
-            cache=replica.cache,
-            taker=replica.taker,
-            events=EventRecorder(
-                cluster.kube,
-                component="ipam-svc",
-                instance="test",
-                clock=cluster.clock.monotonic,
-                now=cluster.clock.now,
-            ),
-            known_nodes=lambda: [NodeName(name) for name in self.in_service],
-            now=cluster.clock.now,
-            clock=cluster.clock.monotonic,
-        )
-
-
-def _add_node(cluster: Cluster, name: str, *, lost: bool = False) -> None:
-    taints = [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}] if lost else []
-    cluster.kube.add(NODES, {"metadata": {"name": name}, "spec": {"taints": taints}})
+from ipam_svc.testing.lease import Lease, add_node
 
 
 @pytest.mark.parametrize(
@@ -63,22 +31,29 @@ async def test_entries_of_lost_nodes_are_freed(*, node: str, freed: bool) -> Non
     # DESIGN, "Nodes fence"; P3
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    _add_node(cluster, "well")
-    _add_node(cluster, "lost", lost=True)
-    _add_node(cluster, "unseen")
+    add_node(cluster, "well")
+    add_node(cluster, "lost", lost=True)
+    add_node(cluster, "unseen")
     async with cluster.running() as (replica,):
         await cluster.reserve(replica, pod("a"), attachment(), node="well")
         await cluster.reserve(replica, pod("b"), attachment(), node=node)
         endpoint = a_danmep(node=node)
         await cluster.kube.create(DANMEPS, encode_danmep(endpoint), namespace=endpoint.namespace)
-        lease = _Lease(cluster, replica)
+        lease = Lease(cluster, replica)
         lease.in_service = ["well"]
-        await lease.reclaimer.reconcile()
+        await lease.round()
     assert cluster.addresses() == (["10.0.0.1"] if freed else ["10.0.0.1", "10.0.0.2"])
     assert len(cluster.kube.all_stored(DANMEPS)) == (0 if freed else 1)
-    notes = [event["note"] for event in cluster.kube.all_stored(EVENTS)]
-    assert len(notes) == (1 if freed else 0)
-    assert all("freed 10.0.0.2 of Pod ns/b" in note for note in notes)
+    notes = sorted(event["note"] for event in cluster.kube.all_stored(EVENTS))
+    why = "its node is gone or declared out of service"
+    assert notes == (
+        [
+            f"deleted DanmEp ep-1 of Pod example-vnf/processor-1 (interface eth0): {why}",
+            f"freed 10.0.0.2 of Pod ns/b (interface eth0): {why}",
+        ]
+        if freed
+        else []
+    )
 
 
 async def test_nothing_is_freed_when_the_api_server_is_silent() -> None:
@@ -89,10 +64,10 @@ async def test_nothing_is_freed_when_the_api_server_is_silent() -> None:
     async with cluster.running() as (replica,):
         await cluster.reserve(replica, pod("a"), attachment(), node="gone")
         cluster.kube.fail_next("get", NODES, ApiUnavailableError("silent", status=0))
-        lease = _Lease(cluster, replica)
-        await lease.reclaimer.reconcile()
+        lease = Lease(cluster, replica)
+        await lease.round()
         assert cluster.addresses() == ["10.0.0.1"]
-        await lease.reclaimer.reconcile()
+        await lease.round()
         assert cluster.addresses() == []
 
 
@@ -101,13 +76,13 @@ async def test_lease_holder_that_was_frozen_spares_a_node_that_is_back() -> None
     # DESIGN P3: "a replica frozen in the middle of anything"
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    _add_node(cluster, "n1", lost=True)
+    add_node(cluster, "n1", lost=True)
     async with cluster.running() as (replica,):
         await cluster.reserve(replica, pod("old"), attachment())
-        lease = _Lease(cluster, replica)
+        lease = Lease(cluster, replica)
         lease.in_service = []
         answer = cluster.kube.hold_next("get", NODES, took_effect=True)
-        reclaiming = asyncio.create_task(lease.reclaimer.reconcile())
+        reclaiming = asyncio.create_task(lease.round())
         await answer.reached.wait()
         # The node is in service again, and runs a Pod.
         await cluster.reserve(replica, pod("new"), attachment())
@@ -128,11 +103,11 @@ async def test_expired_owner_loses_its_address() -> None:
     owner = ExternalOwnerMessage(namespace=NAMESPACE, name="x", expires=expires)
     async with cluster.running() as (replica,):
         await cluster.reserve(replica, owner, attachment(interface=""), node="")
-        lease = _Lease(cluster, replica)
-        await lease.reclaimer.reconcile()
+        lease = Lease(cluster, replica)
+        await lease.round()
         assert cluster.addresses() == ["10.0.0.1"]
         cluster.clock.seconds += 60 + CLOCK_SKEW.total_seconds()
-        await lease.reclaimer.reconcile()
+        await lease.round()
         assert cluster.addresses() == []
 
 
@@ -149,8 +124,8 @@ async def test_dead_doubles_are_freed_and_the_newest_stays() -> None:
             )
         assert cluster.addresses() == ["10.0.0.7", "10.0.0.70"]
         await eventually(lambda: len(replica.ledger.blocks_of(cluster.network().uid)) == 2)
-        lease = _Lease(cluster, replica)
-        await lease.reclaimer.reconcile()
+        lease = Lease(cluster, replica)
+        await lease.round()
         assert cluster.addresses() == ["10.0.0.70"]
 
 
@@ -159,16 +134,16 @@ async def test_empty_blocks_go_after_a_while() -> None:
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
     async with cluster.running() as (replica,):
-        lease = _Lease(cluster, replica)
+        lease = Lease(cluster, replica)
         await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
-        await lease.reclaimer.reconcile()
+        await lease.round()
         await cluster.release(replica, pod("a"), attempt=1)
-        await lease.reclaimer.reconcile()
+        await lease.round()
         cluster.clock.seconds += 29
-        await lease.reclaimer.reconcile()
+        await lease.round()
         assert len(cluster.blocks()) == 1
         cluster.clock.seconds += 1
-        await lease.reclaimer.reconcile()
+        await lease.round()
         assert cluster.blocks() == []
         await cluster.reserve(replica, pod("b"), attachment())
         assert len(cluster.held()) == 1
@@ -182,10 +157,10 @@ async def test_a_block_that_went_meanwhile_is_forgotten() -> None:
         await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
         await cluster.release(replica, pod("a"), attempt=1)
         async with cluster.frozen_watch() as behind:
-            for lease in (_Lease(cluster, replica), _Lease(cluster, behind)):
-                await lease.reclaimer.reconcile()
+            for lease in (Lease(cluster, replica), Lease(cluster, behind)):
+                await lease.round()
                 cluster.clock.seconds += 30
-                await lease.reclaimer.reconcile()
+                await lease.round()
             assert cluster.blocks() == []
             assert list(behind.ledger.all_blocks()) == []
 
@@ -205,7 +180,7 @@ async def test_whatever_is_freed_is_told(
     # SPEC I4; DESIGN P7
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
-    _add_node(cluster, "n1")
+    add_node(cluster, "n1")
     expires = cluster.clock.now() + timedelta(seconds=5)
     external = ExternalOwnerMessage(namespace=NAMESPACE, name="x", expires=expires)
     async with cluster.running() as (replica,):
@@ -226,19 +201,98 @@ async def test_whatever_is_freed_is_told(
         uid = cluster.network().uid
         known = {"lost_node": 1, "expired": 1, "double": 2}[reason]
         await eventually(lambda: len(replica.ledger.blocks_of(uid)) == known)
-        lease = _Lease(cluster, replica)
-        sample = ("danm_ipam_reclaimed_total", {"reason": reason})
-        before = REGISTRY.get_sample_value(*sample) or 0
+        lease = Lease(cluster, replica)
+        before = _count("danm_ipam_reclaimed_total", reason=reason)
         with caplog.at_level("INFO"):
-            await lease.reclaimer.reconcile()
+            await lease.round()
         assert "10.0.0.7" not in cluster.addresses()
-        assert REGISTRY.get_sample_value(*sample) == before + 1
+        assert _count("danm_ipam_reclaimed_total", reason=reason) == before + 1
         (told,) = cluster.kube.all_stored(EVENTS)
         assert (told["reason"], told["regarding"]["name"]) == (event, "net")
         assert words in told["note"]
         assert "freed 10.0.0.7 of" in told["note"]
-        assert "Freed an address" in [_message(record) for record in caplog.records]
+        assert _logged(caplog, "Freed an address") == 1
 
 
-def _message(record: logging.LogRecord) -> str:
-    return str(record.msg["event"] if isinstance(record.msg, dict) else record.msg)
+async def test_a_lost_node_is_told_in_few_events(caplog: pytest.LogCaptureFixture) -> None:
+    """However many addresses go together: each counts and is logged, and Events name them all."""
+    # SPEC I4; DESIGN P6, P7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/22")
+    cluster.add_network("other", cidr="10.9.0.0/24")
+    async with cluster.running() as (replica,):
+        reserving = [
+            cluster.reserve(replica, pod(f"p{i}"), attachment(), node="gone") for i in range(300)
+        ]
+        await asyncio.gather(*reserving)
+        await cluster.reserve(replica, pod("there"), attachment(), node="n1")
+        await cluster.reserve(replica, pod("alone"), attachment("other"), node="gone")
+        held = [held.address for held in cluster.held() if held.node == "gone"]
+        before = _count("danm_ipam_reclaimed_total", reason="lost_node")
+        with caplog.at_level("INFO"):
+            await Lease(cluster, replica).round()
+    assert len(cluster.held()) == 1
+    assert _count("danm_ipam_reclaimed_total", reason="lost_node") == before + 301
+    assert _logged(caplog, "Freed an address") == 301
+    many, one = sorted(cluster.kube.all_stored(EVENTS), key=lambda each: each["regarding"]["name"])
+    assert [each["reason"] for each in (many, one)] == ["FreedAddressOfLostNode"] * 2
+    head, _, listed = many["note"].partition(": ")
+    assert head == "freed 300 addresses of node gone, which is gone or declared out of service"
+    named = [address for text in listed.split(", ") for address in _addresses_in(text)]
+    assert sorted(named) == sorted(map(int, held))[:300]
+    assert one["note"].startswith("freed 10.9.0.1 of Pod ns/alone (interface eth0): its node")
+
+
+async def test_deleted_danmeps_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """DanmEps of a lost node that are deleted come with a metric, an Event and log lines too."""
+    # DESIGN P7
+    cluster = Cluster()
+    net = cluster.add_network(cidr="10.0.0.0/24")
+    for name in ("a", "b"):
+        endpoint = a_danmep(name, namespace=NAMESPACE, network="net", pod=name, node="gone")
+        cluster.kube.add(DANMEPS, encode_danmep(endpoint))
+    before = _count("danm_ipam_endpoints_deleted_total")
+    async with cluster.running() as (replica,):
+        with caplog.at_level("INFO"):
+            await Lease(cluster, replica).round()
+    assert cluster.kube.all_stored(DANMEPS) == []
+    assert _count("danm_ipam_endpoints_deleted_total") == before + 2
+    assert _logged(caplog, "Deleted DanmEp of a lost node") == 2
+    (told,) = cluster.kube.all_stored(EVENTS)
+    assert (told["reason"], told["regarding"]["uid"]) == ("DeletedDanmEpOfLostNode", net.uid)
+    assert told["note"] == (
+        "deleted 2 DanmEps of node gone, which is gone or declared out of service:"
+        " a (eth0), b (eth0)"
+    )
+
+
+async def test_a_danmep_that_could_not_be_deleted_is_tried_again() -> None:
+    """A lost node whose entries are free already is not forgotten while it has DanmEps."""
+    # DESIGN P2
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        lease = Lease(cluster, replica)
+        await lease.round()
+        await cluster.reserve(replica, pod("p"), attachment(), node="gone")
+        cluster.kube.add(DANMEPS, encode_danmep(a_danmep(node="gone")))
+        cluster.kube.fail_next("delete", DANMEPS, ApiUnavailableError("silent", status=0))
+        await lease.round()
+        assert cluster.addresses() == []
+        assert len(cluster.kube.all_stored(DANMEPS)) == 1
+        await lease.round()
+        assert cluster.kube.all_stored(DANMEPS) == []
+
+
+def _count(metric: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(metric, labels) or 0
+
+
+def _logged(caplog: pytest.LogCaptureFixture, message: str) -> int:
+    return sum(record.getMessage() == message for record in caplog.records)
+
+
+def _addresses_in(text: str) -> Iterable[int]:
+    """Return the addresses of a single one or a range."""
+    first, _, last = text.partition("-")
+    return range(int(IPv4Address(first)), int(IPv4Address(last or first)) + 1)

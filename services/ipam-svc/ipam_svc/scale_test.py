@@ -4,15 +4,19 @@ Peers' complaints 1 and 12 (docs/complaints.md).
 """
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from danm_api.errors import PoolExhaustedError
+from danm_api.ipam_api import ExternalOwnerMessage, OwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
+from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.summary import summarise
-from ipam_svc.testing.cluster import Cluster, attachment, pod
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
+from ipam_svc.testing.lease import Lease
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
@@ -53,6 +57,35 @@ async def test_one_of_many_costs_one_write_and_no_list() -> None:
         cluster.kube.calls.clear()
         await cluster.reserve(replica, pod("one"), attachment(), fresh=True)
         assert dict(cluster.kube.calls) == {("replace", DANMIPBLOCKS.plural): 1}
+
+
+@pytest.mark.parametrize("node", ["", "gone"])
+async def test_hundreds_that_die_together_cost_a_write_or_two_a_block(node: str) -> None:
+    """600 owners that expire, or are of one lost node, are freed by the block, not one by one."""
+    # DESIGN P2 (within 30 s), "Group commit". Counts, so that no machine is too slow.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/16")
+    expires = cluster.clock.now() + timedelta(seconds=60)
+    async with cluster.running() as (replica,):
+        wanted = attachment(interface="eth0" if node else "")
+        owners: list[OwnerMessage] = [
+            pod(f"p{i}")
+            if node
+            else ExternalOwnerMessage(namespace=NAMESPACE, name=f"x{i}", expires=expires)
+            for i in range(600)
+        ]
+        await asyncio.gather(
+            *(cluster.reserve(replica, each, wanted, node=node) for each in owners)
+        )
+        cluster.clock.seconds += 60 + CLOCK_SKEW.total_seconds()
+        blocks = len(cluster.blocks())
+        assert blocks == 10
+        cluster.kube.calls.clear()
+        await Lease(cluster, replica).round()
+        assert cluster.addresses() == []
+        assert cluster.kube.calls["replace", DANMIPBLOCKS.plural] <= 2 * blocks
+        # Nodes, DanmEps and an Event: not by the address either.
+        assert cluster.kube.calls.total() <= 2 * blocks + 10
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Steps that are done at once, each to its end, and what is known when one of them fails."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import TypeVar
 
 from danm_api.errors import DanmError, SeveralErrors
+
+T = TypeVar("T")
 
 
 def leaves_doubt(error: BaseException) -> bool:
@@ -28,11 +31,38 @@ async def all_of(steps: Sequence[Coroutine[None, None, None]]) -> None:
     for error in errors:
         if not isinstance(error, DanmError):
             raise error
-    known = [error for error in errors if isinstance(error, DanmError)]
-    if len(known) == 1:
-        raise known[0]
-    if known:
-        raise _joined(known)
+    _raise_known([error for error in errors if isinstance(error, DanmError)])
+
+
+async def for_each(
+    items: Iterable[T], step: Callable[[T], Awaitable[None]], *, at_once: int
+) -> None:
+    """Do a step for each of many things, a bounded number at once, each to its end.
+
+    Raises:
+        DanmError: As ``all_of``.
+    """
+    left = iter(items)
+    errors: list[DanmError] = []
+
+    async def work() -> None:
+        for item in left:
+            try:
+                await step(item)
+            except DanmError as error:
+                errors.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(work())
+    _raise_known(errors)
+
+
+def _raise_known(errors: Sequence[DanmError]) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise _joined(errors)
 
 
 def _joined(errors: Sequence[DanmError]) -> DanmError:

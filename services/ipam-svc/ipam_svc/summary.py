@@ -1,6 +1,6 @@
 """How full a network is, in numbers and in words (SPEC A4). Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,21 +64,26 @@ def _usage(
     )
 
 
-def ranges_text(version: Version, numbers: Sequence[int]) -> str:
+def ranges_text(version: Version, numbers: Iterable[int]) -> str:
     """Return sorted addresses in readable form, such as ``10.0.0.1-10.0.0.5, 10.0.0.9``."""
+    runs = runs_of(numbers)
+    shown = [run_text(version, first, last) for first, last in runs[:MAX_RANGES]]
+    more = len(runs) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def runs_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of each run of neighbours among sorted numbers."""
     runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and runs[-1][1] + 1 == number:
             runs[-1] = (runs[-1][0], number)
         else:
             runs.append((number, number))
-    shown = [
-        (
-            str(address_of(version, first))
-            if first == last
-            else f"{address_of(version, first)}-{address_of(version, last)}"
-        )
-        for first, last in runs[:MAX_RANGES]
-    ]
-    more = len(runs) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return runs
+
+
+def run_text(version: Version, first: int, last: int) -> str:
+    """Return a run of addresses, both ends inclusive, in readable form."""
+    begin = str(address_of(version, first))
+    return begin if first == last else f"{begin}-{address_of(version, last)}"

@@ -9,7 +9,8 @@ from danm_api.codec.lease import encode_micro_time
 from danm_api.codec.meta import RawObject, decode_metadata
 
 # Limits of the API server's validation (note, action and reason of events.k8s.io/v1).
-_MAX_NOTE_LENGTH: Final = 1024
+MAX_NOTE_LENGTH: Final = 1024
+"""Bytes."""
 _MAX_REASON_LENGTH: Final = 128
 _ELLIPSIS: Final = "..."
 
@@ -112,7 +113,7 @@ def encode_series_patch(count: int, last_observed: datetime) -> RawObject:
 
 def _shortened(note: str) -> str:
     """Cut to bytes, since the API server counts bytes."""
-    if len(note.encode()) <= _MAX_NOTE_LENGTH:
+    if len(note.encode()) <= MAX_NOTE_LENGTH:
         return note
-    room = _MAX_NOTE_LENGTH - len(_ELLIPSIS)
+    room = MAX_NOTE_LENGTH - len(_ELLIPSIS)
     return note.encode()[:room].decode(errors="ignore") + _ELLIPSIS

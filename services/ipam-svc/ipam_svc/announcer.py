@@ -1,0 +1,86 @@
+"""Tells of what is freed without its owner: a metric and a log line for each, Events together."""
+
+from collections import defaultdict
+
+from danm_api.kube.events import EventRecorder, EventType, ObjectReference
+from danm_api.model.danmep import EndpointIdentity
+from danm_api.model.ip_block import Held
+from danm_api.names import API_VERSION, NodeName
+from danm_api.telemetry import get_logger
+from ipam_svc import metrics
+from ipam_svc.block import describe_owner
+from ipam_svc.freed import DELETED_ENDPOINT, LOST_NODE, Reason, tell_addresses, tell_endpoints
+from ipam_svc.taking import NetworkRef
+
+_log = get_logger(__name__)
+
+
+class Announcer:
+    """Counts and logs at once; gathers what one Event may tell until ``tell`` is called.
+
+    Whoever frees waits for no Event, and the API server gets few of them.
+    """
+
+    def __init__(self, events: EventRecorder) -> None:
+        """Write Events with a recorder."""
+        self._events = events
+        self._addresses: defaultdict[tuple[NetworkRef, Reason, NodeName], list[Held]] = defaultdict(
+            list
+        )
+        self._endpoints: defaultdict[tuple[NetworkRef, NodeName], list[EndpointIdentity]] = (
+            defaultdict(list)
+        )
+
+    def freed(self, network: NetworkRef, held: Held, reason: Reason) -> None:
+        """Note an address that was freed."""
+        metrics.RECLAIMED.labels(reason.label).inc()
+        _log.info(
+            "Freed an address",
+            namespace=network.namespace,
+            network=network.name,
+            address=str(held.address),
+            owner=describe_owner(held.owner),
+            node=held.node,
+            reason=reason.label,
+        )
+        node = held.node if reason is LOST_NODE else NodeName("")
+        self._addresses[network, reason, node].append(held)
+
+    def deleted(self, network: NetworkRef, endpoint: EndpointIdentity) -> None:
+        """Note a DanmEp of a lost node that was deleted."""
+        metrics.ENDPOINTS_DELETED.inc()
+        _log.info(
+            "Deleted DanmEp of a lost node",
+            namespace=network.namespace,
+            network=network.name,
+            name=endpoint.name,
+            pod=endpoint.pod,
+            interface=endpoint.interface,
+            node=endpoint.node,
+        )
+        self._endpoints[network, endpoint.node].append(endpoint)
+
+    async def tell(self) -> None:
+        """Write the Events of what was noted since the last time."""
+        addresses = dict(self._addresses)
+        endpoints = dict(self._endpoints)
+        self._addresses.clear()
+        self._endpoints.clear()
+        for (network, reason, _), freed in addresses.items():
+            await self._record(network, reason.event, tell_addresses(reason, freed))
+        for (network, _), deleted in endpoints.items():
+            await self._record(network, DELETED_ENDPOINT, tell_endpoints(deleted))
+
+    async def _record(self, network: NetworkRef, event: str, message: str) -> None:
+        await self._events.record(
+            ObjectReference(
+                api_version=API_VERSION,
+                kind="DanmNet",
+                namespace=network.namespace,
+                name=network.name,
+                uid=network.uid,
+            ),
+            type=EventType.NORMAL,
+            reason=event,
+            message=message,
+        )
