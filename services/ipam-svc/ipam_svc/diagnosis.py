@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from danm_api.model.danmep import DanmEp
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.model.ipam_report import Finding
-from danm_api.names import NodeName
+from danm_api.names import NetworkUid, NodeName
+from ipam_svc.freed import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,21 +15,28 @@ class FreeEntry:
     """Free this very entry.
 
     Attributes:
+        reason: Why, for those who are told.
         lost_node: Only if the API server says at that moment that this node is lost.
         cooldown_s: Seconds before the address may be handed out again.
     """
 
     block: IPBlock
     held: Held
+    reason: Reason
     lost_node: NodeName | None = None
     cooldown_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteEndpoint:
-    """Delete a DanmEp, if the API server says at that moment that its node is lost."""
+    """Delete a DanmEp, if the API server says at that moment that its node is lost.
+
+    Attributes:
+        network_uid: Of its DanmNet, which is told; empty where that is gone.
+    """
 
     endpoint: DanmEp
+    network_uid: NetworkUid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,11 +19,12 @@ from danm_api.model.danmnet import BuiltInType, DanmNet
 from danm_api.model.ip_block import ContainerOwner, Held, PodOwner, owner_key
 from danm_api.model.ipam_report import Finding, FindingKind, Outcome
 from danm_api.model.pod import Pod, PodPhase
-from danm_api.names import INTERFACES_ANNOTATION, NetworkUid
+from danm_api.names import INTERFACES_ANNOTATION, NetworkUid, NodeName
 from danm_api.validation import hands_out_addresses
 from danm_api.validation.wire import same_wire
 from ipam_svc.block import describe_owner, has_expired, held_entries
 from ipam_svc.diagnosis import Action, DeleteEndpoint, Diagnosis, FreeEntry, RemoveBlock
+from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE, Reason
 from ipam_svc.owners import dead_doubles
 from ipam_svc.snapshot import Entry, Facts, Snapshot
 
@@ -66,7 +67,7 @@ def _entries(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:
                 FindingKind.OWNER_EXPIRED,
                 "its owner's time is over",
                 "the Lease holder of ipam-svc frees it within 30 s",
-                FreeEntry(block=entry.block, held=held, cooldown_s=_cooldown(entry)),
+                _free(entry, EXPIRED),
             )
         elif isinstance(owner, PodOwner) and not facts.lives_on(owner.uid, held.node):
             yield _without_owner(entry, facts, _why_gone(facts.pods.get(owner.uid)))
@@ -97,9 +98,7 @@ def _without_owner(entry: Entry, facts: Facts, why: str) -> Diagnosis:
             FindingKind.ADDRESS_WITHOUT_POD,
             why,
             "the Lease holder of ipam-svc frees it within 30 s, since its node is lost",
-            FreeEntry(
-                block=entry.block, held=entry.held, lost_node=node, cooldown_s=_cooldown(entry)
-            ),
+            _free(entry, LOST_NODE, lost_node=node),
         )
     return _of_entry(
         entry,
@@ -137,7 +136,7 @@ def _two_addresses(facts: Facts) -> Iterator[Diagnosis]:
                     FindingKind.TWO_ADDRESSES,
                     "its owner has a newer one on the network",
                     "the Lease holder of ipam-svc frees it within 30 s",
-                    FreeEntry(block=entry.block, held=held, cooldown_s=_cooldown(entry)),
+                    _free(entry, DOUBLE),
                 )
             else:
                 families[owner_key(held.owner), held.address.version].append(entry)
@@ -183,7 +182,9 @@ def _meet(one: Entry, other: Entry) -> bool:
 def _endpoints(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:
     for endpoint in snapshot.endpoints:
         lost = facts.is_lost(endpoint.node)
-        action = DeleteEndpoint(endpoint=endpoint) if lost else None
+        net = facts.by_name.get((endpoint.namespace, endpoint.network))
+        uid = NetworkUid("") if net is None else net.uid
+        action = DeleteEndpoint(endpoint=endpoint, network_uid=uid) if lost else None
         who = (
             "the Lease holder of ipam-svc deletes it, since its node is lost"
             if lost
@@ -296,8 +297,14 @@ def _blocks(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def _cooldown(entry: Entry) -> int:
-    return 0 if entry.spec is None else entry.spec.cooldown_s
+def _free(entry: Entry, reason: Reason, *, lost_node: NodeName | None = None) -> FreeEntry:
+    return FreeEntry(
+        block=entry.block,
+        held=entry.held,
+        reason=reason,
+        lost_node=lost_node,
+        cooldown_s=0 if entry.spec is None else entry.spec.cooldown_s,
+    )
 
 
 def _diagnosis(finding: Finding, action: Action | None) -> Diagnosis:

@@ -26,6 +26,7 @@ from danm_api.testing.builders import a_danmep, a_danmnet, accepted
 from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.diagnosis import DeleteEndpoint, FreeEntry, RemoveBlock, in_both
 from ipam_svc.examination import examine
+from ipam_svc.freed import EXPIRED, LOST_NODE
 from ipam_svc.snapshot import Snapshot, Unreadable
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -196,6 +197,7 @@ def test_address_without_pod(pods: tuple[Pod, ...]) -> None:
         found = next(iter(examine(replace(snapshot, nodes=nodes))))
         assert isinstance(found.action, FreeEntry)
         assert found.action.lost_node == "n1"
+        assert found.action.reason is LOST_NODE
         assert found.finding.outcome is Outcome.REPAIRABLE
 
 
@@ -228,7 +230,7 @@ def test_danmep_without_pod() -> None:
     (found,) = examine(snapshot)
     assert (found.finding.kind, found.action) == (FindingKind.ENDPOINT_WITHOUT_POD, None)
     (found,) = examine(replace(snapshot, nodes=()))
-    assert found.action == DeleteEndpoint(endpoint=_endpoint())
+    assert found.action == DeleteEndpoint(endpoint=_endpoint(), network_uid=NetworkUid("uid-net"))
 
 
 def test_static_pods_are_known_by_their_mirror() -> None:
@@ -276,6 +278,7 @@ def test_expired_owner() -> None:
     assert found.finding.kind is FindingKind.OWNER_EXPIRED
     assert isinstance(found.action, FreeEntry)
     assert (found.action.held, found.action.lost_node) == (held, None)
+    assert found.action.reason is EXPIRED
 
 
 def test_blocks_of_a_network_that_is_gone() -> None:

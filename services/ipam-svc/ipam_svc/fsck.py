@@ -82,6 +82,7 @@ class Fsck:
         found = in_both(first, examine(snapshot))
         repairer = Repairer(self.api, now=self.now, clock=self.clock, sleep=self.sleep)
         findings = [await _settle(each, repairer if repair else None) for each in found]
+        await repairer.tell()
         return IpamReport(
             began=began,
             ended=snapshot.now,
@@ -197,7 +198,8 @@ def fsck(*, kubeconfig: Path | None, repair: bool, output: str, between_looks: f
     Ends with status 0 when all fits, 1 when something does not (repaired or not), 2 when the
     cluster could not be looked at.
     """
-    configure_logging("ipam-svc fsck", level="warning")
+    # On standard error, so that the report stays readable: a line for each thing that is freed.
+    configure_logging("ipam-svc fsck", level="info")
 
     async def look() -> IpamReport:
         async with await KubeClient.connect(kubeconfig) as api:

@@ -11,7 +11,15 @@ from click.testing import CliRunner
 from danm_api.codec.danmep import encode_danmep
 from danm_api.errors import ApiUnavailableError
 from danm_api.ipam_api import ExternalOwnerMessage
-from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS, NODES, PODS, RawObject
+from danm_api.kube.api import (
+    DANMEPS,
+    DANMIPBLOCKS,
+    DANMNETS,
+    EVENTS,
+    NODES,
+    PODS,
+    RawObject,
+)
 from danm_api.model.ipam_report import FindingKind, IpamReport, Outcome
 from danm_api.testing.builders import a_danmep
 from ipam_svc.__main__ import main
@@ -105,6 +113,47 @@ async def test_repair_frees_what_is_dead_and_nothing_else() -> None:
         assert answer.ip == "10.0.0.4/24"
 
 
+async def test_what_a_repair_frees_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Each address and DanmEp that a repair ends comes with an Event on its DanmNet and a log line.
+
+    A look without repair tells nobody.
+    """
+    # DESIGN P7
+    cluster = Cluster()
+    net = cluster.add_network(cidr="10.0.0.0/24")
+    _add_node(cluster, "n1")
+    expires = cluster.clock.now() + timedelta(seconds=5)
+    async with cluster.running() as (replica,):
+        for name in ("a", "b"):
+            await cluster.reserve(replica, pod(name), attachment(), node="n9")
+        external = ExternalOwnerMessage(namespace=NAMESPACE, name="x", expires=expires)
+        await cluster.reserve(replica, external, attachment(interface=""), node="")
+        async with cluster.frozen_watch() as behind:
+            await cluster.reserve(replica, pod("p"), attachment(ip="10.0.0.7/24"))
+            other = attachment(ip="10.0.0.70/24")
+            await cluster.reserve(behind, pod("p"), other, fresh=True)
+    endpoint = a_danmep("old", namespace=NAMESPACE, network="net", pod="a", node="n9", address=None)
+    await cluster.kube.create(DANMEPS, encode_danmep(endpoint), namespace=endpoint.namespace)
+    cluster.clock.seconds += 5 + CLOCK_SKEW.total_seconds()
+    with caplog.at_level("INFO"):
+        await _examine(cluster)
+        assert cluster.kube.all_stored(EVENTS) == []
+        await _examine(cluster, repair=True)
+    assert cluster.addresses() == ["10.0.0.70"]
+    events = cluster.kube.all_stored(EVENTS)
+    assert {each["regarding"]["uid"] for each in events} == {net.uid}
+    assert {each["reportingInstance"] for each in events} == {"fsck"}
+    assert sorted((each["reason"], each["note"].partition(" of ")[0]) for each in events) == [
+        ("DeletedDanmEpOfLostNode", "deleted DanmEp old"),
+        ("FreedAddressOfLostNode", "freed 2 addresses"),
+        ("FreedDeadAddress", "freed 10.0.0.7"),
+        ("FreedExpiredAddress", "freed 10.0.0.3"),
+    ]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages.count("Freed an address") == 4
+    assert messages.count("Deleted DanmEp of a lost node") == 1
+
+
 @pytest.mark.parametrize("change", ["node is back", "taken anew", "silent"])
 async def test_repair_judges_anew(change: str) -> None:
     """What changed since the second look is judged as it is then: nothing live is freed."""
@@ -133,6 +182,7 @@ async def test_repair_judges_anew(change: str) -> None:
             (FindingKind.ADDRESS_WITHOUT_POD, "10.0.0.1", Outcome.NOT_REPAIRED)
         ]
         assert cluster.addresses() == ["10.0.0.1"]
+        assert cluster.kube.all_stored(EVENTS) == []
 
 
 async def test_an_odd_block_is_told_and_hides_nothing() -> None:

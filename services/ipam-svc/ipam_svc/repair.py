@@ -1,7 +1,8 @@
 """Ends what an examination has found dead, by the rules of give-back (DESIGN, "IPAM").
 
 Each step acts on exactly what was judged, in the version that was judged, and is judged anew by the
-write itself: an attempt that was made since is not touched.
+write itself: an attempt that was made since is not touched. What is freed is told as when the Lease
+holder frees it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,10 +12,11 @@ from typing import Final, assert_never
 from danm_api.codec.node import decode_node
 from danm_api.errors import ConflictError, DanmError, NotFoundError
 from danm_api.kube.api import DANMEPS, NODES, KubeApi
-from danm_api.model.danmep import DanmEp
+from danm_api.kube.events import EventRecorder
 from danm_api.model.ip_block import IPBlock
 from danm_api.names import NodeName
 from danm_api.telemetry import get_logger
+from ipam_svc.announcer import Announcer
 from ipam_svc.block import GaveBack
 from ipam_svc.committer import Committer
 from ipam_svc.diagnosis import Action, DeleteEndpoint, FreeEntry, RemoveBlock
@@ -25,6 +27,8 @@ from ipam_svc.taking import NetworkRef, Taker
 _log = get_logger(__name__)
 
 _TIMEOUT_S: Final = 10.0
+# Who did it, in Events: no replica.
+_INSTANCE: Final = "fsck"
 
 
 class Repairer:
@@ -49,6 +53,9 @@ class Repairer:
         self._taker = Taker(
             store=self._store, ledger=self._ledger, committer=self._committer, clock=clock
         )
+        self._announcer = Announcer(
+            EventRecorder(api, component="ipam-svc", instance=_INSTANCE, clock=clock, now=now)
+        )
 
     async def run(self, action: Action) -> bool:
         """Carry one action out; return False when it may not be, or failed.
@@ -59,8 +66,8 @@ class Repairer:
             match action:
                 case FreeEntry():
                     return await self._free(action)
-                case DeleteEndpoint(endpoint=endpoint):
-                    return await self._delete(endpoint)
+                case DeleteEndpoint():
+                    return await self._delete(action)
                 case RemoveBlock(block=block):
                     return await self._remove(block)
         except DanmError as error:
@@ -68,19 +75,28 @@ class Repairer:
             return False
         assert_never(action)
 
+    async def tell(self) -> None:
+        """Write the Events of what was freed."""
+        await self._announcer.tell()
+
     async def _free(self, action: FreeEntry) -> bool:
         if action.lost_node is not None and not await self._is_lost(action.lost_node):
             return False
         self._ledger.observe(action.block)
+        network = NetworkRef.of(action.block)
         outcome = await self._taker.give_back(
-            NetworkRef.of(action.block),
+            network,
             action.held,
             cooldown_s=action.cooldown_s,
             deadline=self._clock() + _TIMEOUT_S,
         )
-        return isinstance(outcome, GaveBack)
+        if not isinstance(outcome, GaveBack):
+            return False
+        self._announcer.freed(network, action.held, action.reason)
+        return True
 
-    async def _delete(self, endpoint: DanmEp) -> bool:
+    async def _delete(self, action: DeleteEndpoint) -> bool:
+        endpoint = action.endpoint
         if not await self._is_lost(endpoint.node):
             return False
         try:
@@ -92,6 +108,10 @@ class Repairer:
             )
         except (ConflictError, NotFoundError):
             return False
+        network = NetworkRef(
+            namespace=endpoint.namespace, name=endpoint.network, uid=action.network_uid
+        )
+        self._announcer.deleted(network, endpoint.identity)
         return True
 
     async def _remove(self, block: IPBlock) -> bool:
