@@ -19,7 +19,7 @@ from danm_api.model.danmnet import BuiltInType, DanmNet
 from danm_api.model.ip_block import ContainerOwner, Held, PodOwner, owner_key
 from danm_api.model.ipam_report import Finding, FindingKind, Outcome
 from danm_api.model.pod import Pod, PodPhase
-from danm_api.names import INTERFACES_ANNOTATION, NetworkUid, NodeName
+from danm_api.names import DEFAULT_NETWORK, INTERFACES_ANNOTATION, NetworkUid, NodeName
 from danm_api.validation import hands_out_addresses
 from danm_api.validation.wire import same_wire
 from ipam_svc.block import describe_owner, has_expired, held_entries
@@ -233,10 +233,11 @@ def _pods(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:
         except InvalidAttachmentError:
             # Its ADD says so.
             continue
-        for net, wanted in _wanted(pod, attachments, facts):
+        wanted = _wanted(pod, attachments, facts) if attachments else _of_default(pod, facts)
+        for net, count, why in wanted:
             found = facts.held_by_pod.get((net.namespace, net.name, pod.runtime_uid), [])
             has = len({_interface(held) for held in found})
-            if has < wanted:
+            if has < count:
                 yield Diagnosis(
                     finding=Finding(
                         kind=FindingKind.POD_WITHOUT_ADDRESS,
@@ -244,8 +245,7 @@ def _pods(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:
                         network=net.name,
                         subject=f"Pod {pod.namespace}/{pod.name}",
                         node=pod.node or "",
-                        problem=f"it runs, asks for {wanted} interfaces with addresses on the"
-                        f" network, and the record has {has}",
+                        problem=f"it runs, {why}, and the record has {has}",
                         remedy=f"danmd of {pod.node} claims within 10 s what its interfaces have;"
                         " if nothing changes, delete the Pod, so that it is made anew",
                     )
@@ -254,8 +254,8 @@ def _pods(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:
 
 def _wanted(
     pod: Pod, attachments: Iterable[Attachment], facts: Facts
-) -> Iterator[tuple[DanmNet, int]]:
-    """Yield the networks that must have entries of a Pod, and for how many interfaces."""
+) -> Iterator[tuple[DanmNet, int, str]]:
+    """Yield the networks that must have entries of a Pod, for how many interfaces, and why."""
     counts: dict[str, int] = defaultdict(int)
     for attachment in attachments:
         net = facts.by_name.get((pod.namespace, attachment.network))
@@ -266,7 +266,27 @@ def _wanted(
                 or (spec.net6 is not None and not isinstance(attachment.ip6, NoAddress))
             )
     for name, count in counts.items():
-        yield facts.by_name[pod.namespace, name], count
+        why = f"asks for {count} interfaces with addresses on the network"
+        yield facts.by_name[pod.namespace, name], count, why
+
+
+def _of_default(pod: Pod, facts: Facts) -> Iterator[tuple[DanmNet, int, str]]:
+    """Yield the DanmNet ``default`` of a Pod that asks for nothing, if it is on it (SPEC B2).
+
+    It is on the fallback network, or on what its node had before DANM, when it was there before the
+    DanmNet or before danmd. So only a younger Pod counts, and only one to which the runtime gives
+    an address of the DanmNet.
+    """
+    net = facts.by_name.get((pod.namespace, DEFAULT_NETWORK))
+    spec = None if net is None else net.status.applied
+    if net is None or spec is None or not hands_out_addresses(spec):
+        return
+    if pod.created is None or pod.created <= net.created:
+        return
+    subnets = [each for each in (spec.cidr, spec.net6) if each is not None]
+    mine = [ip for ip in pod.ips if any(ip in subnet for subnet in subnets)]
+    if mine:
+        yield net, 1, f"has {', '.join(map(str, mine))} of its namespace's default network"
 
 
 def _blocks(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:

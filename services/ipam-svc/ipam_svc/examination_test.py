@@ -119,6 +119,7 @@ _SOUND = Snapshot(
     nodes=(Node(name=NodeName("n1"), uid="n1"), Node(name=NodeName("n2"), uid="n2")),
     pods=(_pod(),),
 )
+_DEFAULT = _net("default")
 _LOST_NODE = (Node(name=NodeName("n1"), uid="n1", out_of_service=True),)
 
 
@@ -213,15 +214,75 @@ def test_address_of_a_container_on_a_lost_node() -> None:
 def test_address_and_danmep_belong_together() -> None:
     """A running Pod with one of the two is found, whichever is missing; neither is freed."""
     assert _kinds(replace(_SOUND, endpoints=())) == [FindingKind.ADDRESS_WITHOUT_ENDPOINT]
-    found = examine(replace(_SOUND, blocks=()))
-    assert [each.finding.kind for each in found] == [
+    both = examine(replace(_SOUND, blocks=()))
+    assert [each.finding.kind for each in both] == [
         FindingKind.ENDPOINT_WITHOUT_ADDRESS,
         FindingKind.POD_WITHOUT_ADDRESS,
     ]
-    assert found[0].finding.address == "10.0.0.1"
-    assert [each.action for each in found] == [None, None]
+    assert both[0].finding.address == "10.0.0.1"
+    assert [each.action for each in both] == [None, None]
     other = replace(_SOUND, blocks=(_block(_held("10.0.0.9")),))
     assert _kinds(other) == [FindingKind.ENDPOINT_WITHOUT_ADDRESS]
+
+
+def _asks_for_nothing(annotation: str | None = None) -> Pod:
+    """Return a Pod that runs with an address of the network ``default``."""
+    return replace(
+        _pod(),
+        annotations={} if annotation is None else {"danm.k8s.io/interfaces": annotation},
+        created=_DEFAULT.created + timedelta(seconds=1),
+        ips=(ip_address("10.0.0.1"),),
+    )
+
+
+@pytest.mark.parametrize("annotation", [None, "", "[]"])
+def test_pod_on_the_default_network_needs_an_address(annotation: str | None) -> None:
+    """A Pod that asks for nothing is held against the DanmNet ``default`` of its namespace."""
+    # SPEC B2
+    pod = _asks_for_nothing(annotation)
+    forgotten = Snapshot(now=_NOW, networks=(_DEFAULT,), nodes=_SOUND.nodes, pods=(pod,))
+    (found,) = examine(forgotten)
+    assert found.finding.kind is FindingKind.POD_WITHOUT_ADDRESS
+    assert (found.finding.network, found.finding.subject) == ("default", "Pod ns/a")
+    assert "has 10.0.0.1 of its namespace's default network" in found.finding.problem
+    assert found.action is None
+    endpoint = replace(_endpoint(), network=NetworkName("default"))
+    sound = replace(forgotten, blocks=(_block(_held(), net="default"),), endpoints=(endpoint,))
+    assert examine(sound) == ()
+
+
+@pytest.mark.parametrize(
+    ("pod", "net"),
+    [
+        pytest.param(_asks_for_nothing(), _net(), id="no default network"),
+        pytest.param(
+            replace(_asks_for_nothing(), created=_DEFAULT.created), _DEFAULT, id="not younger"
+        ),
+        pytest.param(replace(_asks_for_nothing(), created=None), _DEFAULT, id="of unknown age"),
+        pytest.param(
+            replace(_asks_for_nothing(), ips=(ip_address("10.0.1.1"), ip_address("fd00::1"))),
+            _DEFAULT,
+            id="on the fallback network",
+        ),
+        pytest.param(replace(_asks_for_nothing(), ips=()), _DEFAULT, id="without address"),
+        pytest.param(
+            replace(_asks_for_nothing(), host_network=True), _DEFAULT, id="on the host's network"
+        ),
+        pytest.param(_asks_for_nothing(), _net("default", cidr=None), id="network without subnet"),
+        pytest.param(
+            _asks_for_nothing(), _net("default", network_type="flannel"), id="static delegate"
+        ),
+        pytest.param(
+            _asks_for_nothing(),
+            replace(_DEFAULT, status=replace(_DEFAULT.status, applied=None)),
+            id="never valid",
+        ),
+    ],
+)
+def test_pod_that_may_be_on_another_network_needs_none(pod: Pod, net: DanmNet) -> None:
+    """Pods that use the fallback, or were there before the DanmNet, are no false alarm."""
+    # SPEC B2
+    assert examine(Snapshot(now=_NOW, networks=(net,), nodes=_SOUND.nodes, pods=(pod,))) == ()
 
 
 def test_danmep_without_pod() -> None:

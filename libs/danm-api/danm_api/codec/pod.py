@@ -1,8 +1,13 @@
 """Pods as the API server sends them, and the model's. Pure."""
 
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 from danm_api.codec.meta import RawObject
+from danm_api.codec.values import parse_time
+from danm_api.model.addresses import IPAddress
 from danm_api.model.pod import Pod, PodPhase
 from danm_api.names import Namespace, NodeName, PodName, PodUid
 
@@ -37,7 +42,22 @@ def decode_pod(raw: RawObject) -> Pod:
         subdomain=spec.get("subdomain") or None,
         host_network=bool(spec.get("hostNetwork", False)),
         mirror_of=annotations.get(_MIRROR_ANNOTATION) or None,
+        created=_time(metadata.get("creationTimestamp")),
+        ips=tuple(_ips(status.get("podIPs") or [])),
     )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
+
+
+def _ips(reported: Iterable[dict[str, Any]]) -> Iterator[IPAddress]:
+    for each in reported:
+        try:
+            yield ip_address(each.get("ip", ""))
+        except ValueError:
+            # Kubernetes has let leading zeros pass for long (its KEP 4858).
+            continue
 
 
 def _phase(text: str | None) -> PodPhase:

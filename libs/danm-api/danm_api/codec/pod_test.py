@@ -1,5 +1,7 @@
 """Tests of the Pod codec."""
 
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ def raw_pod(**status: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON values)
 
 
 def test_decodes_all_that_danm_reads() -> None:
-    """Every field of the model comes from its place in the object."""
+    """Every field of the model comes from its place in the object; odd addresses are left out."""
     raw = {
         "metadata": {
             "namespace": "vnf",
@@ -28,6 +30,7 @@ def test_decodes_all_that_danm_reads() -> None:
             "resourceVersion": "7",
             "labels": {"app": "lb"},
             "annotations": {"kubernetes.io/config.mirror": "abc"},
+            "creationTimestamp": "2025-12-31T23:00:00Z",
             "deletionTimestamp": "2026-01-01T00:00:00Z",
         },
         "spec": {
@@ -36,7 +39,11 @@ def test_decodes_all_that_danm_reads() -> None:
             "subdomain": "lb",
             "hostNetwork": True,
         },
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "podIPs": [{"ip": "10.0.0.7"}, {"ip": "010.0.0.8"}, {"ip": "2001:db8::7"}],
+        },
     }
     expected = Pod(
         namespace=Namespace("vnf"),
@@ -53,6 +60,8 @@ def test_decodes_all_that_danm_reads() -> None:
         subdomain="lb",
         host_network=True,
         mirror_of="abc",
+        created=datetime(2025, 12, 31, 23, tzinfo=UTC),
+        ips=(IPv4Address("10.0.0.7"), IPv6Address("2001:db8::7")),
     )
     assert decode_pod(raw) == expected
 

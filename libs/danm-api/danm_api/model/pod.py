@@ -1,8 +1,10 @@
 """Pod: what DANM needs to know of one (SPEC A2, B, S1). Pure."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from danm_api.model.addresses import IPAddress
 from danm_api.names import Namespace, NodeName, PodName, PodUid
 
 
@@ -31,6 +33,8 @@ class Pod:
         subdomain: ``spec.subdomain``: the Service that gives the Pod its DNS name.
         mirror_of: The ``kubernetes.io/config.mirror`` annotation: the identity by which kubelet and
             the runtime know a static Pod, whose mirror this object is. None for all other Pods.
+        created: When the API server made the object. None if it does not say.
+        ips: The addresses of its eth0, as the runtime has reported them.
     """
 
     namespace: Namespace
@@ -47,6 +51,8 @@ class Pod:
     subdomain: str | None = None
     host_network: bool = False
     mirror_of: str | None = None
+    created: datetime | None = None
+    ips: tuple[IPAddress, ...] = ()
 
     @property
     def ended(self) -> bool:
