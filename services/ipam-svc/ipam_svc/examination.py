@@ -78,8 +78,8 @@ def _entries(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:
                 entry,
                 FindingKind.ADDRESS_WITHOUT_ENDPOINT,
                 "the Pod runs and has no DanmEp for it, so no Service finds it",
-                "the DanmEp was deleted by hand, or etcd has forgotten it: delete the Pod, so that"
-                " it is made anew",
+                f"danmd of {held.node} creates it within 10 s; if it does not, delete the Pod, so"
+                " that it is made anew",
                 None,
             )
 
@@ -114,6 +114,8 @@ def _lacks_endpoint(entry: Entry, owner: PodOwner, facts: Facts) -> bool:
     spec = entry.spec
     # What fakeipam has asked for has no DanmEp, and nothing in the record tells which that is.
     if spec is None or spec.fakeipam or not hands_out_addresses(spec):
+        return False
+    if entry.block.namespace in facts.with_unreadable_endpoints:
         return False
     pod = facts.pods[owner.uid]
     key = (entry.block.namespace, entry.block.network, owner.uid, owner.interface)

@@ -213,7 +213,10 @@ def test_address_of_a_container_on_a_lost_node() -> None:
 
 def test_address_and_danmep_belong_together() -> None:
     """A running Pod with one of the two is found, whichever is missing; neither is freed."""
-    assert _kinds(replace(_SOUND, endpoints=())) == [FindingKind.ADDRESS_WITHOUT_ENDPOINT]
+    (found,) = examine(replace(_SOUND, endpoints=()))
+    assert found.finding.kind is FindingKind.ADDRESS_WITHOUT_ENDPOINT
+    assert "danmd of n1 creates it within 10 s" in found.finding.remedy
+    assert "delete the Pod" in found.finding.remedy
     both = examine(replace(_SOUND, blocks=()))
     assert [each.finding.kind for each in both] == [
         FindingKind.ENDPOINT_WITHOUT_ADDRESS,
@@ -359,6 +362,17 @@ def test_what_cannot_be_read_is_told() -> None:
     (found,) = examine(replace(_SOUND, unreadable=(odd,)))
     assert found.finding.subject == "DanmIPBlock ns/odd"
     assert found.action is None
+
+
+def test_no_danmep_is_missing_where_one_cannot_be_read() -> None:
+    """A DanmEp that does not decode may be the one that an address seems to lack."""
+    odd = Unreadable(kind="DanmEp", namespace="ns", name="odd", reason="no address")
+    assert _kinds(replace(_SOUND, endpoints=(), unreadable=(odd,))) == [FindingKind.UNREADABLE]
+    elsewhere = replace(odd, namespace="other")
+    assert _kinds(replace(_SOUND, endpoints=(), unreadable=(elsewhere,))) == [
+        FindingKind.UNREADABLE,
+        FindingKind.ADDRESS_WITHOUT_ENDPOINT,
+    ]
 
 
 def test_what_one_look_saw_alone_is_in_flight() -> None:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import DanmNet, NetworkSpec
@@ -12,6 +13,9 @@ from danm_api.model.node import Node
 from danm_api.model.pod import Pod
 from danm_api.names import NetworkUid, NodeName, PodUid
 from ipam_svc.block import held_entries
+
+# The kind of an ``Unreadable``.
+_ENDPOINT: Final = "DanmEp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +61,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A snapshot, indexed."""
+    """A snapshot, indexed.
+
+    Attributes:
+        with_unreadable_endpoints: Namespaces in which no DanmEp can be said to be missing.
+    """
 
     networks: Mapping[NetworkUid, DanmNet]
     by_name: Mapping[tuple[str, str], DanmNet]
     entries: tuple[Entry, ...]
     pods: Mapping[PodUid, Pod]
     endpoints: frozenset[tuple[str, str, str, str]]
+    with_unreadable_endpoints: frozenset[str]
     in_service: frozenset[NodeName]
     held_by_pod: Mapping[tuple[str, str, str], list[Held]]
 
@@ -90,6 +99,9 @@ class Facts:
             endpoints=frozenset(
                 (each.namespace, each.network, each.pod_uid, each.interface.name)
                 for each in snapshot.endpoints
+            ),
+            with_unreadable_endpoints=frozenset(
+                each.namespace for each in snapshot.unreadable if each.kind == _ENDPOINT
             ),
             in_service=frozenset(node.name for node in snapshot.nodes if not node.out_of_service),
             held_by_pod=held,
