@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from danm_api import labels
-from danm_api.codec.danmep import decode_danmep
+from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.ipam_client import IpamClient
 from danm_api.ipam_discovery import IpamDiscovery
 from danm_api.kube.api import DANMEPS
@@ -252,9 +252,9 @@ async def _users(config: Config) -> list[str]:
     selector = f"{labels.NODE}={labels.label_value(config.node)}"
     async with await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api:
         listed = await api.list(DANMEPS, label_selector=selector)
-    endpoints = [decode_danmep(raw) for raw in listed.items]
+    endpoints = [decode_endpoint_identity(raw) for raw in listed.items]
     return through_fakeipam + [
-        f"Pod {each.namespace}/{each.pod} uses DanmNet {each.network} as {each.interface.name}"
+        f"Pod {each.namespace}/{each.pod} uses DanmNet {each.network} as {each.interface}"
         for each in endpoints
         if each.node == config.node
     ]

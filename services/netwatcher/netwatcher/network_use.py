@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from danm_api import labels
-from danm_api.codec.danmep import decode_danmep
+from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.codec.ip_block import decode_ip_block
 from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, KubeApi, RawObject
@@ -80,7 +80,8 @@ class ClusterUseReader:
         return NetworkUse(
             interfaces=tuple(
                 f"Pod {endpoint.namespace}/{endpoint.pod}"
-                for endpoint in map(decode_danmep, endpoints.items)
+                # Whatever else a DanmEp says, it uses the network.
+                for endpoint in map(decode_endpoint_identity, endpoints.items)
                 # A label may be the hash of a long name.
                 if endpoint.network == net.name
             ),

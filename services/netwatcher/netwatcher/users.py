@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from danm_api import labels
-from danm_api.codec.danmep import decode_danmep
+from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.kube.api import DANMEPS, KubeApi
 from danm_api.model.danmnet import DanmNet
 from danm_api.names import InterfaceName, NodeName
@@ -42,6 +42,7 @@ class ClusterLinkUsers:
     def __init__(self, *, api: KubeApi, kernel: Kernel, node: NodeName) -> None:
         self._api = api
         self._kernel = kernel
+        self._node = node
         self._selector = f"{labels.NODE}={labels.label_value(node)}"
 
     async def users_of(
@@ -51,11 +52,13 @@ class ClusterLinkUsers:
         # A NetworkID may exist in several namespaces; their networks share the link.
         network = network_of_link(name)
         found = await self._api.list(DANMEPS, label_selector=self._selector)
-        endpoints = [decode_danmep(raw) for raw in found.items]
+        # Whatever else a DanmEp says, it uses the link.
+        endpoints = [decode_endpoint_identity(raw) for raw in found.items]
         pods = sorted(
             f"Pod {endpoint.namespace}/{endpoint.pod}"
             for endpoint in endpoints
-            if endpoint.network == network
+            # A label may be the hash of a long name, or another node's that is not honest.
+            if endpoint.network == network and endpoint.node == self._node
         )
         children = await self._kernel.children(link.index)
         return [
