@@ -3,25 +3,35 @@
 import asyncio
 import multiprocessing
 from dataclasses import replace
+from ipaddress import IPv4Address
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
+from danm_api.codec.cni import decode_result
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import PODS
 from danm_api.node_call import DaemonUnreachableError, call_daemon
-from danm_api.node_frame import PROGRAM_DANM, encode_request
+from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM, encode_request
 from danm_cni.daemon import node_lock
 from danm_cni.testing.demo import INTERNAL
 from danm_cni.testing.node import FakeNode, config_for, free_port
 
 
-def _call(node: FakeNode, verb: str) -> tuple[int, bytes]:
-    request = node.request(verb, "c1")
+def _call(
+    node: FakeNode,
+    verb: str,
+    *,
+    program: int = PROGRAM_DANM,
+    pod: str = "pod-1",
+    **config: Any,  # noqa: ANN401  (JSON values)
+) -> tuple[int, bytes]:
+    request = node.request(verb, f"c-{pod}", pod=pod, **config)
     frame = encode_request(
-        program=PROGRAM_DANM,
+        program=program,
         deadline_ns=0,
         environment=b"\0".join(f"{k}={v}".encode() for k, v in request.environment.items()),
         stdin=request.config,
@@ -55,8 +65,37 @@ async def test_a_whole_life(tmp_path: Path) -> None:
     with pytest.raises(DaemonUnreachableError):
         await asyncio.to_thread(_call, node, "STATUS")
     # DESIGN, P5: what runs stays, and so does the way to it
-    assert {"eth0"} == set(node.interfaces())
+    assert {"eth0"} == set(node.interfaces("c-pod-1"))
     assert (tmp_path / "etc/cni/net.d/00-danm.conflist").exists()
+
+
+async def test_other_plugins_are_served_too(tmp_path: Path) -> None:
+    """Fakeipam asks through the same socket; what it gets is an address without an interface."""
+    # SPEC F2
+    node = FakeNode(tmp_path)
+    node.add_network("lan", cidr="198.18.0.0/24", fakeipam=True)
+    node.add_pod("by-other")
+    stop = asyncio.Event()
+    running = asyncio.create_task(node.daemon.run(stop))
+    await node.until(node.config.paths.ready_marker.exists)
+    assert (tmp_path / "opt/cni/bin/fakeipam").exists()
+
+    def call(verb: str) -> tuple[int, bytes]:
+        ipam = {"type": "fakeipam", "network": "lan"}
+        return _call(node, verb, program=PROGRAM_FAKEIPAM, pod="by-other", ipam=ipam)
+
+    status, answer = await asyncio.to_thread(call, "ADD")
+    assert (status, decode_result(answer).ips[0].address.ip) == (0, IPv4Address("198.18.0.10"))
+    assert [True] == node.addresses.via_fakeipam
+    assert {} == node.interfaces("c-by-other")
+    assert [] == node.endpoints()
+    assert await asyncio.to_thread(call, "STATUS") == (0, b"")
+    assert await asyncio.to_thread(call, "CHECK") == (0, b"")
+    assert await asyncio.to_thread(call, "DEL") == (0, b"")
+    assert {} == node.leftovers()
+    assert b"has given no address" in (await asyncio.to_thread(call, "CHECK"))[1]
+    stop.set()
+    await asyncio.wait_for(running, 30)
 
 
 async def test_nothing_is_installed_before_it_works(tmp_path: Path) -> None:
