@@ -11,6 +11,8 @@ from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 _WORKLOADS: Final = frozenset({"Deployment", "DaemonSet"})
+# With all of DANM, and with --ipam-only.
+_DANMD_ROLES: Final = ("danm-cni/rbac.yaml", "ipam-only/role.yaml")
 
 
 def _objects(*kinds: str) -> list[dict[str, Any]]:
@@ -112,22 +114,29 @@ def test_one_node_has_one_replica_of_each() -> None:
 def test_danmd_alone_may_less_than_all_of_danm() -> None:
     """What deploy/ipam-only grants to danmd is part of what deploy/danm-cni does."""
     # SPEC F2
-    grants = []
-    for path in ("danm-cni/rbac.yaml", "ipam-only/role.yaml"):
-        (role,) = (
-            raw
-            for raw in yaml.safe_load_all((DEPLOY / path).read_text())
-            if raw["kind"] == "ClusterRole"
-        )
-        assert role["metadata"]["name"] == "danm-cni"
-        grants.append(
-            {
-                (resource, verb)
-                for rule in role["rules"]
-                for resource in rule["resources"]
-                for verb in rule["verbs"]
-            }
-        )
-    whole, part = grants
+    whole, part = (_grants_to_danmd(path) for path in _DANMD_ROLES)
     assert part < whole
     assert not any(resource == "danmeps" for resource, _ in part)
+
+
+@pytest.mark.parametrize("path", _DANMD_ROLES)
+def test_danmd_may_ask_ipam_svc_what_it_asks(path: str) -> None:
+    """It reserves, releases and lists its node's entries; it looks up and counts nobody else's."""
+    granted = {verb for resource, verb in _grants_to_danmd(path) if "reservations" in resource}
+    assert granted == {"create", "delete", "list"}
+
+
+def _grants_to_danmd(path: str) -> set[tuple[str, str]]:
+    """Return what a file's ClusterRole grants: resources and verbs."""
+    (role,) = (
+        raw
+        for raw in yaml.safe_load_all((DEPLOY / path).read_text())
+        if raw["kind"] == "ClusterRole"
+    )
+    assert role["metadata"]["name"] == "danm-cni"
+    return {
+        (resource, verb)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
