@@ -22,6 +22,8 @@ _SERVER_ERRORS: Final = 500
 
 # A body that is no Status may be a proxy's page: enough of it to recognise whose.
 _EXCERPT_LENGTH: Final = 200
+# All that the API server says to a path that it does not have.
+_NO_SUCH_KIND: Final = b"404 page not found"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,9 @@ def error_of_answer(request: str, status: int, body: bytes) -> DanmError:
     except msgspec.DecodeError:
         excerpt = " ".join(body[:_EXCERPT_LENGTH].decode(errors="replace").split())
         detail = Status(message=excerpt)
+        if status == _NOT_FOUND and body.strip() != _NO_SUCH_KIND:
+            # No word of the API server's: the object may well be there.
+            return ApiUnavailableError(f"{request}: {excerpt}", status=status)
     return error_of_status(request, status, detail)
 
 

@@ -42,3 +42,18 @@ def test_a_proxys_page_is_quoted() -> None:
     error = error_of_answer("get pods a", 502, b"<html>\n  <h1>Bad gateway</h1>" + b"x" * 1000)
     assert error.reason.startswith("get pods a: <html> <h1>Bad gateway</h1>")
     assert len(error.reason) < 300
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b"<html><h1>404 Not Found</h1></html>", ApiUnavailableError, id="a proxy"),
+        pytest.param(b"", ApiUnavailableError, id="nothing"),
+        pytest.param(b"404 page not found\n", NotFoundError, id="a kind that is not served"),
+        pytest.param(b'{"kind":"Status","reason":"NotFound"}', NotFoundError, id="an object"),
+    ],
+)
+def test_what_is_absent_says_the_api_server(body: bytes, expected: type[DanmError]) -> None:
+    """While a proxy answers for an API server that is away, nothing is taken for gone."""
+    # DESIGN, P3
+    assert type(error_of_answer("get pods ns/a", 404, body)) is expected
