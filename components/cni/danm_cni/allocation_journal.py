@@ -57,10 +57,12 @@ class AllocationRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         config: Name of the network configuration that asked.
         network: The DanmNet, in the owner's namespace.
+        network_uid: Empty where danmd does not know it.
         netns: Path of the container's network namespace on the host.
         attempt: Of the last send of the reservation; 0 when danmd does not know it.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.
         since: When it came, in seconds of the epoch.
+        unasked: It is released without a DEL, since its network namespace is gone.
     """
 
     container_id: str
@@ -75,6 +77,8 @@ class AllocationRecord(msgspec.Struct, frozen=True, kw_only=True):
     ip6: str | None = None
     result: bytes = b""
     since: float = 0.0
+    network_uid: str = ""
+    unasked: bool = False
 
     @property
     def key(self) -> AllocationKey:

@@ -17,6 +17,7 @@ from danm_api.telemetry import get_logger
 from danm_cni.allocation_journal import AllocationJournal, AllocationRecord, AllocationState
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.netns import NetnsGoneError
+from danm_cni.news import NO_DEL, AddressNews, of_entry
 
 log = get_logger(__name__)
 
@@ -37,12 +38,14 @@ class AllocationRelease:
         journal: AllocationJournal,
         addresses: AddressService,
         kernel: InterfaceMaker,
+        news: AddressNews,
     ) -> None:
         """Work with these edges."""
         self._node = node
         self._journal = journal
         self._addresses = addresses
         self._kernel = kernel
+        self._news = news
 
     async def mark(self, record: AllocationRecord) -> AllocationRecord:
         """Make durable that an address is to be released; from then on it will."""
@@ -74,7 +77,10 @@ class AllocationRelease:
                     node=self._node,
                     timeout_s=timeout_s,
                 )
-                await self._addresses.release(request, deadline_s=time.monotonic() + timeout_s)
+                deadline_s = time.monotonic() + timeout_s
+                answer = await self._addresses.release(request, deadline_s=deadline_s)
+                if record.unasked:
+                    self._news.note(NO_DEL, map(of_entry, answer.released))
         await self._journal.forget(record.key)
         log.info(
             "Released address",

@@ -6,7 +6,8 @@ from danm_cni.allocation_upkeep import AllocationUpkeep
 from danm_cni.allocations import Allocations
 from danm_cni.concurrency import Admission
 from danm_cni.config import Config
-from danm_cni.edges import AddressService, EventSink, InterfaceMaker, NetworkSource, PodSource
+from danm_cni.edges import AddressService, InterfaceMaker, NetworkSource, PodSource
+from danm_cni.news import AddressNews
 from danm_cni.request import Program
 from danm_cni.tombstones import Tombstones
 
@@ -18,7 +19,7 @@ def allocation_service(
     kernel: InterfaceMaker,
     networks: NetworkSource,
     pods: PodSource,
-    events: EventSink,
+    news: AddressNews,
 ) -> AllocationUpkeep:
     """Put the parts together, and read the journal."""
     journal = AllocationJournal(config.paths.allocations)
@@ -29,7 +30,7 @@ def allocation_service(
             journal=journal,
             addresses=addresses,
             release=AllocationRelease(
-                node=config.node, journal=journal, addresses=addresses, kernel=kernel
+                node=config.node, journal=journal, addresses=addresses, kernel=kernel, news=news
             ),
             kernel=kernel,
             pods=pods,
@@ -39,6 +40,5 @@ def allocation_service(
         ),
         addresses=addresses,
         kernel=kernel,
-        pods=pods,
-        events=events,
+        news=news,
     )

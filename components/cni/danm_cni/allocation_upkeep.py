@@ -10,9 +10,8 @@ from typing import Final
 
 import msgspec
 
-from danm_api.errors import AddressTakenError, DanmError
-from danm_api.ipam_api import AttachmentRequest, PodOwnerMessage, Reservation
-from danm_api.names import Namespace, PodName, PodUid
+from danm_api.errors import AddressTakenError, PodNotFoundError
+from danm_api.ipam_api import AttachmentRequest, Reservation
 from danm_api.telemetry import get_logger
 from danm_cni.allocation_journal import (
     AllocationJournal,
@@ -21,10 +20,9 @@ from danm_cni.allocation_journal import (
     AllocationState,
 )
 from danm_cni.allocations import Allocations
-from danm_cni.edges import AddressService, EventSink, InterfaceMaker, PodSource
-from danm_cni.metrics import ADDRESSES_CLAIMED, ADDRESSES_LOST
+from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.netns import NetnsGoneError
-from danm_cni.request import PodIdentity
+from danm_cni.news import CLAIMED, AddressNews, of_allocation
 from danm_cni.rounds import attempt, side_by_side
 
 log = get_logger(__name__)
@@ -40,8 +38,7 @@ class AllocationUpkeep:
     allocations: Allocations
     addresses: AddressService
     kernel: InterfaceMaker
-    pods: PodSource
-    events: EventSink
+    news: AddressNews
 
     async def finish(self) -> None:
         """Do DELs that were left for later, and go on with what is unfinished or has ended."""
@@ -75,9 +72,9 @@ class AllocationUpkeep:
             wanted = {str(each) for each in record.addresses}
             # An owner that has others by now is served by another container of the Pod.
             if present < wanted:
-                await attempt("Forgotten address", self._claim(record.key))
+                await attempt("Forgotten address", self._claim(record.key, wanted - present))
 
-    async def _claim(self, key: AllocationKey) -> None:
+    async def _claim(self, key: AllocationKey, forgotten: Collection[str]) -> None:
         locks = self.allocations.locks
         if locks.is_held(key):
             return
@@ -103,33 +100,30 @@ class AllocationUpkeep:
             except AddressTakenError as error:
                 await self._give_up(record, error)
                 return
-            await self.journal.put(msgspec.structs.replace(record, attempt=answer.attempt))
-        ADDRESSES_CLAIMED.inc()
-        log.warning("Claimed forgotten address", ip=record.ip, ip6=record.ip6)
+            claimed = msgspec.structs.replace(
+                record, attempt=answer.attempt, network_uid=answer.attachments[0].network_uid
+            )
+            await self.journal.put(claimed)
+        self.news.note(
+            CLAIMED, [each for each in of_allocation(claimed) if each.address in forgotten]
+        )
 
-    async def _give_up(self, record: AllocationRecord, error: AddressTakenError) -> None:
-        """Take an address off its interface that somebody else has by now (DESIGN, P1)."""
+    async def _give_up(
+        self, record: AllocationRecord, error: AddressTakenError | PodNotFoundError
+    ) -> None:
+        """Take an address off its interface that somebody else has or may get (DESIGN, P1)."""
         try:
             await self.kernel.remove_addresses(record.netns, record.addresses)
         except NetnsGoneError:
             log.debug("Namespace is gone", netns=record.netns)
         await self.journal.forget(record.key)
-        message = (
-            f"interface {record.interface} lost {record.ip or record.ip6}: ipam-svc has forgotten "
-            f"that it had it, and somebody else has it now ({error.reason}); delete the Pod to get "
-            "a new one"
+        await self.news.lost(
+            of_allocation(record),
+            record.owner,
+            error,
+            message=(
+                f"interface {record.interface} lost {record.ip or record.ip6}: ipam-svc has "
+                f"forgotten that it had it, and somebody else has it now ({error.reason}); delete "
+                "the Pod to get a new one"
+            ),
         )
-        ADDRESSES_LOST.inc()
-        log.warning("Address is somebody else's", container_id=record.container_id, error=message)
-        if isinstance(record.owner, PodOwnerMessage):
-            identity = PodIdentity(
-                namespace=Namespace(record.owner.namespace),
-                name=PodName(record.owner.name),
-                uid=PodUid(record.owner.uid),
-            )
-            try:
-                pod = await self.pods.find(identity)
-            except DanmError as missing:
-                log.debug("Nobody to tell", error=missing.reason)
-                return
-            await self.events.address_lost(pod, message)

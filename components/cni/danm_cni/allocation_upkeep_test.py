@@ -16,7 +16,7 @@ from danm_api.testing.builders import NAMESPACE
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.testing.fakes import Entry
 from danm_cni.testing.ipam_caller import Caller
-from danm_cni.testing.node import netns_of
+from danm_cni.testing.node import counted, messages_of, netns_of
 
 
 def _stray(owner: PodOwnerMessage | ContainerOwnerMessage) -> Entry:
@@ -52,6 +52,40 @@ async def test_a_killed_danmd_leaks_nothing(caller: Caller, answered: bool) -> N
     caller.node.kernel.gone.add(netns_of("c1"))
     await caller.node.daemon.upkeep.compare()
     assert caller.node.leftovers() == {}
+
+
+async def test_addresses_of_namespaces_that_are_gone_are_told(
+    caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes back without a DEL is counted and logged each, and told once a DanmNet."""
+    for name in ("a", "b"):
+        caller.node.add_pod(name)
+        await caller.add(f"c-{name}", pod=name, network="dual")
+        caller.node.kernel.gone.add(netns_of(f"c-{name}"))
+    before = counted("danmd_addresses_given_back_total")
+    with caplog.at_level("INFO"):
+        await caller.node.daemon.upkeep.compare()
+    assert caller.held() == []
+    # Issue 4: each with a metric, an Event and a log line.
+    assert counted("danmd_addresses_given_back_total") == before + 4
+    assert messages_of(caplog.records).count("Released address without DEL") == 4
+    told = caller.node.events("GaveBackAddress")
+    assert list(told) == ["DanmNet/dual"]
+    for each in ("198.18.0.10", "2001:db8::a", "198.18.0.11", "2001:db8::b"):
+        assert f"{each} of" in told["DanmNet/dual"]
+    assert told["DanmNet/dual"].endswith("the network namespace is gone, and no DEL came")
+
+
+async def test_a_del_is_no_news(caller: Caller) -> None:
+    """What the runtime asks to give back is neither counted nor told, now or later."""
+    await caller.add()
+    before = counted("danmd_addresses_given_back_total")
+    await caller.delete()
+    caller.node.kernel.gone.add(netns_of("c1"))
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == []
+    assert counted("danmd_addresses_given_back_total") == before
+    assert caller.node.events("GaveBackAddress") == {}
 
 
 async def test_a_del_that_came_while_danmd_was_away(caller: Caller) -> None:
@@ -148,14 +182,24 @@ async def test_an_entry_that_nobody_knows(
     assert caller.held() == []
 
 
-async def test_a_forgotten_address_is_claimed_again(caller: Caller) -> None:
+async def test_a_forgotten_address_is_claimed_again(
+    caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
     """After a restored backup a live interface keeps its addresses, of both families."""
     # DESIGN, "Nodes fence"
     await caller.add(network="dual")
     before = sorted(caller.held())
     caller.node.addresses.entries = caller.node.addresses.entries[:1]
+    claimed = counted("danmd_addresses_claimed_total")
     await caller.node.daemon.upkeep.compare()
     assert sorted(caller.held()) == before
+    # Issue 4: each with a metric, an Event and a log line.
+    assert counted("danmd_addresses_claimed_total") == claimed + 1
+    assert messages_of(caplog.records).count("Claimed forgotten address") == 1
+    told = caller.node.events("ClaimedAddress")
+    assert list(told) == ["DanmNet/dual"]
+    assert "claimed again 2001:db8::a of" in told["DanmNet/dual"]
+    assert "198.18" not in told["DanmNet/dual"]
     caller.remove_interface()
     await caller.delete(network="dual")
     assert caller.held() == []
@@ -172,6 +216,17 @@ async def test_a_forgotten_address_that_another_has(caller: Caller) -> None:
     assert caller.states() == {}
     (event,) = caller.node.kube.all_stored(EVENTS)
     assert "lost 198.18.0.10/24" in event["note"]
+
+
+async def test_a_forgotten_address_of_a_container_that_another_has(caller: Caller) -> None:
+    """A container has no object to tell it on, so the DanmNet's owner is told."""
+    # DESIGN, P1
+    await caller.add(pod=None)
+    caller.node.addresses.entries.clear()
+    caller.node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"))
+    await caller.node.daemon.upkeep.compare()
+    assert caller.node.kernel.namespaces[netns_of("c1")].interfaces == {"net1": []}
+    assert "lost 198.18.0.10 of" in caller.node.events("AddressLost")["DanmNet/lan"]
 
 
 async def test_gc_releases_what_is_not_listed(caller: Caller) -> None:

@@ -182,6 +182,7 @@ class Allocations:
         added = msgspec.structs.replace(
             record,
             state=AllocationState.ADDED,
+            network_uid=got.network_uid,
             attempt=answer.attempt,
             ip=got.ip,
             ip6=got.ip6,
@@ -307,8 +308,10 @@ class Allocations:
             record = self.journal.get(key)
             if record is None:
                 return
-            if record.state is AllocationState.ADDED and self.kernel.has_netns(record.netns):
-                return
+            if record.state is AllocationState.ADDED:
+                if self.kernel.has_netns(record.netns):
+                    return
+                record = msgspec.structs.replace(record, unasked=True)
             try:
                 await self.release.run(await self.release.mark(record))
             except AddressInUseError as error:

@@ -38,6 +38,7 @@ from danm_cni.interfaces import BackendSettings, SandboxInterfaces
 from danm_cni.journal import Journal, SandboxState
 from danm_cni.network_status import StatusAnnotations
 from danm_cni.networks import Networks
+from danm_cni.news import AddressNews
 from danm_cni.pods import NodePods, PodEvents
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval
@@ -139,6 +140,8 @@ class Daemon:
         fallback = Fallback(
             find=self._installation.fallback_path, runner=edges.plugins, journal=self.journal
         )
+        events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
+        news = AddressNews(node=config.node, pods=self._pods, events=events)
         removal = SandboxRemoval(
             node=config.node,
             journal=self.journal,
@@ -146,15 +149,15 @@ class Daemon:
             endpoints=self._endpoints,
             addresses=edges.addresses,
             pods=self._pods,
+            news=news,
         )
-        events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
         self.allocations = allocation_service(
             config,
             addresses=edges.addresses,
             kernel=edges.kernel,
             networks=self._networks,
             pods=self._pods,
-            events=events,
+            news=news,
         )
         self.sandboxes = Sandboxes(
             journal=self.journal,
@@ -182,8 +185,8 @@ class Daemon:
                 endpoints=self._endpoints,
                 addresses=edges.addresses,
                 pods=self._pods,
-                events=events,
                 removal=removal,
+                news=news,
             ),
             verification=SandboxVerification(kernel=edges.kernel, plugins=edges.plugins),
             collection=DelegateCollection(
@@ -209,7 +212,7 @@ class Daemon:
             kernel=edges.kernel,
             sandboxes=self.sandboxes,
             allocations=self.allocations,
-            events=events,
+            news=news,
         )
         self._pods.informer.subscribe(self._pod_changed)
         self._endpoints.informer.subscribe(self._endpoint_changed)

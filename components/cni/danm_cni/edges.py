@@ -6,10 +6,12 @@ from typing import Protocol
 from danm_api.ipam_api import (
     AttachmentRequest,
     OwnerMessage,
+    ReleaseAnswer,
     ReleaseRequest,
     Reservation,
     ReserveAnswer,
 )
+from danm_api.kube.events import EventType, ObjectReference
 from danm_api.model.addresses import IPAddress
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import DanmNet
@@ -43,8 +45,12 @@ class AddressService(Protocol):
         """
         ...
 
-    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> None:
-        """Give back what an owner holds under exactly that attempt; nothing there is no error."""
+    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> ReleaseAnswer:
+        """Give back what an owner holds under exactly that attempt; nothing there is no error.
+
+        Returns:
+            What was freed; not what an earlier send has freed whose answer was lost.
+        """
         ...
 
     async def node_reservations(self) -> Sequence[Reservation]:
@@ -182,7 +188,7 @@ class NetworkSource(Protocol):
 
 
 class EventSink(Protocol):
-    """Events on Pods."""
+    """Events on Pods and DanmNets."""
 
     async def address_lost(self, pod: Pod, message: str) -> None:
         """Tell the Pod's owner that an interface was taken down; never raises."""
@@ -192,8 +198,13 @@ class EventSink(Protocol):
         """Tell the Pod's owner; never raises."""
         ...
 
-    async def address_given_back(
-        self, *, namespace: str, network: str, network_uid: str, message: str
+    async def on_network(
+        self,
+        network: ObjectReference,
+        *,
+        reason: str,
+        message: str,
+        type: EventType,  # noqa: A002  (the API's word)
     ) -> None:
-        """Tell the DanmNet's owner of an address that nobody here knew; never raises."""
+        """Tell a DanmNet's owner what happened to its addresses; never raises."""
         ...

@@ -8,6 +8,7 @@ from typing import Final
 from danm_api.ipam_api import (
     AttachmentRequest,
     OwnerMessage,
+    ReleaseAnswer,
     ReleaseRequest,
     Reservation,
     ReserveAnswer,
@@ -61,9 +62,9 @@ class NodeAddresses:
         )
         return await self._client.reserve(request, deadline=deadline_s, next_attempt=next_attempt)
 
-    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> None:
+    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> ReleaseAnswer:
         """Give back what an owner holds under exactly that attempt; nothing there is no error."""
-        await self._client.release(request, deadline=deadline_s)
+        return await self._client.release(request, deadline=deadline_s)
 
     async def node_reservations(self) -> Sequence[Reservation]:
         """Return all entries of this node."""

@@ -22,6 +22,7 @@ from danm_cni.handlers import AllocationRequests, Readiness
 from danm_cni.installation import Installation
 from danm_cni.journal import Journal
 from danm_cni.networks import Networks
+from danm_cni.news import AddressNews
 from danm_cni.pods import NodePods, PodEvents
 from danm_cni.request import Program
 from danm_cni.rounds import attempt
@@ -67,16 +68,20 @@ class IpamOnlyDaemon:
         # Its watch does not run: a Pod is read only where the runtime does not tell its uid.
         pods = NodePods(api, config.node)
         self._addresses = addresses
-        events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
+        self._news = AddressNews(
+            node=config.node,
+            pods=pods,
+            events=PodEvents(EventRecorder(api, component="danmd", instance=config.node)),
+        )
         self.allocations = allocation_service(
             config,
             addresses=addresses,
             kernel=kernel,
             networks=self._networks,
             pods=pods,
-            events=events,
+            news=self._news,
         )
-        self._strays = Strays(node=config.node, addresses=addresses, kernel=kernel, events=events)
+        self._strays = Strays(node=config.node, addresses=addresses, kernel=kernel, news=self._news)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set."""
@@ -125,6 +130,7 @@ class IpamOnlyDaemon:
         """Compare once; whatever fails is told and tried again next time."""
         await self.allocations.finish()
         await attempt("Reservations", self._compare_reservations())
+        await self._news.tell()
 
     async def _compare_reservations(self) -> None:
         """Release entries of this node that nobody here knows, and claim those that are missing."""

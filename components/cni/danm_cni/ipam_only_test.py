@@ -134,3 +134,4 @@ async def test_what_the_whole_has_left_is_not_released(node: FakeNode) -> None:
         node.addresses.entries.append(entry)
     await a_daemon(node).compare()
     assert [each.address for each in node.addresses.entries] == ["198.18.0.3/24"]
+    assert "gave back 198.18.0.7 of" in node.events("GaveBackAddress")["DanmNet/lan"]

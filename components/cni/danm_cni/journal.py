@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from enum import StrEnum
+from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
 
@@ -98,6 +99,11 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[PluginCall, ...] = ()
     output: bytes = b""
 
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Return its addresses, without prefix lengths."""
+        return frozenset(str(ip_interface(each).ip) for each in (self.ip, self.ip6) if each)
+
 
 class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One sandbox.
@@ -108,6 +114,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
         request_interface: CNI_IFNAME of the ADD.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.
         adopted: Only DanmEps have told of it, which do not say everything.
+        unasked: It is removed without a DEL, since its network namespace is gone.
     """
 
     container_id: str
@@ -121,6 +128,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     request_interface: str = "eth0"
     result: bytes = b""
     adopted: bool = False
+    unasked: bool = False
 
     @property
     def is_fallback(self) -> bool:

@@ -21,7 +21,7 @@ ALLOCATIONS: Final = Gauge(
 WAITING: Final = Gauge("danmd_waiting_requests", "ADDs that wait for their turn.")
 ADDRESSES_GIVEN_BACK: Final = Counter(
     "danmd_addresses_given_back_total",
-    "Addresses of this node that ipam-svc had and nobody here knew: given back by a comparison.",
+    "Addresses given back without a DEL: nobody here knew them, or their namespace is gone.",
 )
 ADDRESSES_CLAIMED: Final = Counter(
     "danmd_addresses_claimed_total",
@@ -29,7 +29,7 @@ ADDRESSES_CLAIMED: Final = Counter(
 )
 ADDRESSES_LOST: Final = Counter(
     "danmd_addresses_lost_total",
-    "Interfaces taken down, since ipam-svc had forgotten their address and given it away.",
+    "Addresses that ipam-svc had forgotten or freed and nobody here may claim: taken down.",
 )
 ENDPOINTS_RESTORED: Final = Counter(
     "danmd_endpoints_restored_total",

@@ -6,7 +6,7 @@ from danm_api.kube.api import PODS, KubeApi
 from danm_api.kube.events import EventRecorder, EventType, ObjectReference
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.pod import Pod
-from danm_api.names import API_VERSION, NodeName, PodUid
+from danm_api.names import NodeName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.journal import SandboxRecord
 from danm_cni.request import PodIdentity
@@ -106,20 +106,16 @@ class PodEvents:
         """Tell the Pod's owner that an interface was taken down; never raises."""
         await self._record(pod, "AddressLost", message)
 
-    async def address_given_back(
-        self, *, namespace: str, network: str, network_uid: str, message: str
+    async def on_network(
+        self,
+        network: ObjectReference,
+        *,
+        reason: str,
+        message: str,
+        type: EventType,  # noqa: A002  (the API's word)
     ) -> None:
-        """Tell the DanmNet's owner of an address that nobody here knew; never raises."""
-        regarding = ObjectReference(
-            api_version=API_VERSION,
-            kind="DanmNet",
-            namespace=namespace,
-            name=network,
-            uid=network_uid,
-        )
-        await self._recorder.record(
-            regarding, reason="GaveBackAddress", message=message, type=EventType.NORMAL
-        )
+        """Tell a DanmNet's owner what happened to its addresses; never raises."""
+        await self._recorder.record(network, reason=reason, message=message, type=type)
 
     async def _record(self, pod: Pod, reason: str, message: str) -> None:
         regarding = ObjectReference(

@@ -18,10 +18,11 @@ from danm_api.model.danmep import DanmEp
 from danm_api.names import ContainerId, InterfaceName, Namespace, NodeName, PodName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.concurrency import all_of
-from danm_cni.edges import AddressService, EndpointStore, EventSink, PodSource
+from danm_cni.edges import AddressService, EndpointStore, PodSource
 from danm_cni.endpoints import recorded_endpoint
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord
-from danm_cni.metrics import ADDRESSES_CLAIMED, ADDRESSES_LOST, ENDPOINTS_RESTORED
+from danm_cni.metrics import ENDPOINTS_RESTORED
+from danm_cni.news import CLAIMED, AddressNews, of_interface
 from danm_cni.removal import SandboxRemoval, owner_of
 from danm_cni.request import PodIdentity
 
@@ -39,8 +40,8 @@ class Reassertion:
     endpoints: EndpointStore
     addresses: AddressService
     pods: PodSource
-    events: EventSink
     removal: SandboxRemoval
+    news: AddressNews
 
     async def restore(self, container_id: ContainerId, endpoints: Collection[str]) -> None:
         """Create DanmEps of a sandbox, by their names, unless the Pod is on its way out.
@@ -66,17 +67,19 @@ class Reassertion:
             ENDPOINTS_RESTORED.inc()
             log.warning("Restored forgotten DanmEp", pod=endpoint.pod, name=endpoint.name)
 
-    async def claim(self, container_id: ContainerId, interfaces: Collection[str]) -> None:
-        """Claim the addresses of some interfaces of a sandbox.
+    async def claim(self, container_id: ContainerId, forgotten: Collection[str]) -> None:
+        """Claim the addresses of interfaces of a sandbox of which some are forgotten.
 
         Raises:
             DanmError: ipam-svc did not answer, or refused for another reason than the holder.
         """
         for each in self.journal.existing(container_id).interfaces:
-            if each.reserved and each.interface in interfaces and (each.ip or each.ip6):
-                await self._claim(container_id, each)
+            if each.reserved and not each.addresses.isdisjoint(forgotten):
+                await self._claim(container_id, each, forgotten)
 
-    async def _claim(self, container_id: ContainerId, interface: InterfaceRecord) -> None:
+    async def _claim(
+        self, container_id: ContainerId, interface: InterfaceRecord, forgotten: Collection[str]
+    ) -> None:
         record = self.journal.existing(container_id)
         wanted = AttachmentRequest(
             network=interface.network,
@@ -97,30 +100,33 @@ class Reassertion:
         except AddressTakenError as error:
             await self._give_up(record, interface, error)
             return
-        await self.journal.change(
-            container_id,
-            InterfaceName(interface.interface),
-            lambda each: msgspec.structs.replace(each, attempt=answer.attempt),
+        claimed = msgspec.structs.replace(
+            interface, attempt=answer.attempt, network_uid=answer.attachments[0].network_uid
         )
-        ADDRESSES_CLAIMED.inc()
-        log.warning("Claimed forgotten address", pod=record.pod, ip=interface.ip, ip6=interface.ip6)
+        await self.journal.change(
+            container_id, InterfaceName(interface.interface), lambda _: claimed
+        )
+        self.news.note(
+            CLAIMED,
+            [each for each in of_interface(record, claimed) if each.address in forgotten],
+        )
 
     async def _give_up(
-        self, record: SandboxRecord, interface: InterfaceRecord, error: AddressTakenError
+        self,
+        record: SandboxRecord,
+        interface: InterfaceRecord,
+        error: AddressTakenError | PodNotFoundError,
     ) -> None:
         await self.removal.drop(record, interface)
-        ADDRESSES_LOST.inc()
-        log.warning(
-            "Lost forgotten address",
-            pod=record.pod,
-            interface=interface.interface,
-            error=error.reason,
-        )
-        await self.events.address_lost(
-            await self.pods.find(_identity(record)),
-            f"interface {interface.interface} was taken down: ipam-svc has forgotten that it had "
-            f"its address, and somebody else has it now ({error.reason}); delete the Pod to get a "
-            "new one",
+        await self.news.lost(
+            of_interface(record, interface),
+            owner_of(record),
+            error,
+            message=(
+                f"interface {interface.interface} was taken down: ipam-svc has forgotten that it "
+                f"had its address, and somebody else has it now ({error.reason}); delete the Pod "
+                "to get a new one"
+            ),
         )
 
 

@@ -2,15 +2,24 @@
 
 import pytest
 
-from danm_api.errors import AddressTakenError, IpamUnavailableError
+from danm_api.errors import (
+    AccessDeniedError,
+    AddressTakenError,
+    ApiUnavailableError,
+    DanmError,
+    IpamUnavailableError,
+    NetworkNotFoundError,
+)
 from danm_api.kube.api import DANMEPS, EVENTS, PODS, RawObject
 from danm_api.names import ContainerId
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
-from danm_cni.testing.node import FakeNode, counted
+from danm_cni.testing.node import FakeNode, counted, messages_of
 
 
-async def test_a_forgotten_address_is_claimed_again(node: FakeNode) -> None:
+async def test_a_forgotten_address_is_claimed_again(
+    node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
     """After ipam-svc's record was restored from a backup, live interfaces keep their addresses."""
     node.add_pod(interfaces=[INTERNAL, EXTERNAL])
     await node.add()
@@ -19,7 +28,12 @@ async def test_a_forgotten_address_is_claimed_again(node: FakeNode) -> None:
     claimed = counted("danmd_addresses_claimed_total")
     # DESIGN, "Nodes fence"
     await node.daemon.upkeep.compare()
+    # Issue 4: each with a metric, an Event and a log line.
     assert counted("danmd_addresses_claimed_total") == claimed + 1
+    assert messages_of(caplog.records).count("Claimed forgotten address") == 1
+    told = node.events("ClaimedAddress")
+    assert ["DanmNet/external"] == list(told)
+    assert "claimed again 198.18.0.11 of" in told["DanmNet/external"]
     assert before == {(each.interface, each.address) for each in node.addresses.entries}
     await node.end_pod()
     await node.delete()
@@ -45,6 +59,43 @@ async def test_a_forgotten_address_that_another_has_takes_the_interface_down(
     await node.end_pod()
     await node.delete()
     assert {} == node.leftovers()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiUnavailableError("away", status=0),
+        IpamUnavailableError("away"),
+        NetworkNotFoundError("no such DanmNet"),
+        AccessDeniedError("not allowed"),
+    ],
+)
+async def test_what_is_not_known_takes_no_interface_down(node: FakeNode, error: DanmError) -> None:
+    """As long as nobody can say that the Pod is gone, its interface stays."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    node.addresses.entries = []
+    node.addresses.failures.fail("reserve", error)
+    # DESIGN, P3
+    await node.daemon.upkeep.compare()
+    assert ["eth0"] == list(node.interfaces())
+    await node.daemon.upkeep.compare()
+    assert len(node.addresses.entries) == 1
+
+
+async def test_one_family_of_an_interface_is_claimed_again(node: FakeNode) -> None:
+    """Each family is in a block of its own, and a backup may be of the moment between them."""
+    node.add_network("both", host_device="ens3", cidr="10.0.0.0/24", net6="2001:db8::/64")
+    node.add_pod(interfaces=[{"network": "both", "ip": "dynamic", "ip6": "dynamic"}])
+    await node.add()
+    before = {each.address for each in node.addresses.entries}
+    node.addresses.entries = node.addresses.entries[:1]
+    # DESIGN, P1
+    await node.daemon.upkeep.compare()
+    assert before == {each.address for each in node.addresses.entries}
+    told = node.events("ClaimedAddress")["DanmNet/both"]
+    assert "claimed again 2001:db8::a of" in told
+    assert "198.18" not in told
 
 
 @pytest.mark.parametrize("interfaces", [[INTERNAL, EXTERNAL], [MANAGEMENT]])

@@ -24,6 +24,7 @@ from danm_cni.journal import (
     SandboxRecord,
     SandboxState,
 )
+from danm_cni.news import NO_DEL, AddressNews, of_entry
 
 log = get_logger(__name__)
 
@@ -42,6 +43,7 @@ class SandboxRemoval:
         endpoints: EndpointStore,
         addresses: AddressService,
         pods: PodSource,
+        news: AddressNews,
     ) -> None:
         """Work with these edges."""
         self._node = node
@@ -50,6 +52,7 @@ class SandboxRemoval:
         self._endpoints = endpoints
         self._addresses = addresses
         self._pods = pods
+        self._news = news
 
     async def mark(self, record: SandboxRecord) -> SandboxRecord:
         """Make durable that a sandbox is to go; from then on it will."""
@@ -109,7 +112,7 @@ class SandboxRemoval:
         networks = record.networks()
         if networks:
             for attempt, interfaces in (await self._attempts(record)).items():
-                await self._addresses.release(
+                answer = await self._addresses.release(
                     ReleaseRequest(
                         owner=owner_of(record),
                         attempt=attempt,
@@ -120,6 +123,8 @@ class SandboxRemoval:
                     ),
                     deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S,
                 )
+                if record.unasked:
+                    self._news.note(NO_DEL, map(of_entry, answer.released))
         await self._journal.forget(ContainerId(record.container_id))
         log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
 
@@ -165,7 +170,7 @@ class SandboxRemoval:
         return dict(found)
 
     async def drop(self, record: SandboxRecord, interface: InterfaceRecord) -> None:
-        """Remove one interface of a sandbox that stays: its address is somebody else's.
+        """Remove one interface of a sandbox that stays: its address is not its own any more.
 
         Raises:
             DanmError: Something is left; it stays in the record.

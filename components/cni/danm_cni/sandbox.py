@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from danm_api.codec.cni import decode_result, encode_result
 from danm_api.errors import DanmError, DeadlineExceededError
 from danm_api.model.pod import Pod
@@ -236,7 +238,7 @@ class Sandboxes:
                         await self.removal.remove(record)
                     case SandboxState.ADDED:
                         if not self.kernel.has_netns(record.netns):
-                            await self.removal.remove(record)
+                            await self.removal.remove(msgspec.structs.replace(record, unasked=True))
 
     async def reassert(
         self,
@@ -249,7 +251,7 @@ class Sandboxes:
 
         Args:
             container_id: The sandbox's.
-            addresses: Interfaces whose addresses ipam-svc does not know of.
+            addresses: Those that ipam-svc does not know of, without prefix lengths.
             endpoints: Names of DanmEps that the watch does not show.
 
         Raises:

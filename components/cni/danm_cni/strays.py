@@ -7,13 +7,13 @@ from ipaddress import ip_address
 from typing import Final
 
 from danm_api.errors import LinkSetupError
-from danm_api.ipam_api import ContainerOwnerMessage, ReleaseRequest, Reservation
+from danm_api.ipam_api import ReleaseRequest, Reservation
 from danm_api.model.addresses import IPAddress
 from danm_api.names import NodeName
 from danm_api.telemetry import get_logger
-from danm_cni.edges import AddressService, EventSink, InterfaceMaker
-from danm_cni.metrics import ADDRESSES_GIVEN_BACK
+from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.netns import NetnsGoneError
+from danm_cni.news import UNKNOWN, AddressNews, of_entry
 from danm_cni.rounds import attempt
 
 log = get_logger(__name__)
@@ -31,7 +31,7 @@ class Strays:
     node: NodeName
     addresses: AddressService
     kernel: InterfaceMaker
-    events: EventSink
+    news: AddressNews
 
     async def release(
         self, entries: Sequence[Reservation], *, known_namespaces: Collection[str]
@@ -65,7 +65,7 @@ class Strays:
         return complete
 
     async def _release(self, entry: Reservation) -> None:
-        await self.addresses.release(
+        answer = await self.addresses.release(
             ReleaseRequest(
                 owner=entry.owner,
                 attempt=entry.attempt,
@@ -76,26 +76,7 @@ class Strays:
             ),
             deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S,
         )
-        owner = entry.owner
-        name = owner.container_id if isinstance(owner, ContainerOwnerMessage) else owner.name
-        ADDRESSES_GIVEN_BACK.inc()
-        log.info(
-            "Released unknown address",
-            namespace=owner.namespace,
-            network=entry.network,
-            address=entry.address,
-            owner=name,
-            interface=entry.interface,
-        )
-        await self.events.address_given_back(
-            namespace=owner.namespace,
-            network=entry.network,
-            network_uid=entry.network_uid,
-            message=(
-                f"node {self.node} gave back {entry.address} of {owner.namespace}/{name}"
-                f" (interface {entry.interface}): no such interface is there"
-            ),
-        )
+        self.news.note(UNKNOWN, map(of_entry, answer.released))
 
     async def _live_addresses(self, known_namespaces: Collection[str]) -> frozenset[IPAddress]:
         """Return the addresses of the namespaces that no journal explains."""

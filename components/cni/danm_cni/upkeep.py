@@ -5,15 +5,17 @@ start, and every few seconds from then on. What is in progress is left alone.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.names import ContainerId, NodeName
 from danm_cni.allocation_upkeep import AllocationUpkeep
-from danm_cni.edges import AddressService, EventSink, InterfaceMaker
+from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
-from danm_cni.journal import Journal, SandboxState
+from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.news import AddressNews
 from danm_cni.removal import adopted_record, is_owner
 from danm_cni.rounds import attempt, side_by_side
 from danm_cni.sandbox import Sandboxes
@@ -38,7 +40,7 @@ class Upkeep:
         kernel: InterfaceMaker,
         sandboxes: Sandboxes,
         allocations: AllocationUpkeep,
-        events: EventSink,
+        news: AddressNews,
     ) -> None:
         """Work with these."""
         self._journal = journal
@@ -48,7 +50,8 @@ class Upkeep:
         self._kernel = kernel
         self._sandboxes = sandboxes
         self._allocations = allocations
-        self._strays = Strays(node=node, addresses=addresses, kernel=kernel, events=events)
+        self._news = news
+        self._strays = Strays(node=node, addresses=addresses, kernel=kernel, news=news)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -78,6 +81,7 @@ class Upkeep:
             for each in self._journal.records()
         )
         await attempt("Reservations", self._compare_reservations())
+        await self._news.tell()
 
     async def _finish_tombstone(self, tombstone: Tombstone) -> None:
         if await attempt("Tombstone", self._sandboxes.finish_tombstone(tombstone.request)):
@@ -133,12 +137,7 @@ class Upkeep:
             self._allocations.allocations.compared.set()
         await self._allocations.reassert(allocated, entries)
         for record in finished:
-            present = {entry.interface for entry in entries if is_owner(entry, record)}
-            missing = [
-                each.interface
-                for each in record.interfaces
-                if each.reserved and each.interface not in present
-            ]
+            missing = _forgotten(record, [each for each in entries if is_owner(each, record)])
             container_id = ContainerId(record.container_id)
             if not missing or await attempt(
                 "Forgotten addresses", self._sandboxes.reassert(container_id, addresses=missing)
@@ -161,3 +160,15 @@ class Upkeep:
     def count(self, state: SandboxState) -> int:
         """Return how many sandboxes are in a state, for metrics."""
         return sum(record.state is state for record in self._journal.records())
+
+
+def _forgotten(record: SandboxRecord, entries: Collection[Reservation]) -> frozenset[str]:
+    """Return the addresses of a sandbox that are not among its Pod's entries; pure."""
+    found: frozenset[str] = frozenset()
+    for each in record.interfaces:
+        if each.reserved:
+            present = {entry.address for entry in entries if entry.interface == each.interface}
+            # An interface that has others by now is another sandbox's of the Pod.
+            if present < each.addresses:
+                found |= each.addresses - present
+    return found

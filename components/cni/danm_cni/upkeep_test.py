@@ -14,7 +14,7 @@ from danm_cni.cni_errors import CniRequestError
 from danm_cni.journal import SandboxState
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fakes import Entry
-from danm_cni.testing.node import FakeNode, counted, netns_of
+from danm_cni.testing.node import FakeNode, counted, messages_of, netns_of
 
 
 async def test_kept_addresses_come_back_when_the_pod_ends(node: FakeNode) -> None:
@@ -78,7 +78,9 @@ async def test_a_lost_journal_frees_no_living_address(node: FakeNode) -> None:
     assert {} == node.leftovers()
 
 
-async def test_an_entry_that_nobody_knows_is_released(node: FakeNode) -> None:
+async def test_an_entry_that_nobody_knows_is_released(
+    node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
     """An entry of this node without journal record and DanmEp is given back."""
     node.add_pod(interfaces=[INTERNAL])
     node.addresses.failures.fail("reserve-lost", IpamUnavailableError("lost"))
@@ -93,16 +95,77 @@ async def test_an_entry_that_nobody_knows_is_released(node: FakeNode) -> None:
     )
     node.addresses.entries.append(stray)
     before = counted("danmd_addresses_given_back_total")
-    await node.daemon.upkeep.compare()
+    with caplog.at_level("INFO"):
+        await node.daemon.upkeep.compare()
     assert [] == node.addresses.entries
     # Issue 4: each with a metric, an Event and a log line.
     assert counted("danmd_addresses_given_back_total") == before + 1
-    (event,) = (
-        each for each in node.kube.all_stored(EVENTS) if each["reason"] == "GaveBackAddress"
-    )
-    assert (event["regarding"]["kind"], event["regarding"]["name"]) == ("DanmNet", "internal")
-    assert "gave back 198.18.0.9 of" in event["note"]
-    assert "gone (interface eth0)" in event["note"]
+    assert messages_of(caplog.records).count("Released unknown address") == 1
+    told = node.events("GaveBackAddress")
+    assert ["DanmNet/internal"] == list(told)
+    assert "gave back 198.18.0.9 of" in told["DanmNet/internal"]
+    assert "gone (interface eth0): no such interface" in told["DanmNet/internal"]
+
+
+async def test_addresses_of_namespaces_that_are_gone_are_told(
+    node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node that boots after its Pods are gone tells of each address, in an Event a DanmNet."""
+    for name in ("a", "b", "c"):
+        node.add_pod(name, interfaces=[INTERNAL, EXTERNAL])
+        await node.add(f"c-{name}", pod=name)
+        node.kernel.gone.add(netns_of(f"c-{name}"))
+        await node.kube.delete(PODS, name, namespace=NAMESPACE)
+    node.kernel.namespaces.clear()
+    # What one try does not finish is told when another one does.
+    node.addresses.failures.fail("release", IpamUnavailableError("away"))
+    before = counted("danmd_addresses_given_back_total")
+    with caplog.at_level("INFO"):
+        await node.daemon.upkeep.compare()
+        assert counted("danmd_addresses_given_back_total") == before + 4
+        await node.restart()
+        await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+    # Issue 4: each with a metric, an Event and a log line.
+    assert counted("danmd_addresses_given_back_total") == before + 6
+    assert messages_of(caplog.records).count("Released address without DEL") == 6
+    notes = [each["note"] for each in node.kube.all_stored(EVENTS)]
+    assert len(notes) == 4, "two DanmNets, two comparisons"
+    assert all("the network namespace is gone, and no DEL came" in each for each in notes)
+    for address in range(10, 16):
+        assert any(f"198.18.0.{address} of" in each for each in notes)
+
+
+async def test_what_a_boot_does_not_give_back_is_not_told(node: FakeNode) -> None:
+    """A Pod's next sandbox takes its addresses over; and what a lost node had is free already."""
+    for name in ("next", "lost"):
+        node.add_pod(name, interfaces=[INTERNAL])
+        await node.add(f"c-{name}", pod=name)
+        node.kernel.gone.add(netns_of(f"c-{name}"))
+    node.kernel.namespaces.clear()
+    await node.kube.delete(PODS, "lost", namespace=NAMESPACE)
+    node.addresses.entries = node.addresses.entries[:1]
+    before = counted("danmd_addresses_given_back_total")
+    await node.daemon.upkeep.compare()
+    await node.add("c-next-2", pod="next")
+    await node.until(lambda: len(node.daemon.journal.records()) == 1)
+    await node.daemon.upkeep.compare()
+    assert ["198.18.0.10/24"] == [each.address for each in node.addresses.entries]
+    assert counted("danmd_addresses_given_back_total") == before
+    assert {} == node.events("GaveBackAddress")
+
+
+async def test_a_del_is_no_news(node: FakeNode) -> None:
+    """What the runtime asks to give back is neither counted nor told."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    before = counted("danmd_addresses_given_back_total")
+    await node.end_pod()
+    await node.delete()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+    assert counted("danmd_addresses_given_back_total") == before
+    assert {} == node.events("GaveBackAddress")
 
 
 async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:

@@ -16,6 +16,7 @@ from danm_api.ipam_api import (
     ContainerOwnerMessage,
     OwnerMessage,
     PodOwnerMessage,
+    ReleaseAnswer,
     ReleaseRequest,
     Reservation,
     ReserveAnswer,
@@ -148,37 +149,37 @@ class FakeAddresses:
         )
         return address
 
-    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> None:
+    async def release(self, request: ReleaseRequest, *, deadline_s: float) -> ReleaseAnswer:
         """Free what the owner holds under exactly that attempt."""
         await self.failures.meet("release")
-        self.entries = [
+        freed = [
             each
             for each in self.entries
-            if not (
-                identity(each.owner) == identity(request.owner)
-                and each.attempt == request.attempt
-                and each.network in request.networks
-                and (not request.interfaces or each.interface in request.interfaces)
-            )
+            if identity(each.owner) == identity(request.owner)
+            and each.attempt == request.attempt
+            and each.network in request.networks
+            and (not request.interfaces or each.interface in request.interfaces)
         ]
+        self.entries = [each for each in self.entries if each not in freed]
+        return ReleaseAnswer(released=[self._shown(each) for each in freed])
 
     async def node_reservations(self) -> Sequence[Reservation]:
         """Return all entries."""
         await self.failures.meet("list")
-        return [
-            Reservation(
-                network=each.network,
-                network_uid=f"uid-{each.network}",
-                address=each.address.partition("/")[0],
-                owner=each.owner,
-                interface=each.interface,
-                node=self.node,
-                attempt=each.attempt,
-                since=datetime(2026, 1, 1, tzinfo=UTC),
-                mac="",
-            )
-            for each in self.entries
-        ]
+        return [self._shown(each) for each in self.entries]
+
+    def _shown(self, entry: Entry) -> Reservation:
+        return Reservation(
+            network=entry.network,
+            network_uid=f"uid-{entry.network}",
+            address=entry.address.partition("/")[0],
+            owner=entry.owner,
+            interface=entry.interface,
+            node=self.node,
+            attempt=entry.attempt,
+            since=datetime(2026, 1, 1, tzinfo=UTC),
+            mac="",
+        )
 
 
 def identity(owner: OwnerMessage) -> str:

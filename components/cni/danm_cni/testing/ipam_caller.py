@@ -30,13 +30,14 @@ class Caller:
         container_id: str = "c1",
         *,
         pod: str | None = "pod-1",
+        uid: str = "",
         interface: str = "net1",
         network: str = "lan",
         version: str = "1.0.0",
         **config: Any,  # noqa: ANN401  (JSON values)
     ) -> IpamRequest:
         """Return a request."""
-        base = self.node.request(verb, container_id, pod=pod or "x").environment
+        base = self.node.request(verb, container_id, pod=pod or "x", uid=uid).environment
         environment = {**base, "CNI_IFNAME": interface}
         if pod is None:
             environment["CNI_ARGS"] = ""

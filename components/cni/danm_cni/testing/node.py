@@ -1,10 +1,11 @@
 """A node: a whole danmd on fakes, with the requests that a runtime would send."""
 
 import asyncio
+import logging
 import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from danm_api.codec.cni import decode_result
 from danm_api.codec.danmnet import decode_danmnet, encode_status
-from danm_api.kube.api import DANMEPS, DANMNETS, PODS, RawObject
+from danm_api.kube.api import DANMEPS, DANMNETS, EVENTS, PODS, RawObject
 from danm_api.kube.informer import ObjectKey
 from danm_api.model.cni import CniResult
 from danm_api.names import INTERFACES_ANNOTATION, NodeName
@@ -151,10 +152,10 @@ class FakeNode:
         await self.until(lambda: bool((pod := pods.get(key)) and pod.deleting))
 
     async def add(
-        self, container_id: str = "c1", *, pod: str = "pod-1", timeout_s: float = 5.0
+        self, container_id: str = "c1", *, pod: str = "pod-1", uid: str = "", timeout_s: float = 5.0
     ) -> CniResult:
         """Send an ADD."""
-        request = self.request("ADD", container_id, pod=pod)
+        request = self.request("ADD", container_id, pod=pod, uid=uid)
         answer = await self.daemon.sandboxes.add(request, deadline_s=time.monotonic() + timeout_s)
         return decode_result(answer)
 
@@ -185,7 +186,13 @@ class FakeNode:
         await self.start()
 
     def request(
-        self, verb: str, container_id: str, *, pod: str = "pod-1", **config: Any  # noqa: ANN401
+        self,
+        verb: str,
+        container_id: str,
+        *,
+        pod: str = "pod-1",
+        uid: str = "",
+        **config: Any,  # noqa: ANN401
     ) -> CniRequest:
         """Return a request as the runtime sends it."""
         arguments = {
@@ -193,7 +200,7 @@ class FakeNode:
             "K8S_POD_NAMESPACE": NAMESPACE,
             "K8S_POD_NAME": pod,
             "K8S_POD_INFRA_CONTAINER_ID": container_id,
-            "K8S_POD_UID": f"uid-{pod}",
+            "K8S_POD_UID": uid or f"uid-{pod}",
         }
         environment = {
             "CNI_COMMAND": verb,
@@ -209,6 +216,19 @@ class FakeNode:
     def interfaces(self, container_id: str = "c1") -> dict[str, list[str]]:
         """Return what the sandbox has: interface -> addresses."""
         return self.kernel.namespaces[netns_of(container_id)].interfaces
+
+    def events(self, reason: str) -> dict[str, str]:
+        """Return what is told for a reason: kind and name of the object -> the sentence.
+
+        One for each object, or this fails.
+        """
+        told: dict[str, str] = {}
+        for each in self.kube.all_stored(EVENTS):
+            if each["reason"] == reason:
+                about = f"{each['regarding']['kind']}/{each['regarding']['name']}"
+                assert about not in told
+                told[about] = each["note"]
+        return told
 
     def endpoints(self) -> list[RawObject]:
         """Return all DanmEps."""
@@ -249,6 +269,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def messages_of(records: Iterable[logging.LogRecord]) -> list[str]:
+    """Return what log lines say, without their keys."""
+    return [
+        str(each.msg["event"]) if isinstance(each.msg, dict) else str(each.msg) for each in records
+    ]
 
 
 def counted(name: str) -> float:
