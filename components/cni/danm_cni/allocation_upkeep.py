@@ -20,6 +20,7 @@ from danm_cni.allocation_journal import (
     AllocationState,
 )
 from danm_cni.allocations import Allocations
+from danm_cni.claims import is_final
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.netns import NetnsGoneError
 from danm_cni.news import CLAIMED, AddressNews, of_allocation
@@ -97,7 +98,9 @@ class AllocationUpkeep:
                     fresh=False,
                     via_fakeipam=True,
                 )
-            except AddressTakenError as error:
+            except (AddressTakenError, PodNotFoundError) as error:
+                if not is_final(error, record.owner):
+                    raise
                 await self._give_up(record, error)
                 return
             claimed = msgspec.structs.replace(

@@ -9,9 +9,11 @@ import pytest
 
 from danm_api.errors import (
     AddressTakenError,
+    ApiUnavailableError,
+    PodNotFoundError,
 )
 from danm_api.ipam_api import ContainerOwnerMessage, PodOwnerMessage
-from danm_api.kube.api import EVENTS
+from danm_api.kube.api import EVENTS, PODS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.testing.fakes import Entry
@@ -227,6 +229,48 @@ async def test_a_forgotten_address_of_a_container_that_another_has(caller: Calle
     await caller.node.daemon.upkeep.compare()
     assert caller.node.kernel.namespaces[netns_of("c1")].interfaces == {"net1": []}
     assert "lost 198.18.0.10 of" in caller.node.events("AddressLost")["DanmNet/lan"]
+
+
+async def test_the_address_of_a_pod_that_is_gone(caller: Caller) -> None:
+    """A node that comes back takes off what was freed meanwhile: others may have it."""
+    await caller.add(network="dual")
+    caller.node.addresses.entries.clear()
+    await caller.node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    caller.node.addresses.failures.fail("reserve", PodNotFoundError("there is no such Pod"))
+    lost = counted("danmd_addresses_lost_total")
+    # DESIGN, P1, "Nodes fence"
+    await caller.node.daemon.upkeep.compare()
+    assert not await caller.node.kernel.addresses(netns_of("c1"))
+    assert caller.states() == {}
+    assert counted("danmd_addresses_lost_total") == lost + 2
+    told = caller.node.events("AddressLost")
+    assert list(told) == ["DanmNet/dual"]
+    assert "lost 198.18.0.10 of" in told["DanmNet/dual"]
+
+
+@pytest.mark.parametrize(
+    ("uid", "error"),
+    [
+        pytest.param("", ApiUnavailableError("away", status=0), id="the API server is away"),
+        pytest.param(
+            "0d1f2a7f6c1b4a5d9e8f7a6b5c4d3e2f",
+            PodNotFoundError("there is no such Pod"),
+            id="a static Pod's mirror is not there yet",
+        ),
+    ],
+)
+async def test_the_address_of_a_pod_that_may_live(
+    caller: Caller, uid: str, error: ApiUnavailableError | PodNotFoundError
+) -> None:
+    """It stays where it is until it can be claimed."""
+    # DESIGN, P3
+    await caller.add(uid=uid)
+    caller.node.addresses.entries.clear()
+    caller.node.addresses.failures.fail("reserve", error)
+    await caller.node.daemon.upkeep.compare()
+    assert caller.node.kernel.namespaces[netns_of("c1")].interfaces == {"net1": ["198.18.0.10/24"]}
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == ["198.18.0.10/24"]
 
 
 async def test_gc_releases_what_is_not_listed(caller: Caller) -> None:

@@ -2,7 +2,8 @@
 
 An etcd that was restored from a backup knows less than the nodes: their interfaces exist, so their
 addresses are claimed again, and their DanmEps created again. Where somebody else has an address by
-now, the interface goes.
+now, or the Pod is gone, the interface goes: a node that was declared lost and comes back has Pods
+that were made anew elsewhere.
 """
 
 import time
@@ -17,6 +18,7 @@ from danm_api.ipam_api import AttachmentRequest
 from danm_api.model.danmep import DanmEp
 from danm_api.names import ContainerId, InterfaceName, Namespace, NodeName, PodName, PodUid
 from danm_api.telemetry import get_logger
+from danm_cni.claims import is_final
 from danm_cni.concurrency import all_of
 from danm_cni.edges import AddressService, EndpointStore, PodSource
 from danm_cni.endpoints import recorded_endpoint
@@ -71,7 +73,7 @@ class Reassertion:
         """Claim the addresses of interfaces of a sandbox of which some are forgotten.
 
         Raises:
-            DanmError: ipam-svc did not answer, or refused for another reason than the holder.
+            DanmError: ipam-svc did not answer, or its refusal is not final.
         """
         for each in self.journal.existing(container_id).interfaces:
             if each.reserved and not each.addresses.isdisjoint(forgotten):
@@ -97,7 +99,9 @@ class Reassertion:
                 ),
                 fresh=False,
             )
-        except AddressTakenError as error:
+        except (AddressTakenError, PodNotFoundError) as error:
+            if not is_final(error, owner_of(record)):
+                raise
             await self._give_up(record, interface, error)
             return
         claimed = msgspec.structs.replace(

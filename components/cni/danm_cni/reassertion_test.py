@@ -9,12 +9,16 @@ from danm_api.errors import (
     DanmError,
     IpamUnavailableError,
     NetworkNotFoundError,
+    PodNotFoundError,
 )
 from danm_api.kube.api import DANMEPS, EVENTS, PODS, RawObject
 from danm_api.names import ContainerId
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode, counted, messages_of
+
+# As kubelet names static Pods.
+_STATIC_UID = "0d1f2a7f6c1b4a5d9e8f7a6b5c4d3e2f"
 
 
 async def test_a_forgotten_address_is_claimed_again(
@@ -59,6 +63,45 @@ async def test_a_forgotten_address_that_another_has_takes_the_interface_down(
     await node.end_pod()
     await node.delete()
     assert {} == node.leftovers()
+
+
+async def test_the_interfaces_of_a_pod_that_is_gone_go_down(
+    node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node that comes back takes down what was freed meanwhile: others may have it."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    node.addresses.entries = []
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    node.addresses.failures.fail("reserve", PodNotFoundError("there is no such Pod"), times=2)
+    lost = counted("danmd_addresses_lost_total")
+    # DESIGN, P1, "Nodes fence"
+    await node.daemon.upkeep.compare()
+    assert {} == node.interfaces()
+    assert [] == node.endpoints()
+    assert counted("danmd_addresses_lost_total") == lost + 2
+    assert messages_of(caplog.records).count("Lost address of a Pod that is gone") == 2
+    told = node.events("AddressLost")
+    assert {"DanmNet/internal", "DanmNet/external"} == set(told)
+    assert "lost 198.18.0.10 of" in told["DanmNet/internal"]
+    assert "pod-1 (interface eth0)" in told["DanmNet/internal"]
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_a_static_pod_keeps_its_interface_until_kubelet_has_its_mirror(
+    node: FakeNode,
+) -> None:
+    """A static Pod lives without its mirror, which kubelet creates again after it was deleted."""
+    node.add_pod(interfaces=[INTERNAL], uid=_STATIC_UID)
+    await node.add(uid=_STATIC_UID)
+    node.addresses.entries = []
+    node.addresses.failures.fail("reserve", PodNotFoundError("there is no such Pod"))
+    # DESIGN, P3
+    await node.daemon.upkeep.compare()
+    assert ["eth0"] == list(node.interfaces())
+    await node.daemon.upkeep.compare()
+    assert len(node.addresses.entries) == 1
 
 
 @pytest.mark.parametrize(
