@@ -18,13 +18,14 @@ from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing, get_logger
 from danm_cni.allocation_journal import users_in
 from danm_cni.attempts import AttemptCounter
-from danm_cni.config import Config, HostPaths
+from danm_cni.config import DEFAULT_POD_RESOURCES, Config, HostPaths
 from danm_cni.daemon import Daemon, Edges, node_lock
 from danm_cni.delegate_config import DpdkSettings
 from danm_cni.installation import Installation
 from danm_cni.ipam_client import NodeAddresses
 from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.kernel import KernelInterfaces
+from danm_cni.pod_resources import PodResources
 from danm_cni.processes import PluginProcesses
 
 log = get_logger(__name__)
@@ -126,6 +127,12 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
 @click.option("--dpdk-tool", default="", help="For sriov networks with dpdk.")
 @click.option("--flannel-bridge", envvar="FLANNEL_BRIDGE", default="cbr0")
 @click.option(
+    "--pod-resources-socket",
+    default=DEFAULT_POD_RESOURCES,
+    help="The kubelet's socket on the host that tells which devices Pods have (sriov networks with "
+    "device_pool).",
+)
+@click.option(
     "--install/--no-install",
     default=True,
     help="Put the executables and the CNI configuration onto the host when ready.",
@@ -199,7 +206,8 @@ async def _serve(config: Config, stop: asyncio.Event) -> None:
             plugins = PluginProcesses(
                 host_root=config.paths.root, in_host_mounts=config.delegates_in_host_mounts
             )
-            edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses)
+            devices = PodResources(host_root=config.paths.root, socket=config.pod_resources_socket)
+            edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses, devices=devices)
             daemon = Daemon(config, api, edges)
         async with client, asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(discovery.run())

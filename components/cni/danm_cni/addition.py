@@ -12,13 +12,7 @@ import msgspec
 from danm_api.codec.attachment import encode_ip_request
 from danm_api.codec.cni import decode_result, encode_result
 from danm_api.codec.danmep import endpoint_object_name
-from danm_api.errors import (
-    AddressTakenError,
-    DanmError,
-    InvalidRequestError,
-    LinkSetupError,
-    SeveralErrors,
-)
+from danm_api.errors import AddressTakenError, InvalidRequestError
 from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmnet import BuiltInType
@@ -29,7 +23,15 @@ from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.concurrency import all_of
 from danm_cni.delegate import plugin_environment
 from danm_cni.delegate_config import DynamicAddresses
-from danm_cni.edges import AddressService, EndpointStore, InterfaceMaker, NetworkSource, PodSource
+from danm_cni.devices import assign_devices, wants_devices
+from danm_cni.edges import (
+    AddressService,
+    DeviceSource,
+    EndpointStore,
+    InterfaceMaker,
+    NetworkSource,
+    PodSource,
+)
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.fallback import Fallback
 from danm_cni.interfaces import (
@@ -51,7 +53,9 @@ from danm_cni.plan import (
     UseFallback,
     plan_attachments,
     requested_attachments,
+    require_parents,
 )
+from danm_cni.progress import Progress
 from danm_cni.removal import owner_of
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.result import merge, require_primary_address, sandbox_interfaces
@@ -62,34 +66,6 @@ _TAKEN_PATIENCE_S: Final = 5.0
 _TAKEN_POLL_S: Final = 0.25
 # So much before the ADD's own deadline ipam-svc is given up: its client tells what it tried.
 _TELL_S: Final = 0.3
-
-
-class Progress:
-    """How far an ADD has come, and what its steps took.
-
-    Attributes:
-        step: What it does now: what an error says when its time is over.
-        deadline_s: When its time is over.
-    """
-
-    def __init__(self, step: str, *, deadline_s: float) -> None:
-        """Begin with a step."""
-        self.step = step
-        self.deadline_s = deadline_s
-        self._began_s = time.monotonic()
-        self._took_ms: dict[str, int] = {}
-
-    def enter(self, step: str) -> None:
-        """Begin the next step."""
-        now_s = time.monotonic()
-        took_ms = round((now_s - self._began_s) * 1000)
-        self._took_ms[self.step] = self._took_ms.get(self.step, 0) + took_ms
-        self.step, self._began_s = step, now_s
-
-    def took_ms(self) -> dict[str, int]:
-        """Return what each step has taken so far, the present one included."""
-        self.enter(self.step)
-        return dict(self._took_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +80,7 @@ class SandboxAddition:
     addresses: AddressService
     pods: PodSource
     networks: NetworkSource
+    devices: DeviceSource
     fallback: Fallback
     allowed_static_types: frozenset[str] | None = None
 
@@ -139,14 +116,22 @@ class SandboxAddition:
                 return request.previous
             return await self._by_fallback(request, pod, identity, progress)
         parents = await self.kernel.parents([each.parent for each in planned if each.parent])
-        _require_parents(identity, planned, parents)
+        require_parents(identity, planned, parents)
+        devices = await self._devices(identity, planned, progress)
         progress.enter("writing the journal")
-        await self._write_intent(request, pod, planned, parents, held)
+        await self._write_intent(request, pod, planned, parents, devices, held)
         progress.enter("waiting for addresses from ipam-svc")
         answers = await self._reserve(request.container_id, pod, planned, progress)
         progress.enter("writing DanmEps")
         ready = [
-            self._ready(request, pod, each, answers.get(each.interface), parents.get(each.parent))
+            self._ready(
+                request,
+                pod,
+                each,
+                answers.get(each.interface),
+                parents.get(each.parent),
+                devices.get(each.interface, ""),
+            )
             for each in planned
         ]
         with span("create DanmEps"):
@@ -188,6 +173,15 @@ class SandboxAddition:
             allowed_static_types=self.allowed_static_types,
         )
 
+    async def _devices(
+        self, identity: PodIdentity, planned: Sequence[PlannedAttachment], progress: Progress
+    ) -> Mapping[InterfaceName, str]:
+        if not wants_devices(planned):
+            return {}
+        progress.enter("asking the kubelet for the Pod's devices")
+        given = await self.devices.devices(identity.namespace, identity.name)
+        return assign_devices(identity, planned, given)
+
     async def _by_fallback(
         self, request: CniRequest, pod: Pod, identity: PodIdentity, progress: Progress
     ) -> bytes:
@@ -207,6 +201,7 @@ class SandboxAddition:
         pod: Pod,
         planned: Sequence[PlannedAttachment],
         parents: Mapping[str, LinkFacts],
+        devices: Mapping[InterfaceName, str],
         held: Sequence[SandboxRecord],
     ) -> None:
         records = tuple(
@@ -216,6 +211,7 @@ class SandboxAddition:
                     pod.runtime_uid, request.container_id, each.interface
                 ),
                 parent=parents.get(each.parent),
+                device=devices.get(each.interface, ""),
             )
             for each in planned
         )
@@ -295,6 +291,7 @@ class SandboxAddition:
         planned: PlannedAttachment,
         answer: AttachmentAnswer | None,
         parent: LinkFacts | None,
+        device: str,
     ) -> ReadyAttachment:
         ip = IPv4Interface(answer.ip) if answer and answer.ip else None
         ip6 = IPv6Interface(answer.ip6) if answer and answer.ip6 else None
@@ -305,6 +302,7 @@ class SandboxAddition:
         return ReadyAttachment(
             planned=planned,
             addresses=DynamicAddresses(ip=ip, ip6=ip6, mac=mac),
+            device=device,
             endpoint=planned_endpoint(
                 planned,
                 pod=pod,
@@ -376,23 +374,3 @@ def _with_answer(
     return msgspec.structs.replace(
         record, ip=answer.ip, ip6=answer.ip6, mac=record.mac or answer.mac, attempt=attempt
     )
-
-
-def _require_parents(
-    identity: PodIdentity,
-    planned: Sequence[PlannedAttachment],
-    parents: Mapping[str, LinkFacts],
-) -> None:
-    """Find missing parents before anything is reserved."""
-    errors: list[DanmError] = [
-        LinkSetupError(
-            f"{identity}, entry {each.attachment.index}: this node has no link {each.parent!r} for "
-            f"DanmNet {each.network.namespace}/{each.network.name}; netwatcher makes the links of "
-            "a vlan or vxlan on host_device (see 'kubectl get danmnodes'), other links are "
-            "the node's own: correct Options.host_device"
-        )
-        for each in planned
-        if each.parent and each.parent not in parents
-    ]
-    if errors:
-        raise SeveralErrors(errors)

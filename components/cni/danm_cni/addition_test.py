@@ -1,4 +1,4 @@
-"""ADD in a list of plugins: danm behind others, which have made interfaces before it."""
+"""ADD behind other plugins, which have made interfaces before; and with devices of the kubelet."""
 
 import time
 from typing import Any, Final
@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from danm_api.codec.cni import decode_result
-from danm_api.errors import SeveralErrors
+from danm_api.errors import DanmError, KubeletUnavailableError, SeveralErrors
 from danm_api.model.cni import CniResult
-from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.cni_errors import CniCode, CniRequestError, code_of
+from danm_cni.network_status import network_status
 from danm_cni.testing.demo import EXTERNAL, INTERNAL
 from danm_cni.testing.node import FakeNode, netns_of
 
@@ -94,4 +95,46 @@ async def test_an_unreadable_previous_result_is_an_error_of_the_configuration(
     with pytest.raises(CniRequestError, match="prevResult") as caught:
         await _add_behind(node, {"ips": [{"address": "nope"}]})
     assert caught.value.code == CniCode.UNDECODABLE
+    assert {} == node.leftovers()
+
+
+async def _has_device_network(node: FakeNode) -> None:
+    node.add_network(
+        "fast", network_type="sriov", device_pool="example.com/a", container_prefix="fast0"
+    )
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 5)
+    node.add_pod(interfaces=[INTERNAL, {"network": "fast", "ip": "none"}])
+
+
+async def test_a_delegate_gets_the_device_that_the_kubelet_gave(node: FakeNode) -> None:
+    """Its id is in the plugin's configuration, in the journal and in what the Pod is told."""
+    await _has_device_network(node)
+    node.devices.given = {"example.com/a": ["0000:18:02.5"]}
+    await node.add()
+    config = msgspec.json.decode(node.plugins.alive["sriov", "c1", "fast0"])
+    # SPEC E1
+    assert config["deviceID"] == "0000:18:02.5"
+    (record,) = node.daemon.journal.records()
+    assert ["", "0000:18:02.5"] == [each.device for each in record.interfaces]
+    _, told = msgspec.json.decode(network_status(record))
+    assert told["device-info"]["pci"] == {"pci-address": "0000:18:02.5"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(None, CniCode.INVALID_ATTACHMENT, id="the Pod requests no device"),
+        pytest.param(KubeletUnavailableError("away"), CniCode.TRY_AGAIN, id="no kubelet"),
+    ],
+)
+async def test_without_a_device_nothing_is_made(
+    node: FakeNode, error: DanmError | None, code: int
+) -> None:
+    """A Pod that cannot get its device is refused before anything is reserved."""
+    await _has_device_network(node)
+    if error is not None:
+        node.devices.failures.fail("devices", error)
+    with pytest.raises(DanmError) as caught:
+        await node.add()
+    assert code_of(caught.value) == code
     assert {} == node.leftovers()

@@ -73,6 +73,7 @@ _CODES: Final[dict[type[errors.DanmError], CniCode]] = {
     errors.DeadlineExceededError: CniCode.TRY_AGAIN,
     errors.ApiError: CniCode.API_REFUSED,
     errors.ApiUnavailableError: CniCode.TRY_AGAIN,
+    errors.KubeletUnavailableError: CniCode.TRY_AGAIN,
     errors.LinkSetupError: CniCode.LINK_SETUP,
     errors.DelegateError: CniCode.DELEGATE,
     errors.SeveralErrors: CniCode.INTERNAL,

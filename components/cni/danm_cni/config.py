@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from danm_api.names import NodeName
 from danm_cni.delegate_config import DpdkSettings
+
+DEFAULT_POD_RESOURCES: Final = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class Config:
         max_sandboxes: ADDs at once.
         max_waiting: ADDs that wait; more are told to come again.
         cni_version: Of the configuration that is installed.
+        pod_resources_socket: The kubelet's, as the host names it.
         ipam_only: Serve fakeipam alone (SPEC F2).
     """
 
@@ -85,4 +89,5 @@ class Config:
     flannel_bridge: str
     install: bool
     cni_version: str
+    pod_resources_socket: str = DEFAULT_POD_RESOURCES
     ipam_only: bool = False

@@ -29,7 +29,7 @@ from danm_cni.collection import DelegateCollection
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.config import Config
 from danm_cni.durable import write_atomically
-from danm_cni.edges import AddressService, InterfaceMaker, PluginRunner
+from danm_cni.edges import AddressService, DeviceSource, InterfaceMaker, PluginRunner
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.fallback import Fallback
 from danm_cni.handlers import AllocationRequests, Readiness, SandboxRequests
@@ -100,6 +100,7 @@ class Edges:
     kernel: InterfaceMaker
     plugins: PluginRunner
     addresses: AddressService
+    devices: DeviceSource
 
 
 class Daemon:
@@ -175,6 +176,7 @@ class Daemon:
                 addresses=edges.addresses,
                 pods=self._pods,
                 networks=self._networks,
+                devices=edges.devices,
                 fallback=fallback,
                 allowed_static_types=config.allowed_static_types,
             ),

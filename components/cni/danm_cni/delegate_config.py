@@ -95,12 +95,17 @@ _NO_DPDK: Final = DpdkSettings()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamicRequest:
-    """What a dynamic delegate's configuration is made of."""
+    """What a dynamic delegate's configuration is made of.
+
+    Attributes:
+        device: The id, as its device plugin names it, of the one that the Pod was given.
+    """
 
     spec: NetworkSpec
     interface: InterfaceName
     parent: str
     addresses: DynamicAddresses
+    device: str = ""
     dpdk: DpdkSettings = field(default=_NO_DPDK)
 
 
@@ -136,10 +141,13 @@ def dynamic_chain(request: DynamicRequest) -> PluginChain:
 def _sriov(request: DynamicRequest) -> dict[str, Any]:
     spec = request.spec
     keys: dict[str, Any] = {
-        "if0": spec.host_device,
         "if0name": request.interface,
         "l2enable": request.addresses.delegated is None,
     }
+    if request.device:
+        keys["deviceID"] = request.device
+    else:
+        keys["if0"] = spec.host_device
     match spec.segment:
         case Vlan(vid=vid):
             keys["vlan"] = vid

@@ -9,7 +9,7 @@ import pytest
 from danm_api.errors import InvalidNetworkError
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.names import InterfaceName
-from danm_api.testing.builders import a_danmnet
+from danm_api.testing.builders import a_danmnet, accepted
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
@@ -83,6 +83,26 @@ def test_sriov() -> None:
     ) == ("ens4", "net1", False, 300)
     assert keys["ipam"]["ip"] == "2001:db8::7"
     assert "dpdk" not in keys
+
+
+def test_sriov_with_a_device_of_a_pool() -> None:
+    """The kubelet's device goes in place of a parent, as today's SR-IOV plugin wants it."""
+    spec = accepted(
+        a_danmnet(
+            "net", network_type="sriov", device_pool="example.com/a", vlan=300, host_device="p"
+        )
+    ).spec_in_force()
+    request = DynamicRequest(
+        spec=spec,
+        interface=InterfaceName("net1"),
+        parent="",
+        addresses=DynamicAddresses(),
+        device="0000:18:02.5",
+    )
+    keys = msgspec.json.decode(dynamic_chain(request).plugins[0].exact or b"")
+    # SPEC E1
+    assert (keys["deviceID"], keys["vlan"]) == ("0000:18:02.5", 300)
+    assert "if0" not in keys
 
 
 def test_sriov_with_a_user_space_driver() -> None:

@@ -74,6 +74,18 @@ class PluginRunner(Protocol):
         ...
 
 
+class DeviceSource(Protocol):
+    """The kubelet, which gives devices to Pods."""
+
+    async def devices(self, namespace: str, pod: str) -> Mapping[str, Sequence[str]]:
+        """Return resource name -> ids of the devices that a Pod's containers have.
+
+        Raises:
+            KubeletUnavailableError: The kubelet did not answer.
+        """
+        ...
+
+
 class InterfaceMaker(Protocol):
     """The node's kernel; every method raises LinkSetupError, or its NetnsGoneError."""
 

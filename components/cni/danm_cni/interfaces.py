@@ -70,11 +70,12 @@ class SandboxContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyAttachment:
-    """A planned attachment with its addresses, its parent's facts and its DanmEp."""
+    """A planned attachment with its addresses, its parent's facts, its device and its DanmEp."""
 
     planned: PlannedAttachment
     addresses: DynamicAddresses
     endpoint: DanmEp
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,7 @@ class SandboxInterfaces:
                         interface=ready.planned.interface,
                         parent=ready.planned.parent,
                         addresses=ready.addresses,
+                        device=ready.device,
                         dpdk=self._settings.dpdk,
                     )
                 )
@@ -273,7 +275,7 @@ class SandboxInterfaces:
 
 
 def interface_record(
-    planned: PlannedAttachment, *, endpoint: str, parent: LinkFacts | None
+    planned: PlannedAttachment, *, endpoint: str, parent: LinkFacts | None, device: str
 ) -> InterfaceRecord:
     """Return the intent of an attachment; pure."""
     static = isinstance(planned.spec.network_type, StaticDelegate)
@@ -300,6 +302,7 @@ def interface_record(
             for route in planned.routes
         ),
         reserved=planned.asks_for_addresses and not static,
+        device=device,
     )
 
 

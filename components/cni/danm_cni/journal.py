@@ -82,6 +82,7 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
         reserved: Its addresses are ipam-svc's, or may be.
         attempt: Of the last send of its reservation; 0 when danmd does not know it.
         output: What the last delegate's ADD printed, byte for byte; empty before.
+        device: The id of the device that it is made of, where a device plugin gave one.
     """
 
     interface: str
@@ -98,6 +99,7 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     calls: tuple[PluginCall, ...] = ()
     output: bytes = b""
+    device: str = ""
 
     @property
     def addresses(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ Its form is the Kubernetes Network Plumbing Working Group's ("Network Attachment
 1.3 of their specification): whoever reads the interfaces of Pods reads this.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from danm_cni.plan import PRIMARY_INTERFACE
 log = get_logger(__name__)
 
 ANNOTATION: Final = "k8s.v1.cni.cncf.io/network-status"
+_PCI_ADDRESS: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 # Enough that one slow answer of the API server does not hold up the others.
 _WORKERS: Final = 4
 
@@ -38,6 +40,7 @@ class _Attachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     mtu: int = 0
     default: bool = False
     dns: dict[str, Any] = {}
+    device_info: dict[str, Any] = msgspec.field(name="device-info", default_factory=dict)
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -70,6 +73,7 @@ def _entry(record: SandboxRecord, interface: InterfaceRecord, result: CniResult)
         mtu=(made.mtu if made else None) or 0,
         default=is_default,
         dns=_dns(result) if is_default else {},
+        device_info=_device(interface.device),
     )
 
 
@@ -94,6 +98,13 @@ def _addresses(interface: InterfaceRecord, result: CniResult) -> Iterator[str]:
     for text in (interface.ip, interface.ip6):
         if text:
             yield text.partition("/")[0]
+
+
+def _device(device: str) -> dict[str, Any]:
+    """Return a PCI device as the Working Group's "Device Information", version 1.1, has it."""
+    if not _PCI_ADDRESS.fullmatch(device):
+        return {}
+    return {"type": "pci", "version": "1.1.0", "pci": {"pci-address": device}}
 
 
 def _dns(result: CniResult) -> dict[str, Any]:

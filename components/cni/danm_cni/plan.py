@@ -5,7 +5,7 @@ The whole plan is checked before anything is touched, and all that is wrong is t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from danm_api.errors import (
     DanmError,
     InvalidAttachmentError,
     InvalidNetworkError,
+    LinkSetupError,
     NetworkNotFoundError,
     NetworkNotReadyError,
     SeveralErrors,
@@ -170,6 +171,9 @@ def _plan_one(
                     f"NetworkType {name!r} (allowed: {allowed})"
                 )
             parent = ""
+        case _ if spec.device_pool:
+            # The device says where it hangs (SPEC E1).
+            parent = ""
         case _:
             parent = _parent(network, spec)
     return PlannedAttachment(
@@ -293,3 +297,30 @@ def _with_metrics(planned: Sequence[PlannedAttachment]) -> tuple[PlannedAttachme
         seen.update(route.destination for route in each.routes if route.table is None)
         result.append(replace(each, routes=routes))
     return tuple(result)
+
+
+def require_parents(
+    pod: PodIdentity, planned: Sequence[PlannedAttachment], present: Container[str]
+) -> None:
+    """Find missing parents before anything is reserved.
+
+    Args:
+        pod: Names the Pod in errors.
+        planned: All attachments.
+        present: The names of the node's links.
+
+    Raises:
+        SeveralErrors: Links that are not there.
+    """
+    errors: list[DanmError] = [
+        LinkSetupError(
+            f"{pod}, entry {each.attachment.index}: this node has no link {each.parent!r} for "
+            f"DanmNet {each.network.namespace}/{each.network.name}; netwatcher makes the links of "
+            "a vlan or vxlan on host_device (see 'kubectl get danmnodes'), other links are "
+            "the node's own: correct Options.host_device"
+        )
+        for each in planned
+        if each.parent and each.parent not in present
+    ]
+    if errors:
+        raise SeveralErrors(errors)

@@ -18,7 +18,7 @@ from danm_api.errors import DanmError, DeadlineExceededError
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, PodUid
 from danm_api.telemetry import get_logger
-from danm_cni.addition import Progress, SandboxAddition
+from danm_cni.addition import SandboxAddition
 from danm_cni.background import Background
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.collection import DelegateCollection
@@ -27,6 +27,7 @@ from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
 from danm_cni.fallback import Fallback
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.network_status import StatusAnnotations
+from danm_cni.progress import Progress
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval, adopted_record
 from danm_cni.request import CniRequest, PodIdentity

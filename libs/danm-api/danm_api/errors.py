@@ -22,6 +22,7 @@ DanmError(reason, transient)
 ├── DeadlineExceededError         (transient)
 ├── ApiError                      the Kubernetes API server refused; ``status`` is its HTTP code
 │   └── ApiUnavailableError       (transient) no answer, 429 or 5xx
+├── KubeletUnavailableError       (transient) the node's kubelet did not say which devices a Pod has
 ├── LinkSetupError                the kernel refused an interface, address, route or rule
 ├── DelegateError                 a delegate CNI plugin failed; carries its own code
 └── SeveralErrors                 all that went wrong at once (SPEC C3)
@@ -197,6 +198,12 @@ class ApiError(DanmError):
 
 class ApiUnavailableError(ApiError):
     """The API server did not answer, or asked to come back later."""
+
+    transient = True
+
+
+class KubeletUnavailableError(DanmError):
+    """The node's kubelet did not say which devices a Pod has."""
 
     transient = True
 

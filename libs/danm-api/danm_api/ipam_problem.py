@@ -47,6 +47,7 @@ HTTP_STATUS: Final[dict[type[DanmError], HTTPStatus]] = {
     errors.ApiError: HTTPStatus.BAD_GATEWAY,
     errors.ApiUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     # ipam-svc makes no interfaces; should one of these arrive, it is a bug of the service.
+    errors.KubeletUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.LinkSetupError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.DelegateError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.SeveralErrors: HTTPStatus.CONFLICT,

@@ -69,9 +69,11 @@ async def test_hundreds_that_die_together_cost_a_write_or_two_a_block(node: str)
     async with cluster.running() as (replica,):
         wanted = attachment(interface="eth0" if node else "")
         owners: list[OwnerMessage] = [
-            pod(f"p{i}")
-            if node
-            else ExternalOwnerMessage(namespace=NAMESPACE, name=f"x{i}", expires=expires)
+            (
+                pod(f"p{i}")
+                if node
+                else ExternalOwnerMessage(namespace=NAMESPACE, name=f"x{i}", expires=expires)
+            )
             for i in range(600)
         ]
         await asyncio.gather(

@@ -278,6 +278,20 @@ class FakeKernel:
         return self.namespaces[netns]
 
 
+class FakeDevices:
+    """The kubelet: resource name -> ids, for every Pod."""
+
+    def __init__(self) -> None:
+        """Have given nothing."""
+        self.given: dict[str, list[str]] = {}
+        self.failures = Failures()
+
+    async def devices(self, namespace: str, pod: str) -> Mapping[str, Sequence[str]]:
+        """Return what was given."""
+        await self.failures.meet("devices")
+        return self.given
+
+
 class FakePlugins:
     """Other plugins, which make an interface in the fake kernel."""
 

@@ -25,7 +25,7 @@ from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.delegate_config import DpdkSettings
 from danm_cni.request import CniRequest, decode_request
-from danm_cni.testing.fakes import FakeAddresses, FakeKernel, FakePlugins
+from danm_cni.testing.fakes import FakeAddresses, FakeDevices, FakeKernel, FakePlugins
 
 _WAIT_S = 30.0
 
@@ -79,11 +79,17 @@ class FakeNode:
         self.kernel = FakeKernel("ens3", "ens4", "vx_internal", "external.300")
         self.plugins = FakePlugins(self.kernel)
         self.addresses = FakeAddresses(NODE)
+        self.devices = FakeDevices()
         self.daemon = self._new_daemon()
         self._tasks: list[asyncio.Task[None]] = []
 
     def _new_daemon(self) -> Daemon:
-        edges = Edges(kernel=self.kernel, plugins=self.plugins, addresses=self.addresses)
+        edges = Edges(
+            kernel=self.kernel,
+            plugins=self.plugins,
+            addresses=self.addresses,
+            devices=self.devices,
+        )
         return Daemon(self.config, self.kube, edges)
 
     async def start(self) -> None:

@@ -92,6 +92,7 @@ class OptionsWire(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int | None = None
     cooldown: int | None = None
     dpdk: bool | None = None
+    device_pool: str | None = None
     fakeipam: bool | None = None
 
 
@@ -161,6 +162,7 @@ def _decode_spec(raw: object) -> NetworkSpec | UnreadableSpec:
         mtu=_within(findings, options.mtu, "mtu", low=MIN_MTU, high=MAX_MTU),
         cooldown_s=_within(findings, options.cooldown, "cooldown", low=0, high=MAX_COOLDOWN_S) or 0,
         dpdk=options.dpdk or False,
+        device_pool=options.device_pool or None,
         fakeipam=options.fakeipam or False,
     )
     if findings.violations:
@@ -288,6 +290,7 @@ def encode_spec(spec: NetworkSpec) -> dict[str, Any]:
         "mtu": spec.mtu,
         "cooldown": spec.cooldown_s or None,
         "dpdk": spec.dpdk or None,
+        "device_pool": spec.device_pool,
         "fakeipam": spec.fakeipam or None,
     }
     match spec.segment:

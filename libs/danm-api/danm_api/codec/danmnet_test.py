@@ -70,6 +70,7 @@ def test_every_field_of_the_manifest_is_read() -> None:
         "mtu": 1400,
         "cooldown": 30,
         "dpdk": True,
+        "device_pool": "example.com/sriov_a",
         "fakeipam": True,
     }
     assert encode_spec(_spec(**options))["Options"] == options

@@ -113,6 +113,12 @@ _OPTIONS: Final[dict[str, Schema]] = {
     "dpdk": flag(
         "Bind the virtual function of an sriov network to a user-space driver.", nullable=True
     ),
+    "device_pool": text(
+        "Resource of a device plugin, such as example.com/sriov_a. A Pod's interface on an sriov "
+        "network is a device that its containers request of it.",
+        max_length=_MAX_NAME_LENGTH,
+        nullable=True,
+    ),
     "fakeipam": flag(
         "Let other CNI plugins ask for addresses of this network through fakeipam.", nullable=True
     ),

@@ -86,6 +86,7 @@ class NetworkSpec:
         mtu: Bytes. None means the parent's.
         cooldown_s: Seconds before a freed address may be handed out again.
         dpdk: SR-IOV with a user-space driver (SPEC E1).
+        device_pool: The resource whose devices a device plugin gives to Pods (SPEC E1).
         fakeipam: Whether fakeipam may ask for addresses (SPEC F2).
     """
 
@@ -105,6 +106,7 @@ class NetworkSpec:
     mtu: int | None = None
     cooldown_s: int = 0
     dpdk: bool = False
+    device_pool: str | None = None
     fakeipam: bool = False
     _hash: int = field(init=False, compare=False, repr=False)
 

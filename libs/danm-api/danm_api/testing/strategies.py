@@ -145,6 +145,7 @@ network_specs = st.builds(
     mtu=st.none() | st.integers(MIN_MTU, MAX_MTU),
     cooldown_s=st.integers(0, MAX_COOLDOWN_S),
     dpdk=st.booleans(),
+    device_pool=st.none() | st.just("example.com/sriov_a"),
     fakeipam=st.booleans(),
 )
 

@@ -22,6 +22,10 @@ _OPTIONS: Final = "spec.Options"
 
 # The stem of a file name in the CNI configuration directory (SPEC E2). ".." is looked for apart.
 _PLAIN_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
+# Of an extended resource: a domain, and a name of at most 63 characters.
+_RESOURCE_NAME: Final = re.compile(
+    r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
 # A delegate of this name would call DANM itself (SPEC E2).
 _OWN_PLUGIN: Final = "danm"
 # Names that a Pod has already, or that Linux keeps for settings of all interfaces.
@@ -45,6 +49,7 @@ def validate_network(net: DanmNet) -> tuple[Violation, ...]:
                 *_check_gateways(spec),
                 *_check_routing_table(spec),
                 *_check_interface(spec),
+                *_check_device_pool(spec),
             )
 
 
@@ -94,6 +99,20 @@ def _check_links(spec: NetworkSpec) -> Iterable[Violation]:
             f"{MAX_INTERFACE_NAME_BYTES} bytes; choose a name of at most {room} bytes"
         )
         yield Violation(field="spec.NetworkID", rule="N1", message=message)
+
+
+def _check_device_pool(spec: NetworkSpec) -> Iterable[Violation]:
+    if spec.device_pool is None:
+        return
+    if spec.network_type is not BuiltInType.SRIOV:
+        message = f"is of sriov networks; remove it, or set NetworkType to {BuiltInType.SRIOV}"
+        yield _violation("device_pool", message, rule="E1")
+    if not _RESOURCE_NAME.fullmatch(spec.device_pool):
+        message = (
+            f'"{spec.device_pool}" is not the name of a device plugin\'s resource; write it as in '
+            "the node's status.allocatable, such as example.com/sriov_a"
+        )
+        yield _violation("device_pool", message, rule="E1")
 
 
 def _check_pool(spec: NetworkSpec) -> Iterable[Violation]:

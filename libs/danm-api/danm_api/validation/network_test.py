@@ -196,3 +196,25 @@ def test_routes_of_a_static_network_need_no_subnet() -> None:
     """The delegate brings the subnet, which nothing here knows."""  # SPEC E4
     net = a_danmnet(network_type="flannel", routes={"10.1.0.0/16": "10.244.0.1"})
     assert validate_network(net) == ()
+
+
+@pytest.mark.parametrize("pool", ["example.com/sriov_a", "a/b", "x.example/" + "y" * 63])
+def test_an_sriov_network_may_have_devices(pool: str) -> None:
+    """The name of a device plugin's resource is taken as the kubelet takes it."""  # SPEC E1
+    assert validate_network(a_danmnet(network_type="sriov", device_pool=pool)) == ()
+
+
+@pytest.mark.parametrize(
+    ("network_type", "pool", "message"),
+    [
+        pytest.param("macvlan", "example.com/sriov_a", "is of sriov networks", id="not sriov"),
+        pytest.param("sriov", "sriov_a", "not the name of a device plugin", id="no domain"),
+        pytest.param("sriov", "example.com/", "not the name of a device plugin", id="no name"),
+        pytest.param("sriov", "a/b/c", "not the name of a device plugin", id="two slashes"),
+    ],
+)
+def test_other_pools_of_devices_are_refused(network_type: str, pool: str, message: str) -> None:
+    """A pool that no Pod could get a device of is told with the way out."""  # SPEC E1
+    (violation,) = validate_network(a_danmnet(network_type=network_type, device_pool=pool))
+    assert violation.field == "spec.Options.device_pool"
+    assert message in violation.message
