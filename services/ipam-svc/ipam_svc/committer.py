@@ -6,8 +6,8 @@ the write that carried it, a refusal by that write too or by a consistent read o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -33,7 +33,6 @@ from ipam_svc.block import (
     GaveBack,
     GiveBack,
     NoSpace,
-    NotHeld,
     Outcome,
     TakeAny,
     Took,
@@ -44,6 +43,7 @@ from ipam_svc.openings import Openings
 from ipam_svc.quiet import Gatherer
 from ipam_svc.readings import held_with
 from ipam_svc.store import BlockStore
+from ipam_svc.waiting import Waiting, as_first_tried, changes_that_take, note_tried
 
 _log = get_logger(__name__)
 
@@ -53,43 +53,20 @@ _RETRY_DELAYS_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 _MAX_QUEUED: Final = 4096
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Waiting:
-    """One change in the queue.
-
-    Attributes:
-        deadline: In the clock's seconds; no write carries the change after it.
-        verdict: Resolved with the outcome.
-        tried: What a write whose answer was lost would have brought.
-        may_move: When another replica wins the block, the caller takes another one.
-    """
-
-    change: Change
-    deadline: float
-    verdict: "asyncio.Future[Outcome]"
-    tried: Outcome | None = None
-    may_move: bool = False
-
-    def settle(self, verdict: Outcome | DanmError) -> None:
-        """Tell the caller, if it still listens."""
-        if self.verdict.done():
-            return
-        if isinstance(verdict, DanmError):
-            self.verdict.set_exception(verdict)
-        else:
-            self.verdict.set_result(verdict)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Queue:
     """What waits for one block."""
 
     ref: BlockRef
-    waiting: list[_Waiting] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
 
 
 class Committer:
-    """Carries changes into blocks."""
+    """Carries changes into blocks.
+
+    Attributes:
+        openings: Creates the blocks, also ahead of the changes.
+    """
 
     def __init__(
         self,
@@ -119,7 +96,7 @@ class Committer:
         self._queued = 0
         self._gatherer = Gatherer[tuple[NetworkUid, Version]](sleep=sleep)
         self._admissions = Admissions(store)
-        self._openings = Openings(
+        self.openings = Openings(
             store=store, ledger=ledger, admissions=self._admissions, clock=clock
         )
 
@@ -145,7 +122,7 @@ class Committer:
         limit = 2 * _MAX_QUEUED if isinstance(change, GiveBack) else _MAX_QUEUED
         if self._queued >= limit:
             raise OverloadedError(f"{_MAX_QUEUED} changes of addresses are queued; try again later")
-        waiting = _Waiting(
+        waiting = Waiting(
             change=change,
             deadline=deadline,
             verdict=asyncio.get_running_loop().create_future(),
@@ -166,20 +143,11 @@ class Committer:
             self._queued -= 1
             self._ledger.add_pending(ref.network_uid, ref.version, ref.start, -1)
 
-    def may_open_ahead(self, family: tuple[NetworkUid, Version]) -> bool:
-        """Say whether ``open_ahead`` would do something for a network's family."""
-        return self._openings.may_begin(family)
-
-    def open_ahead(self, ref: BlockRef) -> None:
-        """Open a block that requests will soon come to, unless some are there already."""
-        if ref not in self._queues:
-            self._openings.begin(ref)
-
     async def close(self) -> None:
         """Wait for the writes that are under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await self._openings.close()
+        await self.openings.close()
 
     async def _drain(self, queue: _Queue) -> None:
         while queue.waiting:
@@ -199,12 +167,12 @@ class Committer:
                     waiting.settle(failure)
         del self._queues[queue.ref]
 
-    async def _commit(self, ref: BlockRef, batch: list[_Waiting]) -> None:
+    async def _commit(self, ref: BlockRef, batch: list[Waiting]) -> None:
         """Bring a batch to its end: every change in it is settled."""
         base = self._ledger.get(ref.network_uid, ref.version, ref.start)
         if base is None or not base.entries:
             # Else others use it already: what they give back need not wait for a reading.
-            await self._openings.settled(ref)
+            await self.openings.settled(ref)
             base = self._ledger.get(ref.network_uid, ref.version, ref.start)
         base = base or ref.new_block()
         proven = False
@@ -215,7 +183,7 @@ class Committer:
         while batch := self._still_wanted(batch):
             after, verdicts = self._judge(base, batch)
             try:
-                if not self._admissions.allow(base, _changes_that_take(batch, verdicts)):
+                if not self._admissions.allow(base, changes_that_take(batch, verdicts)):
                     base = await self._open(base, batch, verdicts)
                 elif after != base:
                     await self._write(after, batch, verdicts)
@@ -242,22 +210,22 @@ class Committer:
                 return
 
     def _judge(
-        self, base: IPBlock, batch: Sequence[_Waiting]
+        self, base: IPBlock, batch: Sequence[Waiting]
     ) -> tuple[IPBlock, list[Outcome | DanmError]]:
         after, verdicts = judge(base, [each.change for each in batch], now=self._now())
         for position, (waiting, verdict) in enumerate(zip(batch, verdicts, strict=True)):
-            verdicts[position] = _as_first_tried(waiting.tried, verdict)
+            verdicts[position] = as_first_tried(waiting.tried, verdict)
         return after, verdicts
 
     async def _open(
         self,
         base: IPBlock,
-        batch: Sequence[_Waiting],
+        batch: Sequence[Waiting],
         verdicts: Sequence[Outcome | DanmError],
     ) -> IPBlock:
         """Make sure that a block exists, and settle what its network does not admit then."""
         if not base.resource_version:
-            base = await self._openings.create(base)
+            base = await self.openings.create(base)
         new = [
             waiting
             for waiting, verdict in zip(batch, verdicts, strict=True)
@@ -269,9 +237,9 @@ class Committer:
                 waiting.settle(refusal)
         return base
 
-    def _still_wanted(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+    def _still_wanted(self, batch: Sequence[Waiting]) -> list[Waiting]:
         """Settle what is too late, and return the rest."""
-        left: list[_Waiting] = []
+        left: list[Waiting] = []
         clock = self._clock()
         for waiting in batch:
             if waiting.verdict.done():
@@ -287,7 +255,7 @@ class Committer:
         return left
 
     def _make_way(
-        self, ref: BlockRef, block: IPBlock, batch: Sequence[_Waiting], *, proven: bool
+        self, ref: BlockRef, block: IPBlock, batch: Sequence[Waiting], *, proven: bool
     ) -> None:
         """Send who can take another block there, after a conflict.
 
@@ -306,7 +274,7 @@ class Committer:
             ):
                 waiting.settle(Contended())
 
-    async def _split(self, ref: BlockRef, batch: list[_Waiting], error: DanmError) -> None:
+    async def _split(self, ref: BlockRef, batch: list[Waiting], error: DanmError) -> None:
         """Try the halves of a batch that the API server refuses, so that a bad change is alone."""
         if len(batch) == 1:
             batch[0].settle(error)
@@ -318,7 +286,7 @@ class Committer:
     async def _write(
         self,
         block: IPBlock,
-        batch: Sequence[_Waiting],
+        batch: Sequence[Waiting],
         verdicts: Sequence[Outcome | DanmError],
     ) -> None:
         """Write a block and settle the batch that it carries."""
@@ -326,12 +294,12 @@ class Committer:
             with metrics.WRITE_SECONDS.time():
                 stored = await self._store.write_block(block)
         except ApiUnavailableError:
-            _note(batch, verdicts, (Took, GaveBack))
+            note_tried(batch, verdicts, (Took, GaveBack))
             raise
         except ConflictError:
             # It may be one with this very write: aiohttp sends a PUT again by itself when a kept
             # connection breaks before its answer.
-            _note(batch, verdicts, (Took,))
+            note_tried(batch, verdicts, (Took,))
             raise
         metrics.BATCH_SIZE.observe(len(batch))
         self._ledger.observe(stored)
@@ -367,7 +335,7 @@ class Committer:
             _log.warning("Could not read a block", block=ref.name, error=error)
             return base, False
 
-    def _settle(self, batch: Sequence[_Waiting], verdicts: Sequence[Outcome | DanmError]) -> None:
+    def _settle(self, batch: Sequence[Waiting], verdicts: Sequence[Outcome | DanmError]) -> None:
         for waiting, verdict in zip(batch, verdicts, strict=True):
             waiting.settle(verdict)
 
@@ -376,38 +344,4 @@ class Committer:
         self._admissions.forget(block)
         family = block.network_uid, version_of(block.cidr.network_address)
         self._gatherer.forget(family)
-        self._openings.forget(family)
-
-
-def _changes_that_take(
-    batch: Sequence[_Waiting], verdicts: Sequence[Outcome | DanmError]
-) -> Iterator[Change]:
-    for waiting, verdict in zip(batch, verdicts, strict=True):
-        if isinstance(verdict, Took) and verdict.new:
-            yield waiting.change
-
-
-def _as_first_tried(tried: Outcome | None, verdict: Outcome | DanmError) -> Outcome | DanmError:
-    """Return a verdict as it is when a write, whose answer was lost, turns out to be done.
-
-    An entry that an earlier attempt has taken says so (``born``): one that the owner had before,
-    unknown to this replica, is not taken for the write's.
-    """
-    match tried, verdict:
-        case Took(held=own, new=True), Took(held=held, new=False):
-            is_own = own.address == held.address and held.born is None
-            return replace(verdict, new=is_own)
-        case GaveBack(), NotHeld():
-            return tried
-    return verdict
-
-
-def _note(
-    batch: Sequence[_Waiting],
-    verdicts: Sequence[Outcome | DanmError],
-    kinds: tuple[type[Took | GaveBack], ...],
-) -> None:
-    """Remember what a write may have brought."""
-    for waiting, verdict in zip(batch, verdicts, strict=True):
-        if isinstance(verdict, kinds):
-            waiting.tried = verdict
+        self.openings.forget(family)

@@ -116,6 +116,7 @@ class Taker:
         self._store = store
         self._ledger = ledger
         self._committer = committer
+        self._openings = committer.openings
         self._clock = clock
         self._reads = ConsistentReads[NetworkRef](self._read)
 
@@ -202,11 +203,12 @@ class Taker:
         if self._ledger.count_unopened(network.uid, space) < BLOCK_SIZE:
             return
         # The search looks at many blocks where most are full.
-        if not self._committer.may_open_ahead(network.block_at(space.version, start).family):
+        if not self._openings.may_begin((network.uid, space.version)):
             return
         ahead = block_ahead(space, index, of=start)
-        if ahead is not None:
-            self._committer.open_ahead(network.block_at(space.version, ahead))
+        # Requests that wait for it open it themselves.
+        if ahead is not None and not self._ledger.pending(network.uid, space.version, ahead):
+            self._openings.begin(network.block_at(space.version, ahead))
 
     async def take_exact(
         self,
