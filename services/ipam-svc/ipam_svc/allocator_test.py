@@ -21,7 +21,7 @@ from danm_api.model.attachment import (
     StaticIPv6,
 )
 from danm_api.model.danmnet import DanmNet, NetworkSpec, StaticDelegate
-from danm_api.model.ip_block import IPBlock, Owner, PodOwner, owner_key
+from danm_api.model.ip_block import ExternalOwner, IPBlock, Owner, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
 from ipam_svc.address_space import AddressSpace, block_network, block_start
 from ipam_svc.allocator import (
@@ -39,7 +39,19 @@ from ipam_svc.allocator import (
     search_seed,
     wishes,
 )
-from ipam_svc.block import GaveBack, GiveBack, TakeAny, TakeExact, Took, apply, held_entries
+from ipam_svc.block import (
+    CLOCK_SKEW,
+    Expired,
+    GaveBack,
+    GiveBack,
+    Sweep,
+    Swept,
+    TakeAny,
+    TakeExact,
+    Took,
+    apply,
+    held_entries,
+)
 from ipam_svc.ledger import Ledger
 
 _UID = NetworkUid("uid")
@@ -211,7 +223,9 @@ class _Allocation(RuleBasedStateMachine):
         self.held: dict[int, Owner] = {}
         self.free_at: dict[int, datetime] = {}
 
-    def _change(self, start: int, change: TakeAny | TakeExact | GiveBack) -> Any:  # noqa: ANN401
+    def _change(
+        self, start: int, change: TakeAny | TakeExact | GiveBack | Sweep
+    ) -> Any:  # noqa: ANN401
         block = self.ledger.get(_UID, 4, start) or IPBlock(
             namespace=Namespace("ns"),
             name=str(start),
@@ -233,11 +247,28 @@ class _Allocation(RuleBasedStateMachine):
             if number not in self.held and self.free_at.get(number, self.now) <= self.now
         }
 
-    @rule(name=st.integers(0, 200))
-    def take_any(self, name: int) -> None:
+    def _lost_at(self, number: int) -> datetime | None:
+        """Return when the owner of an address loses it; None for never."""
+        owner = self.held[number]
+        expires = owner.expires if isinstance(owner, ExternalOwner) else None
+        return None if expires is None else expires + CLOCK_SKEW
+
+    def _had_after_a_sweep(self) -> set[int]:
+        first, last = self.space.intervals[0]
+        cooldown = timedelta(seconds=self.cooldown_s)
+        return {
+            number
+            for number in self.held
+            if first <= number <= last
+            and (lost_at := self._lost_at(number)) is not None
+            and lost_at + cooldown <= self.now
+        }
+
+    @rule(name=st.integers(0, 200), expires_s=st.sampled_from([None, None, 1, 20]))
+    def take_any(self, name: int, expires_s: int | None) -> None:
         """A free address is found exactly when there is one; the owner's own is kept."""
-        owner = _owner(name)
-        if owner in self.held.values():
+        owner = _owner(name) if expires_s is None else _tool(name, self.now, expires_s)
+        if owner_key(owner) in map(owner_key, self.held.values()):
             return
         self.attempt += 1
         index = self.ledger.index_of(_UID, 4, count_pending=True)
@@ -272,6 +303,20 @@ class _Allocation(RuleBasedStateMachine):
         self.ledger.move_cursor(_UID, 4, number)
         self.held[number] = owner
 
+    @rule()
+    def sweep(self) -> None:
+        """Blocks are swept exactly when addresses can be had by it; no time is counted anew."""
+        starts = self.ledger.to_be_swept(_UID, self.space, cooldown_s=self.cooldown_s)
+        assert set(starts) == {block_start(number) for number in self._had_after_a_sweep()}
+        for start in starts:
+            outcome = self._change(start, Sweep(cooldown_s=self.cooldown_s))
+            assert isinstance(outcome, Swept)
+            for number in sorted(self.held):
+                lost_at = self._lost_at(number)
+                if block_start(number) == start and lost_at is not None and lost_at <= self.now:
+                    del self.held[number]
+                    self.free_at[number] = lost_at + timedelta(seconds=self.cooldown_s)
+
     @rule(name=st.integers(0, 200), last=st.integers(0, 255))
     def take_exact(self, name: int, last: int) -> None:
         """A static address is had exactly when nobody else holds it."""
@@ -288,6 +333,10 @@ class _Allocation(RuleBasedStateMachine):
             mac="fa:16:3e:00:00:00",
         )
         if number in self.held:
+            lost_at = self._lost_at(number)
+            if lost_at is not None and lost_at <= self.now:
+                assert self._change(block_start(number), change) == Expired()
+                return
             with pytest.raises(AddressTakenError):
                 self._change(block_start(number), change)
             return
@@ -313,8 +362,9 @@ class _Allocation(RuleBasedStateMachine):
             ),
         )
         assert isinstance(outcome, GaveBack)
+        lost_at = min(self._lost_at(number) or self.now, self.now)
         del self.held[number]
-        self.free_at[number] = self.now + timedelta(seconds=self.cooldown_s)
+        self.free_at[number] = lost_at + timedelta(seconds=self.cooldown_s)
 
     @rule(seconds=st.integers(1, 10))
     def wait(self, seconds: int) -> None:
@@ -324,9 +374,11 @@ class _Allocation(RuleBasedStateMachine):
     @rule()
     def fill(self) -> None:
         """Every last address can be had."""
+        self.sweep()
         for _ in range(len(self._free())):
-            self.take_any(1000 + self.attempt)
+            self.take_any(1000 + self.attempt, None)
         assert not self._free()
+        assert not self._had_after_a_sweep()
 
     @invariant()
     def record_and_model_agree(self) -> None:
@@ -342,6 +394,15 @@ def _owner(name: int) -> PodOwner:
         name=f"p{name}",
         uid=PodUid(f"u{name}"),
         interface=InterfaceName("eth0"),
+    )
+
+
+def _tool(name: int, now: datetime, expires_s: int) -> ExternalOwner:
+    return ExternalOwner(
+        namespace=Namespace("ns"),
+        name=f"t{name}",
+        reason="",
+        expires=now + timedelta(seconds=expires_s),
     )
 
 

@@ -1,6 +1,9 @@
 """Tells of what is freed without its owner: a metric and a log line for each, Events together."""
 
+import asyncio
 from collections import defaultdict
+from contextlib import suppress
+from typing import Final
 
 from danm_api.kube.events import EventRecorder, EventType, ObjectReference
 from danm_api.model.danmep import EndpointIdentity
@@ -9,21 +12,27 @@ from danm_api.names import API_VERSION, NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.block import describe_owner
+from ipam_svc.block_ref import NetworkRef
 from ipam_svc.freed import DELETED_ENDPOINT, LOST_NODE, Reason, tell_addresses, tell_endpoints
-from ipam_svc.taking import NetworkRef
 
 _log = get_logger(__name__)
 
+# One Event tells what was freed in this time.
+GATHER_S: Final = 2.0
+
 
 class Announcer:
-    """Counts and logs at once; gathers what one Event may tell until ``tell`` is called.
+    """Counts and logs at once; gathers for a while what one Event may tell.
 
     Whoever frees waits for no Event, and the API server gets few of them.
     """
 
-    def __init__(self, events: EventRecorder) -> None:
-        """Write Events with a recorder."""
+    def __init__(self, events: EventRecorder, *, gather_s: float = GATHER_S) -> None:
+        """Write Events with a recorder, so long after the first news."""
         self._events = events
+        self._gather_s = gather_s
+        self._closing = asyncio.Event()
+        self._telling: asyncio.Task[None] | None = None
         self._addresses: defaultdict[tuple[NetworkRef, Reason, NodeName], list[Held]] = defaultdict(
             list
         )
@@ -45,6 +54,7 @@ class Announcer:
         )
         node = held.node if reason is LOST_NODE else NodeName("")
         self._addresses[network, reason, node].append(held)
+        self._tell_soon()
 
     def deleted(self, network: NetworkRef, endpoint: EndpointIdentity) -> None:
         """Note a DanmEp of a lost node that was deleted."""
@@ -59,6 +69,7 @@ class Announcer:
             node=endpoint.node,
         )
         self._endpoints[network, endpoint.node].append(endpoint)
+        self._tell_soon()
 
     async def tell(self) -> None:
         """Write the Events of what was noted since the last time."""
@@ -70,6 +81,26 @@ class Announcer:
             await self._record(network, reason.event, tell_addresses(reason, freed))
         for (network, _), deleted in endpoints.items():
             await self._record(network, DELETED_ENDPOINT, tell_endpoints(deleted))
+
+    async def close(self) -> None:
+        """Write what is left."""
+        self._closing.set()
+        if self._telling is not None:
+            await asyncio.wait((self._telling,))
+
+    def _tell_soon(self) -> None:
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._gather())
+
+    async def _gather(self) -> None:
+        try:
+            while self._addresses or self._endpoints:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._gather_s):
+                        await self._closing.wait()
+                await self.tell()
+        finally:
+            self._telling = None
 
     async def _record(self, network: NetworkRef, event: str, message: str) -> None:
         await self._events.record(

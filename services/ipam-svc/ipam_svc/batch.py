@@ -13,6 +13,7 @@ from ipam_svc.block import (
     Hint,
     Outcome,
     OwnerKey,
+    Sweep,
     TakeAny,
     Took,
     apply,
@@ -85,7 +86,7 @@ class _Search:
                 if not self._continues(change):
                     self.space, self.begin = change.space, change.after
                 self.last = number
-        elif isinstance(change, GiveBack):
+        elif isinstance(change, GiveBack | Sweep):
             self.space = None
 
     def _continues(self, change: TakeAny) -> bool:

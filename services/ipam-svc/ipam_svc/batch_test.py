@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from danm_api.errors import DanmError, StaleAttemptError
-from danm_api.model.ip_block import Cooling, Entry, Held, IPBlock, PodOwner, owner_key
+from danm_api.model.ip_block import (
+    Cooling,
+    Entry,
+    ExternalOwner,
+    Held,
+    IPBlock,
+    PodOwner,
+    owner_key,
+)
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.testing.builders import a_held_entry, a_pod_owner
 from ipam_svc.address_space import AddressSpace
@@ -19,6 +27,7 @@ from ipam_svc.block import (
     GiveBack,
     Outcome,
     Seal,
+    Sweep,
     TakeAny,
     TakeExact,
     Took,
@@ -45,6 +54,11 @@ def _owner(name: str) -> PodOwner:
     return a_pod_owner(name, uid=name)
 
 
+def _tool(name: str, *, expires_s: int = 100) -> ExternalOwner:
+    expires = _NOW + timedelta(seconds=expires_s)
+    return ExternalOwner(namespace=Namespace("ns"), name=name, reason="", expires=expires)
+
+
 def _take(name: str, *, attempt: int = 1, after: int = _BASE + 60) -> TakeAny:
     return TakeAny(
         owner=_owner(name),
@@ -62,6 +76,20 @@ def test_a_batch_goes_on_where_its_last_change_stopped() -> None:
     _, verdicts = judge(_block(), changes, now=_NOW)
     taken = [int(each.held.address) - _BASE for each in verdicts if isinstance(each, Took)]
     assert taken == [61, 62, 63, 1, 2]
+
+
+def test_what_a_sweep_frees_is_found_in_the_same_batch() -> None:
+    """A search that goes on where the last one stopped does not pass over what came free."""
+    # DESIGN P4
+    tools = [
+        a_held_entry(str(ip_address(_BASE + last)), owner=_tool(f"t{last}", expires_s=-20), node="")
+        for last in (61, 62)
+    ]
+    block = replace(_block(), entries=tuple(tools))
+    changes: list[Change] = [_take("a"), Sweep(cooldown_s=0), _take("b"), _take("c")]
+    _, (first, _, *others) = judge(block, changes, now=_NOW)
+    taken = [int(each.held.address) - _BASE for each in (first, *others) if isinstance(each, Took)]
+    assert taken == [63, 61, 62]
 
 
 def test_an_owner_that_asks_twice_in_a_batch_gets_one_address() -> None:
@@ -95,6 +123,14 @@ _ENTRIES: st.SearchStrategy[list[Entry]] = st.lists(
             _NODES,
         ),
         st.builds(
+            lambda number, name, seconds: a_held_entry(
+                str(ip_address(number)), owner=_tool(name, expires_s=seconds), node=""
+            ),
+            _NUMBERS,
+            _NAMES,
+            st.sampled_from([-60, -15, -5, 5]),
+        ),
+        st.builds(
             lambda number, seconds: Cooling(
                 address=ip_address(number), free_at=_NOW + timedelta(seconds=seconds)
             ),
@@ -106,6 +142,11 @@ _ENTRIES: st.SearchStrategy[list[Entry]] = st.lists(
     unique_by=lambda entry: entry.address,
 )
 _CHANGES: st.SearchStrategy[Change] = st.one_of(
+    st.builds(
+        lambda name, after: replace(_take(name, after=after), owner=_tool(name), node=NodeName("")),
+        _NAMES,
+        st.sampled_from([_BASE - 1, _BASE + 20, _BASE + 60]),
+    ),
     st.builds(
         lambda name, attempt, node, after: replace(
             _take(name, attempt=attempt, after=after), node=node
@@ -142,7 +183,7 @@ _CHANGES: st.SearchStrategy[Change] = st.one_of(
         _NUMBERS,
         st.sampled_from([0, 60]),
     ),
-    st.sampled_from([Fence(), Seal()]),
+    st.sampled_from([Fence(), Seal(), Sweep(cooldown_s=0), Sweep(cooldown_s=20)]),
 )
 
 

@@ -4,7 +4,6 @@ The committer applies any number of changes to a block and writes the result at 
 commit"). A change is data, so that it can be judged anew on a newer block after a conflict.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -30,7 +29,7 @@ from danm_api.model.ip_block import (
 )
 from danm_api.names import NodeName
 from ipam_svc.address_space import AddressSpace, address_of
-from ipam_svc.readings import held_with
+from ipam_svc.readings import entry_at, first_free, held_with, is_free, position_of
 
 OwnerKey = tuple[str, ...]
 
@@ -92,6 +91,13 @@ class GiveBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Free the entries whose owners agreed to lose them by now (SPEC I3)."""
+
+    cooldown_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
     """Take in no new entry any more: the network is being deleted."""
 
@@ -101,7 +107,7 @@ class Fence:
     """Change nothing but the version, so that a write on an earlier reading loses."""
 
 
-Change = TakeAny | TakeExact | GiveBack | Seal | Fence
+Change = TakeAny | TakeExact | GiveBack | Sweep | Seal | Fence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,11 @@ class NoSpace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """The address's owner agreed to lose it by now, but holds it until the block is swept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GaveBack:
     """The entry is free."""
 
@@ -133,6 +144,13 @@ class NotHeld:
     """There was no such entry; ``holder`` has the address under another attempt or name."""
 
     holder: Held | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """The entries are free: these were."""
+
+    held: tuple[Held, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +168,7 @@ class Contended:
     """Another replica writes the block: nothing happened, and another block will be quicker."""
 
 
-Outcome = Took | NoSpace | GaveBack | NotHeld | Sealed | Fenced | Contended
+Outcome = Took | NoSpace | Expired | GaveBack | NotHeld | Swept | Sealed | Fenced | Contended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +204,8 @@ def apply(
             return _take_exact(block, change, now)
         case GiveBack():
             return _give_back(block, change, now)
+        case Sweep():
+            return _sweep(block, change, now)
         case Seal():
             # A block that is gone needs none.
             sealed = replace(block, sealed=True) if block.resource_version else block
@@ -194,14 +214,6 @@ def apply(
             # Nor does one that is gone.
             return _fenced(block), Fenced()
     assert_never(change)
-
-
-def entry_at(block: IPBlock, address: IPAddress) -> Entry | None:
-    """Return what the block says of an address."""
-    position = _position(block.entries, address)
-    if position < len(block.entries) and block.entries[position].address == address:
-        return block.entries[position]
-    return None
 
 
 def held_entries(block: IPBlock) -> tuple[Held, ...]:
@@ -218,51 +230,14 @@ def is_of(entry: Held, owner: Owner, node: NodeName) -> bool:
     return entry.node == node and owner_key(entry.owner) == owner_key(owner)
 
 
-def is_free(entry: Entry | None, *, now: datetime) -> bool:
-    """Say whether an address with this entry may be handed out dynamically."""
-    match entry:
-        case None:
-            return True
-        case Cooling():
-            return entry.free_at <= now
-        case Held():
-            return has_expired(entry, now=now)
-
-
 def has_expired(entry: Held, *, now: datetime) -> bool:
     """Say whether the owner agreed to lose the address by now, by its own clock too (SPEC I3)."""
-    owner = entry.owner
-    if not isinstance(owner, ExternalOwner) or owner.expires is None:
-        return False
-    return owner.expires <= now - CLOCK_SKEW
+    return _lost_at(entry, now=now) is not None
 
 
 def is_empty(block: IPBlock, *, now: datetime) -> bool:
     """Say whether nothing would be lost with the block."""
-    return all(isinstance(entry, Cooling) and entry.free_at <= now for entry in block.entries)
-
-
-def first_free(block: IPBlock, space: AddressSpace, *, after: int, now: datetime) -> int | None:
-    """Return the next free address of a space in a block: behind a number, then from its begin."""
-    first, last = int(block.cidr.network_address), int(block.cidr.broadcast_address)
-    for low, high in ((max(first, after + 1), last), (first, min(last, after))):
-        position = bisect_left(block.entries, low, key=_number)
-        # Both are sorted, and usually the first address is free: no list of all of them is made.
-        for number in space.within(low, high):
-            while position < len(block.entries) and _number(block.entries[position]) < number:
-                position += 1
-            if position == len(block.entries) or _number(block.entries[position]) > number:
-                return number
-            if is_free(block.entries[position], now=now):
-                return number
-    return None
-
-
-def free_numbers(block: IPBlock, space: AddressSpace, *, now: datetime) -> list[int]:
-    """Return the free addresses of a space in a block, in order."""
-    taken = {int(entry.address) for entry in block.entries if not is_free(entry, now=now)}
-    first, last = int(block.cidr.network_address), int(block.cidr.broadcast_address)
-    return [number for number in space.within(first, last) if number not in taken]
+    return all(is_free(entry, now=now) for entry in block.entries)
 
 
 def describe_owner(owner: Owner) -> str:
@@ -274,6 +249,15 @@ def describe_owner(owner: Owner) -> str:
             return f"container {owner.container_id} (interface {owner.interface})"
         case ExternalOwner():
             return f"the external owner {owner.namespace}/{owner.name}"
+
+
+def _lost_at(entry: Held, *, now: datetime) -> datetime | None:
+    """Return since when an entry is expired by every clock (decision 0015); None if it is not."""
+    owner = entry.owner
+    if not isinstance(owner, ExternalOwner) or owner.expires is None:
+        return None
+    # In this form, since the last times of the calendar have no later ones.
+    return owner.expires + CLOCK_SKEW if owner.expires <= now - CLOCK_SKEW else None
 
 
 def _fenced(block: IPBlock) -> IPBlock:
@@ -312,13 +296,15 @@ def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlo
             return _keep(block, entry, change)
         if change.keep_only:
             return block, NotHeld(holder=entry)
-        if not has_expired(entry, now=now):
-            reason = (
-                f"{where} is held by {describe_owner(entry.owner)}"
-                + (f" on node {entry.node}" if entry.node else "")
-                + "; ask for another address or wait until it is given back"
-            )
-            raise AddressTakenError(reason)
+        if has_expired(entry, now=now):
+            # A write on an earlier reading of a full block must find no place (Taker.fence).
+            return block, Expired()
+        reason = (
+            f"{where} is held by {describe_owner(entry.owner)}"
+            + (f" on node {entry.node}" if entry.node else "")
+            + "; ask for another address or wait until it is given back"
+        )
+        raise AddressTakenError(reason)
     if change.keep_only:
         return block, NotHeld(holder=None)
     if block.sealed:
@@ -334,13 +320,33 @@ def _give_back(block: IPBlock, change: GiveBack, now: datetime) -> tuple[IPBlock
         return block, NotHeld(holder=None)
     if owner_key(entry.owner) != change.key or entry.attempt != change.attempt:
         return block, NotHeld(holder=entry)
-    position = _position(block.entries, change.address)
+    position = position_of(block.entries, change.address)
     left = block.entries[:position] + block.entries[position + 1 :]
     freed = replace(block, entries=left)
-    if change.cooldown_s > 0:
-        free_at = now + timedelta(seconds=change.cooldown_s)
-        freed = _with_entry(freed, Cooling(address=change.address, free_at=free_at))
-    return freed, GaveBack(held=entry)
+    cooling = _cooling(entry, change.cooldown_s, now)
+    return freed if cooling is None else _with_entry(freed, cooling), GaveBack(held=entry)
+
+
+def _sweep(block: IPBlock, change: Sweep, now: datetime) -> tuple[IPBlock, Outcome]:
+    expired = tuple(entry for entry in held_entries(block) if has_expired(entry, now=now))
+    if not expired:
+        return block, Swept(held=())
+    left: list[Entry] = []
+    for entry in block.entries:
+        if not isinstance(entry, Held) or not has_expired(entry, now=now):
+            left.append(entry)
+        elif (cooling := _cooling(entry, change.cooldown_s, now)) is not None:
+            left.append(cooling)
+    return replace(block, entries=tuple(left)), Swept(held=expired)
+
+
+def _cooling(entry: Held, cooldown_s: int, now: datetime) -> Cooling | None:
+    """Return what an entry leaves when it is given back; None when the address is free at once.
+
+    An expired one cools since its end, so that it makes no difference who frees it, and when.
+    """
+    free_at = (_lost_at(entry, now=now) or now) + timedelta(seconds=cooldown_s)
+    return Cooling(address=entry.address, free_at=free_at) if free_at > now else None
 
 
 def _keep(block: IPBlock, entry: Held, change: TakeAny | TakeExact) -> tuple[IPBlock, Outcome]:
@@ -375,17 +381,9 @@ def _new_entry(change: TakeAny | TakeExact, address: IPAddress, *, mac: str, now
 
 def _with_entry(block: IPBlock, entry: Entry) -> IPBlock:
     """Put an entry in place of what the block says of its address."""
-    position = _position(block.entries, entry.address)
+    position = position_of(block.entries, entry.address)
     behind = position
     if position < len(block.entries) and block.entries[position].address == entry.address:
         behind += 1
     entries = (*block.entries[:position], entry, *block.entries[behind:])
     return replace(block, entries=entries)
-
-
-def _position(entries: tuple[Entry, ...], address: IPAddress) -> int:
-    return bisect_left(entries, int(address), key=_number)
-
-
-def _number(entry: Entry) -> int:
-    return int(entry.address)

@@ -20,21 +20,26 @@ from ipam_svc.address_space import AddressSpace
 from ipam_svc.batch import judge
 from ipam_svc.block import (
     CLOCK_SKEW,
+    Expired,
     GaveBack,
     GiveBack,
     NoSpace,
     NotHeld,
     Seal,
     Sealed,
+    Sweep,
+    Swept,
     TakeAny,
     TakeExact,
     Took,
     apply,
-    entry_at,
+    held_entries,
     is_empty,
 )
+from ipam_svc.readings import entry_at
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_OVER = _NOW + CLOCK_SKEW
 _BASE = int(ip_address("10.0.0.0"))
 _SPACE = AddressSpace(version=4, intervals=((_BASE + 1, _BASE + 3),), start=_BASE + 1)
 
@@ -59,6 +64,10 @@ def _pod(name: str = "p", interface: str = "eth0") -> PodOwner:
         uid=PodUid(f"uid-{name}"),
         interface=InterfaceName(interface),
     )
+
+
+def _expiring() -> ExternalOwner:
+    return ExternalOwner(namespace=Namespace("ns"), name="x", reason="", expires=_NOW)
 
 
 def _any(owner: Owner, *, attempt: int = 1, after: int = _BASE) -> TakeAny:
@@ -239,14 +248,48 @@ def test_one_refusal_does_not_stop_the_others() -> None:
 
 
 def test_expired_external_owner_gives_way() -> None:
-    """An address whose owner agreed to an expiry is free when it is over by every clock."""
-    # SPEC I3
-    owner = ExternalOwner(namespace=Namespace("ns"), name="x", reason="", expires=_NOW)
-    block, _ = apply(_block(), _exact(owner, 1), now=_NOW - timedelta(seconds=2))
-    over = _NOW + CLOCK_SKEW
+    """An address whose owner agreed to an expiry can be swept when it is over by every clock."""
+    # SPEC I3; decision 0015
+    block, _ = apply(_block(), _exact(_expiring(), 1), now=_NOW - timedelta(seconds=2))
+    early = _OVER - timedelta(seconds=1)
     with pytest.raises(AddressTakenError, match="the external owner ns/x"):
-        apply(block, _exact(_pod(), 1), now=over - timedelta(seconds=1))
-    assert isinstance(apply(block, _exact(_pod(), 1), now=over)[1], Took)
+        apply(block, _exact(_pod(), 1), now=early)
+    assert apply(block, Sweep(cooldown_s=0), now=early) == (block, Swept(held=()))
+    swept, outcome = apply(block, Sweep(cooldown_s=0), now=_OVER)
+    assert outcome == Swept(held=held_entries(block))
+    assert swept.entries == ()
+
+
+def test_what_has_expired_is_nobody_elses_before_it_is_swept() -> None:
+    """A full block stays full until a write has made room: a late write finds no place in it."""
+    # README, "Release after an unknown outcome": full blocks need no fence.
+    changes = [_exact(_expiring(), 1), _exact(_pod("a"), 2), _exact(_pod("b"), 3)]
+    block, _ = judge(_block(), changes, now=_NOW - timedelta(seconds=2))
+    assert apply(block, _exact(_pod(), 1), now=_OVER) == (block, Expired())
+    assert apply(block, _any(_pod()), now=_OVER) == (block, NoSpace())
+    _, kept = apply(block, _exact(_expiring(), 1, attempt=2), now=_OVER)
+    assert isinstance(kept, Took)
+    swept, _ = apply(block, Sweep(cooldown_s=0), now=_OVER)
+    for change in (_exact(_pod(), 1), _any(_pod())):
+        _, outcome = apply(swept, change, now=_OVER)
+        assert isinstance(outcome, Took)
+        assert outcome.held.address == ip_address("10.0.0.1")
+
+
+@pytest.mark.parametrize("change", [Sweep(cooldown_s=30), _back(_expiring(), 1, cooldown_s=30)])
+@pytest.mark.parametrize("late_s", [0, 5, 29, 30, 500])
+def test_what_has_expired_cools_since_its_end(change: Sweep | GiveBack, late_s: int) -> None:
+    """Whoever gives it back, and when, it is free for others at the same moment."""
+    # SPEC A7
+    block, _ = apply(_block(), _exact(_expiring(), 1), now=_NOW - timedelta(seconds=2))
+    block, _ = apply(block, change, now=_OVER + timedelta(seconds=late_s))
+    for seconds, expected in ((29, "10.0.0.2"), (30, "10.0.0.1")):
+        now = _OVER + timedelta(seconds=max(seconds, late_s))
+        _, outcome = apply(block, _any(_pod()), now=now)
+        assert isinstance(outcome, Took)
+        assert str(outcome.held.address) == (expected if late_s < 30 else "10.0.0.1")
+    _, outcome = apply(block, _exact(_pod(), 1), now=_OVER + timedelta(seconds=late_s))
+    assert isinstance(outcome, Took)
 
 
 def test_owner_on_another_node_is_another_owner() -> None:

@@ -30,10 +30,12 @@ from ipam_svc.batch import judge
 from ipam_svc.block import (
     Change,
     Contended,
+    Expired,
     GaveBack,
     GiveBack,
     NoSpace,
     Outcome,
+    Swept,
     TakeAny,
     Took,
 )
@@ -188,7 +190,7 @@ class Committer:
                 elif after != base:
                     await self._write(after, batch, verdicts)
                     return
-                elif proven or all(isinstance(each, NoSpace) for each in verdicts):
+                elif proven or all(isinstance(each, NoSpace | Expired) for each in verdicts):
                     self._settle(batch, verdicts)
                     return
                 else:
@@ -294,7 +296,7 @@ class Committer:
             with metrics.WRITE_SECONDS.time():
                 stored = await self._store.write_block(block)
         except ApiUnavailableError:
-            note_tried(batch, verdicts, (Took, GaveBack))
+            note_tried(batch, verdicts, (Took, GaveBack, Swept))
             raise
         except ConflictError:
             # It may be one with this very write: aiohttp sends a PUT again by itself when a kept

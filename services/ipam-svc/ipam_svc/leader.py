@@ -12,14 +12,12 @@ from danm_api import labels
 from danm_api.codec.node import decode_node
 from danm_api.errors import DanmError
 from danm_api.kube.api import NODES, KubeApi
-from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Change, Informer
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.node import Node
 from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.telemetry import get_logger
-from ipam_svc.announcer import Announcer
 from ipam_svc.certificates import USUAL, Lifetimes
 from ipam_svc.lifecycle import NetworkKeeper
 from ipam_svc.reclaim import Reclaimer
@@ -31,8 +29,6 @@ _log = get_logger(__name__)
 
 # DESIGN, P2: dead entries are gone within 30 s; the watch of nodes and these scans are the delay.
 _RECLAIM_PERIOD_S: Final = 5.0
-# Together one Event tells what was freed since the last time.
-_ANNOUNCE_PERIOD_S: Final = 2.0
 # SPEC A4: within 5 s.
 _SUMMARY_PERIOD_S: Final = 2.0
 # How often a DanmNet that is being deleted is looked at while something uses it: its blocks' watch
@@ -55,7 +51,6 @@ class Leader:
         *,
         replica: Replica,
         namespace: str,
-        instance: str,
         now: Callable[[], datetime],
         clock: Callable[[], float],
         lifetimes: Lifetimes = USUAL,
@@ -67,7 +62,6 @@ class Leader:
             api: The API server.
             replica: What this process knows.
             namespace: Of the Secret and the ConfigMap.
-            instance: This process in Events.
             now: The time.
             clock: Monotonic seconds.
             lifetimes: Of authorities.
@@ -80,16 +74,13 @@ class Leader:
         self._nodes: Informer[Node] = Informer(api, NODES, decode_node, sleep=sleep)
         self._networks = WorkQueue[_NetworkKey](clock=clock)
         self._authorities = AuthorityKeeper(api, namespace=namespace, now=now, lifetimes=lifetimes)
-        self._announcer = Announcer(
-            EventRecorder(api, component="ipam-svc", instance=instance, clock=clock, now=now)
-        )
         self._reclaimer = Reclaimer(
             api,
             store=replica.store,
             ledger=replica.ledger,
             cache=replica.cache,
             taker=replica.taker,
-            announcer=self._announcer,
+            announcer=replica.announcer,
             known_nodes=self._nodes_in_service,
             now=now,
             clock=clock,
@@ -114,7 +105,6 @@ class Leader:
                 self._networks.add((net.namespace, net.name))
             self._reclaimer.begin()
             self._start(group, _RECLAIM_PERIOD_S, "reclaim", self._reclaimer.reconcile)
-            self._start(group, _ANNOUNCE_PERIOD_S, "announcements", self._announcer.tell)
             self._start(group, _SUMMARY_PERIOD_S, "summaries", self._summaries.reconcile)
             group.create_task(
                 run_workers(

@@ -38,7 +38,6 @@ async def _led(
             cluster.kube,
             replica=replica,
             namespace="danm-system",
-            instance="test",
             now=cluster.clock.now,
             clock=clock,
             sleep=sleep,

@@ -8,16 +8,16 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from danm_api.model.ip_block import Held, IPBlock
+from danm_api.model.ip_block import Cooling, Held, IPBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
-from ipam_svc.block import OwnerKey, free_numbers, held_entries
+from ipam_svc.block import OwnerKey, has_expired, held_entries
 from ipam_svc.contention import Contention
 from ipam_svc.cursors import Cursors
 from ipam_svc.owners import Owners
-from ipam_svc.readings import changes_with_time, difference
+from ipam_svc.readings import difference, free_numbers
 
 _BlockId = tuple[NetworkUid, Version, int]
 
@@ -254,9 +254,24 @@ class Ledger:
         if known is not None and known[0] == space:
             return known[1]
         room = len(free_numbers(block, space, now=self._now()))
-        if not any(map(changes_with_time, block.entries)):
+        # What cools comes free without a write.
+        if not any(isinstance(entry, Cooling) for entry in block.entries):
             self._rooms[uid, space.version, start] = space, room
         return room
+
+    def to_be_swept(self, uid: NetworkUid, space: AddressSpace, *, cooldown_s: int) -> list[int]:
+        """Return the starts of blocks where a sweep would make addresses of a space free."""
+        family = self._families.get((uid, space.version))
+        over = self._now() - timedelta(seconds=cooldown_s)
+        return [
+            start
+            for start, block in sorted(family.blocks.items() if family is not None else ())
+            if not block.sealed
+            and any(
+                has_expired(entry, now=over) and entry.address in space
+                for entry in held_entries(block)
+            )
+        ]
 
     def pending(self, uid: NetworkUid, version: Version, start: int) -> int:
         """Return how many requests queue for a block."""

@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
-from danm_api.model.ip_block import Cooling, Held, IPBlock, PodOwner, owner_key
+import pytest
+
+from danm_api.model.ip_block import Cooling, ExternalOwner, Held, IPBlock, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
 from ipam_svc.address_space import AddressSpace, block_network, block_start
 from ipam_svc.allocator import choose_block
@@ -263,3 +265,23 @@ def test_room_is_counted_anew_when_the_block_or_the_time_changes() -> None:
     assert ledger.room(_UID, space, _BASE) == 61
     now[0] += timedelta(seconds=6)
     assert ledger.room(_UID, space, _BASE) == 62
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cooldown_s", "starts"),
+    [(9, 0, []), (10, 0, [_BASE]), (39, 30, []), (40, 30, [_BASE])],
+)
+def test_a_block_is_swept_when_that_gives_room(
+    seconds: int, cooldown_s: int, starts: list[int]
+) -> None:
+    """When an owner's time and the cooldown are over, also if the block is full; for its space."""
+    # SPEC A7; DESIGN, "Full means full"
+    ledger = Ledger(now=lambda: _NOW + timedelta(seconds=seconds))
+    owner = ExternalOwner(namespace=Namespace("ns"), name="x", reason="", expires=_NOW)
+    full = [_held(last, name=f"p{last}") for last in range(64)]
+    full[2] = replace(full[2], owner=owner, node=NodeName(""))
+    ledger.observe(_block(*full, version=1))
+    assert ledger.to_be_swept(_UID, _space(63), cooldown_s=cooldown_s) == starts
+    assert ledger.to_be_swept(_UID, _space(1), cooldown_s=cooldown_s) == []
+    ledger.observe(replace(_block(*full, version=2), sealed=True))
+    assert ledger.to_be_swept(_UID, _space(63), cooldown_s=cooldown_s) == []

@@ -26,10 +26,10 @@ from danm_api.model.ip_block import Held, IPBlock
 from danm_api.names import Namespace, NetworkName
 from danm_api.telemetry import get_logger
 from ipam_svc.block import Seal, describe_owner, held_entries
+from ipam_svc.block_ref import NetworkRef
 from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.store import BlockList
-from ipam_svc.taking import NetworkRef
 
 _log = get_logger(__name__)
 

@@ -10,6 +10,7 @@ from typing import Final
 from danm_api.kube.api import KubeApi
 from danm_api.kube.client import KubeClient
 from danm_api.kube.election import LeaderElection
+from danm_api.kube.events import EventRecorder
 from danm_api.telemetry import Bounds, HealthServer, Listener, Readiness, get_logger
 from ipam_svc import metrics
 from ipam_svc.access import Access
@@ -65,7 +66,12 @@ async def serve(
         on_listening: Gets the API's port.
         on_synced: Called when the record has been read.
     """
-    replica = Replica(api, now=_now, clock=time.monotonic)
+    replica = Replica(
+        api,
+        events=EventRecorder(api, component="ipam-svc", instance=config.pod_name),
+        now=_now,
+        clock=time.monotonic,
+    )
     access = Access(
         api,
         networks=replica.networks,
@@ -104,7 +110,6 @@ async def serve(
         api,
         replica=replica,
         namespace=config.namespace,
-        instance=config.pod_name,
         now=_now,
         clock=time.monotonic,
         lifetimes=config.lifetimes,

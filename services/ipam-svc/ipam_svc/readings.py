@@ -1,7 +1,10 @@
-"""What readings of a block say: of an owner, of each other, and of time. Pure."""
+"""What readings of a block say: of each other, of an owner, and of what is free. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 
+from danm_api.model.addresses import IPAddress
 from danm_api.model.ip_block import (
     Cooling,
     Entry,
@@ -11,6 +14,7 @@ from danm_api.model.ip_block import (
     PodOwner,
     owner_key,
 )
+from ipam_svc.address_space import AddressSpace
 
 
 def difference(before: Sequence[Held], after: Sequence[Held]) -> tuple[list[Held], list[Held]]:
@@ -32,13 +36,6 @@ def difference(before: Sequence[Held], after: Sequence[Held]) -> tuple[list[Held
         else:
             added.append(entry)
     return list(gone.values()), added
-
-
-def changes_with_time(entry: Entry) -> bool:
-    """Say whether an address becomes free without a write."""
-    if isinstance(entry, Cooling):
-        return True
-    return isinstance(entry.owner, ExternalOwner) and entry.owner.expires is not None
 
 
 def held_with(block: IPBlock, key: tuple[str, ...]) -> list[Held]:
@@ -66,3 +63,52 @@ def held_with(block: IPBlock, key: tuple[str, ...]) -> list[Held]:
                 and entry.owner.namespace == first
             ]
     return [entry for entry in held if owner_key(entry.owner) == key]
+
+
+def entry_at(block: IPBlock, address: IPAddress) -> Entry | None:
+    """Return what the block says of an address."""
+    position = position_of(block.entries, address)
+    if position < len(block.entries) and block.entries[position].address == address:
+        return block.entries[position]
+    return None
+
+
+def position_of(entries: tuple[Entry, ...], address: IPAddress) -> int:
+    """Return where the entry of an address is among sorted ones, or would be."""
+    return bisect_left(entries, int(address), key=_number)
+
+
+def is_free(entry: Entry, *, now: datetime) -> bool:
+    """Say whether an address with this entry may be handed out dynamically.
+
+    What somebody holds is given back first, also when its owner's time is over: so that it cools
+    and is told of, and that a full block takes in nothing before it was written (``Taker.fence``).
+    """
+    return isinstance(entry, Cooling) and entry.free_at <= now
+
+
+def first_free(block: IPBlock, space: AddressSpace, *, after: int, now: datetime) -> int | None:
+    """Return the next free address of a space in a block: behind a number, then from its begin."""
+    first, last = int(block.cidr.network_address), int(block.cidr.broadcast_address)
+    for low, high in ((max(first, after + 1), last), (first, min(last, after))):
+        position = bisect_left(block.entries, low, key=_number)
+        # Both are sorted, and usually the first address is free: no list of all of them is made.
+        for number in space.within(low, high):
+            while position < len(block.entries) and _number(block.entries[position]) < number:
+                position += 1
+            if position == len(block.entries) or _number(block.entries[position]) > number:
+                return number
+            if is_free(block.entries[position], now=now):
+                return number
+    return None
+
+
+def free_numbers(block: IPBlock, space: AddressSpace, *, now: datetime) -> list[int]:
+    """Return the free addresses of a space in a block, in order."""
+    taken = {int(entry.address) for entry in block.entries if not is_free(entry, now=now)}
+    first, last = int(block.cidr.network_address), int(block.cidr.broadcast_address)
+    return [number for number in space.within(first, last) if number not in taken]
+
+
+def _number(entry: Entry) -> int:
+    return int(entry.address)

@@ -24,13 +24,14 @@ from danm_api.names import NetworkUid, NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc.announcer import Announcer
 from ipam_svc.block import GaveBack, has_expired, held_entries, is_empty
+from ipam_svc.block_ref import NetworkRef
 from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE, Reason
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import NetworkCache, cooldown_of
 from ipam_svc.owners import dead_doubles
 from ipam_svc.steps import for_each
 from ipam_svc.store import BlockStore
-from ipam_svc.taking import NetworkRef, Taker
+from ipam_svc.taking import Taker
 
 _log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 from danm_api.errors import DanmError, DeadlineExceededError
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
-from ipam_svc.taking import NetworkRef
+from ipam_svc.block_ref import NetworkRef
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 
 

@@ -18,11 +18,12 @@ from danm_api.names import NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc.announcer import Announcer
 from ipam_svc.block import GaveBack
+from ipam_svc.block_ref import NetworkRef
+from ipam_svc.clearing import give_back
 from ipam_svc.committer import Committer
 from ipam_svc.diagnosis import Action, DeleteEndpoint, FreeEntry, RemoveBlock
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.ledger import Ledger
-from ipam_svc.taking import NetworkRef, Taker
 
 _log = get_logger(__name__)
 
@@ -50,9 +51,6 @@ class Repairer:
         self._committer = Committer(
             store=self._store, ledger=self._ledger, now=now, clock=clock, sleep=sleep
         )
-        self._taker = Taker(
-            store=self._store, ledger=self._ledger, committer=self._committer, clock=clock
-        )
         self._announcer = Announcer(
             EventRecorder(api, component="ipam-svc", instance=_INSTANCE, clock=clock, now=now)
         )
@@ -77,14 +75,15 @@ class Repairer:
 
     async def tell(self) -> None:
         """Write the Events of what was freed."""
-        await self._announcer.tell()
+        await self._announcer.close()
 
     async def _free(self, action: FreeEntry) -> bool:
         if action.lost_node is not None and not await self._is_lost(action.lost_node):
             return False
         self._ledger.observe(action.block)
         network = NetworkRef.of(action.block)
-        outcome = await self._taker.give_back(
+        outcome = await give_back(
+            self._committer,
             network,
             action.held,
             cooldown_s=action.cooldown_s,

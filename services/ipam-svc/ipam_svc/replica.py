@@ -9,10 +9,12 @@ from danm_api.codec.danmnet import decode_danmnet
 from danm_api.codec.ip_block import decode_ip_block, version_of
 from danm_api.errors import OverloadedError
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi, RawObject
+from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock
 from danm_api.names import Namespace, NetworkName
+from ipam_svc.announcer import GATHER_S, Announcer
 from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.ledger import Ledger, block_id, is_newer
@@ -68,6 +70,7 @@ class Replica:
         cache: What the watch knows of the DanmNets.
         networks: Finds DanmNets and judges them.
         committer: Writes blocks.
+        announcer: Tells what is freed without its owner.
         taker: Takes addresses and gives entries back.
         reservations: Reserves.
         releases: Releases.
@@ -77,17 +80,21 @@ class Replica:
         self,
         api: KubeApi,
         *,
+        events: EventRecorder,
         now: Callable[[], datetime],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        gather_s: float = GATHER_S,
     ) -> None:
         """Put the parts together.
 
         Args:
             api: The API server.
+            events: Tells the owners of DanmNets what was freed.
             now: The time that entries carry.
             clock: Monotonic seconds.
             sleep: Waits between tries.
+            gather_s: How long news of freed addresses are gathered for one Event.
         """
         self._clock = clock
         self._sleep = sleep
@@ -104,8 +111,13 @@ class Replica:
         self.committer = Committer(
             store=self.store, ledger=self.ledger, now=now, clock=clock, sleep=sleep
         )
+        self.announcer = Announcer(events, gather_s=gather_s)
         self.taker = Taker(
-            store=self.store, ledger=self.ledger, committer=self.committer, clock=clock
+            store=self.store,
+            ledger=self.ledger,
+            committer=self.committer,
+            announcer=self.announcer,
+            clock=clock,
         )
         self.reservations = Reservations(
             networks=self.networks, store=self.store, taker=self.taker, clock=clock, now=now
@@ -154,6 +166,7 @@ class Replica:
         """Wait for what is under way to end."""
         await self.reservations.close()
         await self.committer.close()
+        await self.announcer.close()
 
     def on_network_change(self, handler: Callable[[Change[DanmNet]], None]) -> None:
         """Call a handler for each change of a DanmNet."""

@@ -41,13 +41,14 @@ from ipam_svc.allocator import (
     wishes,
 )
 from ipam_svc.block import Took
+from ipam_svc.block_ref import NetworkRef
 from ipam_svc.mac import eui64_address
 from ipam_svc.networks import Networks, ReadyNetwork
 from ipam_svc.orders import OrderedAttachment, ReserveOrder
 from ipam_svc.request_rules import refusal, violation
 from ipam_svc.steps import all_of, leaves_doubt
 from ipam_svc.store import BlockStore
-from ipam_svc.taking import Claim, NetworkRef, Taker
+from ipam_svc.taking import Claim, Taker
 
 _log = get_logger(__name__)
 

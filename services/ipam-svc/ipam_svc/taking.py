@@ -13,18 +13,18 @@ from danm_api.errors import (
     StaleAttemptError,
 )
 from danm_api.model.addresses import IPAddress
-from danm_api.model.danmnet import DanmNet, NetworkSpec
-from danm_api.model.ip_block import Held, IPBlock, Owner, owner_key
-from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
+from danm_api.model.danmnet import NetworkSpec
+from danm_api.model.ip_block import Held, Owner, owner_key
+from danm_api.names import NodeName
 from danm_api.telemetry import get_logger
-from ipam_svc import metrics
-from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, block_start, version_of
+from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, version_of
 from ipam_svc.allocator import block_ahead, choose_block
+from ipam_svc.announcer import Announcer
 from ipam_svc.block import (
     Contended,
+    Expired,
     Fence,
     GaveBack,
-    GiveBack,
     NotHeld,
     TakeAny,
     TakeExact,
@@ -33,11 +33,11 @@ from ipam_svc.block import (
     held_entries,
     is_of,
 )
-from ipam_svc.block_ref import BlockRef
+from ipam_svc.block_ref import NetworkRef
+from ipam_svc.clearing import Clearing, give_back
 from ipam_svc.committer import Committer
 from ipam_svc.consistent_read import ConsistentReads
 from ipam_svc.ledger import FamilyIndex, Ledger
-from ipam_svc.owners import dead_doubles
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
@@ -67,40 +67,6 @@ class Claim:
     basis: NetworkSpec | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkRef:
-    """A network whose blocks are looked at, whether its DanmNet still exists or not."""
-
-    namespace: Namespace
-    name: NetworkName
-    uid: NetworkUid
-
-    @classmethod
-    def of(cls, net: DanmNet | IPBlock) -> "NetworkRef":
-        """Return the network of an object."""
-        if isinstance(net, IPBlock):
-            return cls(namespace=net.namespace, name=net.network, uid=net.network_uid)
-        return cls(namespace=net.namespace, name=net.name, uid=net.uid)
-
-    def block_of(self, address: IPAddress) -> BlockRef:
-        """Return the block that an address belongs to."""
-        return self.block_at(version_of(address), block_start(int(address)))
-
-    def block_at(self, version: Version, start: int) -> BlockRef:
-        """Return the block that starts at a number."""
-        return BlockRef(
-            namespace=self.namespace,
-            network=self.name,
-            network_uid=self.uid,
-            version=version,
-            start=start,
-        )
-
-    def __str__(self) -> str:
-        """Name it in a sentence."""
-        return f"DanmNet {self.namespace}/{self.name}"
-
-
 class Taker:
     """Takes addresses and gives entries back."""
 
@@ -110,13 +76,15 @@ class Taker:
         store: BlockStore,
         ledger: Ledger,
         committer: Committer,
+        announcer: Announcer,
         clock: Callable[[], float],
     ) -> None:
-        """Work on the blocks of a ledger through a committer."""
+        """Work on the blocks of a ledger through a committer; tell of what is freed as dead."""
         self._store = store
         self._ledger = ledger
         self._committer = committer
         self._openings = committer.openings
+        self._clearing = Clearing(ledger=ledger, committer=committer, announcer=announcer)
         self._clock = clock
         self._reads = ConsistentReads[NetworkRef](self._read)
 
@@ -162,8 +130,7 @@ class Taker:
                     f" {space.total}; widen its allocation pool or give addresses back"
                 )
             if start is None:
-                await self._make_sure(network, claim)
-                certain = True
+                certain = not await self._make_room(network, claim, space)
                 kept = await self._keep(network, claim, space.version)
                 if kept is not None:
                     return kept
@@ -227,20 +194,23 @@ class Taker:
             NetworkNotReadyError: The network gives nothing new.
         """
         self._refuse_stale(network, claim, version_of(address))
-        outcome = await self._committer.commit(
-            network.block_of(address),
-            TakeExact(
-                owner=claim.owner,
-                node=claim.node,
-                attempt=claim.attempt,
-                address=address,
-                mac=mac,
-                keep_only=claim.keep_only,
-                basis=claim.basis,
-                alone=alone,
-            ),
-            deadline=claim.deadline,
+        block = network.block_of(address)
+        change = TakeExact(
+            owner=claim.owner,
+            node=claim.node,
+            attempt=claim.attempt,
+            address=address,
+            mac=mac,
+            keep_only=claim.keep_only,
+            basis=claim.basis,
+            alone=alone,
         )
+        outcome = await self._committer.commit(block, change, deadline=claim.deadline)
+        while isinstance(outcome, Expired):
+            await self._clearing.sweep(
+                network, block, cooldown_s=claim.cooldown_s, deadline=claim.deadline
+            )
+            outcome = await self._committer.commit(block, change, deadline=claim.deadline)
         if isinstance(outcome, Took):
             return outcome
         raise _being_deleted(network)
@@ -253,17 +223,9 @@ class Taker:
         Raises:
             DanmError: The outcome is not known.
         """
-        outcome = await self._committer.commit(
-            network.block_of(held.address),
-            GiveBack(
-                key=owner_key(held.owner),
-                attempt=held.attempt,
-                address=held.address,
-                cooldown_s=cooldown_s,
-            ),
-            deadline=deadline,
+        return await give_back(
+            self._committer, network, held, cooldown_s=cooldown_s, deadline=deadline
         )
-        return outcome if isinstance(outcome, GaveBack) else _not_held(outcome)
 
     async def fence(
         self, network: NetworkRef, families: Collection[Version], *, deadline: float
@@ -304,7 +266,9 @@ class Taker:
             if not same_family or entry.address == kept.address or entry.attempt >= kept.attempt:
                 continue
             try:
-                await self._free_double(network, entry, claim)
+                await self._clearing.free_double(
+                    network, entry, cooldown_s=claim.cooldown_s, deadline=claim.deadline
+                )
             except DanmError as error:
                 _log.warning("Left a dead entry", address=str(entry.address), error=error)
 
@@ -357,28 +321,12 @@ class Taker:
             raise StaleAttemptError(reason, current_attempt=newest.attempt)
         return newest
 
-    async def _make_sure(self, network: NetworkRef, claim: Claim) -> None:
-        """Read a network that seems to be full, and remove its dead doubles."""
+    async def _make_room(self, network: NetworkRef, claim: Claim, space: AddressSpace) -> bool:
+        """Read a network that seems to be full and free what is dead; say whether anything was."""
         await self.refresh(network)
-        for dead in dead_doubles(self._ledger.blocks_of(network.uid)):
-            await self._free_double(network, dead, claim)
-
-    async def _free_double(self, network: NetworkRef, dead: Held, claim: Claim) -> None:
-        # The answer that named it may have been in use until now.
-        outcome = await self.give_back(
-            network, dead, cooldown_s=claim.cooldown_s, deadline=claim.deadline
+        return await self._clearing.make_room(
+            network, space, cooldown_s=claim.cooldown_s, deadline=claim.deadline
         )
-        if isinstance(outcome, GaveBack):
-            metrics.RECLAIMED.labels("double").inc()
-            _log.info(
-                "Freed an address",
-                namespace=network.namespace,
-                network=network.name,
-                address=str(dead.address),
-                owner=describe_owner(dead.owner),
-                node=dead.node,
-                reason="double",
-            )
 
     async def _read(self, network: NetworkRef) -> None:
         before = self._ledger.newest_version(network.uid)
@@ -392,7 +340,3 @@ class Taker:
 
 def _being_deleted(network: NetworkRef) -> NetworkNotReadyError:
     return NetworkNotReadyError(f"{network} is being deleted: it gives no new addresses")
-
-
-def _not_held(outcome: object) -> NotHeld:
-    return outcome if isinstance(outcome, NotHeld) else NotHeld(holder=None)

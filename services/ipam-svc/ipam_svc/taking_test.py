@@ -1,6 +1,7 @@
 """Taking addresses: next-fit, exact fit, fences, and replicas that are behind."""
 
 import asyncio
+from datetime import timedelta
 from ipaddress import IPv4Network
 
 import pytest
@@ -17,7 +18,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.model.ip_block import IPBlock
-from ipam_svc.block import held_entries
+from ipam_svc.block import CLOCK_SKEW, held_entries
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
@@ -332,6 +333,67 @@ async def test_address_left_for_another_one_cools_too() -> None:
         cluster.clock.seconds += 30
         await cluster.reserve(replica, pod("p"), attachment())
         assert cluster.addresses() == ["10.0.0.1", "10.0.0.2"]
+
+
+async def test_address_of_an_expired_owner_cools_too() -> None:
+    """What an owner agreed to lose is handed out when its cooldown is over, whoever frees it."""
+    # SPEC A7; decision 0015; peers' complaint 13
+    cluster = Cluster()
+    pool = {"start": "10.0.0.1", "end": "10.0.0.2"}
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=pool, cooldown=30)
+    expires = cluster.clock.now() + timedelta(seconds=60)
+    async with cluster.running() as (replica,):
+        for name in ("one", "two"):
+            owner = ExternalOwnerMessage(namespace=NAMESPACE, name=name, expires=expires)
+            await cluster.reserve(replica, owner, attachment(interface=""), node="")
+        cluster.clock.seconds += 60 + CLOCK_SKEW.total_seconds()
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(replica, pod("p"), attachment())
+        # This one frees both.
+        await cluster.reserve(replica, pod("q"), attachment(ip="10.0.0.2/24"))
+        cluster.clock.seconds += 29
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(replica, pod("p"), attachment())
+        cluster.clock.seconds += 1
+        await cluster.reserve(replica, pod("p"), attachment())
+        assert [each.node for each in cluster.held()] == ["n1", "n1"]
+
+
+async def test_cooling_is_no_matter_for_a_static_request() -> None:
+    """Whoever asks for just the address of an expired owner gets it as one that was given back."""
+    # SPEC A7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", cooldown=30)
+    expires = cluster.clock.now() + timedelta(seconds=60)
+    tool = ExternalOwnerMessage(namespace=NAMESPACE, name="tool", expires=expires)
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, tool, attachment(interface=""), node="")
+        await cluster.reserve(replica, pod("a"), attachment(ip="10.0.0.2/24"), attempt=1)
+        await cluster.release(replica, pod("a"), attempt=1)
+        cluster.clock.seconds += 60
+        with pytest.raises(AddressTakenError, match="the external owner ns/tool"):
+            await cluster.reserve(replica, pod("p"), attachment(ip="10.0.0.1/24"))
+        cluster.clock.seconds += CLOCK_SKEW.total_seconds()
+        for last in (1, 2):
+            await cluster.reserve(replica, pod(f"p{last}"), attachment(ip=f"10.0.0.{last}/24"))
+        assert [each.node for each in cluster.held()] == ["n1", "n1"]
+
+
+async def test_an_expired_owner_that_comes_again_keeps_its_address() -> None:
+    """While nobody needed the address its owner has it, and a later expiry makes it safe."""
+    # SPEC G7, I3
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/32", cooldown=30)
+    async with cluster.running() as (replica,):
+        for _ in range(2):
+            expires = cluster.clock.now() + timedelta(seconds=60)
+            owner = ExternalOwnerMessage(namespace=NAMESPACE, name="tool", expires=expires)
+            (answer,) = await cluster.reserve(replica, owner, attachment(interface=""), node="")
+            assert answer.ip == "10.0.0.0/32"
+            cluster.clock.seconds += 69
+            with pytest.raises(PoolExhaustedError):
+                await cluster.reserve(replica, pod("p"), attachment())
+            cluster.clock.seconds += 600
 
 
 async def test_unreadable_block_is_named_at_once() -> None:

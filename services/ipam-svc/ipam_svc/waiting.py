@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from danm_api.errors import DanmError
-from ipam_svc.block import Change, GaveBack, NotHeld, Outcome, Took
+from ipam_svc.block import Change, GaveBack, NotHeld, Outcome, Swept, Took
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -56,13 +56,15 @@ def as_first_tried(tried: Outcome | None, verdict: Outcome | DanmError) -> Outco
             return replace(verdict, new=is_own)
         case GaveBack(), NotHeld():
             return tried
+        case Swept(), Swept(held=()):
+            return tried
     return verdict
 
 
 def note_tried(
     batch: Sequence[Waiting],
     verdicts: Sequence[Outcome | DanmError],
-    kinds: tuple[type[Took | GaveBack], ...],
+    kinds: tuple[type[Took | GaveBack | Swept], ...],
 ) -> None:
     """Remember what a write may have brought."""
     for waiting, verdict in zip(batch, verdicts, strict=True):

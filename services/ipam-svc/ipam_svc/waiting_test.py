@@ -6,7 +6,7 @@ import pytest
 
 from danm_api.errors import AddressTakenError, DanmError
 from danm_api.testing.builders import a_held_entry
-from ipam_svc.block import GaveBack, NoSpace, NotHeld, Outcome, Took
+from ipam_svc.block import GaveBack, NoSpace, NotHeld, Outcome, Swept, Took
 from ipam_svc.waiting import as_first_tried
 
 _OWN = a_held_entry("10.0.0.1", attempt=7)
@@ -37,6 +37,7 @@ _TAKEN = AddressTakenError("somebody else has it")
         pytest.param(
             GaveBack(held=_OWN), NotHeld(holder=None), GaveBack(held=_OWN), id="it was freed"
         ),
+        pytest.param(Swept(held=(_OWN,)), Swept(held=()), Swept(held=(_OWN,)), id="it was swept"),
         pytest.param(Took(held=_OWN, new=True), _TAKEN, _TAKEN, id="it was not written"),
         pytest.param(None, NoSpace(), NoSpace(), id="nothing was tried"),
     ],

@@ -17,6 +17,7 @@ from danm_api.ipam_api import (
     ReserveRequest,
 )
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, RawObject
+from danm_api.kube.events import EventRecorder
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.testing.fake_kube import FakeKube
@@ -96,13 +97,25 @@ class Cluster:
         assert raw is not None
         return decode_danmnet(raw)
 
+    def events(self) -> EventRecorder:
+        """Return what writes Events into this cluster."""
+        return EventRecorder(
+            self.kube,
+            component="ipam-svc",
+            instance="test",
+            clock=self.clock.monotonic,
+            now=self.clock.now,
+        )
+
     def replica(self) -> Replica:
         """Return a replica that does not run yet."""
         return Replica(
             self.kube,
+            events=self.events(),
             now=self.clock.now,
             clock=self.clock.monotonic,
             sleep=self.clock.sleep,
+            gather_s=0.0,
         )
 
     @asynccontextmanager
