@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
@@ -90,6 +90,14 @@ class AddressSpace:
                 return
             yield from range(max(low, first), min(high, last) + 1)
 
+    def without(self, barred: Iterable[tuple[int, int]]) -> "AddressSpace":
+        """Return the space less some intervals, both ends inclusive; itself if that is nothing."""
+        cut = sorted(barred)
+        left = tuple(
+            piece for first, last in self.intervals for piece in _without(first, last, cut)
+        )
+        return self if left == self.intervals else replace(self, intervals=left)
+
     @property
     def _beyond(self) -> int:
         return 1 << 129
@@ -124,13 +132,18 @@ def dynamic_ipv6(spec: NetworkSpec, *, seed: int) -> AddressSpace | None:
     if pool is None:
         return None
     first, last = int(pool.start), int(pool.end)
-    reserved = _excluded(spec, version=6)
-    reserved += [(int(route.gateway), int(route.gateway)) for route in spec.routes6]
+    reserved = list(reserved_ipv6(spec))
     start = first
     if spec.pool6 is None:
         reserved += _of_ipv4_macs(spec, first)
         start += seed & LOW_BITS_MASK
     return AddressSpace(version=6, intervals=_without(first, last, reserved), start=start)
+
+
+def reserved_ipv6(spec: NetworkSpec) -> tuple[tuple[int, int], ...]:
+    """Return the IPv6 addresses that ``exclude`` and gateways take out, both ends inclusive."""
+    gateways = [(int(route.gateway), int(route.gateway)) for route in spec.routes6]
+    return (*_excluded(spec, version=6), *gateways)
 
 
 def low_bits_are_distinct(network: IPNetwork) -> bool:

@@ -159,3 +159,22 @@ def test_no_dynamic_ipv6() -> None:
     assert dynamic_ipv6(spec, seed=0) is None
     assert dynamic_ipv6(replace(spec, net6=IPv6Network("2001:db8::/48")), seed=0) is None
     assert dynamic_ipv4(spec) is None
+
+
+@given(
+    intervals=st.sets(st.integers(0, 60), max_size=12),
+    barred=st.lists(st.tuples(st.integers(-5, 65), st.integers(0, 9)), max_size=5),
+)
+def test_what_is_barred_is_cut_out(intervals: set[int], barred: list[tuple[int, int]]) -> None:
+    """A space less some intervals has all that is in none of them; else it is the same space."""
+    ends = sorted(intervals)[: len(intervals) // 2 * 2]
+    pairs = tuple((first, last) for first, last in zip(ends[::2], ends[1::2], strict=True))
+    space = AddressSpace(version=4, intervals=pairs, start=0)
+    cut = space.without((first, first + size) for first, size in barred)
+    out = {number for first, size in barred for number in range(first, first + size + 1)}
+    assert [number for number in range(-9, 80) if cut.has(number)] == [
+        number for number in range(-9, 80) if space.has(number) and number not in out
+    ]
+    assert cut.total == sum(1 for number in range(80) if cut.has(number))
+    if cut == space:
+        assert cut is space

@@ -35,6 +35,7 @@ from ipam_svc.address_space import (
     low_bits_are_distinct,
 )
 from ipam_svc.mac import LOW_BITS_MASK, drawn_mac
+from ipam_svc.pairs import Pairing, pairing_of
 
 # An aligned /104 holds 2^24 addresses: no two of them have the same low 24 bits.
 _LOW_BITS = 24
@@ -67,6 +68,8 @@ class Exactly:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfMac:
     """The EUI-64 address of the MAC that the attachment's IPv4 address gives (SPEC G5)."""
+
+    pairing: Pairing
 
 
 Wish4 = Nothing | AnyOf | Exactly
@@ -130,8 +133,14 @@ def wishes(
         raise InvalidRequestError(reason, violations=violations)
     if not hands_out_addresses(spec):
         return Wishes(ipv4=Nothing(), ipv6=Nothing())
-    ipv4 = _wish4(spec, ip)
-    return Wishes(ipv4=ipv4, ipv6=_wish6(net, spec, ip6, ipv4))
+    if isinstance(ip6, Dynamic) and spec.pool6 is None:
+        pairing = pairing_of(spec)
+        ipv4 = _wish4(spec, ip, pairing.space)
+        if ipv4 != Nothing():
+            return Wishes(ipv4=ipv4, ipv6=OfMac(pairing=pairing))
+    else:
+        ipv4 = _wish4(spec, ip, dynamic_ipv4(spec))
+    return Wishes(ipv4=ipv4, ipv6=_wish6(net, spec, ip6))
 
 
 def lies_outside_pool(spec: NetworkSpec, address: IPAddress) -> bool:
@@ -232,26 +241,23 @@ def _unopened(space: AddressSpace, index: BlockIndex, *, after: int) -> Iterator
             number = space.following(start + BLOCK_SIZE)
 
 
-def _wish4(spec: NetworkSpec, ip: IPv4Request) -> Wish4:
+def _wish4(spec: NetworkSpec, ip: IPv4Request, space: AddressSpace | None) -> Wish4:
     match ip:
         case NoAddress():
             return Nothing()
         case StaticIPv4():
             return Exactly(address=ip.interface.ip, tracked=spec.cidr is not None)
         case Dynamic():
-            space = dynamic_ipv4(spec)
             return Nothing() if space is None else AnyOf(space=space)
 
 
-def _wish6(net: DanmNet, spec: NetworkSpec, ip6: IPv6Request, ipv4: Wish4) -> Wish6:
+def _wish6(net: DanmNet, spec: NetworkSpec, ip6: IPv6Request) -> Wish6:
     match ip6:
         case NoAddress():
             return Nothing()
         case StaticIPv6():
             return Exactly(address=ip6.interface.ip, tracked=spec.net6 is not None)
         case Dynamic():
-            if spec.pool6 is None and ipv4 != Nothing():
-                return OfMac()
             space = dynamic_ipv6(spec, seed=search_seed(net))
             return Nothing() if space is None else AnyOf(space=space)
 

@@ -45,6 +45,7 @@ class TakeAny:
     Attributes:
         space: Only these addresses; what the owner has already is kept all the same.
         after: The search begins behind this number and wraps around within the block.
+        left: What the owner has and wants to leave for another one: it is not kept.
         mac: None derives it from the address taken.
         basis: The spec that the request was judged by; a new entry needs it to be in force. None
             for any.
@@ -56,6 +57,7 @@ class TakeAny:
     space: AddressSpace
     after: int
     mac: str | None
+    left: frozenset[IPAddress] = frozenset()
     basis: NetworkSpec | None = None
 
 
@@ -65,6 +67,7 @@ class TakeExact:
 
     Attributes:
         keep_only: Only an entry that the owner already has; nothing new.
+        dynamic: Nobody asked for just this address: it is not taken while it cools (SPEC A7).
         basis: As of ``TakeAny``.
         alone: A new entry needs that no other DanmNet is on the wire: it lies outside of the pool
             (SPEC G3).
@@ -76,6 +79,7 @@ class TakeExact:
     address: IPAddress
     mac: str
     keep_only: bool = False
+    dynamic: bool = False
     basis: NetworkSpec | None = None
     alone: bool = False
 
@@ -270,9 +274,11 @@ def _take_any(
     held = [] if hint.stranger else held_with(block, owner_key(change.owner))
     mine = [entry for entry in held if entry.node == change.node]
     if mine:
-        newest = max(mine, key=lambda entry: entry.attempt)
-        _refuse_stale(newest, change.attempt)
-        return _keep(block, newest, change)
+        mine.sort(key=lambda entry: entry.attempt)
+        _refuse_stale(mine[-1], change.attempt)
+        wanted = [entry for entry in mine if entry.address not in change.left]
+        if wanted:
+            return _keep(block, wanted[-1], change)
     if block.sealed:
         return block, NoSpace()
     after = change.after if hint.after is None else hint.after
@@ -307,6 +313,8 @@ def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlo
         raise AddressTakenError(reason)
     if change.keep_only:
         return block, NotHeld(holder=None)
+    if change.dynamic and entry is not None and not is_free(entry, now=now):
+        raise AddressTakenError(f"{where} cools; ask for another address or wait until it is free")
     if block.sealed:
         reason = f"{where} is not handed out: the DanmNet is being deleted"
         raise NetworkNotReadyError(reason)

@@ -216,6 +216,34 @@ def test_cooldown() -> None:
     assert isinstance(outcome, Took)
 
 
+def test_a_cooling_address_is_not_taken_for_whom_another_would_do() -> None:
+    """It counts as taken while it cools, and is had afterwards."""
+    # SPEC A7
+    block, _ = apply(_block(), _any(_pod()), now=_NOW)
+    block, _ = apply(block, _back(_pod(), 1, cooldown_s=30), now=_NOW)
+    change = replace(_exact(_pod("q"), 1), dynamic=True)
+    with pytest.raises(AddressTakenError, match="cools"):
+        apply(block, change, now=_NOW + timedelta(seconds=29))
+    for before in (block, _block()):
+        _, outcome = apply(before, change, now=_NOW + timedelta(seconds=30))
+        assert isinstance(outcome, Took)
+
+
+def test_an_address_that_its_owner_leaves_is_not_kept() -> None:
+    """It stays the owner's beside the new one; a later attempt is still noticed by it."""
+    # SPEC G5; DESIGN, "Attempts fence"
+    block, _ = apply(_block(), _any(_pod(), attempt=3), now=_NOW)
+    left = frozenset({ip_address("10.0.0.1")})
+    after, outcome = apply(block, replace(_any(_pod(), attempt=4), left=left), now=_NOW)
+    assert isinstance(outcome, Took)
+    assert _held(after) == [("10.0.0.1", 3), ("10.0.0.2", 4)]
+    _, again = apply(after, replace(_any(_pod(), attempt=5), left=left), now=_NOW)
+    assert isinstance(again, Took)
+    assert (str(again.held.address), again.new) == ("10.0.0.2", False)
+    with pytest.raises(StaleAttemptError):
+        apply(block, replace(_any(_pod(), attempt=2), left=left), now=_NOW)
+
+
 def test_sealed_block_keeps_and_takes_nothing_new() -> None:
     """A sealed block lets owners keep what they have, and takes no new entry."""
     # SPEC A5

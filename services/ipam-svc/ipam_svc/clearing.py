@@ -8,6 +8,7 @@ from ipam_svc.address_space import AddressSpace
 from ipam_svc.announcer import Announcer
 from ipam_svc.block import GaveBack, GiveBack, NotHeld, Sweep, Swept
 from ipam_svc.block_ref import BlockRef, NetworkRef
+from ipam_svc.claim import Claim
 from ipam_svc.committer import Committer
 from ipam_svc.freed import DOUBLE, EXPIRED
 from ipam_svc.ledger import Ledger
@@ -44,37 +45,35 @@ class Clearing:
         self._committer = committer
         self._announcer = announcer
 
-    async def free_double(
-        self, network: NetworkRef, dead: Held, *, cooldown_s: int, deadline: float
-    ) -> None:
+    async def free_double(self, network: NetworkRef, dead: Held, claim: Claim) -> None:
         """Free an entry whose owner has a newer one; it cools: it may have been in use until now.
 
         Raises:
             DanmError: The outcome is not known.
         """
         outcome = await give_back(
-            self._committer, network, dead, cooldown_s=cooldown_s, deadline=deadline
+            self._committer,
+            network,
+            dead,
+            cooldown_s=claim.cooldown_s,
+            deadline=claim.deadline,
         )
         if isinstance(outcome, GaveBack):
             self._announcer.freed(network, dead, DOUBLE)
 
-    async def sweep(
-        self, network: NetworkRef, block: BlockRef, *, cooldown_s: int, deadline: float
-    ) -> None:
+    async def sweep(self, network: NetworkRef, block: BlockRef, claim: Claim) -> None:
         """Free all of a block that its owners agreed to lose by now.
 
         Raises:
             DanmError: The outcome is not known.
         """
         outcome = await self._committer.commit(
-            block, Sweep(cooldown_s=cooldown_s), deadline=deadline
+            block, Sweep(cooldown_s=claim.cooldown_s), deadline=claim.deadline
         )
         for held in outcome.held if isinstance(outcome, Swept) else ():
             self._announcer.freed(network, held, EXPIRED)
 
-    async def make_room(
-        self, network: NetworkRef, space: AddressSpace, *, cooldown_s: int, deadline: float
-    ) -> bool:
+    async def make_room(self, network: NetworkRef, space: AddressSpace, claim: Claim) -> bool:
         """Free what is dead on a network that has just been read, until a space has room.
 
         Returns:
@@ -85,11 +84,10 @@ class Clearing:
         """
         doubles = dead_doubles(self._ledger.blocks_of(network.uid))
         for dead in doubles:
-            await self.free_double(network, dead, cooldown_s=cooldown_s, deadline=deadline)
-        starts = self._ledger.to_be_swept(network.uid, space, cooldown_s=cooldown_s)
+            await self.free_double(network, dead, claim)
+        starts = self._ledger.to_be_swept(network.uid, space, cooldown_s=claim.cooldown_s)
         for start in starts:
-            block = network.block_at(space.version, start)
-            await self.sweep(network, block, cooldown_s=cooldown_s, deadline=deadline)
+            await self.sweep(network, network.block_at(space.version, start), claim)
             if self._ledger.room(network.uid, space, start) > 0:
                 # Each write costs: the other blocks are for those who need more.
                 break

@@ -273,6 +273,10 @@ class Ledger:
             )
         ]
 
+    def moment(self) -> datetime:
+        """Return the time by which entries cool and expire."""
+        return self._now()
+
     def pending(self, uid: NetworkUid, version: Version, start: int) -> int:
         """Return how many requests queue for a block."""
         return self._pending[(uid, version, start)]

@@ -7,7 +7,6 @@ before may be that of a live interface (DESIGN, P3).
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -22,7 +21,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.attachment import IPv4Request, IPv6Request
-from danm_api.model.ip_block import ExternalOwner, Owner, owner_key
+from danm_api.model.ip_block import ExternalOwner, Owner
 from danm_api.names import NetworkName
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import Version
@@ -30,61 +29,26 @@ from ipam_svc.allocator import (
     AnyOf,
     Exactly,
     Nothing,
-    OfMac,
     Wish4,
     Wish6,
     Wishes,
-    lies_outside_pool,
-    mac_for,
-    mac_of_any4,
-    mac_of_any6,
     wishes,
 )
-from ipam_svc.block import Took
+from ipam_svc.attaching import Item, take_ipv4, take_ipv6
 from ipam_svc.block_ref import NetworkRef
-from ipam_svc.mac import eui64_address
+from ipam_svc.claim import Claim
 from ipam_svc.networks import Networks, ReadyNetwork
-from ipam_svc.orders import OrderedAttachment, ReserveOrder
+from ipam_svc.orders import ReserveOrder
 from ipam_svc.request_rules import refusal, violation
 from ipam_svc.steps import all_of, leaves_doubt
 from ipam_svc.store import BlockStore
-from ipam_svc.taking import Claim, Taker
+from ipam_svc.taking import Taker
 
 _log = get_logger(__name__)
 
 # How long a failed reserve tries to give back what it took; what is left then is freed by the
 # node's danmd or at its expiry (DESIGN, "Nodes fence").
 _GIVE_BACK_S: Final = 10.0
-
-
-@dataclass(slots=True, kw_only=True)
-class _Item:
-    """One attachment on its way.
-
-    Attributes:
-        ipv4: The address; tracked or not.
-        took: What was taken or kept for it.
-    """
-
-    asked: OrderedAttachment
-    network: ReadyNetwork
-    ref: NetworkRef
-    wishes: Wishes
-    claim: Claim
-    ipv4: IPAddress | None = None
-    ipv6: IPAddress | None = None
-    mac: str = ""
-    took: list[Took] = field(default_factory=list)
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What the MAC is drawn from where no address gives it."""
-        return owner_key(self.claim.owner)
-
-    def add(self, took: Took) -> Took:
-        """Note what was taken, so that it can be given back."""
-        self.took.append(took)
-        return took
 
 
 class Reservations:
@@ -124,7 +88,7 @@ class Reservations:
             raise
         return [_answer(item) for item in sorted(items, key=lambda item: item.asked.index)]
 
-    async def _abandon(self, work: "asyncio.Task[list[_Item]]") -> None:
+    async def _abandon(self, work: "asyncio.Task[list[Item]]") -> None:
         with suppress(DanmError):
             await self._undo(await work, look=False)
 
@@ -134,7 +98,7 @@ class Reservations:
         task.add_done_callback(self._background.discard)
         return task
 
-    async def _reserve(self, order: ReserveOrder) -> list[_Item]:
+    async def _reserve(self, order: ReserveOrder) -> list[Item]:
         for asked in order.attachments:
             if _has_expired(asked.owner, now=self._now()):
                 raise refusal([violation("owner.expires", "lies in the past; choose a later time")])
@@ -152,7 +116,7 @@ class Reservations:
             raise
         for item in items:
             for took in item.took:
-                await self._taker.drop_older(item.ref, item.claim, took.held)
+                await self._taker.drop_older(item.ref, item.claim, took.held, item.left)
         return items
 
     async def close(self) -> None:
@@ -160,7 +124,7 @@ class Reservations:
         while self._background:
             await asyncio.wait(self._background)
 
-    async def _prepare(self, order: ReserveOrder, *, deadline: float) -> list[_Item]:
+    async def _prepare(self, order: ReserveOrder, *, deadline: float) -> list[Item]:
         """Judge everything by the rules before anything is taken; sort by network."""
         ready: dict[NetworkName, ReadyNetwork] = {}
         for name in sorted({asked.network for asked in order.attachments}):
@@ -191,7 +155,7 @@ class Reservations:
                 prefix=f"attachments[{asked.index}].",
             )
             items.append(
-                _Item(
+                Item(
                     asked=asked,
                     network=network,
                     ref=NetworkRef.of(network.net),
@@ -201,7 +165,7 @@ class Reservations:
             )
         return items
 
-    async def _look_first(self, order: ReserveOrder, items: Sequence[_Item]) -> None:
+    async def _look_first(self, order: ReserveOrder, items: Sequence[Item]) -> None:
         """Make each network ready to be used, and find what earlier sends may have left there.
 
         Raises:
@@ -231,7 +195,7 @@ class Reservations:
             reason = f"the networks could not be read within {order.timeout_s:g} s"
             raise DeadlineExceededError(reason) from error
 
-    async def _take(self, items: Sequence[_Item]) -> None:
+    async def _take(self, items: Sequence[Item]) -> None:
         """Take all that is wished, on networks in canonical order where somebody may lack it."""
         groups = [list(group) for _, group in groupby(items, key=lambda item: item.asked.network)]
         if all(self._is_plentiful(item) for item in items):
@@ -242,7 +206,7 @@ class Reservations:
         for group in groups:
             await self._take_on_network(group)
 
-    def _is_plentiful(self, item: _Item) -> bool:
+    def _is_plentiful(self, item: Item) -> bool:
         """Say whether nobody else can want just the addresses that an attachment gets."""
         return all(
             (
@@ -253,65 +217,11 @@ class Reservations:
             for wish in (item.wishes.ipv4, item.wishes.ipv6)
         )
 
-    async def _take_on_network(self, items: Sequence[_Item]) -> None:
-        await all_of([self._take4(item) for item in items])
-        await all_of([self._take6(item) for item in items])
+    async def _take_on_network(self, items: Sequence[Item]) -> None:
+        await all_of([take_ipv4(self._taker, item) for item in items])
+        await all_of([take_ipv6(self._taker, item) for item in items])
 
-    async def _take4(self, item: _Item) -> None:
-        net, spec = item.network.net, item.network.spec
-        match item.wishes.ipv4:
-            case Nothing():
-                return
-            case AnyOf(space=space):
-                mac = mac_of_any4(net, spec, item.identity)
-                took = item.add(await self._taker.take_any(item.ref, item.claim, space, mac=mac))
-                item.ipv4, item.mac = took.held.address, took.held.mac
-            case Exactly(address=address, tracked=tracked):
-                item.ipv4 = address
-                item.mac = mac_for(net, spec, ipv4=address, ipv6=None, identity=item.identity)
-                if tracked:
-                    took = item.add(
-                        await self._taker.take_exact(
-                            item.ref,
-                            item.claim,
-                            address,
-                            mac=item.mac,
-                            alone=lies_outside_pool(spec, address),
-                        )
-                    )
-                    item.mac = took.held.mac
-
-    async def _take6(self, item: _Item) -> None:
-        net, spec = item.network.net, item.network.spec
-        match item.wishes.ipv6:
-            case Nothing():
-                pass
-            case AnyOf(space=space):
-                mac = item.mac or mac_of_any6(net, spec, item.identity)
-                took = item.add(await self._taker.take_any(item.ref, item.claim, space, mac=mac))
-                item.ipv6, item.mac = took.held.address, item.mac or took.held.mac
-            case OfMac():
-                # Only of a network with net6 (allocator.wishes).
-                assert spec.net6 is not None  # noqa: S101
-                await self._take6_exactly(item, eui64_address(spec.net6, item.mac))
-            case Exactly(address=address, tracked=True):
-                await self._take6_exactly(item, address)
-            case Exactly(address=address):
-                item.ipv6 = address
-        item.mac = item.mac or mac_for(
-            net, spec, ipv4=item.ipv4, ipv6=item.ipv6, identity=item.identity
-        )
-
-    async def _take6_exactly(self, item: _Item, address: IPAddress) -> None:
-        net, spec = item.network.net, item.network.spec
-        mac = item.mac or mac_for(net, spec, ipv4=None, ipv6=address, identity=item.identity)
-        outside = lies_outside_pool(spec, address)
-        took = item.add(
-            await self._taker.take_exact(item.ref, item.claim, address, mac=mac, alone=outside)
-        )
-        item.ipv6, item.mac = address, item.mac or took.held.mac
-
-    async def _undo(self, items: Sequence[_Item], *, look: bool) -> None:
+    async def _undo(self, items: Sequence[Item], *, look: bool) -> None:
         """Give back what this attempt made.
 
         Args:
@@ -368,7 +278,7 @@ def _tracked_families(wanted: Wishes) -> set[Version]:
     }
 
 
-def _answer(item: _Item) -> AttachmentAnswer:
+def _answer(item: Item) -> AttachmentAnswer:
     owner = item.claim.owner
     spec = item.network.spec
     return AttachmentAnswer(

@@ -1,7 +1,6 @@
 """Taking one address on one network, and giving one entry back."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Final
 
 from danm_api.errors import (
@@ -13,9 +12,7 @@ from danm_api.errors import (
     StaleAttemptError,
 )
 from danm_api.model.addresses import IPAddress
-from danm_api.model.danmnet import NetworkSpec
-from danm_api.model.ip_block import Held, Owner, owner_key
-from danm_api.names import NodeName
+from danm_api.model.ip_block import Held, owner_key
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, version_of
 from ipam_svc.allocator import block_ahead, choose_block
@@ -34,37 +31,18 @@ from ipam_svc.block import (
     is_of,
 )
 from ipam_svc.block_ref import NetworkRef
+from ipam_svc.claim import Claim
 from ipam_svc.clearing import Clearing, give_back
 from ipam_svc.committer import Committer
 from ipam_svc.consistent_read import ConsistentReads
 from ipam_svc.ledger import FamilyIndex, Ledger
+from ipam_svc.pairs import Pairs, without_taken
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
 
 # Four blocks: more than what replicas open beside each other.
 _PLENTY: Final = 4 * BLOCK_SIZE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """Who takes an address, and until when.
-
-    Attributes:
-        attempt: DESIGN, "Attempts fence".
-        deadline: In the clock's seconds.
-        keep_only: Nothing new: the network is being deleted (SPEC A5).
-        cooldown_s: The network's, for entries that the claim makes superfluous.
-        basis: The spec that the request was judged by.
-    """
-
-    owner: Owner
-    node: NodeName
-    attempt: int
-    deadline: float
-    keep_only: bool = False
-    cooldown_s: int = 0
-    basis: NetworkSpec | None = None
 
 
 class Taker:
@@ -105,22 +83,43 @@ class Taker:
         """Say whether so much of a space was never used that nobody waits for its last address."""
         return self._ledger.count_unopened(network.uid, space) >= _PLENTY
 
+    def holds(self, network: NetworkRef, claim: Claim, address: IPAddress) -> bool:
+        """Say whether the owner has an address, as far as it is known."""
+        return any(entry.address == address for entry in self._known(network, claim))
+
     async def take_any(
-        self, network: NetworkRef, claim: Claim, space: AddressSpace, *, mac: str | None
+        self,
+        network: NetworkRef,
+        claim: Claim,
+        space: AddressSpace,
+        *,
+        mac: str | None,
+        pairs: Pairs | None = None,
+        left: frozenset[IPAddress] = frozenset(),
     ) -> Took:
         """Take the next free address of a space, or keep what the owner has of the family.
+
+        Args:
+            network: Where.
+            claim: Who.
+            space: Only these addresses.
+            mac: None derives it from the address taken.
+            pairs: Only addresses whose IPv6 address can be had too.
+            left: What the owner has and wants to leave for another one.
 
         Raises:
             PoolExhaustedError: None is free, proven by a consistent read.
             StaleAttemptError: The owner has an entry of a later attempt.
         """
-        kept = await self._keep(network, claim, space.version)
+        kept = await self._keep(network, claim, space.version, left)
         if kept is not None:
             return kept
-        certain, may_move = False, True
+        whole, certain, may_move = space, False, True
         while True:
             if self._clock() >= claim.deadline:
                 raise DeadlineExceededError(f"no address of {network} was taken in time")
+            if pairs is not None:
+                space = self._with_pairs(network, claim, whole, pairs)
             index = self._ledger.index_of(network.uid, space.version, count_pending=not certain)
             after = self._ledger.cursor(network.uid, space)
             start = choose_block(space, index, after=after)
@@ -131,7 +130,7 @@ class Taker:
                 )
             if start is None:
                 certain = not await self._make_room(network, claim, space)
-                kept = await self._keep(network, claim, space.version)
+                kept = await self._keep(network, claim, space.version, left)
                 if kept is not None:
                     return kept
                 continue
@@ -145,6 +144,7 @@ class Taker:
                     space=space,
                     after=after,
                     mac=mac,
+                    left=left,
                     basis=claim.basis,
                 ),
                 deadline=claim.deadline,
@@ -185,11 +185,20 @@ class Taker:
         *,
         mac: str,
         alone: bool = False,
+        dynamic: bool = False,
     ) -> Took:
-        """Take this address, or keep it; ``alone``: only if no other DanmNet is on the wire.
+        """Take this address, or keep it.
+
+        Args:
+            network: Where.
+            claim: Who.
+            address: Which.
+            mac: The interface's.
+            alone: Only if no other DanmNet is on the wire.
+            dynamic: Not while it cools.
 
         Raises:
-            AddressTakenError: It belongs to another owner.
+            AddressTakenError: It belongs to another owner, or cools.
             StaleAttemptError: The owner has an entry of a later attempt.
             NetworkNotReadyError: The network gives nothing new.
         """
@@ -202,14 +211,13 @@ class Taker:
             address=address,
             mac=mac,
             keep_only=claim.keep_only,
+            dynamic=dynamic,
             basis=claim.basis,
             alone=alone,
         )
         outcome = await self._committer.commit(block, change, deadline=claim.deadline)
         while isinstance(outcome, Expired):
-            await self._clearing.sweep(
-                network, block, cooldown_s=claim.cooldown_s, deadline=claim.deadline
-            )
+            await self._clearing.sweep(network, block, claim)
             outcome = await self._committer.commit(block, change, deadline=claim.deadline)
         if isinstance(outcome, Took):
             return outcome
@@ -256,19 +264,20 @@ class Taker:
             if entry.attempt == claim.attempt and entry.born is None
         ]
 
-    async def drop_older(self, network: NetworkRef, claim: Claim, kept: Held) -> None:
-        """Free the owner's dead entries: those of older attempts beside a newer one.
+    async def drop_older(
+        self, network: NetworkRef, claim: Claim, kept: Held, left: frozenset[IPAddress]
+    ) -> None:
+        """Free the owner's dead entries: those of older attempts beside a newer one, and ``left``.
 
-        What cannot be freed now is left to the Lease holder.
+        What cannot be freed now is left to the Lease holder, or to the next attempt.
         """
         for entry in self._known(network, claim):
-            same_family = entry.address.version == kept.address.version
-            if not same_family or entry.address == kept.address or entry.attempt >= kept.attempt:
+            if entry.address == kept.address or entry.address.version != kept.address.version:
+                continue
+            if entry.attempt >= kept.attempt and entry.address not in left:
                 continue
             try:
-                await self._clearing.free_double(
-                    network, entry, cooldown_s=claim.cooldown_s, deadline=claim.deadline
-                )
+                await self._clearing.free_double(network, entry, claim)
             except DanmError as error:
                 _log.warning("Left a dead entry", address=str(entry.address), error=error)
 
@@ -279,9 +288,11 @@ class Taker:
             if is_of(entry, claim.owner, claim.node)
         ]
 
-    async def _keep(self, network: NetworkRef, claim: Claim, version: Version) -> Took | None:
+    async def _keep(
+        self, network: NetworkRef, claim: Claim, version: Version, left: frozenset[IPAddress]
+    ) -> Took | None:
         """Keep the owner's entry of a family; None when it has none and may take one."""
-        mine = self._refuse_stale(network, claim, version)
+        mine = self._refuse_stale(network, claim, version, left)
         while mine is not None:
             outcome = await self._committer.commit(
                 network.block_of(mine.address),
@@ -299,15 +310,21 @@ class Taker:
                 return outcome
             # It is gone, so this replica is behind: there may be another.
             await self.refresh(network)
-            before, mine = mine, self._refuse_stale(network, claim, version)
+            before, mine = mine, self._refuse_stale(network, claim, version, left)
             if mine == before:
                 raise ConflictError(f"{mine.address} of {network} changes all the time; try again")
         if claim.keep_only:
             raise _being_deleted(network)
         return None
 
-    def _refuse_stale(self, network: NetworkRef, claim: Claim, version: Version) -> Held | None:
-        """Return the owner's newest known entry of a family.
+    def _refuse_stale(
+        self,
+        network: NetworkRef,
+        claim: Claim,
+        version: Version,
+        left: frozenset[IPAddress] = frozenset(),
+    ) -> Held | None:
+        """Return the owner's newest known entry of a family that it does not want to leave.
 
         Attempts only grow, so even an entry that is gone by now proves a later attempt.
         """
@@ -319,14 +336,26 @@ class Taker:
                 f" than its attempt {newest.attempt}; use a larger number"
             )
             raise StaleAttemptError(reason, current_attempt=newest.attempt)
+        if left:
+            mine = [entry for entry in mine if entry.address not in left]
+            newest = max(mine, key=lambda entry: entry.attempt, default=None)
         return newest
+
+    def _with_pairs(
+        self, network: NetworkRef, claim: Claim, space: AddressSpace, pairs: Pairs
+    ) -> AddressSpace:
+        return without_taken(
+            space,
+            pairs,
+            self._ledger.blocks_of(network.uid),
+            claim,
+            now=self._ledger.moment(),
+        )
 
     async def _make_room(self, network: NetworkRef, claim: Claim, space: AddressSpace) -> bool:
         """Read a network that seems to be full and free what is dead; say whether anything was."""
         await self.refresh(network)
-        return await self._clearing.make_room(
-            network, space, cooldown_s=claim.cooldown_s, deadline=claim.deadline
-        )
+        return await self._clearing.make_room(network, space, claim)
 
     async def _read(self, network: NetworkRef) -> None:
         before = self._ledger.newest_version(network.uid)
