@@ -57,6 +57,11 @@ _MAX_TOKEN_CHARACTERS: Final = 16_384
 
 _SCHEME: Final = "bearer "
 
+_NOT_A_NODES: Final = (
+    "a node's danmd acts for Pods and containers only; act for an external owner with a token of"
+    " your own"
+)
+
 
 class Access:
     """Authenticates callers and says what they may."""
@@ -144,10 +149,10 @@ class Access:
         if caller.username != self._danmd_user:
             self._require_external(owner)
             return
+        if isinstance(owner, ExternalOwner):
+            raise AccessDeniedError(_NOT_A_NODES)
         self._require_node(caller, order.node)
         match owner:
-            case ExternalOwner():
-                raise AccessDeniedError("a node reserves for Pods and containers only")
             case ContainerOwner():
                 if not order.via_fakeipam:
                     raise AccessDeniedError(
@@ -170,7 +175,7 @@ class Access:
         if caller.username != self._danmd_user:
             self._require_external(order.owner)
         elif isinstance(order.owner, ExternalOwner):
-            raise AccessDeniedError("a node releases for Pods and containers only")
+            raise AccessDeniedError(_NOT_A_NODES)
         else:
             self._require_node(caller, order.node)
 

@@ -19,16 +19,14 @@ DANMD = danmd_user_of(SYSTEM_NAMESPACE)
 
 
 def _review(spec: RawObject) -> RawObject:
-    """Accept ``danmd-NODE`` and ``user-NAME`` as tokens."""
+    """Accept ``danmd-NODE``, ``danmd`` without a node's claim, and ``user-NAME`` as tokens."""
     kind, _, name = str(spec["token"]).partition("-")
     if kind not in {"danmd", "user"} or spec.get("audiences") != [AUDIENCE]:
         return {"authenticated": False}
     user: dict[str, Any] = {"username": name, "groups": []}
     if kind == "danmd":
-        user = {
-            "username": DANMD,
-            "extra": {"authentication.kubernetes.io/node-name": [name]},
-        }
+        extra = {"authentication.kubernetes.io/node-name": [name]} if name else {}
+        user = {"username": DANMD, "extra": extra}
     return {"authenticated": True, "audiences": [AUDIENCE], "user": user}
 
 
