@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-import yaml
-
 from danm_api.errors import ConflictError
 from danm_api.ipam_api import SERVICE_NAME
 from danm_api.kube.api import ENDPOINT_SLICES, NODES, RawObject, Resource
@@ -32,26 +30,15 @@ from ipam_svc.config import API_PORT
 from tests.ipam.cluster import Cluster
 from tests.ipam.controllers import cached_binaries
 from tests.lab.binaries import CNI_PLUGINS
-from tests.lab.kube_objects import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, SERVICE_ACCOUNTS
+from tests.lab.deployed import apply_deployed
 from tests.lab.process import Background, start_leashed, wait_until
 from tests.lab.system import program
 
-_DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 # EndpointSlices admit no loopback address; this one is of a range for benchmarks (RFC 2544).
 ADDRESS: Final = "198.18.255.1"
 PARENT: Final = "up0"
 _HEALTH_PORTS: Final = {"ipam": 9440, "danmd": 9441}
 _READY_S: Final = 60.0
-_ROLES: Final = Resource(
-    group="rbac.authorization.k8s.io", version="v1", plural="roles", kind="Role"
-)
-_ROLE_BINDINGS: Final = Resource(
-    group="rbac.authorization.k8s.io", version="v1", plural="rolebindings", kind="RoleBinding"
-)
-_KINDS: Final = {
-    each.kind: each
-    for each in (SERVICE_ACCOUNTS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, _ROLES, _ROLE_BINDINGS)
-}
 
 
 def ip(*arguments: str) -> None:
@@ -189,14 +176,7 @@ class PluginNode:
 
     async def apply_roles(self) -> None:
         """Apply danmd's service account and roles as deploy/ipam-only has them."""
-        objects = [
-            *yaml.safe_load_all((_DEPLOY / "danm-cni" / "rbac.yaml").read_text()),
-            *yaml.safe_load_all((_DEPLOY / "ipam-only" / "role.yaml").read_text()),
-        ]
-        # The last one of a name counts, as with kustomize's patch.
-        for raw in {(each["kind"], each["metadata"]["name"]): each for each in objects}.values():
-            with suppress(ConflictError):
-                await self.cluster.create(_KINDS[raw["kind"]], raw, namespace=SYSTEM_NAMESPACE)
+        await apply_deployed(self.cluster.api, "danm-cni/rbac.yaml", "ipam-only/role.yaml")
 
     async def api_token(self, pod: RawObject) -> str:
         """Return a token for the API server, bound to danmd's Pod."""

@@ -18,19 +18,35 @@ NAMESPACES: Final = Resource(
 SERVICE_ACCOUNTS: Final = Resource(
     group="", version="v1", plural="serviceaccounts", kind="ServiceAccount"
 )
-CLUSTER_ROLES: Final = Resource(
-    group="rbac.authorization.k8s.io",
-    version="v1",
-    plural="clusterroles",
-    kind="ClusterRole",
-    namespaced=False,
-)
-CLUSTER_ROLE_BINDINGS: Final = Resource(
-    group="rbac.authorization.k8s.io",
-    version="v1",
-    plural="clusterrolebindings",
-    kind="ClusterRoleBinding",
-    namespaced=False,
+
+
+def _rbac(plural: str, kind: str, *, namespaced: bool) -> Resource:
+    return Resource(
+        group="rbac.authorization.k8s.io",
+        version="v1",
+        plural=plural,
+        kind=kind,
+        namespaced=namespaced,
+    )
+
+
+def _admission(plural: str, kind: str) -> Resource:
+    return Resource(
+        group="admissionregistration.k8s.io",
+        version="v1",
+        plural=plural,
+        kind=kind,
+        namespaced=False,
+    )
+
+
+CLUSTER_ROLES: Final = _rbac("clusterroles", "ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDINGS: Final = _rbac("clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+ROLES: Final = _rbac("roles", "Role", namespaced=True)
+ROLE_BINDINGS: Final = _rbac("rolebindings", "RoleBinding", namespaced=True)
+ADMISSION_POLICIES: Final = _admission("validatingadmissionpolicies", "ValidatingAdmissionPolicy")
+ADMISSION_POLICY_BINDINGS: Final = _admission(
+    "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"
 )
 
 

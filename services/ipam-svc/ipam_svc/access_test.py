@@ -1,4 +1,4 @@
-"""Who may: the parts that a whole request does not show (see access_matrix_test and process_test)."""
+"""Who may: the parts that a whole request does not show (see access_matrix_test)."""
 
 import pytest
 
