@@ -13,7 +13,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from danm_api.names import Namespace, NetworkName, PodUid, ServiceName
+from danm_api.names import Namespace, NetworkName, NodeName, PodUid, ServiceName
 from svcwatcher.endpoints import Member
 from svcwatcher.selection import Selection
 from svcwatcher.views import InterfaceView, PodView
@@ -41,10 +41,13 @@ class _Pair(NamedTuple):
 class _PodId(NamedTuple):
     """A Pod as its interfaces know it.
 
-    With its namespace: the uid of a static Pod is an annotation, which a tenant could forge.
+    With its namespace: the uid of a static Pod is an annotation, which a tenant could forge. And
+    with its node: a rooted node may write DanmEps of its own, and mirror Pods, with any uid
+    (DESIGN, "A rooted node must stay one node").
     """
 
     namespace: Namespace
+    node: NodeName | None
     runtime_uid: PodUid
 
 
@@ -185,11 +188,11 @@ class Index:
 
 
 def _id_of(pod: PodView) -> _PodId:
-    return _PodId(pod.namespace, pod.runtime_uid)
+    return _PodId(pod.namespace, pod.node, pod.runtime_uid)
 
 
 def _owner_of(interface: InterfaceView) -> _PodId:
-    return _PodId(interface.namespace, interface.pod_uid)
+    return _PodId(interface.namespace, interface.node, interface.pod_uid)
 
 
 def _pairs(pod: PodView) -> Iterator[_Pair]:

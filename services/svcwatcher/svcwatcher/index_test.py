@@ -111,6 +111,40 @@ def test_a_forged_uid_takes_nothing_out_of_another_namespace() -> None:
     assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
 
 
+def test_a_node_publishes_nothing_for_pods_of_other_nodes() -> None:
+    """Neither an interface nor a mirror Pod of another node counts, whatever uid it bears."""
+    # DESIGN, "A rooted node must stay one node"
+    index = Index()
+    index.set_selection(key("hit"), selecting(app="lb"))
+    pod = a_pod(uid="u")
+    interface = an_interface(pod, "10.0.0.1")
+    index.set_pod(None, pod)
+    index.set_interface(None, interface)
+    mirror = a_pod("mirror", uid="u", node="rooted", labels={})
+    assert index.set_interface(None, an_interface(mirror, "10.0.0.66", name="forged")) == set()
+    index.set_pod(None, mirror)
+    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    index.set_pod(mirror, None)
+    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+
+
+def test_a_pod_is_found_once_it_has_its_node() -> None:
+    """A Pod that was seen before it was scheduled is the same one afterwards."""
+    index = Index()
+    index.set_selection(key("hit"), selecting(app="lb"))
+    pod = a_pod()
+    waiting = replace(pod, node=None)
+    interface = an_interface(pod, "10.0.0.1")
+    index.set_pod(None, waiting)
+    index.set_pod(waiting, pod)
+    assert index.set_interface(None, interface) == {key("hit")}
+    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    index.set_pod(pod, None)
+    index.set_interface(interface, None)
+    index.set_selection(key("hit"), None)
+    assert vars(index) == vars(Index())
+
+
 def test_nothing_is_left_of_what_has_gone() -> None:
     """Memory follows what exists."""
     # DESIGN P6
@@ -127,6 +161,7 @@ def test_nothing_is_left_of_what_has_gone() -> None:
 
 
 NAMESPACES = ("a", "b")
+NODES = ("n1", "n2")
 LABELS = st.dictionaries(st.sampled_from("xyz"), st.sampled_from("12"), max_size=3)
 
 
@@ -153,6 +188,7 @@ class IndexMachine(RuleBasedStateMachine):
             for interface in self.interfaces.values()
             if pod.namespace == selection.namespace == interface.namespace
             and interface.pod_uid == pod.runtime_uid
+            and interface.node == pod.node
             and interface.network == selection.network
             and all(pod.labels.get(k) == v for k, v in selection.labels)
         }
@@ -187,10 +223,18 @@ class IndexMachine(RuleBasedStateMachine):
         name=st.sampled_from("uvw"),
         generation=st.integers(0, 1),
         labels=LABELS,
+        node=st.sampled_from(NODES),
         ready=st.booleans(),
     )
     def set_pod(
-        self, namespace: str, name: str, generation: int, labels: dict[str, str], *, ready: bool
+        self,
+        namespace: str,
+        name: str,
+        generation: int,
+        labels: dict[str, str],
+        node: str,
+        *,
+        ready: bool,
     ) -> None:
         """A Pod appears, changes, or is replaced by another of its name."""
         pod = a_pod(
@@ -198,6 +242,7 @@ class IndexMachine(RuleBasedStateMachine):
             uid=f"{namespace}-{name}-{generation}",
             namespace=namespace,
             labels=labels,
+            node=node,
             ready=ready,
         )
         old = self.pods.get((namespace, name))
@@ -216,12 +261,14 @@ class IndexMachine(RuleBasedStateMachine):
         generation=st.integers(0, 1),
         name=st.sampled_from("ij"),
         network=st.sampled_from(["n", "m"]),
+        node=st.sampled_from(NODES),
     )
     def set_interface(
-        self, namespace: str, pod: str, generation: int, name: str, network: str
+        self, namespace: str, pod: str, generation: int, name: str, network: str, node: str
     ) -> None:
         """An interface appears, or becomes another Pod's or network's."""
-        owner = a_pod(pod, uid=f"{namespace}-{pod}-{generation}", namespace=namespace)
+        uid = f"{namespace}-{pod}-{generation}"
+        owner = a_pod(pod, uid=uid, namespace=namespace, node=node)
         interface = an_interface(owner, network=network, name=name)
         old = self.interfaces.get((namespace, name))
         self.interfaces[namespace, name] = interface

@@ -45,6 +45,7 @@ class InterfaceView:
 
     Attributes:
         name: The DanmEp's name.
+        node: Which wrote it: its interfaces are of Pods of that node only.
         pod_uid: The ``runtime_uid`` of its Pod.
         addresses: IPv4 first; empty for an interface without addresses.
     """
@@ -52,6 +53,7 @@ class InterfaceView:
     namespace: Namespace
     name: str
     network: NetworkName
+    node: NodeName
     pod_uid: PodUid
     addresses: tuple[IPAddress, ...] = ()
 
@@ -81,6 +83,7 @@ def view_of_interface(endpoint: DanmEp) -> InterfaceView:
         namespace=Namespace(intern(endpoint.namespace)),
         name=endpoint.name,
         network=NetworkName(intern(endpoint.network)),
+        node=NodeName(intern(endpoint.node)),
         pod_uid=endpoint.pod_uid,
         addresses=(
             () if endpoint.deleting else tuple(address.ip for address in addresses if address)

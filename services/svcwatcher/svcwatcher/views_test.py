@@ -81,6 +81,7 @@ def test_an_interfaces_view_holds_its_addresses() -> None:
         namespace=Namespace("vnf"),
         name="ep-1",
         network=NetworkName("internal"),
+        node=NodeName("n1"),
         pod_uid=PodUid("u"),
         addresses=(ip_address("10.0.0.1"), ip_address("fd00::1")),
     )

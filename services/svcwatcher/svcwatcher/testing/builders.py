@@ -63,6 +63,7 @@ def a_pod(
     uid: str | None = None,
     namespace: str = NAMESPACE,
     labels: Mapping[str, str] | None = None,
+    node: str = "n1",
     ready: bool = True,
     terminating: bool = False,
     ended: bool = False,
@@ -75,7 +76,7 @@ def a_pod(
         uid=PodUid(uid or f"uid-{name}"),
         runtime_uid=PodUid(uid or f"uid-{name}"),
         labels=dict(LABELS if labels is None else labels),
-        node=NodeName("n1"),
+        node=NodeName(node),
         ready=ready,
         terminating=terminating,
         ended=ended,
@@ -87,11 +88,13 @@ def a_pod(
 def an_interface(
     pod: PodView, *addresses: str, network: str = "internal", name: str | None = None
 ) -> InterfaceView:
-    """Build an interface of a Pod."""
+    """Build an interface of a Pod that has a node."""
+    assert pod.node is not None
     return InterfaceView(
         namespace=pod.namespace,
         name=name or f"{pod.name}-{network}",
         network=NetworkName(network),
+        node=pod.node,
         pod_uid=pod.runtime_uid,
         addresses=tuple(ip_address(address) for address in addresses),
     )
