@@ -42,6 +42,7 @@ from ipam_svc.config import Config, danmd_user_of
 from ipam_svc.process import serve
 from tests.ipam.controllers import kubectl_program
 from tests.lab.apiserver import ApiServer
+from tests.lab.deployed import ipam_kubeconfig
 from tests.lab.kube_objects import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -225,9 +226,10 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, within_s: floa
 
 @asynccontextmanager
 async def replica(cluster: Cluster, *, lifetimes: Lifetimes = USUAL) -> AsyncIterator[None]:
-    """Run a replica with an API client of its own."""
+    """Run a replica with an API client of its own, and the rights that deploy/ gives it."""
+    kubeconfig = await ipam_kubeconfig(cluster.server)
     config = Config(
-        kubeconfig=cluster.server.kubeconfig,
+        kubeconfig=kubeconfig,
         namespace=SYSTEM_NAMESPACE,
         pod_name=f"ipam-{uuid4().hex[:5]}",
         addresses=(ip_address("127.0.0.1"),),
@@ -240,7 +242,7 @@ async def replica(cluster: Cluster, *, lifetimes: Lifetimes = USUAL) -> AsyncIte
     )
     stop = asyncio.Event()
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    async with await KubeClient.connect(cluster.server.kubeconfig) as api:
+    async with await KubeClient.connect(kubeconfig) as api:
         task = asyncio.create_task(serve(api, config, stop, on_listening=listening))
         try:
             await asyncio.wait((task, listening), return_when=asyncio.FIRST_COMPLETED, timeout=60)

@@ -26,6 +26,7 @@ from tests.ipam.cluster import Cluster, a_cluster, eventually, install_kinds
 from tests.ipam.controllers import deletion_controllers
 from tests.ipam.node import Node
 from tests.lab.apiserver import ApiServer
+from tests.lab.deployed import ipam_kubeconfig
 from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
@@ -191,11 +192,13 @@ async def test_fsck_leaves_what_may_be_live(node: Node) -> None:
     # DESIGN P3, P7
     cluster = node.cluster
 
+    kubeconfig = await ipam_kubeconfig(cluster.server)
+
     async def fsck(*arguments: str) -> tuple[int | None, list[Finding]]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", program.__name__, "fsck"),
             *("--between-looks=0", "--output=json"),
-            *(f"--kubeconfig={cluster.server.kubeconfig}", *arguments),
+            *(f"--kubeconfig={kubeconfig}", *arguments),
             env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=asyncio.subprocess.PIPE,
         )

@@ -30,7 +30,7 @@ from ipam_svc.config import API_PORT
 from tests.ipam.cluster import Cluster
 from tests.ipam.controllers import cached_binaries
 from tests.lab.binaries import CNI_PLUGINS
-from tests.lab.deployed import apply_deployed
+from tests.lab.deployed import apply_deployed, ipam_kubeconfig
 from tests.lab.process import Background, start_leashed, wait_until
 from tests.lab.system import program
 
@@ -135,11 +135,13 @@ class PluginNode:
 
     Attributes:
         cluster: Where its Pods and DanmNets are.
+        ipam_kubeconfig: With the rights of ipam-svc.
     """
 
     cluster: Cluster
     name: str
     directory: Path
+    ipam_kubeconfig: Path
     danmd: Background | None = None
     ipam: Background | None = None
     containers: list[Container] = field(default_factory=list)
@@ -147,7 +149,12 @@ class PluginNode:
     @classmethod
     async def join(cls, cluster: Cluster, directory: Path) -> "PluginNode":
         """Have a node with danmd's token and role of deploy/ipam-only, and nothing running."""
-        node = cls(cluster=cluster, name=f"node-{uuid4().hex[:5]}", directory=directory)
+        node = cls(
+            cluster=cluster,
+            name=f"node-{uuid4().hex[:5]}",
+            directory=directory,
+            ipam_kubeconfig=await ipam_kubeconfig(cluster.server),
+        )
         for name in ("bin", "conf", "image"):
             (directory / name).mkdir(parents=True)
         for plugin in cached_binaries().directory(CNI_PLUGINS).iterdir():
@@ -239,7 +246,7 @@ class PluginNode:
         self.ipam = self._start(
             "ipam",
             ipam_program.__name__,
-            f"--kubeconfig={self.cluster.server.kubeconfig}",
+            f"--kubeconfig={self.ipam_kubeconfig}",
             f"--pod-name=ipam-{uuid4().hex[:5]}",
             f"--pod-ip={ADDRESS}",
             f"--port={API_PORT}",

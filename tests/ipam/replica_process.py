@@ -14,6 +14,7 @@ from typing import Final
 
 from ipam_svc import __main__ as program
 from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
+from tests.lab.deployed import ipam_kubeconfig
 from tests.lab.process import Background, start_leashed, wait_until
 
 _READY_S: Final = 60.0
@@ -63,7 +64,8 @@ class ReplicaProcess:
         Raises:
             StartError: It did not become ready.
         """
-        await asyncio.to_thread(self._start)
+        kubeconfig = await ipam_kubeconfig(self.server)
+        await asyncio.to_thread(self._start, kubeconfig)
 
     async def stop(self) -> None:
         """Tell it to stop, as kubelet does, and wait for its end."""
@@ -86,12 +88,12 @@ class ReplicaProcess:
         os.killpg(self.background.process.pid, signal.SIGKILL)
         await asyncio.to_thread(self.background.stop)
 
-    def _start(self) -> None:
+    def _start(self, kubeconfig: Path) -> None:
         self.background = start_leashed(
             self.name,
             [
                 sys.executable, "-m", program.__name__,
-                f"--kubeconfig={self.server.kubeconfig}", f"--pod-name={self.name}",
+                f"--kubeconfig={kubeconfig}", f"--pod-name={self.name}",
                 f"--pod-ip={LOOPBACK}", f"--host={LOOPBACK}", f"--port={self.port}",
                 f"--health-host={LOOPBACK}", f"--health-port={self.health_port}",
             ],

@@ -1,14 +1,17 @@
 """Objects of deploy/ on an API server, and kubeconfig files with the rights that they give."""
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import yaml
 
-from danm_api.errors import ConflictError
-from danm_api.kube.api import KubeApi, RawObject
+from danm_api.errors import ApiError, ConflictError, NotFoundError
+from danm_api.kube.api import LEASES, KubeApi, RawObject
+from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
+from ipam_svc.config import LEASE
 from tests.lab.apiserver import ApiServer
 from tests.lab.kube_objects import (
     ADMISSION_POLICIES,
@@ -20,8 +23,11 @@ from tests.lab.kube_objects import (
     ROLES,
     SERVICE_ACCOUNTS,
 )
-from tests.lab.pki import write_kubeconfig
+from tests.lab.pki import Authority, write_kubeconfig
 
+IPAM_ACCOUNT: Final = "danm-ipam"
+_GRANTED_WITHIN_S: Final = 30.0
+_POLL_S: Final = 0.05
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 _KINDS: Final = {
     each.kind: each
@@ -56,15 +62,51 @@ async def apply_deployed(api: KubeApi, *files: str) -> None:
             await api.create(kind, raw, namespace=namespace)
 
 
-def account_kubeconfig(server: ApiServer, account: str) -> Path:
+async def ipam_kubeconfig(server: ApiServer) -> Path:
+    """Return a kubeconfig with the rights that deploy/ gives to ipam-svc, which are in force."""
+    path = server.kubeconfig.with_name(f"{IPAM_ACCOUNT}.kubeconfig")
+    if path.exists():
+        return path
+    async with await KubeClient.connect(server.kubeconfig) as api:
+        await grant_ipam(api)
+    account_kubeconfig(path, url=server.url, authority=server.trust.authority, account=IPAM_ACCOUNT)
+    async with await KubeClient.connect(path) as api, asyncio.timeout(_GRANTED_WITHIN_S):
+        while not await _may_lead(api):
+            await asyncio.sleep(_POLL_S)
+    return path
+
+
+async def _may_lead(api: KubeApi) -> bool:
+    """Say whether the last of the roles is in force; the server tells nobody when."""
+    try:
+        await api.get(LEASES, LEASE, namespace=SYSTEM_NAMESPACE)
+    except NotFoundError:
+        return True
+    except ApiError:
+        return False
+    return True
+
+
+async def grant_ipam(api: KubeApi) -> None:
+    """Give ipam-svc the rights of deploy/."""
+    await apply_deployed(api, "namespace/namespace.yaml", "ipam-svc/rbac.yaml")
+
+
+def account_kubeconfig(path: Path, *, url: str, authority: Authority, account: str) -> Path:
     """Write a kubeconfig with the rights of one of DANM's service accounts, and no other.
 
-    By a certificate, which never ends in a test: RBAC looks at the user's name alone.
+    By a certificate, which does not end in a test: RBAC looks at the user's name alone.
+
+    Args:
+        path: The file to write.
+        url: The API server's, or a proxy's.
+        authority: The one of the API server.
+        account: In DANM's namespace.
     """
     user = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
     return write_kubeconfig(
-        server.kubeconfig.with_name(f"{account}.kubeconfig"),
-        server=server.url,
-        authority=server.authority,
-        credential=server.trust.authority.client(account, user),
+        path,
+        server=url,
+        authority=authority.certificate,
+        credential=authority.client(path.stem, user),
     )

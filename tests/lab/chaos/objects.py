@@ -27,6 +27,7 @@ from danm_api.kube.api import (
     Resource,
 )
 from danm_api.names import INTERFACES_ANNOTATION, SYSTEM_NAMESPACE
+from tests.lab.deployed import grant_ipam
 from tests.lab.kube_objects import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -56,14 +57,14 @@ class Objects:
     api: KubeApi
 
     async def install(self) -> None:
-        """Make DANM's kinds, the namespaces, and who may reserve."""
+        """Make DANM's kinds, the namespaces, the rights of ipam-svc, and who may reserve."""
         for definition in ALL:
             await self._create(DEFINITIONS, definition.manifest())
         async with asyncio.timeout(_SERVED_WITHIN_S):
             for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
                 await self._until_served(kind)
-        for name in (NAMESPACE, SYSTEM_NAMESPACE):
-            await self._create(NAMESPACES, {"metadata": {"name": name}})
+        await self._create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+        await grant_ipam(self.api)
         rule = {
             "apiGroups": ["danm.k8s.io"],
             "resources": ["danmnets/reservations"],

@@ -35,7 +35,7 @@ from tests.lab.binaries import Binaries
 from tests.lab.chaos.objects import Objects
 from tests.lab.chaos.program import Program, child_of
 from tests.lab.chaos.proxy import Proxy
-from tests.lab.pki import write_kubeconfig
+from tests.lab.deployed import IPAM_ACCOUNT, account_kubeconfig
 from tests.lab.process import Background, start_leashed, wait_until
 
 _READY_S: Final = 90.0
@@ -183,11 +183,11 @@ async def _replica(world: World, number: int, stack: AsyncExitStack) -> Replica:
     api = await stack.enter_async_context(Proxy(target_port=world.place.port))
     callers = await stack.enter_async_context(Proxy(target_port=port))
     name = f"ipam-svc-{number}"
-    kubeconfig = write_kubeconfig(
+    kubeconfig = account_kubeconfig(
         world.directory / f"{name}.kubeconfig",
-        server=f"https://{LOOPBACK}:{api.port}",
-        authority=world.trust.authority.certificate,
-        credential=world.trust.authority.client(name, name, "system:masters"),
+        url=f"https://{LOOPBACK}:{api.port}",
+        authority=world.trust.authority,
+        account=IPAM_ACCOUNT,
     )
     program = Program(
         name=name,
