@@ -30,6 +30,7 @@ from danm_api.kube.config import Credentials, KubeConfig
 from danm_api.model.danm_node import DanmNode
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.testing.builders import a_danmep
+from danm_cni.network_status import ANNOTATION
 from tests.ipam.cluster import Cluster, install_kinds, until_served
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import apply_deployed
@@ -47,6 +48,10 @@ _NETWATCHER: Final = "danm-netwatcher"
 
 _ENDPOINTS: Final = "danmd may only write the DanmEps of its own node"
 _LABEL: Final = "label danm.k8s.io/node of a DanmEp must be that of its own node too"
+_PODS: Final = "danmd may only tell Pods of its own node of their networks"
+_NOTHING_ELSE: Final = (
+    "danmd may only write the annotation k8s.v1.cni.cncf.io/network-status of Pods"
+)
 _DANM_NODE: Final = "netwatcher may only write the DanmNode of its own node"
 
 
@@ -90,6 +95,7 @@ async def _prepare(server: ApiServer) -> _Place:
             api,
             "namespace/namespace.yaml",
             "policies/own-node.yaml",
+            "policies/own-pods.yaml",
             "danm-cni/rbac.yaml",
             "netwatcher/rbac.yaml",
         )
@@ -121,6 +127,7 @@ async def _until_enforced(place: _Place) -> None:
         _NETWATCHER: (DANMNODES, _danm_node(_OTHER)),
     }
     async with asyncio.timeout(30):
+        await _until_pods_are_safe(place)
         for account, (kind, body) in waiting.items():
             namespace = _NAMESPACE if kind.namespaced else None
             async with place.account(account, _OWN) as api, place.administrator() as admin:
@@ -130,6 +137,15 @@ async def _until_enforced(place: _Place) -> None:
                     except InvalidObjectError:
                         break
                     await admin.delete(kind, body["metadata"]["name"], namespace=namespace)
+
+
+async def _until_pods_are_safe(place: _Place) -> None:
+    async with place.account(_DANMD, _OWN) as api:
+        while True:
+            try:
+                await _tell(api, _OTHER, {"annotations": {"x": uuid4().hex}})
+            except InvalidObjectError:
+                return
 
 
 @pytest.fixture(scope="module")
@@ -294,3 +310,65 @@ async def test_nodes_write_nothing_else_of_what_others_rely_on(place: _Place, ac
                 await node.delete(kind, "any", namespace=_NAMESPACE)
         with pytest.raises(NotFoundError):
             await admin.patch(PODS, "any", {}, namespace=_NAMESPACE)
+
+
+async def _tell(
+    api: KubeApi, node: str, metadata: RawObject, status: RawObject | None = None
+) -> None:
+    """Patch the status of the Pod that runs on a node."""
+    patch = {"metadata": metadata} | ({} if status is None else {"status": status})
+    name = f"{_DANMD}-{node[:6]}"
+    await api.patch(PODS, name, patch, namespace=SYSTEM_NAMESPACE, subresource="status")
+
+
+@pytest.mark.parametrize("bound_to", [_OWN, _LONG])
+async def test_danmd_tells_pods_of_its_node_of_their_networks(place: _Place, bound_to: str) -> None:
+    """It writes the annotation, changes it, and may take it away again."""
+    async with place.administrator() as admin, place.account(_DANMD, bound_to) as danmd:
+        for value in ("[]", "[1]", None):
+            await _tell(danmd, bound_to, {"annotations": {ANNOTATION: value}})
+            name = f"{_DANMD}-{bound_to[:6]}"
+            pod = await admin.get(PODS, name, namespace=SYSTEM_NAMESPACE)
+            assert pod["metadata"].get("annotations", {}).get(ANNOTATION) == value
+
+
+@pytest.mark.parametrize(
+    ("bound_to", "node", "metadata", "status", "saying"),
+    [
+        pytest.param(_OWN, _OTHER, {"annotations": {ANNOTATION: "[]"}}, None, _PODS, id="other's"),
+        pytest.param("", _OWN, {"annotations": {ANNOTATION: "[]"}}, None, _PODS, id="no node"),
+        pytest.param(
+            _OWN, _OWN, {"annotations": {"x": "y"}}, None, _NOTHING_ELSE, id="another one"
+        ),
+        pytest.param(
+            _OWN, _OWN, {"annotations": {"kept": None}}, None, _NOTHING_ELSE, id="take one away"
+        ),
+        pytest.param(
+            _OWN, _OWN, {"annotations": {"kept": "no"}}, None, _NOTHING_ELSE, id="change one"
+        ),
+        pytest.param(_OWN, _OWN, {"labels": {"app": "lb"}}, None, _NOTHING_ELSE, id="label"),
+        pytest.param(
+            _OWN, _OWN, {"finalizers": ["x.example/y"]}, None, _NOTHING_ELSE, id="finalizer"
+        ),
+        pytest.param(
+            _OWN, _OWN, {}, {"podIP": "203.0.113.9", "phase": "Running"}, _NOTHING_ELSE, id="status"
+        ),
+    ],
+)
+async def test_danmd_tells_pods_nothing_else(
+    place: _Place,
+    bound_to: str,
+    node: str,
+    metadata: RawObject,
+    status: RawObject | None,
+    saying: str,
+) -> None:
+    """Its right to write the status of Pods is good for that annotation of its own Pods alone."""
+    # DESIGN, "A rooted node must stay one node"
+    async with place.administrator() as admin, place.account(_DANMD, bound_to) as danmd:
+        await _tell(admin, node, {"annotations": {"kept": "yes"}})
+        name = f"{_DANMD}-{node[:6]}"
+        before = await admin.get(PODS, name, namespace=SYSTEM_NAMESPACE)
+        with pytest.raises(InvalidObjectError, match=saying):
+            await _tell(danmd, node, metadata, status)
+        assert await admin.get(PODS, name, namespace=SYSTEM_NAMESPACE) == before
