@@ -17,7 +17,7 @@ from danm_cni.attempts import AttemptCounter
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.ipam_client import NodeAddresses
 from danm_cni.request import decode_request
-from danm_cni.testing.fakes import FakeKernel, FakePlugins
+from danm_cni.testing.fakes import FakeDevices, FakeKernel, FakePlugins
 from danm_cni.testing.node import config_for, netns_of
 
 _WAIT_S = 30.0
@@ -42,7 +42,12 @@ class Danmd:
                 config.paths.state / "attempt", clock_ms=lambda: time.time_ns() // 1_000_000
             ),
         )
-        edges = Edges(kernel=self.kernel, plugins=FakePlugins(self.kernel), addresses=addresses)
+        edges = Edges(
+            kernel=self.kernel,
+            plugins=FakePlugins(self.kernel),
+            addresses=addresses,
+            devices=FakeDevices(),
+        )
         self.daemon = Daemon(config, api, edges)
 
     @asynccontextmanager

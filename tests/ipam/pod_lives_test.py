@@ -57,9 +57,10 @@ class World:
         client = await self._stack.enter_async_context(self._service.client(f"danmd-{name}"))
         attempts = AttemptCounter(directory / "attempts", clock_ms=lambda: int(time.time() * 1000))
         addresses = NodeAddresses(client, node=config.node, attempts=attempts)
-        node.daemon = Daemon(
-            config, self.kube, Edges(kernel=node.kernel, plugins=node.plugins, addresses=addresses)
+        edges = Edges(
+            kernel=node.kernel, plugins=node.plugins, addresses=addresses, devices=node.devices
         )
+        node.daemon = Daemon(config, self.kube, edges)
         await node.start()
         self._stack.push_async_callback(node.stop)
         # Only what is told to it wakes it up.
