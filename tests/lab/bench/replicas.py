@@ -52,6 +52,7 @@ def running_replicas(
     *,
     token: str,
     wrapper: tuple[str, ...] = (),
+    address: str = LOOPBACK,
 ) -> Iterator[list[Replica]]:
     """Run replicas, ready.
 
@@ -61,6 +62,7 @@ def running_replicas(
         directory: For their service account and logs.
         token: Of the service account danm-ipam.
         wrapper: A command in front of theirs, such as a profiler.
+        address: Where they serve.
 
     Raises:
         StartError: One did not become ready.
@@ -74,7 +76,7 @@ def running_replicas(
     try:
         # One by one into the list, so that those which run are stopped when one does not start.
         replicas.extend(
-            _start(number, server, directory, account, wrapper) for number in range(count)
+            _start(number, server, directory, account, wrapper, address) for number in range(count)
         )
         yield replicas
     finally:
@@ -83,12 +85,17 @@ def running_replicas(
 
 
 def _start(
-    number: int, server: ApiServer, directory: Path, account: Path, wrapper: tuple[str, ...]
+    number: int,
+    server: ApiServer,
+    directory: Path,
+    account: Path,
+    wrapper: tuple[str, ...],
+    address: str,
 ) -> Replica:
     port, health_port = free_ports(2)
     command = [sys.executable, *wrapper, "-m", str(_program.__package__)]
-    command += [f"--pod-name=bench-{number}", f"--pod-ip={LOOPBACK}"]
-    command += [f"--host={LOOPBACK}", f"--port={port}"]
+    command += [f"--pod-name=bench-{number}", f"--pod-ip={address}"]
+    command += [f"--host={address}", f"--port={port}"]
     command += [f"--health-host={LOOPBACK}", f"--health-port={health_port}"]
     # One tool's token stands for hundreds of callers here.
     command += ["--caller-rate=100000", "--caller-burst=100000", "--max-caller-requests=2048"]
@@ -112,7 +119,7 @@ def _start(
     except BaseException:
         background.stop()
         raise
-    return Replica(endpoint=f"{LOOPBACK}:{port}", background=background)
+    return Replica(endpoint=f"{address}:{port}", background=background)
 
 
 def _environment(server: ApiServer) -> Mapping[str, str]:

@@ -1,12 +1,12 @@
 """A run for people: tables on a terminal, a page for the repository. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rich.table import Table
 
 from tests.lab.bench.figures import Figures
-from tests.lab.bench.results import Row, Run
+from tests.lab.bench.results import Machine, Row, Run, Verdict
 
 _COLUMNS: Final = (
     "load",
@@ -22,28 +22,26 @@ _COLUMNS: Final = (
     "replica CPU ms each",
     "CPU replica / API / etcd / load / others",
 )
+TARGET_COLUMNS: Final = ("target", "measured", "limit", "")
 _PROCESSES: Final = ("ipam-svc", "kube-apiserver", "etcd", "generator", "others")
 
 
 def tables(run: Run) -> Iterator[Table]:
     """Yield the tables of a run."""
-    yield _table("Measured", _COLUMNS, _lines(run))
+    yield table("Measured", _COLUMNS, _lines(run))
     if run.verdicts:
-        yield _table("Targets", ("target", "measured", "limit", ""), _judged(run))
+        yield table("Targets", TARGET_COLUMNS, judged(run.verdicts))
 
 
 def page(run: Run) -> str:
     """Return a run as Markdown."""
-    machine = run.machine
     return "\n".join(
         (
             "# ipam-svc, measured",
             "",
             f"`./lab bench ipam` wrote this page and ipam.json beside it, {run.began}:"
-            f" {machine.cores} cores of {machine.processor}, {machine.memory_gb:g} GB, Linux"
-            f" {machine.kernel}, Python {machine.python}, Kubernetes {machine.kubernetes}, etcd"
-            f" {machine.etcd} with fsync ({machine.fsync_ms:g} ms, median). Replicas, API server,"
-            " etcd and the load generator share the cores.",
+            f" {described(run.machine)}. Replicas, API server, etcd and the load generator share"
+            " the cores.",
             "",
             "Each load differs in what its name says from external owners that reserve one IPv4"
             " address each on one network of 65,534, with nobody else in it, through one replica."
@@ -54,13 +52,22 @@ def page(run: Run) -> str:
             " the less the figures say. etcd's database grew to"
             f" {run.etcd_mb:,.0f} MB (its quota: 2,048).",
             "",
-            *_markdown(_COLUMNS, _lines(run)),
+            *markdown(_COLUMNS, _lines(run)),
             "",
             "## Targets",
             "",
-            *_markdown(("target", "measured", "limit", ""), _judged(run)),
+            *markdown(TARGET_COLUMNS, judged(run.verdicts)),
             "",
         )
+    )
+
+
+def described(machine: Machine) -> str:
+    """Say in words where a run took place."""
+    return (
+        f"{machine.cores} cores of {machine.processor}, {machine.memory_gb:g} GB, Linux"
+        f" {machine.kernel}, Python {machine.python}, Kubernetes {machine.kubernetes}, etcd"
+        f" {machine.etcd} with fsync ({machine.fsync_ms:g} ms, median)"
     )
 
 
@@ -96,23 +103,26 @@ def _line(row: Row) -> tuple[str, ...]:
     )
 
 
-def _judged(run: Run) -> list[tuple[str, ...]]:
+def judged(verdicts: Iterable[Verdict]) -> list[tuple[str, ...]]:
+    """Return a line for each target."""
     return [
         (each.target, each.measured, each.limit, "met" if each.met else "MISSED")
-        for each in run.verdicts
+        for each in verdicts
     ]
 
 
-def _table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title)
+def table(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    """Return lines for a terminal."""
+    shown = Table(title=title)
     for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position == 0 else "right")
+        shown.add_column(column, justify="left" if position == 0 else "right")
     for line in lines:
-        table.add_row(*line)
-    return table
+        shown.add_row(*line)
+    return shown
 
 
-def _markdown(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
+def markdown(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Return lines for a page."""
     yield f"| {' | '.join(columns)} |"
     yield f"| {' | '.join('---' if n == 0 else '---:' for n in range(len(columns)))} |"
     for line in lines:

@@ -6,11 +6,11 @@ from tests.lab.bench.cases import Case
 from tests.lab.bench.figures import Figures
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Kept(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of all that is kept."""
 
 
-class Machine(_Kept, frozen=True, kw_only=True):
+class Machine(Kept, frozen=True, kw_only=True):
     """Where a run took place, without its name.
 
     Attributes:
@@ -27,7 +27,7 @@ class Machine(_Kept, frozen=True, kw_only=True):
     fsync_ms: float
 
 
-class Cost(_Kept, frozen=True, kw_only=True):
+class Cost(Kept, frozen=True, kw_only=True):
     """What one load took of the machine.
 
     Attributes:
@@ -43,7 +43,7 @@ class Cost(_Kept, frozen=True, kw_only=True):
     rss_mb: float
 
 
-class Raw(_Kept, frozen=True, kw_only=True):
+class Raw(Kept, frozen=True, kw_only=True):
     """The API server alone, with an object of 1 KB.
 
     Attributes:
@@ -58,7 +58,7 @@ class Raw(_Kept, frozen=True, kw_only=True):
     contended: Figures
 
 
-class Row(_Kept, frozen=True, kw_only=True):
+class Row(Kept, frozen=True, kw_only=True):
     """One case, measured.
 
     Attributes:
@@ -79,7 +79,7 @@ class Row(_Kept, frozen=True, kw_only=True):
         return self.figures.rate * self.case.batch * each
 
 
-class Verdict(_Kept, frozen=True, kw_only=True):
+class Verdict(Kept, frozen=True, kw_only=True):
     """One target.
 
     Attributes:
@@ -93,7 +93,7 @@ class Verdict(_Kept, frozen=True, kw_only=True):
     met: bool
 
 
-class Run(_Kept, frozen=True, kw_only=True):
+class Run(Kept, frozen=True, kw_only=True):
     """One whole run.
 
     Attributes:

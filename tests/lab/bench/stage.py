@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,26 +106,26 @@ class Stage:
             StartError: kubectl failed.
         """
         for files in (["-f", "deploy/namespace/namespace.yaml"], ["-k", "deploy/crds"]):
-            _apply(kubectl, repository, files)
+            apply(kubectl, repository, files)
         for part in ("ipam-svc", "danm-cni"):
-            _apply(kubectl, repository, ["-f", f"deploy/{part}/rbac.yaml"])
+            apply(kubectl, repository, ["-f", f"deploy/{part}/rbac.yaml"])
         for name in (NAMESPACE, RAW_NAMESPACE):
-            await self._create(NAMESPACES, {"metadata": {"name": name}})
+            await self.create(NAMESPACES, {"metadata": {"name": name}})
         await self._api.create(DEFINITIONS, definition())
         for kind in (DANMNETS, DANMIPBLOCKS, RAW_OBJECTS):
-            await self._until_served(kind)
+            await self.until_served(kind)
         await self._api.create(RAW_OBJECTS, _raw_shared(), namespace=RAW_NAMESPACE)
         for tool in TOOLS:
-            await self._create(SERVICE_ACCOUNTS, {"metadata": {"name": tool}}, NAMESPACE)
+            await self.create(SERVICE_ACCOUNTS, {"metadata": {"name": tool}}, NAMESPACE)
             await self._allow(tool)
-        await self._create(NODES, {"metadata": {"name": NODE}})
-        danmd = await self._create(
-            PODS, _pod("danm", account="danm-cni", annotation=""), SYSTEM_NAMESPACE
+        await self.create(NODES, {"metadata": {"name": NODE}})
+        danmd = await self.create(
+            PODS, pod_object("danm", account="danm-cni", annotation=""), SYSTEM_NAMESPACE
         )
         return Tokens(
-            replica=await self._token("danm-ipam", SYSTEM_NAMESPACE),
-            tools=[await self._token(tool, NAMESPACE, audience=AUDIENCE) for tool in TOOLS],
-            danmd=await self._token("danm-cni", SYSTEM_NAMESPACE, audience=AUDIENCE, pod=danmd),
+            replica=await self.token("danm-ipam", SYSTEM_NAMESPACE),
+            tools=[await self.token(tool, NAMESPACE, audience=AUDIENCE) for tool in TOOLS],
+            danmd=await self.token("danm-cni", SYSTEM_NAMESPACE, audience=AUDIENCE, pod=danmd),
         )
 
     async def trust(self) -> str:
@@ -141,7 +141,7 @@ class Stage:
         if case.used:
             if self._filled is None:
                 name = f"net-{uuid4().hex[:6]}"
-                uid = await self._add_network(name, **network_options(case))
+                uid = await self.add_network(name, network_options(case))
                 self._filled = _Filled(
                     network=name, used=case.used, blocks=await self._fill(name, uid, case.used)
                 )
@@ -153,12 +153,12 @@ class Stage:
             for group in range(groups)
         ]
         for name in chain.from_iterable(names):
-            await self._add_network(name, **network_options(case))
+            await self.add_network(name, network_options(case))
         return names
 
     async def warm_up_network(self) -> None:
         """Make the network that callers reserve on before they are measured."""
-        await self._add_network(WARM_UP, cidr="10.0.0.0/16")
+        await self.add_network(WARM_UP, {"cidr": "10.0.0.0/16"})
 
     async def pods(self, count: int, networks: Iterable[str]) -> list[PodRef]:
         """Make Pods that may have ``INTERFACES`` interfaces on each of the networks."""
@@ -168,8 +168,8 @@ class Stage:
             for _ in range(INTERFACES)
         )
         run = uuid4().hex[:6]
-        made = await _at_once(
-            self._create(PODS, _pod(f"pod-{run}-{number}", annotation=f"[{asked}]"), NAMESPACE)
+        made = await at_once(
+            self.create(PODS, pod_object(f"pod-{run}-{number}", annotation=f"[{asked}]"), NAMESPACE)
             for number in range(-(-count // INTERFACES))
         )
         return [PodRef(raw["metadata"]["name"], raw["metadata"]["uid"]) for raw in made]
@@ -184,7 +184,7 @@ class Stage:
         for kind in (DANMNETS, DANMIPBLOCKS):
             listed = await self._api.list(kind, namespace=NAMESPACE)
             names = {raw["metadata"]["name"] for raw in listed.items} - kept
-            await _at_once(self._remove(kind, name) for name in names)
+            await at_once(self._remove(kind, name) for name in names)
 
     async def _remove(self, kind: Resource, name: str) -> None:
         with suppress(NotFoundError):
@@ -192,10 +192,14 @@ class Stage:
             await self._api.patch(kind, name, patch, namespace=NAMESPACE)
             await self._api.delete(kind, name, namespace=NAMESPACE)
 
-    async def _add_network(self, name: str, **options: object) -> NetworkUid:
-        """Make a DanmNet and do the validator's part."""
-        spec = {"NetworkID": name, "Options": options}
-        raw = await self._create(DANMNETS, {"metadata": {"name": name}, "spec": spec}, NAMESPACE)
+    async def add_network(
+        self, name: str, options: Mapping[str, object], *, network_type: str = ""
+    ) -> NetworkUid:
+        """Make a DanmNet and do the validator's part; without a type it is an IPVLAN network."""
+        spec: dict[str, Any] = {"NetworkID": name, "Options": dict(options)}
+        if network_type:
+            spec["NetworkType"] = network_type
+        raw = await self.create(DANMNETS, {"metadata": {"name": name}, "spec": spec}, NAMESPACE)
         await accept_network(self._api, name, spec, namespace=NAMESPACE)
         return NetworkUid(raw["metadata"]["uid"])
 
@@ -208,21 +212,22 @@ class Stage:
             used=used,
             now=datetime.now(tz=UTC),
         )
-        made = await _at_once(
+        made = await at_once(
             self._api.create(DANMIPBLOCKS, encode_ip_block(block), namespace=NAMESPACE)
             for block in blocks
         )
         return frozenset(raw["metadata"]["name"] for raw in made)
 
-    async def _create(
+    async def create(
         self, resource: Resource, body: RawObject, namespace: str | None = None
     ) -> RawObject:
+        """Create an object, or return the one of its name."""
         kind = {"apiVersion": resource.api_version, "kind": resource.kind}
         with suppress(ConflictError):
             return await self._api.create(resource, kind | body, namespace=namespace)
         return await self._api.get(resource, body["metadata"]["name"], namespace=namespace)
 
-    async def _until_served(self, kind: Resource) -> None:
+    async def until_served(self, kind: Resource) -> None:
         """Wait until the server knows a kind; it tells nobody when."""
         async with asyncio.timeout(_SERVED_WITHIN_S):
             while True:
@@ -231,9 +236,10 @@ class Stage:
                     return
                 await asyncio.sleep(0.05)
 
-    async def _token(
+    async def token(
         self, account: str, namespace: str, *, audience: str = "", pod: RawObject | None = None
     ) -> str:
+        """Return a service account's token, by default for the API server."""
         spec: dict[str, Any] = {
             "audiences": [audience] if audience else [],
             "expirationSeconds": 7200,
@@ -260,16 +266,21 @@ class Stage:
             "resources": ["danmnets/reservations"],
             "verbs": ["create", "delete", "get", "list"],
         }
-        await self._create(CLUSTER_ROLES, {"metadata": {"name": account}, "rules": [rule]})
+        await self.create(CLUSTER_ROLES, {"metadata": {"name": account}, "rules": [rule]})
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account}
         subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
-        await self._create(
+        await self.create(
             CLUSTER_ROLE_BINDINGS,
             {"metadata": {"name": account}, "roleRef": role, "subjects": [subject]},
         )
 
 
-def _apply(kubectl: list[str], repository: Path, files: list[str]) -> None:
+def apply(kubectl: list[str], repository: Path, files: list[str]) -> None:
+    """Apply manifests of the repository.
+
+    Raises:
+        StartError: kubectl failed.
+    """
     done = subprocess.run(
         [*kubectl, "apply", "--server-side", *files],
         cwd=repository,
@@ -286,7 +297,8 @@ def _raw_shared() -> RawObject:
     return raw
 
 
-def _pod(name: str, *, annotation: str, account: str = "") -> RawObject:
+def pod_object(name: str, *, annotation: str, account: str = "") -> RawObject:
+    """Return a Pod that is bound to the node."""
     spec: dict[str, Any] = {
         "containers": [{"name": "c", "image": "none"}],
         "nodeName": NODE,
@@ -298,7 +310,7 @@ def _pod(name: str, *, annotation: str, account: str = "") -> RawObject:
     return {"metadata": {"name": name, "annotations": annotations}, "spec": spec}
 
 
-async def _at_once(steps: Iterable[Coroutine[None, None, T]]) -> list[T]:
+async def at_once(steps: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """Do independent steps, some at a time."""
     slots = asyncio.Semaphore(_AT_ONCE)
 

@@ -32,7 +32,8 @@ def verdicts(run: Run) -> list[Verdict]:
     ]
 
 
-def _at_most(target: str, value: float, limit: float, *, unit: str = "x") -> Verdict:
+def at_most(target: str, value: float, limit: float, *, unit: str = "x") -> Verdict:
+    """Judge what should be small."""
     return Verdict(
         target=target,
         measured=f"{value:,.2f} {unit}",
@@ -53,7 +54,7 @@ def _at_least(target: str, value: float, limit: float) -> Verdict:
 def _one_caller(run: Run) -> Iterator[Verdict]:
     row = run.row(callers=1)
     if row is not None:
-        yield _at_most(
+        yield at_most(
             "one caller: median, to a raw PUT's",
             row.figures.p50_ms / row.put.p50_ms,
             _ONE_CALLER_TO_PUT,
@@ -73,7 +74,7 @@ def _32_callers(run: Run) -> Iterator[Verdict]:
     yield _at_least(
         "32 callers: rate, to one caller's raw PUTs", row.figures.rate / row.put.rate, _RATE_TO_PUT
     )
-    yield _at_most(
+    yield at_most(
         "32 callers: p99, to that of 32 that GET, PUT and retry",
         row.figures.p99_ms / contended.p99_ms,
         _P99_TO_CONTENDED,
@@ -83,7 +84,7 @@ def _32_callers(run: Run) -> Iterator[Verdict]:
 def _512_callers(run: Run) -> Iterator[Verdict]:
     for row in run.rows:
         if row.case.callers == 512:
-            yield _at_most(f"{row.case.name}: p99", row.figures.p99_ms, _P99_OF_512_MS, unit="ms")
+            yield at_most(f"{row.case.name}: p99", row.figures.p99_ms, _P99_OF_512_MS, unit="ms")
 
 
 def _batches(run: Run) -> Iterator[Verdict]:
@@ -102,10 +103,10 @@ def _used(run: Run) -> Iterator[Verdict]:
         if none is None or many is None:
             continue
         who = f"{callers} caller{'s' if callers > 1 else ''}, 60,000 used"
-        yield _at_most(
+        yield at_most(
             f"{who}: cost, to none", _cost(many, callers) / _cost(none, callers), _USED_COST
         )
-        yield _at_most(
+        yield at_most(
             f"{who}: bytes per reservation, to none",
             many.cost.block_bytes / none.cost.block_bytes,
             _USED_COST,
@@ -120,7 +121,7 @@ def _cost(row: Row, callers: int) -> float:
 def _memory(run: Run) -> Iterator[Verdict]:
     for row in run.rows:
         if row.case.used == _MANY_USED or row.case.callers == 512:
-            yield _at_most(
+            yield at_most(
                 f"{row.case.name}: a replica's memory", row.cost.rss_mb, _MEMORY_MB, unit="MB"
             )
 
