@@ -1,23 +1,52 @@
 """The command `lab bench`."""
 
 import asyncio
+import signal
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, Final
 
 import click
 import msgspec
 from rich.console import Console
+from rich.table import Table
 
+from tests.lab.bench.cni import report as cni_report
 from tests.lab.bench.report import page, tables
-from tests.lab.bench.results import Run
+from tests.lab.bench.results import Run, Verdict
 from tests.lab.bench.run import run_bench
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.lab import repository
 from tests.lab.progress import Progress
 
-# Wide enough for the table where output goes to a file.
+# Wide enough for the tables where output goes to a file.
 _WIDTH = 200
+_OPTIONS: Final = (
+    click.option(
+        "--json",
+        "json_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the figures to this file, too.",
+    ),
+    click.option("--check", is_flag=True, help="Exit with 1 when a target is missed; it is named."),
+    click.option(
+        "--quick", is_flag=True, help="A minute: fewer cases, each shorter, nothing kept."
+    ),
+    click.option(
+        "--only", default="", help="Only cases whose name has this in it; nothing is kept."
+    ),
+    click.option(
+        "--keep/--no-keep", default=True, help="Whether to keep the results in docs/benchmarks/."
+    ),
+)
+
+
+def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -26,18 +55,7 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the figures to this file, too.",
-)
-@click.option("--check", is_flag=True, help="Exit with 1 when a target is missed; it is named.")
-@click.option("--quick", is_flag=True, help="A minute: fewer cases, each shorter, nothing kept.")
-@click.option("--only", default="", help="Only cases whose name has this in it; nothing is kept.")
-@click.option(
-    "--keep/--no-keep", default=True, help="Whether to keep the results in docs/benchmarks/."
-)
+@_with_options
 def ipam(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: bool) -> None:
     """Measure ipam-svc against a real API server and etcd with fsync, and the raw ones beside it.
 
@@ -45,8 +63,7 @@ def ipam(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: b
     """
     progress = Progress()
     binaries = Binaries(Cache(directory=default_cache_directory()), progress)
-    # Where a disk is: /tmp may be memory.
-    with tempfile.TemporaryDirectory(prefix="danm-lab-bench-", dir="/var/tmp") as directory:
+    with _directory() as directory:
         run = asyncio.run(
             run_bench(
                 Path(directory),
@@ -57,15 +74,65 @@ def ipam(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: b
                 only=only,
             )
         )
+    _write(run, "ipam", page(run), json_file=json_file, keep=keep and not (quick or only))
+    tell(run, check=check)
+
+
+@bench.command()
+@_with_options
+@click.option(
+    "--executables",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="A directory with the static executables danm and fakeipam; by default they are built.",
+)
+def cni(
+    *,
+    json_file: Path | None,
+    check: bool,
+    quick: bool,
+    only: str,
+    keep: bool,
+    executables: Path | None,
+) -> None:
+    """Measure danm and danmd on a node of their own, and the reference plugins beside them.
+
+    A run takes some minutes. Nothing else should run on the machine meanwhile.
+    """
+    # Here, since it imports all of danmd, which no other command needs.
+    from tests.lab.bench.cni.run import CniBench
+
+    # Whoever ends this program ends all of it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _directory() as directory:
+        measured = CniBench(
+            directory=Path(directory),
+            repository=repository(),
+            cache=Cache(directory=default_cache_directory()),
+            progress=Progress(),
+            executables=executables,
+        )
+        run = measured.run(quick=quick, only=only)
+    kept = keep and not (quick or only)
+    _write(run, "cni", cni_report.page(run), json_file=json_file, keep=kept)
+    _tell(cni_report.tables(run), run.verdicts, check=check)
+
+
+def _directory() -> tempfile.TemporaryDirectory[str]:
+    # Where a disk is: /tmp may be memory.
+    return tempfile.TemporaryDirectory(prefix="danm-lab-bench-", dir="/var/tmp")
+
+
+def _write(
+    run: msgspec.Struct, name: str, text: str, *, json_file: Path | None, keep: bool
+) -> None:
     found = msgspec.json.format(msgspec.json.encode(run), indent=2)
     if json_file is not None:
         json_file.write_bytes(found + b"\n")
-    if keep and not (quick or only):
+    if keep:
         kept = repository() / "docs" / "benchmarks"
         kept.mkdir(parents=True, exist_ok=True)
-        (kept / "ipam.json").write_bytes(found + b"\n")
-        (kept / "ipam.md").write_text(page(run))
-    tell(run, check=check)
+        (kept / f"{name}.json").write_bytes(found + b"\n")
+        (kept / f"{name}.md").write_text(text)
 
 
 def tell(run: Run, *, check: bool) -> None:
@@ -74,10 +141,14 @@ def tell(run: Run, *, check: bool) -> None:
     Raises:
         SystemExit: A target is missed, and that is to be an error.
     """
+    _tell(tables(run), run.verdicts, check=check)
+
+
+def _tell(shown: Iterable[Table], verdicts: Iterable[Verdict], *, check: bool) -> None:
     console = Console(width=None if Console().is_terminal else _WIDTH)
-    for table in tables(run):
+    for table in shown:
         console.print(table)
-    missed = [each for each in run.verdicts if not each.met]
+    missed = [each for each in verdicts if not each.met]
     if check and missed:
         for each in missed:
             click.echo(f"Missed: {each.target}: {each.measured}, {each.limit}", err=True)
