@@ -63,7 +63,9 @@ class _Node(FakeNode):
 
     def _new_daemon(self) -> Daemon:
         kernel = KernelInterfaces(host_root=Path("/"))
-        edges = Edges(kernel=kernel, plugins=self.plugins, addresses=self.addresses)
+        edges = Edges(
+            kernel=kernel, plugins=self.plugins, addresses=self.addresses, devices=self.devices
+        )
         return Daemon(self.config, self.kube, edges)
 
 
