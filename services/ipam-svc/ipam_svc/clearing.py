@@ -12,7 +12,6 @@ from ipam_svc.claim import Claim
 from ipam_svc.committer import Committer
 from ipam_svc.freed import DOUBLE, EXPIRED
 from ipam_svc.ledger import Ledger
-from ipam_svc.owners import dead_doubles
 
 
 async def give_back(
@@ -82,7 +81,7 @@ class Clearing:
         Raises:
             DanmError: The outcome is not known.
         """
-        doubles = dead_doubles(self._ledger.blocks_of(network.uid))
+        doubles = self._ledger.dead_doubles(network.uid)
         for dead in doubles:
             await self.free_double(network, dead, claim)
         starts = self._ledger.to_be_swept(network.uid, space, cooldown_s=claim.cooldown_s)

@@ -124,6 +124,10 @@ class Ledger:
         """Return the entries of an owner's every interface on a network."""
         return self._owners.of_all_interfaces(uid, key)
 
+    def dead_doubles(self, uid: NetworkUid) -> list[Held]:
+        """Return the entries of a network whose owner has a newer one; see ``owners``."""
+        return self._owners.dead_doubles(uid)
+
     def nodes(self) -> list[NodeName]:
         """Return the nodes that have entries."""
         return list(self._by_node)

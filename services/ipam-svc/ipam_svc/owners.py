@@ -14,6 +14,8 @@ class Owners:
         """Start without any."""
         # By the owner without its interface: few have more than a handful of them.
         self._entries: dict[tuple[NetworkUid, OwnerKey], tuple[Held, ...]] = {}
+        # Owners with more than one of them, by network: only they can have doubles.
+        self._crowded: dict[NetworkUid, set[OwnerKey]] = {}
 
     def of(self, uid: NetworkUid, key: OwnerKey) -> list[Held]:
         """Return the entries of an owner, as ``owner_key`` names it, in the order of addresses."""
@@ -24,6 +26,11 @@ class Owners:
         """Return the entries of an owner's every interface, in the order of addresses."""
         return self._entries.get((uid, without_interface(key)), ())
 
+    def dead_doubles(self, uid: NetworkUid) -> list[Held]:
+        """Return what ``dead_doubles`` finds in all blocks of a network, for what it is."""
+        crowded = self._crowded.get(uid, ())
+        return _dead_among(each for key in crowded for each in self._entries[uid, key])
+
     def change(self, uid: NetworkUid, *, gone: Iterable[Held], added: Iterable[Held]) -> None:
         """Take in that entries are gone and others are there; a changed one is both."""
         for entry in gone:
@@ -31,17 +38,27 @@ class Owners:
             left = tuple(
                 each for each in self._entries.get(place, ()) if each.address != entry.address
             )
-            if left:
-                self._entries[place] = left
-            else:
-                self._entries.pop(place, None)
+            self._put(place, left)
         for entry in added:
             place = (uid, without_interface(owner_key(entry.owner)))
             known = self._entries.get(place)
             if known is None:
                 self._entries[place] = (entry,)
             else:
-                self._entries[place] = tuple(sorted((*known, entry), key=_place_of))
+                self._put(place, tuple(sorted((*known, entry), key=_place_of)))
+
+    def _put(self, place: tuple[NetworkUid, OwnerKey], entries: tuple[Held, ...]) -> None:
+        uid, key = place
+        if entries:
+            self._entries[place] = entries
+        else:
+            self._entries.pop(place, None)
+        if len(entries) > 1:
+            self._crowded.setdefault(uid, set()).add(key)
+        elif uid in self._crowded:
+            self._crowded[uid].discard(key)
+            if not self._crowded[uid]:
+                del self._crowded[uid]
 
 
 def without_interface(key: OwnerKey) -> OwnerKey:
@@ -55,16 +72,19 @@ def dead_doubles(blocks: Iterable[IPBlock]) -> list[Held]:
 
     Source: DESIGN, "Attempts fence": anyone may remove them.
     """
+    return _dead_among(entry for block in blocks for entry in held_entries(block))
+
+
+def _dead_among(entries: Iterable[Held]) -> list[Held]:
     newest: dict[tuple[OwnerKey, NodeName, int], Held] = {}
     dead: list[Held] = []
-    for block in blocks:
-        for entry in held_entries(block):
-            key = (owner_key(entry.owner), entry.node, entry.address.version)
-            other = newest.get(key)
-            if other is None or other.attempt < entry.attempt:
-                newest[key] = entry
-            if other is not None and other.attempt != entry.attempt:
-                dead.append(min(other, entry, key=lambda each: each.attempt))
+    for entry in entries:
+        key = (owner_key(entry.owner), entry.node, entry.address.version)
+        other = newest.get(key)
+        if other is None or other.attempt < entry.attempt:
+            newest[key] = entry
+        if other is not None and other.attempt != entry.attempt:
+            dead.append(min(other, entry, key=lambda each: each.attempt))
     return dead
 
 

@@ -77,3 +77,23 @@ def test_an_entry_of_another_node_is_no_double() -> None:
         a_held_entry("10.0.0.2", attempt=9, node="another"),
     )
     assert dead_doubles([block]) == []
+
+
+def test_dead_doubles_are_known_without_looking_through_blocks() -> None:
+    """Only owners with several entries are looked at, and the answer is the same."""
+    # DESIGN, P6
+    owners = Owners()
+    single = a_held_entry("10.0.0.3", owner=a_pod_owner("other", uid="pod-uid-2"), attempt=7)
+    old, new = a_held_entry("10.0.0.1", attempt=1), a_held_entry("10.0.0.65", attempt=2)
+    owners.change(_UID, gone=[], added=[old, single])
+    assert owners.dead_doubles(_UID) == []
+    owners.change(_UID, gone=[], added=[new])
+    assert owners.dead_doubles(_UID) == [old]
+    assert owners.dead_doubles(_OTHER) == []
+    later = replace(old, attempt=3)
+    owners.change(_UID, gone=[old], added=[later])
+    assert owners.dead_doubles(_UID) == [new]
+    owners.change(_UID, gone=[new], added=[])
+    assert owners.dead_doubles(_UID) == []
+    owners.change(_UID, gone=[later, single], added=[])
+    assert vars(owners) == vars(Owners())

@@ -7,7 +7,7 @@ again in the next round.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +18,9 @@ from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.codec.node import decode_node
 from danm_api.errors import ConflictError, DanmError, NotFoundError
 from danm_api.kube.api import DANMEPS, NODES, KubeApi
+from danm_api.model.addresses import IPAddress
 from danm_api.model.danmep import EndpointIdentity
-from danm_api.model.ip_block import Held, IPBlock
+from danm_api.model.ip_block import ExternalOwner, Held, IPBlock
 from danm_api.names import NetworkUid, NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc.announcer import Announcer
@@ -28,7 +29,6 @@ from ipam_svc.block_ref import NetworkRef
 from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE, Reason
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import NetworkCache, cooldown_of
-from ipam_svc.owners import dead_doubles
 from ipam_svc.steps import for_each
 from ipam_svc.store import BlockStore
 from ipam_svc.taking import Taker
@@ -94,6 +94,8 @@ class Reclaimer:
         self._clock = clock
         self._writes = asyncio.Semaphore(_WRITES_AT_ONCE)
         self._scanned: dict[NetworkUid, int] = {}
+        # By network and block: versions in which nothing is dead, nor will be by itself.
+        self._calm: dict[NetworkUid, dict[str, str]] = {}
         self._restless: set[NetworkUid] = set()
         self._empty_since: dict[str, float] = {}
         self._suspects: set[NodeName] = set()
@@ -120,6 +122,7 @@ class Reclaimer:
         await for_each(self._ledger.networks(), self._look_through, at_once=_NETWORKS_AT_ONCE)
         for uid in self._scanned.keys() - self._ledger.networks():
             del self._scanned[uid]
+            self._calm.pop(uid, None)
             self._restless.discard(uid)
 
     async def free_node(self, node: NodeName) -> None:
@@ -217,21 +220,25 @@ class Reclaimer:
         blocks = self._ledger.blocks_of(uid)
         now = self._now()
         self._restless.discard(uid)
-        doubles = {each.address for each in dead_doubles(blocks)}
+        doubles = {each.address for each in self._ledger.dead_doubles(uid)}
+        last, calm = self._calm.get(uid, {}), dict[str, str]()
+        self._calm[uid] = calm
         dead: list[_Dead] = []
+        changed: list[IPBlock] = []
         for block in blocks:
-            entries: list[tuple[Held, Reason]] = []
-            for held in held_entries(block):
-                if held.address in doubles:
-                    entries.append((held, DOUBLE))
-                elif has_expired(held, now=now):
-                    entries.append((held, EXPIRED))
-                elif has_expired(held, now=datetime.max.replace(tzinfo=now.tzinfo)):
-                    self._restless.add(uid)
+            if not doubles and last.get(block.uid) == block.resource_version:
+                calm[block.uid] = block.resource_version
+                continue
+            changed.append(block)
+            entries = list(_dead_of(block, doubles, now))
             if entries:
                 dead.append(_Dead(block=block, entries=entries))
+            elif _may_expire(block):
+                self._restless.add(uid)
+            elif held_entries(block):
+                calm[block.uid] = block.resource_version
         await for_each(dead, self._free, at_once=_WRITES_AT_ONCE)
-        for block in blocks:
+        for block in changed:
             await self._remove_if_empty(block, now)
 
     async def _remove_if_empty(self, block: IPBlock, now: datetime) -> None:
@@ -278,3 +285,18 @@ class Reclaimer:
             return
         if isinstance(outcome, GaveBack):
             self._announcer.freed(network, held, reason)
+
+
+def _dead_of(
+    block: IPBlock, doubles: Collection[IPAddress], now: datetime
+) -> Iterator[tuple[Held, Reason]]:
+    for held in held_entries(block):
+        if held.address in doubles:
+            yield held, DOUBLE
+        elif has_expired(held, now=now):
+            yield held, EXPIRED
+
+
+def _may_expire(block: IPBlock) -> bool:
+    owners = (held.owner for held in held_entries(block))
+    return any(isinstance(owner, ExternalOwner) and owner.expires is not None for owner in owners)

@@ -129,6 +129,34 @@ async def test_dead_doubles_are_freed_and_the_newest_stays() -> None:
         assert cluster.addresses() == ["10.0.0.70"]
 
 
+async def test_blocks_that_were_calm_are_looked_at_when_they_change() -> None:
+    """What dies in a block in which nothing was dead is freed, by itself or by another block."""
+    # DESIGN, P2
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        lease = Lease(cluster, replica)
+        async with cluster.frozen_watch() as behind:
+            await cluster.reserve(replica, pod("p"), attachment(ip="10.0.0.7/24"), attempt=1)
+            await lease.round()
+            expires = cluster.clock.now() + timedelta(seconds=60)
+            tool = ExternalOwnerMessage(namespace=NAMESPACE, name="tool", expires=expires)
+            wanted = attachment(interface="", ip="10.0.0.8/24")
+            await cluster.reserve(replica, tool, wanted, node="")
+            await lease.round()
+            cluster.clock.seconds += 60 + CLOCK_SKEW.total_seconds()
+            await lease.round()
+            assert cluster.addresses() == ["10.0.0.7"]
+            await lease.round()
+            # The older one stays as it is: this replica does not know of it.
+            await cluster.reserve(
+                behind, pod("p"), attachment(ip="10.0.0.70/24"), attempt=2, fresh=True
+            )
+        await eventually(lambda: len(replica.ledger.blocks_of(cluster.network().uid)) == 2)
+        await lease.round()
+        assert cluster.addresses() == ["10.0.0.70"]
+
+
 async def test_empty_blocks_go_after_a_while() -> None:
     """A block that nobody uses for 30 s is removed; one that is used again stays."""
     cluster = Cluster()
