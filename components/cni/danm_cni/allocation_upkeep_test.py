@@ -298,13 +298,23 @@ async def test_gc_releases_what_is_not_listed(caller: Caller) -> None:
 async def test_gc_leaves_what_is_in_the_making(caller: Caller) -> None:
     """An address that a plugin has just got is on no interface yet, and in no list either."""
     # DESIGN, P3
+    nothing: dict[str, Any] = {"cni.dev/attachments": []}
     await caller.add("new")
     caller.remove_interface("new")
-    await caller.allocations.collect(caller.request("GC"))
+    await caller.allocations.collect(caller.request("GC", **nothing))
     assert caller.states() == {"new": AllocationState.ADDED}
     await caller.grow_old()
-    await caller.allocations.collect(caller.request("GC"))
+    await caller.allocations.collect(caller.request("GC", **nothing))
     assert caller.held() == []
+
+
+async def test_gc_without_a_list_releases_nothing(caller: Caller) -> None:
+    """A runtime that does not say what it has, has said nothing against anything."""
+    await caller.add("c1")
+    caller.remove_interface("c1")
+    await caller.grow_old()
+    await caller.allocations.collect(caller.request("GC"))
+    assert caller.states() == {"c1": AllocationState.ADDED}
 
 
 async def test_only_a_journal_that_is_known_to_be_whole_spares_a_look(caller: Caller) -> None:

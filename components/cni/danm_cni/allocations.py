@@ -329,9 +329,12 @@ class Allocations:
         """Release what the runtime does not list any more, of this configuration alone (SPEC C6).
 
         What an interface still has is released when that is gone. What was given out moments ago
-        may be on its way to an interface; the runtime's list may be older than that.
+        may be on its way to an interface; the runtime's list may be older than that. Where there
+        is no list, nothing is concluded.
         """
         listed = request.call.valid_attachments
+        if listed is None:
+            return
         for record in self.journal.records():
             if (
                 record.config == request.config_name

@@ -69,7 +69,8 @@ class DelegateCollection:
         is of the time before the installation.
         """
         records: list[SandboxRecord] = [*self.journal.records()]
-        for container_id, _ in request.valid_attachments:
+        listed = request.valid_attachments or frozenset()
+        for container_id, _ in listed:
             if self.journal.get(container_id) is None:
                 adopted = adopted_record(self.endpoints.of_container(container_id))
                 records += [adopted] if adopted is not None else []
@@ -78,7 +79,7 @@ class DelegateCollection:
             for record in records
             for each in record.interfaces
         }
-        return frozenset(request.valid_attachments | own)
+        return frozenset(listed | own)
 
     def _chains(self) -> Iterator[PluginChain]:
         fallback = self.find_fallback()

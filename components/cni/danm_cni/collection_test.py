@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from danm_api.errors import DelegateError
+from danm_api.errors import DelegateError, LinkSetupError, SeveralErrors
 from danm_api.kube.api import PODS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.journal import PluginCall
@@ -27,6 +27,34 @@ async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None
     # SPEC C6
     await node.collect(LISTED)
     assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+async def test_gc_of_a_runtime_that_does_not_say_what_it_has_removes_nothing(
+    node: FakeNode,
+) -> None:
+    """Without a list, as from cnitool, neither danmd nor a delegate concludes anything."""
+    _has_static(node)
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add("c1")
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    await node.daemon.sandboxes.collect(node.request("GC", ""))
+    assert ["c1"] == [each.container_id for each in node.daemon.journal.records()]
+    assert [] == _asked(node)
+
+
+async def test_a_sandbox_that_stays_does_not_stop_gc(node: FakeNode) -> None:
+    """What can be removed is, the delegates are asked, and all that failed is told."""
+    # CNI 1.1.0, section 2: GC continues after an error, and reports all.
+    _has_static(node)
+    for number in (1, 2):
+        node.add_pod(f"pod-{number}", interfaces=[INTERNAL])
+        await node.add(f"c{number}", pod=f"pod-{number}")
+        await node.kube.delete(PODS, f"pod-{number}", namespace=NAMESPACE)
+    node.kernel.failures.fail("take_down", LinkSetupError("the kernel says no"))
+    node.plugins.failures.fail("bridge-gc", DelegateError("disk is full", code=5))
+    with pytest.raises(SeveralErrors, match="the kernel says no; .*disk is full"):
+        await node.collect([])
+    assert len(list(node.daemon.journal.records())) == 1
 
 
 def _has_static(node: FakeNode, **change: Any) -> None:  # noqa: ANN401
@@ -52,10 +80,10 @@ async def test_delegates_hear_of_all_that_stays(node: FakeNode) -> None:
         config = msgspec.json.decode(call.config)
         assert config["name"] == name
         # The runtime names eth0 alone; the delegate of another interface must not free it.
-        valid = {
-            (each["containerID"], each["ifname"]) for each in config["cni.dev/valid-attachments"]
-        }
-        assert valid == {("c2", "eth0"), ("c2", "eth1"), ("from-before", "eth0")}
+        # The specification has one name for the list, and libcni another.
+        for key in ("cni.dev/attachments", "cni.dev/valid-attachments"):
+            valid = {(each["containerID"], each["ifname"]) for each in config[key]}
+            assert valid == {("c2", "eth0"), ("c2", "eth1"), ("from-before", "eth0")}
         assert "prevResult" not in config
     environment, *_ = (environment for _, _, environment in node.plugins.asked)
     # CNI 1.1.0, section 4: GC is of a network and not of a container.

@@ -295,6 +295,9 @@ def with_previous(config: bytes, output: bytes) -> bytes:
 def with_valid_attachments(config: bytes, valid: Collection[tuple[str, str]]) -> bytes:
     """Return a rendered configuration for GC.
 
+    The specification names the list ``cni.dev/attachments``, and libcni, which most plugins are
+    made with, otherwise: they get it under both, as from libcni itself.
+
     Args:
         config: Of one plugin.
         valid: (container id, interface) of everything that is to stay.
@@ -302,7 +305,9 @@ def with_valid_attachments(config: bytes, valid: Collection[tuple[str, str]]) ->
     keys = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
     listed = [{"containerID": container, "ifname": name} for container, name in sorted(valid)]
     raw = msgspec.Raw(msgspec.json.encode(listed))
-    return msgspec.json.encode({**keys, "cni.dev/valid-attachments": raw})
+    return msgspec.json.encode(
+        {**keys, "cni.dev/attachments": raw, "cni.dev/valid-attachments": raw}
+    )
 
 
 def _capabilities(plugin: PluginConfig, runtime_config: Mapping[str, Any]) -> dict[str, Any]:

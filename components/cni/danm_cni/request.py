@@ -90,7 +90,8 @@ class CniRequest:
         config: The network configuration, byte for byte.
         runtime_config: What the runtime adds for the capabilities that the configuration declares.
         previous: The result of the plugin before danm in its list, as it came; empty for the first.
-        valid_attachments: GC: (container id, interface) of what the runtime still has.
+        valid_attachments: GC: (container id, interface) of what the runtime still has; None when
+            it does not say.
     """
 
     verb: Verb
@@ -103,17 +104,32 @@ class CniRequest:
     environment: Mapping[str, str]
     runtime_config: Mapping[str, Any]
     previous: bytes = b""
-    valid_attachments: frozenset[tuple[ContainerId, InterfaceName]] = frozenset()
+    valid_attachments: frozenset[tuple[ContainerId, InterfaceName]] | None = None
+
+
+class _Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the attachments that a runtime lists for GC."""
+
+    container_id: str = msgspec.field(name="containerID")
+    interface: str = msgspec.field(name="ifname")
+
+
+_Attachments = list[_Attachment] | None | msgspec.UnsetType
 
 
 class _Config(msgspec.Struct, frozen=True, kw_only=True):
-    """The keys of the network configuration that DANM looks at."""
+    """The keys of the network configuration that DANM looks at.
+
+    The specification names the list of GC ``cni.dev/attachments``; libcni named it otherwise at
+    first, and sends both. Go programs write null for an empty list.
+    """
 
     cni_version: str = msgspec.field(name="cniVersion", default=CniVersion.V0_1_0)
     runtime_config: dict[str, Any] = msgspec.field(name="runtimeConfig", default_factory=dict)
     previous: msgspec.Raw = msgspec.field(name="prevResult", default=msgspec.Raw(b""))
-    valid_attachments: list[dict[str, str]] = msgspec.field(
-        name="cni.dev/valid-attachments", default_factory=list
+    attachments: _Attachments = msgspec.field(name="cni.dev/attachments", default=msgspec.UNSET)
+    valid_attachments: _Attachments = msgspec.field(
+        name="cni.dev/valid-attachments", default=msgspec.UNSET
     )
 
 
@@ -165,10 +181,7 @@ def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
         environment=dict(environment),
         runtime_config=config.runtime_config,
         previous=bytes(config.previous),
-        valid_attachments=frozenset(
-            (ContainerId(each.get("containerID", "")), InterfaceName(each.get("ifname", "")))
-            for each in config.valid_attachments
-        ),
+        valid_attachments=_valid_attachments(config),
     )
 
 
@@ -188,6 +201,24 @@ def _config(stdin: bytes) -> tuple[_Config, CniVersion]:
             f"cniVersion {config.cni_version!r} is not supported; supported are {known}",
             code=CniCode.INCOMPATIBLE_VERSION,
         ) from error
+
+
+def _valid_attachments(
+    config: _Config,
+) -> frozenset[tuple[ContainerId, InterfaceName]] | None:
+    """Return everything that either key lists; None when there is neither."""
+    lists = [
+        each
+        for each in (config.attachments, config.valid_attachments)
+        if not isinstance(each, msgspec.UnsetType)
+    ]
+    if not lists:
+        return None
+    return frozenset(
+        (ContainerId(each.container_id), InterfaceName(each.interface))
+        for listed in lists
+        for each in listed or ()
+    )
 
 
 def _bad_variable(name: str, what: str) -> CniRequestError:

@@ -63,16 +63,42 @@ def test_broken_requests_have_the_specifications_code(
     assert code is caught.value.code
 
 
-def test_gc_and_status_need_no_container() -> None:
-    """GC and STATUS come without container, interface and netns."""
-    config = msgspec.json.encode(
-        {
-            "cniVersion": "1.1.0",
-            "cni.dev/valid-attachments": [{"containerID": "a", "ifname": "eth0"}],
-        }
-    )
+_A, _B = ({"containerID": name, "ifname": "eth0"} for name in ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "valid"),
+    [
+        pytest.param({"cni.dev/attachments": [_A]}, {("a", "eth0")}, id="the specification's key"),
+        pytest.param({"cni.dev/valid-attachments": [_A]}, {("a", "eth0")}, id="libcni's first key"),
+        pytest.param(
+            {"cni.dev/attachments": [_A], "cni.dev/valid-attachments": [_A]},
+            {("a", "eth0")},
+            id="both, as libcni sends them",
+        ),
+        pytest.param(
+            {"cni.dev/attachments": [_A], "cni.dev/valid-attachments": [_B]},
+            {("a", "eth0"), ("b", "eth0")},
+            id="rather too much",
+        ),
+        pytest.param({"cni.dev/attachments": []}, set(), id="none"),
+        pytest.param({"cni.dev/attachments": None}, set(), id="none, as Go writes it"),
+        pytest.param({}, None, id="nothing is said"),
+    ],
+)
+def test_what_is_still_valid_is_read(
+    keys: dict[str, object], valid: set[tuple[str, str]] | None
+) -> None:
+    """GC's list has two names; an empty one is told from none. No container is named."""
+    config = msgspec.json.encode({"cniVersion": "1.1.0", **keys})
     request = decode_cni_request({"CNI_COMMAND": "GC"}, config)
-    assert frozenset({("a", "eth0")}) == request.valid_attachments
+    assert valid == request.valid_attachments
+
+
+def test_status_needs_no_container() -> None:
+    """STATUS comes without container, interface and netns."""
+    request = decode_cni_request({"CNI_COMMAND": "STATUS"}, b'{"cniVersion":"1.1.0"}')
+    assert request.verb is Verb.STATUS
 
 
 def test_del_needs_no_netns() -> None:

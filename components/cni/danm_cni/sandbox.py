@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from danm_api.codec.cni import decode_result, encode_result
-from danm_api.errors import DanmError, DeadlineExceededError
+from danm_api.errors import DanmError, DeadlineExceededError, SeveralErrors
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, PodUid
 from danm_api.telemetry import get_logger
@@ -22,7 +22,7 @@ from danm_cni.addition import SandboxAddition
 from danm_cni.background import Background
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.collection import DelegateCollection
-from danm_cni.concurrency import Admission, KeyedLocks
+from danm_cni.concurrency import Admission, KeyedLocks, all_of
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
 from danm_cni.fallback import Fallback
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
@@ -302,24 +302,39 @@ class Sandboxes:
     async def collect(self, request: CniRequest) -> None:
         """Remove the sandboxes that the runtime does not list any more (SPEC C6).
 
-        Then delegates are asked to forget what is gone.
+        Then delegates are asked to forget what is gone. Whatever fails, the rest is done. Of a
+        runtime that does not say what it has (as cnitool) nothing is concluded.
 
         Raises:
             DanmError: What could not be removed yet.
         """
-        listed = {container_id for container_id, _ in request.valid_attachments}
-        gone = [
-            each
+        if request.valid_attachments is None:
+            return
+        errors: list[DanmError] = []
+        for step in (self._remove_unlisted, self.collection.collect):
+            try:
+                await step(request)
+            except DanmError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0] if len(errors) == 1 else SeveralErrors(errors)
+
+    async def _remove_unlisted(self, request: CniRequest) -> None:
+        listed = {container_id for container_id, _ in request.valid_attachments or ()}
+        await all_of(
+            self._remove_added(each)
             for each in self.journal.records()
-            if each.container_id not in listed and each.state is SandboxState.ADDED
-        ]
-        for record in gone:
-            async with (
-                self.locks.hold(record.container_id),
-                self.locks.hold(_pod_key(PodUid(record.pod_uid))),
-            ):
-                await self.removal.remove(record)
-        await self.collection.collect(request)
+            if each.container_id not in listed
+        )
+
+    async def _remove_added(self, record: SandboxRecord) -> None:
+        async with (
+            self.locks.hold(record.container_id),
+            self.locks.hold(_pod_key(PodUid(record.pod_uid))),
+        ):
+            present = self.journal.get(ContainerId(record.container_id))
+            if present is not None and present.state is SandboxState.ADDED:
+                await self.removal.remove(present)
 
 
 def _take_note(task: "asyncio.Task[bytes]") -> None:
