@@ -171,13 +171,15 @@ def _decode_dns(wire: DnsWire) -> CniDns:
 def encode_result(result: CniResult, version: CniVersion) -> bytes:
     """Print a result in the form of a version.
 
-    Versions 0.1.0 and 0.2.0 can say one address of each family: the first is printed.
+    Versions 0.1.0 and 0.2.0 can say one address of each family: the first is printed. An IPAM
+    plugin's result knows no interfaces, and must not have the list.
     """
     wire: dict[str, Any] = {"cniVersion": version.value}
     if version in _FLAT_VERSIONS:
         wire |= _flat_form(result)
     else:
-        wire["interfaces"] = [_encode_interface(each, version) for each in result.interfaces]
+        if result.interfaces:
+            wire["interfaces"] = [_encode_interface(each, version) for each in result.interfaces]
         wire["ips"] = [_encode_ip(each, version) for each in result.ips]
         wire["routes"] = [_encode_route(each, version) for each in result.routes]
     wire["dns"] = _encode_dns(result.dns)

@@ -111,6 +111,14 @@ def test_later_versions_differ_in_details(
     assert printed["ips"][1]["interface"] == 0
 
 
+@pytest.mark.parametrize("version", CniVersion)
+def test_a_result_of_an_ipam_plugin_has_no_interfaces(version: CniVersion) -> None:
+    """An IPAM plugin knows no interfaces, and its result has not even an empty list of them."""
+    # CNI 1.1.0, section 5
+    result = CniResult(ips=(CniIp(address=IPv4Interface("192.0.2.7/24")),))
+    assert "interfaces" not in msgspec.json.decode(encode_result(result, version))
+
+
 def test_null_lists_of_go_programs_are_empty() -> None:
     """Delegates print such."""  # SPEC E3
     assert decode_result(b'{"cniVersion":"0.4.0","ips":null,"routes":null}') == CniResult()
