@@ -6,7 +6,7 @@ specification 1.1.0, section 2, and the keys of the network configuration.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Final
@@ -45,6 +45,14 @@ class Verb(StrEnum):
     CHECK = "CHECK"
     GC = "GC"
     STATUS = "STATUS"
+
+
+# The first version of the specification that has a verb; the others are in all of them.
+_SINCE: Final[Mapping[Verb, CniVersion]] = {
+    Verb.CHECK: CniVersion.V0_4_0,
+    Verb.GC: CniVersion.V1_1_0,
+    Verb.STATUS: CniVersion.V1_1_0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,16 +125,21 @@ class _Attachment(msgspec.Struct, frozen=True, kw_only=True):
 _Attachments = list[_Attachment] | None | msgspec.UnsetType
 
 
-class _Config(msgspec.Struct, frozen=True, kw_only=True):
+class _Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """What says in which version a request is."""
+
+    cni_version: str = msgspec.field(name="cniVersion", default="")
+
+
+class _Config(_Versioned, frozen=True, kw_only=True):
     """The keys of the network configuration that DANM looks at.
 
     The specification names the list of GC ``cni.dev/attachments``; libcni named it otherwise at
     first, and sends both. Go programs write null for an empty list.
     """
 
-    cni_version: str = msgspec.field(name="cniVersion", default=CniVersion.V0_1_0)
-    runtime_config: dict[str, Any] = msgspec.field(name="runtimeConfig", default_factory=dict)
-    previous: msgspec.Raw = msgspec.field(name="prevResult", default=msgspec.Raw(b""))
+    runtime_config: dict[str, Any] | None = msgspec.field(name="runtimeConfig", default=None)
+    previous: msgspec.Raw = msgspec.field(name="prevResult", default=msgspec.Raw(b"null"))
     attachments: _Attachments = msgspec.field(name="cni.dev/attachments", default=msgspec.UNSET)
     valid_attachments: _Attachments = msgspec.field(
         name="cni.dev/valid-attachments", default=msgspec.UNSET
@@ -152,9 +165,18 @@ def _environment(block: bytes) -> dict[str, str]:
 def requested_version(stdin: bytes) -> CniVersion:
     """Return the version to answer in, also for requests that are broken otherwise."""
     try:
-        return CniVersion(msgspec.json.decode(stdin, type=_Config).cni_version)
-    except (msgspec.DecodeError, ValueError):
-        return CniVersion.V1_0_0
+        return _version(msgspec.json.decode(stdin, type=_Versioned))
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return CniVersion.V1_1_0
+
+
+def _version(config: _Versioned) -> CniVersion:
+    """Return the version of a configuration: 0.1.0 where it has none, which libcni sends as "".
+
+    Raises:
+        ValueError: It has one that is not known.
+    """
+    return CniVersion(config.cni_version or CniVersion.V0_1_0)
 
 
 def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
@@ -165,22 +187,22 @@ def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
     """
     config, version = _config(stdin)
     verb = _verb(environment)
+    _require_in(verb, version)
     arguments = _arguments(environment.get("CNI_ARGS", ""))
     about_container = verb not in (Verb.GC, Verb.STATUS)
-    netns = environment.get("CNI_NETNS") or None
-    if netns is None and verb in (Verb.ADD, Verb.CHECK):
-        raise _bad_variable("CNI_NETNS", f"is required for {verb}")
+    if about_container and (faults := list(_faults(verb, environment))):
+        raise _bad_variables("; ".join(faults))
     return CniRequest(
         verb=verb,
         version=version,
-        container_id=_container_id(environment) if about_container else ContainerId(""),
-        interface=_interface(environment) if about_container else InterfaceName(""),
-        netns=netns,
+        container_id=ContainerId(environment["CNI_CONTAINERID"] if about_container else ""),
+        interface=InterfaceName(environment["CNI_IFNAME"] if about_container else ""),
+        netns=environment.get("CNI_NETNS") or None,
         pod=_pod(arguments),
         config=stdin,
         environment=dict(environment),
-        runtime_config=config.runtime_config,
-        previous=bytes(config.previous),
+        runtime_config=config.runtime_config or {},
+        previous=b"" if bytes(config.previous) == b"null" else bytes(config.previous),
         valid_attachments=_valid_attachments(config),
     )
 
@@ -188,13 +210,13 @@ def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
 def _config(stdin: bytes) -> tuple[_Config, CniVersion]:
     try:
         config = msgspec.json.decode(stdin, type=_Config)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise CniRequestError(
             f"the network configuration on standard input cannot be read: {error}",
             code=CniCode.UNDECODABLE,
         ) from error
     try:
-        return config, CniVersion(config.cni_version)
+        return config, _version(config)
     except ValueError as error:
         known = ", ".join(CniVersion)
         raise CniRequestError(
@@ -221,8 +243,20 @@ def _valid_attachments(
     )
 
 
-def _bad_variable(name: str, what: str) -> CniRequestError:
-    return CniRequestError(f"the variable {name} {what}", code=CniCode.INVALID_ENVIRONMENT)
+def _require_in(verb: Verb, version: CniVersion) -> None:
+    """Refuse a verb that the version asked for does not have yet."""
+    since = _SINCE.get(verb, CniVersion.V0_1_0)
+    order = list(CniVersion)
+    if order.index(version) < order.index(since):
+        raise CniRequestError(
+            f"{verb} does not exist in version {version} of the CNI specification, which the "
+            f"configuration has; it came with {since}",
+            code=CniCode.INCOMPATIBLE_VERSION,
+        )
+
+
+def _bad_variables(what: str) -> CniRequestError:
+    return CniRequestError(what, code=CniCode.INVALID_ENVIRONMENT)
 
 
 def _verb(environment: Mapping[str, str]) -> Verb:
@@ -231,25 +265,25 @@ def _verb(environment: Mapping[str, str]) -> Verb:
         return Verb(text)
     except ValueError as error:
         what = f"is {text!r}, which danm does not know" if text else "is missing"
-        raise _bad_variable("CNI_COMMAND", what) from error
+        raise _bad_variables(f"the variable CNI_COMMAND {what}") from error
 
 
-def _container_id(environment: Mapping[str, str]) -> ContainerId:
-    text = environment.get("CNI_CONTAINERID", "")
-    if not _CONTAINER_ID.fullmatch(text) or len(text) > _MAX_CONTAINER_ID:
-        raise _bad_variable(
-            "CNI_CONTAINERID",
-            "must start with a letter or digit and hold only letters, digits, '_', '.' and '-'",
+def _faults(verb: Verb, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with the variables of a container: the specification wants all named."""
+    container_id = environment.get("CNI_CONTAINERID", "")
+    if not _CONTAINER_ID.fullmatch(container_id) or len(container_id) > _MAX_CONTAINER_ID:
+        yield (
+            "the variable CNI_CONTAINERID must start with a letter or digit and hold only "
+            "letters, digits, '_', '.' and '-'"
         )
-    return ContainerId(text)
-
-
-def _interface(environment: Mapping[str, str]) -> InterfaceName:
-    text = environment.get("CNI_IFNAME", "")
-    fault = interface_name_fault(text)
+    if verb is not Verb.DEL and not environment.get("CNI_NETNS"):
+        yield f"the variable CNI_NETNS is required for {verb}"
+    try:
+        fault = interface_name_fault(environment.get("CNI_IFNAME", ""))
+    except UnicodeEncodeError:
+        fault = "is no text in UTF-8"
     if fault is not None:
-        raise _bad_variable("CNI_IFNAME", fault)
-    return InterfaceName(text)
+        yield f"the variable CNI_IFNAME {fault}"
 
 
 def _arguments(text: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Requests of runtimes."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -48,7 +49,9 @@ def test_an_add_is_read_whole() -> None:
         ),
         pytest.param({"CNI_IFNAME": "a/b"}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="interface"),
         pytest.param({"CNI_IFNAME": "x" * 16}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="16 bytes"),
+        pytest.param({"CNI_IFNAME": "\udcff"}, CONFIG, CniCode.INVALID_ENVIRONMENT, id="no UTF-8"),
         pytest.param({}, b"{", CniCode.UNDECODABLE, id="broken JSON"),
+        pytest.param({}, b'{"a":' + b"[" * 100_000, CniCode.UNDECODABLE, id="deep JSON"),
         pytest.param({}, b"[]", CniCode.UNDECODABLE, id="no object"),
         pytest.param({}, b'{"cniVersion":"9.0.0"}', CniCode.INCOMPATIBLE_VERSION, id="version"),
     ],
@@ -61,6 +64,37 @@ def test_broken_requests_have_the_specifications_code(
     with pytest.raises(CniRequestError) as caught:
         decode_cni_request({**ENVIRONMENT, **change}, config)
     assert code is caught.value.code
+
+
+def test_all_variables_that_are_wrong_are_named() -> None:
+    """The specification wants the names of the invalid variables in the message."""
+    wrong = {"CNI_CONTAINERID": "../x", "CNI_NETNS": "", "CNI_IFNAME": "a/b"}
+    with pytest.raises(CniRequestError) as caught:
+        decode_cni_request({**ENVIRONMENT, **wrong}, CONFIG)
+    assert set(wrong) <= set(re.findall(r"CNI_[A-Z]+", caught.value.reason))
+
+
+@pytest.mark.parametrize(
+    ("verb", "since"),
+    [
+        pytest.param("ADD", "0.1.0", id="ADD"),
+        pytest.param("DEL", "0.1.0", id="DEL"),
+        pytest.param("CHECK", "0.4.0", id="CHECK"),
+        pytest.param("GC", "1.1.0", id="GC"),
+        pytest.param("STATUS", "1.1.0", id="STATUS"),
+    ],
+)
+@pytest.mark.parametrize("version", CniVersion)
+def test_a_verb_that_came_later_is_refused(verb: str, since: str, version: CniVersion) -> None:
+    """A version without the verb is the specification's error 1, with the way out."""  # SPEC C2
+    environment = {**ENVIRONMENT, "CNI_COMMAND": verb}
+    config = msgspec.json.encode({"cniVersion": version, "name": "danm", "type": "danm"})
+    if version.value >= since:
+        assert decode_cni_request(environment, config).verb == verb
+        return
+    with pytest.raises(CniRequestError, match=f"{verb} .* {version} .* {since}") as caught:
+        decode_cni_request(environment, config)
+    assert caught.value.code is CniCode.INCOMPATIBLE_VERSION
 
 
 _A, _B = ({"containerID": name, "ifname": "eth0"} for name in ("a", "b"))
@@ -93,6 +127,13 @@ def test_what_is_still_valid_is_read(
     config = msgspec.json.encode({"cniVersion": "1.1.0", **keys})
     request = decode_cni_request({"CNI_COMMAND": "GC"}, config)
     assert valid == request.valid_attachments
+
+
+def test_what_is_null_is_not_there() -> None:
+    """A runtime that writes null for what it does not have is understood."""
+    config = msgspec.json.encode({"cniVersion": "1.0.0", "prevResult": None, "runtimeConfig": None})
+    request = decode_cni_request(ENVIRONMENT, config)
+    assert (b"", {}) == (request.previous, request.runtime_config)
 
 
 def test_status_needs_no_container() -> None:
@@ -139,10 +180,21 @@ def test_frames_carry_environment_and_input_unchanged(
     [
         pytest.param(b'{"cniVersion":"0.4.0"}', CniVersion.V0_4_0, id="known"),
         pytest.param(b"{}", CniVersion.V0_1_0, id="none means 0.1.0"),
-        pytest.param(b'{"cniVersion":"7"}', CniVersion.V1_0_0, id="unknown"),
-        pytest.param(b"rubbish", CniVersion.V1_0_0, id="unreadable"),
+        pytest.param(b'{"cniVersion":""}', CniVersion.V0_1_0, id="libcni's form of none"),
+        pytest.param(
+            b'{"cniVersion":"0.4.0","runtimeConfig":7}', CniVersion.V0_4_0, id="broken otherwise"
+        ),
+        pytest.param(b'{"cniVersion":"7"}', CniVersion.V1_1_0, id="unknown"),
+        pytest.param(b"rubbish", CniVersion.V1_1_0, id="unreadable"),
+        pytest.param(b'{"a":' + b"[" * 100_000, CniVersion.V1_1_0, id="deep"),
     ],
 )
 def test_errors_are_answered_in_a_version(stdin: bytes, version: CniVersion) -> None:
     """Even a request that cannot be read is answered in some version."""
     assert version is requested_version(stdin)
+
+
+def test_a_configuration_without_a_version_is_of_the_first() -> None:
+    """What libcni makes of a file without cniVersion is read as 0.1.0."""
+    request = decode_cni_request(ENVIRONMENT, b'{"cniVersion":"","name":"danm","type":"danm"}')
+    assert request.version is CniVersion.V0_1_0

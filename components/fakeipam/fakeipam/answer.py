@@ -16,6 +16,9 @@ _TWO_ADDRESS_VERSIONS = ("0.1.0", "0.2.0")
 # Versions in which an entry of "ips" says its IP version.
 _TAGGED_VERSIONS = ("0.3.0", "0.3.1", "0.4.0")
 
+# The first version that has a verb; the others are in all of them.
+_SINCE = {"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
+
 # Codes of the CNI specification 1.1.0, "Error".
 INCOMPATIBLE_VERSION = 1
 INVALID_CONFIGURATION = 7
@@ -46,6 +49,21 @@ def requested_version(config: dict[str, object]) -> str:
         supported = ", ".join(SUPPORTED_VERSIONS)
         raise RefusedError(INCOMPATIBLE_VERSION, f"cniVersion {version!r} is none of {supported}")
     return str(version)
+
+
+def require_verb(verb: str, version: str) -> None:
+    """Refuse a verb that a version does not have yet.
+
+    Raises:
+        RefusedError: It came later.
+    """
+    since = _SINCE.get(verb, SUPPORTED_VERSIONS[0])
+    if SUPPORTED_VERSIONS.index(version) < SUPPORTED_VERSIONS.index(since):
+        reason = (
+            f"{verb} does not exist in version {version} of the CNI specification, which the "
+            f"configuration has; it came with {since}"
+        )
+        raise RefusedError(INCOMPATIBLE_VERSION, reason)
 
 
 def _text(section: dict[str, object], key: str) -> str | None:
@@ -123,7 +141,7 @@ def add_answer(config: dict[str, object]) -> dict[str, object]:
             family["gateway"] = str(gateway)
         if routes:
             family["routes"] = routes
-        return {"cniVersion": version, f"ip{address.version}": family}
+        return {"cniVersion": version, f"ip{address.version}": family, "dns": {}}
     entry: dict[str, object] = {"address": with_prefix}
     if gateway:
         entry["gateway"] = str(gateway)
@@ -132,6 +150,8 @@ def add_answer(config: dict[str, object]) -> dict[str, object]:
     answer: dict[str, object] = {"cniVersion": version, "ips": [entry]}
     if routes:
         answer["routes"] = routes
+    # Optional only from 0.4.0 on.
+    answer["dns"] = {}
     return answer
 
 

@@ -34,10 +34,12 @@ def test_old_versions_have_an_object_for_each_family(version: str) -> None:
             "gateway": "10.1.2.1",
             "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.2.1"}],
         },
+        "dns": {},
     }
     assert add_answer(config(version, **V6)) == {
         "cniVersion": version,
         "ip6": {"ip": "2001:db8::3/64"},
+        "dns": {},
     }
 
 
@@ -50,6 +52,12 @@ def test_middle_versions_tag_the_family(version: str) -> None:
     assert add_answer(config(version, **V6))["ips"] == [
         {"address": "2001:db8::3/64", "version": "6"}
     ]
+
+
+@pytest.mark.parametrize("version", SUPPORTED_VERSIONS)
+def test_dns_is_there(version: str) -> None:
+    """Versions before 0.4.0 do not call dns optional."""
+    assert add_answer(config(version, **V4))["dns"] == {}
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0"])

@@ -13,7 +13,7 @@ from fakeipam.answer import SUPPORTED_VERSIONS
 from fakeipam.main import answer_call
 
 
-def config(version: str = "1.0.0", **ipam: object) -> bytes:
+def config(version: str = "1.1.0", **ipam: object) -> bytes:
     """Return a configuration that asks for an address of a DanmNet."""
     section = {"type": "fakeipam", "network": "lan", **ipam}
     return json.dumps(
@@ -65,8 +65,14 @@ def test_a_call_is_forwarded_as_it_is(tmp_path: Path) -> None:
     assert b"CNI_IFNAME=eth0" in block.split(b"\0")
 
 
-@pytest.mark.parametrize("version", SUPPORTED_VERSIONS)
-@pytest.mark.parametrize("verb", ["ADD", "CHECK", "GC"])
+@pytest.mark.parametrize(
+    ("verb", "version"),
+    [
+        *(("ADD", version) for version in SUPPORTED_VERSIONS),
+        *(("CHECK", version) for version in SUPPORTED_VERSIONS if version >= "0.4.0"),
+        ("GC", "1.1.0"),
+    ],
+)
 def test_without_a_daemon_the_caller_is_told_to_try_again(
     tmp_path: Path, verb: str, version: str
 ) -> None:

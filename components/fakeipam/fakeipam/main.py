@@ -10,6 +10,7 @@ from fakeipam.answer import (
     add_answer,
     error_answer,
     requested_version,
+    require_verb,
     version_answer,
 )
 from fakeipam.daemon import ask_daemon, names_network
@@ -25,21 +26,17 @@ _SILENT_VERBS = ("DEL", "GC", "STATUS")
 def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, bytes]:
     """Return the exit status and what to print."""
     verb = environment.get(b"CNI_COMMAND", b"").decode("ascii", "replace")
-    version = newest = SUPPORTED_VERSIONS[-1]
+    if verb == "VERSION":
+        return 0, _printed(version_answer(_version_to_speak(stdin)))
+    version = SUPPORTED_VERSIONS[-1]
     try:
         config = _config(stdin)
-    except (ValueError, TypeError, RecursionError) as error:
-        if verb == "VERSION" and not stdin.strip():
-            return 0, _printed(version_answer(newest))
-        return 1, _printed(error_answer(newest, _FAILED_TO_DECODE, f"standard input: {error}"))
-    try:
         version = requested_version(config)
-        if verb == "VERSION":
-            return 0, _printed(version_answer(version))
         if verb not in _VERBS:
             known = ", ".join(_VERBS)
             message = f"CNI_COMMAND is {verb!r}; it must be VERSION or one of {known}"
             raise RefusedError(_INVALID_ENVIRONMENT, message)
+        require_verb(verb, version)
         if names_network(config):
             return ask_daemon(verb, environment, stdin, version)
         return 0, _given(verb, config)
@@ -47,11 +44,24 @@ def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, byt
         return 1, _printed(error_answer(version, error.code, f"fakeipam: {error.reason}"))
 
 
+def _version_to_speak(stdin: bytes) -> str:
+    """Return the version for VERSION's answer, which tells who asks in another one what to ask in.
+
+    It had no input before 1.0.0.
+    """
+    try:
+        return requested_version(_config(stdin))
+    except RefusedError:
+        return SUPPORTED_VERSIONS[-1]
+
+
 def _config(stdin: bytes) -> dict[str, object]:
-    config = json.loads(stdin)
+    try:
+        config = json.loads(stdin)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(_FAILED_TO_DECODE, f"standard input: {error}") from error
     if not isinstance(config, dict):
-        message = "the configuration is not a JSON object"
-        raise TypeError(message)
+        raise RefusedError(_FAILED_TO_DECODE, "the configuration is not a JSON object")
     return config
 
 

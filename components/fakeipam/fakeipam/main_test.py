@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from fakeipam.answer import SUPPORTED_VERSIONS
 from fakeipam.main import answer_call
 
-GOOD = json.dumps({"cniVersion": "1.0.0", "ipam": {"ip": "10.0.0.4", "subnet": "10.0.0.0/24"}})
+GOOD = json.dumps({"cniVersion": "1.1.0", "ipam": {"ip": "10.0.0.4", "subnet": "10.0.0.0/24"}})
 
 
 def call(verb: str, stdin: bytes) -> tuple[int, Any]:
@@ -31,7 +32,7 @@ def test_add_prints_the_address() -> None:
     """ADD answers in the version of the request."""  # SPEC F1
     status, answer = call("ADD", GOOD.encode())
     assert status == 0
-    assert answer == {"cniVersion": "1.0.0", "ips": [{"address": "10.0.0.4/24"}]}
+    assert answer == {"cniVersion": "1.1.0", "ips": [{"address": "10.0.0.4/24"}], "dns": {}}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,10 @@ def test_add_prints_the_address() -> None:
         pytest.param("ADD", b"[]", 6, id="no object"),
         pytest.param("ADD", b'{"cniVersion":"1.0.0"}', 7, id="no ipam"),
         pytest.param("ADD", b'{"cniVersion":"7"}', 1, id="unknown version"),
-        pytest.param("CHECK", b'{"ipam":{}}', 7, id="CHECK without address"),
+        pytest.param("CHECK", b'{"cniVersion":"0.4.0","ipam":{}}', 7, id="CHECK without address"),
+        pytest.param("CHECK", b'{"cniVersion":"0.3.1","ipam":{}}', 1, id="CHECK before 0.4.0"),
+        pytest.param("GC", b'{"cniVersion":"1.0.0","ipam":{}}', 1, id="GC before 1.1.0"),
+        pytest.param("STATUS", b'{"ipam":{"network":"lan"}}', 1, id="STATUS before 1.1.0"),
         pytest.param("", b"{}", 4, id="no verb"),
     ],
 )
@@ -54,9 +58,20 @@ def test_errors_carry_the_codes_of_the_specification(verb: str, stdin: bytes, co
     assert answer["code"] == code
 
 
-def test_version_works_without_input() -> None:
-    """A VERSION call may come with nothing on standard input."""
-    status, answer = call("VERSION", b"")
-    assert status == 0
-    assert answer is not None
-    assert answer["cniVersion"] == "1.1.0"
+@pytest.mark.parametrize(
+    ("stdin", "version"),
+    [
+        pytest.param(b"", "1.1.0", id="nothing"),
+        pytest.param(b"{", "1.1.0", id="rubbish"),
+        pytest.param(b'{"cniVersion":"9.9.9"}', "1.1.0", id="unknown"),
+        pytest.param(b'{"cniVersion":"0.1.0"}', "0.1.0", id="before VERSION was written down"),
+        pytest.param(b'{"cniVersion":"1.0.0"}', "1.0.0", id="known"),
+    ],
+)
+def test_version_is_answered_whatever_comes(stdin: bytes, version: str) -> None:
+    """Who asks in another version learns from the answer which ones there are."""  # SPEC C2
+    status, answer = call("VERSION", stdin)
+    assert (status, answer) == (
+        0,
+        {"cniVersion": version, "supportedVersions": list(SUPPORTED_VERSIONS)},
+    )

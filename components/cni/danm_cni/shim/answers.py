@@ -6,7 +6,10 @@ JSON is put together by hand here, because importing ``json`` doubles the execut
 
 # SPEC C2.
 SUPPORTED_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+# The first version that has a verb; the others are in all of them.
+SINCE = {"CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
 # Codes of the CNI specification 1.1.0, "Error".
+INCOMPATIBLE_VERSION = 1
 INVALID_ENVIRONMENT = 4
 IO_FAILURE = 5
 TRY_AGAIN_LATER = 11
@@ -37,18 +40,26 @@ def quote(text: str) -> str:
 def requested_version(stdin: bytes) -> str:
     """Return the configuration's version if it is one that is known, else the newest.
 
-    The configuration is not parsed: the first ``"cniVersion": "..."`` of the text is taken, which
-    decides nothing but the form in which an error is printed.
+    A configuration without one is of 0.1.0. It is not parsed: the first ``"cniVersion": "..."`` of
+    the text is taken, which decides in which form an error is printed and, while danmd is away,
+    whether a verb exists.
     """
     _, found, rest = stdin.partition(_KEY)
-    if found:
-        rest = rest.lstrip()
-        if rest[:1] == b":":
-            before, _, text = rest[1:].lstrip().partition(b'"')
-            version = text.partition(b'"')[0].decode("ascii", "replace")
-            if not before and version in SUPPORTED_VERSIONS:
-                return version
+    if not found:
+        return SUPPORTED_VERSIONS[0 if stdin.lstrip()[:1] == b"{" else -1]
+    rest = rest.lstrip()
+    if rest[:1] == b":":
+        before, _, text = rest[1:].lstrip().partition(b'"')
+        version = text.partition(b'"')[0].decode("ascii", "replace") or SUPPORTED_VERSIONS[0]
+        if not before and version in SUPPORTED_VERSIONS:
+            return version
     return SUPPORTED_VERSIONS[-1]
+
+
+def is_missing(verb: str, version: str) -> bool:
+    """Say whether a verb came with a later version."""
+    since = SINCE.get(verb, SUPPORTED_VERSIONS[0])
+    return SUPPORTED_VERSIONS.index(version) < SUPPORTED_VERSIONS.index(since)
 
 
 def version_answer(stdin: bytes) -> bytes:

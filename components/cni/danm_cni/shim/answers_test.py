@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from danm_cni.shim.answers import (
     SUPPORTED_VERSIONS,
     error_answer,
+    is_missing,
     quote,
     requested_version,
     version_answer,
@@ -28,6 +29,8 @@ def test_quoted_text_is_json(text: str) -> None:
         pytest.param(b'{"name":"x","cniVersion"\n:\t"0.4.0"}', "0.4.0", id="white space"),
         pytest.param(b'{"cniVersion": "9.9.9"}', "1.1.0", id="unknown version"),
         pytest.param(b'{"cniVersion": 3}', "1.1.0", id="no string"),
+        pytest.param(b'{"cniVersion": ""}', "0.1.0", id="libcni's form of none"),
+        pytest.param(b' {"name": "x"}', "0.1.0", id="none means 0.1.0"),
         pytest.param(b"", "1.1.0", id="nothing"),
         pytest.param(b"\xff\xfe", "1.1.0", id="garbage"),
     ],
@@ -35,6 +38,21 @@ def test_quoted_text_is_json(text: str) -> None:
 def test_the_version_of_the_request_is_found(stdin: bytes, expected: str) -> None:
     """Errors are printed in the version of the request, or in the newest."""
     assert requested_version(stdin) == expected
+
+
+def test_verbs_came_one_after_the_other() -> None:
+    """CHECK is of 0.4.0, GC and STATUS are of 1.1.0, and the others of all versions."""  # SPEC C2
+    lacking = {
+        verb: [version for version in SUPPORTED_VERSIONS if is_missing(verb, version)]
+        for verb in ("ADD", "DEL", "CHECK", "GC", "STATUS")
+    }
+    assert lacking == {
+        "ADD": [],
+        "DEL": [],
+        "CHECK": ["0.1.0", "0.2.0", "0.3.0", "0.3.1"],
+        "GC": ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"],
+        "STATUS": ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"],
+    }
 
 
 def test_version_lists_all_supported() -> None:

@@ -9,13 +9,22 @@ import time
 
 from danm_api.node_call import SOCKET_PATH, DaemonUnreachableError, call_daemon
 from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError, encode_request
-from danm_api.node_tombstone import DIRECTORY, is_container_id, write_tombstone
+from danm_api.node_tombstone import (
+    DIRECTORY,
+    is_container_id,
+    is_interface_name,
+    write_tombstone,
+)
 from danm_cni.shim.answers import (
+    INCOMPATIBLE_VERSION,
     INVALID_ENVIRONMENT,
     IO_FAILURE,
     PLUGIN_NOT_AVAILABLE,
+    SINCE,
     TRY_AGAIN_LATER,
     error_answer,
+    is_missing,
+    requested_version,
     version_answer,
 )
 
@@ -61,6 +70,13 @@ def _without_daemon(
     verb: str, environment: dict[bytes, bytes], frame: bytes, stdin: bytes, reason: str
 ) -> tuple[int, bytes]:
     """Return exit status and output for a daemon that is away."""
+    version = requested_version(stdin)
+    if is_missing(verb, version):
+        message = (
+            f"{verb} does not exist in version {version} of the CNI specification, which the "
+            f"configuration has; it came with {SINCE[verb]}"
+        )
+        return 1, error_answer(stdin, code=INCOMPATIBLE_VERSION, message=message)
     if verb == "STATUS":
         # A runtime that sees STATUS fail makes the whole node NotReady, and its Pods leave.
         marker = environment.get(b"DANM_READY_MARKER", READY_MARKER.encode()).decode()
@@ -79,6 +95,22 @@ def _without_daemon(
     return 1, error_answer(stdin, code=TRY_AGAIN_LATER, message=_AWAY, details=reason)
 
 
+def _faults(verb: str, environment: dict[bytes, bytes]) -> list[str]:
+    """Return what is wrong with the variables of a container: all are to be named."""
+    faults: list[str] = []
+    if verb not in ("ADD", "DEL", "CHECK"):
+        return faults
+    container_id = environment.get(b"CNI_CONTAINERID", b"").decode("utf-8", "replace")
+    if not is_container_id(container_id):
+        faults.append(f"CNI_CONTAINERID {container_id!r} is missing or not a container id")
+    interface = environment.get(b"CNI_IFNAME", b"").decode("utf-8", "replace")
+    if not is_interface_name(interface):
+        faults.append(f"CNI_IFNAME {interface!r} is missing or not an interface's name")
+    if verb != "DEL" and not environment.get(b"CNI_NETNS"):
+        faults.append(f"CNI_NETNS is missing, and {verb} needs it")
+    return faults
+
+
 def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, bytes]:
     """Return the exit status and the standard output of one CNI call."""
     verb = environment.get(b"CNI_COMMAND", b"").decode("ascii", "replace")
@@ -87,9 +119,8 @@ def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, byt
     if verb not in VERBS:
         message = f"CNI_COMMAND is {verb!r}; it must be VERSION or one of {', '.join(VERBS)}"
         return 1, error_answer(stdin, code=INVALID_ENVIRONMENT, message=message)
-    container_id = environment.get(b"CNI_CONTAINERID", b"").decode("ascii", "replace")
-    if verb in ("ADD", "DEL", "CHECK") and not is_container_id(container_id):
-        message = f"CNI_CONTAINERID {container_id!r} is missing or not a container id"
+    message = "; ".join(_faults(verb, environment))
+    if message:
         return 1, error_answer(stdin, code=INVALID_ENVIRONMENT, message=message)
     allowance = _DEL_DEADLINE_NS if verb == "DEL" else _DEADLINE_NS
     deadline_ns = time.monotonic_ns() + allowance

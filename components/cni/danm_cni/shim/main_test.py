@@ -10,14 +10,16 @@ import pytest
 from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_answer
 from danm_cni.shim.main import answer_call
 
-CONFIG = b'{"cniVersion":"1.0.0","name":"danm","type":"danm"}'
+CONFIG = b'{"cniVersion":"1.1.0","name":"danm","type":"danm"}'
 
 
-def environment(tmp_path: Path, verb: str, container_id: str = "c1") -> dict[bytes, bytes]:
+def environment(tmp_path: Path, verb: str) -> dict[bytes, bytes]:
     """Return the environment of a call whose files all lie under ``tmp_path``."""
     return {
         b"CNI_COMMAND": verb.encode(),
-        b"CNI_CONTAINERID": container_id.encode(),
+        b"CNI_CONTAINERID": b"c1",
+        b"CNI_NETNS": b"/run/netns/x",
+        b"CNI_IFNAME": b"eth0",
         b"DANM_SOCKET": str(tmp_path / "danmd.sock").encode(),
         b"DANM_TOMBSTONES": str(tmp_path / "tombstones").encode(),
         b"DANM_READY_MARKER": str(tmp_path / "ready").encode(),
@@ -55,8 +57,22 @@ def test_without_a_daemon_the_runtime_is_told_to_try_again(tmp_path: Path, verb:
     error = json.loads(output)
     assert status == 1
     assert error["code"] == 11
-    assert error["cniVersion"] == "1.0.0"
+    assert error["cniVersion"] == "1.1.0"
     assert "danm-cni" in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "version"), [("CHECK", "0.3.1"), ("GC", "1.0.0"), ("STATUS", "1.0.0")]
+)
+def test_without_a_daemon_a_verb_that_came_later_is_refused(
+    tmp_path: Path, verb: str, version: str
+) -> None:
+    """To try again would never help: error 1, in the version asked for."""  # SPEC C2
+    config = CONFIG.replace(b"1.1.0", version.encode())
+    status, output = answer_call(environment(tmp_path, verb), config)
+    error = json.loads(output)
+    assert (status, error["code"], error["cniVersion"]) == (1, 1, version)
+    assert verb in error["msg"]
 
 
 def test_without_a_daemon_a_del_is_kept(tmp_path: Path) -> None:
@@ -83,18 +99,30 @@ def test_status_fails_only_until_the_daemon_was_once_ready(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("verb", "container_id"),
+    ("verb", "changes", "names"),
     [
-        pytest.param("", "c1", id="no verb"),
-        pytest.param("UPDATE", "c1", id="unknown verb"),
-        pytest.param("DEL", "../x", id="an id that is a path"),
-        pytest.param("ADD", "", id="no id"),
+        pytest.param("", {}, ["CNI_COMMAND"], id="no verb"),
+        pytest.param("UPDATE", {}, ["CNI_COMMAND"], id="unknown verb"),
+        pytest.param("DEL", {"CNI_CONTAINERID": "../x"}, ["CNI_CONTAINERID"], id="id is a path"),
+        pytest.param("DEL", {"CNI_IFNAME": ""}, ["CNI_IFNAME"], id="no interface"),
+        pytest.param("ADD", {"CNI_NETNS": ""}, ["CNI_NETNS"], id="no namespace"),
+        pytest.param(
+            "CHECK",
+            {"CNI_CONTAINERID": "", "CNI_IFNAME": "a/b", "CNI_NETNS": ""},
+            ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS"],
+            id="all are named",
+        ),
     ],
 )
-def test_a_bad_environment_is_error_4(tmp_path: Path, verb: str, container_id: str) -> None:
+def test_a_bad_environment_is_error_4(
+    tmp_path: Path, verb: str, changes: dict[str, str], names: list[str]
+) -> None:
     """Nothing is forwarded or written for a call that cannot be right."""
-    status, output = answer_call(environment(tmp_path, verb, container_id), CONFIG)
-    assert (status, json.loads(output)["code"]) == (1, 4)
+    changed = {key.encode(): value.encode() for key, value in changes.items()}
+    status, output = answer_call({**environment(tmp_path, verb), **changed}, CONFIG)
+    error = json.loads(output)
+    assert (status, error["code"]) == (1, 4)
+    assert all(name in error["msg"] for name in names)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,4 +130,4 @@ def test_version_needs_no_daemon(tmp_path: Path) -> None:
     """VERSION is answered by the executable itself."""
     status, output = answer_call(environment(tmp_path, "VERSION"), CONFIG)
     assert status == 0
-    assert json.loads(output)["cniVersion"] == "1.0.0"
+    assert json.loads(output)["cniVersion"] == "1.1.0"

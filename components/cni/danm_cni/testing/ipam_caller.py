@@ -33,7 +33,7 @@ class Caller:
         uid: str = "",
         interface: str = "net1",
         network: str = "lan",
-        version: str = "1.0.0",
+        version: str = "1.1.0",
         **config: Any,  # noqa: ANN401  (JSON values)
     ) -> IpamRequest:
         """Return a request."""
