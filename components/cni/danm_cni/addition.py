@@ -10,16 +10,15 @@ from typing import Final
 import msgspec
 
 from danm_api.codec.attachment import encode_ip_request
-from danm_api.codec.cni import decode_result, encode_result
+from danm_api.codec.cni import encode_result
 from danm_api.codec.danmep import endpoint_object_name
-from danm_api.errors import AddressTakenError, InvalidRequestError
+from danm_api.errors import AddressTakenError
 from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
 from danm_api.names import INTERFACES_ANNOTATION, ContainerId, InterfaceName, NodeName
 from danm_api.telemetry import span
-from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.concurrency import all_of
 from danm_cni.delegate import plugin_environment
 from danm_cni.delegate_config import DynamicAddresses
@@ -58,7 +57,13 @@ from danm_cni.plan import (
 from danm_cni.progress import Progress
 from danm_cni.removal import owner_of
 from danm_cni.request import CniRequest, PodIdentity
-from danm_cni.result import merge, require_primary_address, sandbox_interfaces
+from danm_cni.result import (
+    answer_in_version,
+    merge,
+    previous_result,
+    require_primary_address,
+    sandbox_interfaces,
+)
 
 # How long a static address that somebody holds is waited for: a Pod's end takes its grace period,
 # and the runtime tries again anyway.
@@ -108,12 +113,14 @@ class SandboxAddition:
         """
         progress.enter("planning")
         identity = PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
-        previous = _previous(request)
-        planned = await self._plan(identity, pod, previous)
+        previous = previous_result(request)
+        planned = await self._plan(request, identity, pod, previous)
         if isinstance(planned, UseFallback):
             if previous is not None:
                 # The plugins before danm are what the Pod has; that is handed on as it came.
-                return request.previous
+                await self.journal.put(_intent(request, pod, ()))
+                await self._finish(request.container_id, request.previous, outputs={})
+                return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
         parents = await self.kernel.parents([each.parent for each in planned if each.parent])
         require_parents(identity, planned, parents)
@@ -155,7 +162,7 @@ class SandboxAddition:
         return encode_result(merged, request.version)
 
     async def _plan(
-        self, identity: PodIdentity, pod: Pod, previous: CniResult | None
+        self, request: CniRequest, identity: PodIdentity, pod: Pod, previous: CniResult | None
     ) -> tuple[PlannedAttachment, ...] | UseFallback:
         attachments = requested_attachments(
             identity,
@@ -169,6 +176,7 @@ class SandboxAddition:
             identity,
             attachments,
             lambda name: self.networks.get(pod.namespace, name),
+            asked=request.interface,
             present=frozenset() if previous is None else sandbox_interfaces(previous),
             allowed_static_types=self.allowed_static_types,
         )
@@ -190,10 +198,9 @@ class SandboxAddition:
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
         await self.journal.put(_intent(request, pod, (record,)))
         output = await self.fallback.add(request, chain)
+        answer = answer_in_version(output, request)
         await self._finish(request.container_id, output, outputs={request.interface: output})
-        if chain.version == request.version:
-            return output
-        return encode_result(decode_result(output), request.version)
+        return answer
 
     async def _write_intent(
         self,
@@ -328,20 +335,6 @@ class SandboxAddition:
                 record, state=SandboxState.ADDED, interfaces=interfaces, result=result
             )
         )
-
-
-def _previous(request: CniRequest) -> CniResult | None:
-    """Return the result of the plugins before danm in its list.
-
-    Raises:
-        CniRequestError: It cannot be read.
-    """
-    if not request.previous:
-        return None
-    try:
-        return decode_result(request.previous)
-    except InvalidRequestError as error:
-        raise CniRequestError(f"prevResult: {error.reason}", code=CniCode.UNDECODABLE) from error
 
 
 def _intent(

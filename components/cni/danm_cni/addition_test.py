@@ -1,6 +1,7 @@
 """ADD behind other plugins, which have made interfaces before; and with devices of the kubelet."""
 
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from danm_api.codec.cni import decode_result
 from danm_api.errors import DanmError, KubeletUnavailableError, SeveralErrors
 from danm_api.model.cni import CniResult
+from danm_api.names import InterfaceName
 from danm_cni.cni_errors import CniCode, CniRequestError, code_of
 from danm_cni.network_status import network_status
 from danm_cni.testing.demo import EXTERNAL, INTERNAL
@@ -82,9 +84,34 @@ async def test_a_pod_that_asks_for_nothing_keeps_what_it_has(node: FakeNode) -> 
     node.add_pod()
     answer = await _add_behind(node, ETH0)
     assert msgspec.json.decode(answer) == ETH0
+    # danm is asked for this sandbox as for every other one.
+    await node.check()
+    assert answer == await _add_behind(node, ETH0)
     await node.delete()
     assert {} == node.plugins.alive
     assert [] == node.plugins.deleted_with
+    assert {} == node.leftovers()
+
+
+async def test_a_result_without_interfaces_tells_of_the_one_asked_for(node: FakeNode) -> None:
+    """Before 0.3.0 a result has addresses alone: the plugin before danm made CNI_IFNAME."""
+    flat = {"cniVersion": "0.2.0", "ip4": {"ip": "203.0.113.7/24"}, "dns": {}}
+    node.add_pod(interfaces=[EXTERNAL])
+    result = decode_result(await _add_behind(node, flat))
+    assert [("eth0", "203.0.113.7/24"), ("ext", "198.18.0.10/24")] == _addresses(result)
+
+
+async def test_an_interface_name_that_nobody_makes_is_refused(node: FakeNode) -> None:
+    """CNI_IFNAME is used or refused, before anything is touched."""
+    # CNI 1.1.0, section 2
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    request = replace(node.request("ADD", "c1"), interface=InterfaceName("net1"))
+    with pytest.raises(SeveralErrors, match="CNI_IFNAME is 'net1'.* eth0, ext;") as caught:
+        await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
+    assert code_of(caught.value) == CniCode.INVALID_ENVIRONMENT
+    assert {} == node.leftovers()
+    request = replace(request, interface=InterfaceName("ext"))
+    await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
 
 
 async def test_an_unreadable_previous_result_is_an_error_of_the_configuration(

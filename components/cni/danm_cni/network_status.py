@@ -173,8 +173,11 @@ class StatusAnnotations:
         self._done(key, record)
 
     def _sandbox(self, uid: PodUid) -> SandboxRecord | None:
+        """Return what there is of a Pod; one that has no interface of danm's is not told of any."""
         records = self._journal.of_pod(uid)
-        return next((each for each in records if each.state is SandboxState.ADDED), None)
+        return next(
+            (each for each in records if each.state is SandboxState.ADDED and each.interfaces), None
+        )
 
     def _done(self, key: ObjectKey, record: SandboxRecord) -> None:
         if self._new.get(key) == record.container_id:

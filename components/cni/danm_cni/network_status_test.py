@@ -1,5 +1,6 @@
 """The annotation that tells of a Pod's interfaces."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -66,6 +67,20 @@ async def test_the_fallbacks_interface_has_its_configurations_name(node: FakeNod
     await node.add()
     (entry,) = await _status(node)
     assert (entry["name"], entry["interface"], entry["ips"]) == ("old", "eth0", ["203.0.113.5"])
+
+
+async def test_a_pod_without_an_interface_of_danms_is_not_told_that_it_has_none(
+    node: FakeNode,
+) -> None:
+    """Behind other plugins, whose interfaces it has, nothing is said of them."""
+    previous = {"cniVersion": "1.1.0", "interfaces": [{"name": "eth0", "sandbox": "/x"}]}
+    node.add_pod("behind")
+    request = node.request("ADD", "c1", pod="behind", prevResult=previous)
+    await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
+    node.add_pod("later", interfaces=[MANAGEMENT])
+    await node.add("c2", pod="later")
+    await _status(node, "later")
+    assert _told(node, "behind") is None
 
 
 async def test_another_sandbox_is_told_anew(node: FakeNode) -> None:

@@ -5,7 +5,7 @@ The whole plan is checked before anything is touched, and all that is wrong is t
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,6 +24,7 @@ from danm_api.model.attachment import Attachment, Dynamic, NoAddress
 from danm_api.model.danmnet import DanmNet, NetworkSpec, StaticDelegate
 from danm_api.names import DEFAULT_NETWORK, InterfaceName, NetworkName
 from danm_api.validation import check_attachment, interface_name_fault, parent_link_name
+from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.request import PodIdentity
 
 # The runtime asks for the Pod's IP on the interface of this name (SPEC B4).
@@ -111,6 +112,7 @@ def plan_attachments(
     attachments: Sequence[Attachment],
     networks: NetworkLookup,
     *,
+    asked: InterfaceName = PRIMARY_INTERFACE,
     present: frozenset[str] = frozenset(),
     allowed_static_types: frozenset[str] | None = None,
 ) -> tuple[PlannedAttachment, ...]:
@@ -120,6 +122,7 @@ def plan_attachments(
         pod: Names the Pod in errors.
         attachments: In the order of the annotation.
         networks: The DanmNets of the Pod's namespace.
+        asked: CNI_IFNAME.
         present: Interfaces that the plugins before danm in its list have made.
         allowed_static_types: The administrator's list (SPEC E2); None allows all.
 
@@ -138,6 +141,9 @@ def plan_attachments(
         planned.append(one)
     if len(planned) == len(attachments):
         errors.extend(_errors_of_all(pod, planned, present))
+        errors.extend(
+            _errors_of_name(pod, asked, {*present, *(each.interface for each in planned)})
+        )
     if errors:
         raise SeveralErrors(errors)
     return _with_metrics(planned)
@@ -278,6 +284,18 @@ def _errors_of_all(
         yield InvalidAttachmentError(
             f"{pod}, entry {primary.attachment.index}: eth0 has no address, and the container "
             "runtime takes the Pod's address from eth0; ask for an ip or ip6 there"
+        )
+
+
+def _errors_of_name(
+    pod: PodIdentity, asked: InterfaceName, names: Collection[str]
+) -> Iterator[DanmError]:
+    """CNI specification 1.1.0, section 2: a plugin that cannot use CNI_IFNAME returns an error."""
+    if asked not in names and asked != PRIMARY_INTERFACE:
+        yield CniRequestError(
+            f"{pod}: the variable CNI_IFNAME is {asked!r}, and the Pod's annotation gives the "
+            f"interfaces {', '.join(sorted(names))}; give a DanmNet the container_prefix {asked}",
+            code=CniCode.INVALID_ENVIRONMENT,
         )
 
 

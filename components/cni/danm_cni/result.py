@@ -7,10 +7,15 @@ Pod's.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from danm_api.errors import InvalidAttachmentError
+import msgspec
+
+from danm_api.codec.cni import decode_result, encode_result
+from danm_api.errors import DelegateError, InvalidAttachmentError, InvalidRequestError
 from danm_api.model.cni import CniDns, CniInterface, CniIp, CniResult
 from danm_api.names import InterfaceName
+from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.plan import PRIMARY_INTERFACE
+from danm_cni.request import CniRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,53 @@ class InterfaceResult:
     interface: InterfaceName
     result: CniResult
     output: bytes = b""
+
+
+class _Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """What says in which version a result is."""
+
+    cni_version: str = msgspec.field(name="cniVersion", default="")
+
+
+def previous_result(request: CniRequest) -> CniResult | None:
+    """Return the result of the plugins before danm in its list.
+
+    Before 0.3.0 a result names no interface: it tells of CNI_IFNAME.
+
+    Raises:
+        CniRequestError: It cannot be read.
+    """
+    if not request.previous:
+        return None
+    try:
+        result = decode_result(request.previous)
+    except InvalidRequestError as error:
+        raise CniRequestError(f"prevResult: {error.reason}", code=CniCode.UNDECODABLE) from error
+    return result if result.interfaces else _of_request(result, request)
+
+
+def answer_in_version(output: bytes, request: CniRequest) -> bytes:
+    """Return what `danm` prints for a result: as it came, if it has the version asked for.
+
+    Args:
+        output: What an ADD of this sandbox has told: of the fallback's plugins, or danm's own.
+        request: The ADD to answer.
+
+    Raises:
+        DelegateError: It is no result.
+    """
+    try:
+        result = decode_result(output)
+    except InvalidRequestError as error:
+        raise DelegateError(error.reason, code=CniCode.UNDECODABLE) from error
+    if msgspec.json.decode(output, type=_Versioned).cni_version == request.version:
+        return output
+    return encode_result(_of_request(result, request), request.version)
+
+
+def _of_request(result: CniResult, request: CniRequest) -> CniResult:
+    part = InterfaceResult(interface=request.interface, result=result)
+    return complete_result(part, netns=request.netns or "")
 
 
 def merge(

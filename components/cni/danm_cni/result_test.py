@@ -2,14 +2,18 @@
 
 from ipaddress import IPv4Interface, IPv6Interface
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danm_api.errors import InvalidAttachmentError
-from danm_api.model.cni import CniDns, CniInterface, CniIp, CniResult
+from danm_api.codec.cni import decode_result
+from danm_api.errors import DelegateError, InvalidAttachmentError
+from danm_api.model.cni import CniDns, CniInterface, CniIp, CniResult, CniVersion
 from danm_api.names import InterfaceName
-from danm_cni.result import InterfaceResult, merge, require_primary_address
+from danm_cni.cni_errors import CniCode
+from danm_cni.request import CniRequest, decode_request
+from danm_cni.result import InterfaceResult, answer_in_version, merge, require_primary_address
 
 NETNS = "/run/netns/x"
 BRIDGE = CniInterface(name="br0", mac="02:00:00:00:00:09")
@@ -29,6 +33,38 @@ def test_eth0_comes_first() -> None:
     assert ["10.0.1.1/24", "10.0.0.1/24"] == [str(ip.address) for ip in merged.ips]
     assert ["br0", "eth0", "ext"] == [each.name for each in merged.interfaces]
     assert merged.dns.nameservers == ("192.0.2.53",)
+
+
+def _request(version: str) -> CniRequest:
+    environment = {
+        "CNI_COMMAND": "ADD",
+        "CNI_CONTAINERID": "c1",
+        "CNI_NETNS": NETNS,
+        "CNI_IFNAME": "eth0",
+    }
+    return decode_request(environment, msgspec.json.encode({"cniVersion": version}))
+
+
+def test_a_result_in_the_version_asked_for_is_left_alone() -> None:
+    """What another plugin says beyond what DANM knows of is not lost."""
+    output = b'{"cniVersion":"1.0.0","ips":[],"extra":true}'
+    assert output == answer_in_version(output, _request("1.0.0"))
+
+
+@pytest.mark.parametrize("version", [each for each in CniVersion if each.value >= "0.3.0"])
+def test_a_result_of_an_old_version_gets_its_interface(version: CniVersion) -> None:
+    """Results before 0.3.0 tell of CNI_IFNAME without naming it; later ones must name it."""
+    flat = b'{"cniVersion":"0.2.0","ip4":{"ip":"192.0.2.7/24"},"dns":{}}'
+    result = decode_result(answer_in_version(flat, _request(version)))
+    assert (CniInterface(name="eth0", sandbox=NETNS),) == result.interfaces
+    assert [0] == [ip.interface for ip in result.ips]
+
+
+def test_what_is_no_result_is_the_plugins_fault() -> None:
+    """Rubbish of another plugin is not handed on."""
+    with pytest.raises(DelegateError) as caught:
+        answer_in_version(b'{"cniVersion":"1.0.0","ips":7}', _request("1.0.0"))
+    assert caught.value.code == CniCode.UNDECODABLE
 
 
 def test_results_of_old_plugins_are_completed() -> None:

@@ -13,7 +13,6 @@ from typing import Final
 
 import msgspec
 
-from danm_api.codec.cni import decode_result, encode_result
 from danm_api.errors import DanmError, DeadlineExceededError, SeveralErrors
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, PodUid
@@ -31,6 +30,7 @@ from danm_cni.progress import Progress
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval, adopted_record
 from danm_cni.request import CniRequest, PodIdentity
+from danm_cni.result import answer_in_version
 from danm_cni.tombstones import Tombstones
 from danm_cni.verification import SandboxVerification
 
@@ -114,7 +114,7 @@ class Sandboxes:
             )
         known = self.journal.get(container_id)
         if known is not None and _is_repeated(known, request):
-            return encode_result(decode_result(known.result), request.version)
+            return answer_in_version(known.result, request)
         held: Collection[SandboxRecord] = ()
         try:
             async with asyncio.timeout(progress.deadline_s - time.monotonic()):
