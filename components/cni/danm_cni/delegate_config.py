@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from danm_api.errors import InvalidNetworkError
-from danm_api.model.cni import CniVersion
+from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmnet import BuiltInType, NetworkSpec, Untagged, Vlan, Vxlan
 from danm_api.names import InterfaceName
 
@@ -266,7 +266,7 @@ def render(
         runtime_config: What the runtime gave; only declared capabilities are passed on.
     """
     offered = _capabilities(plugin, runtime_config)
-    if plugin.exact is not None and not offered:
+    if plugin.exact is not None and not offered and "capabilities" not in plugin.keys:
         return plugin.exact
     keys = {key: value for key, value in plugin.keys.items() if key != "capabilities"}
     if offered:
@@ -290,6 +290,27 @@ def with_previous(config: bytes, output: bytes) -> bytes:
     """
     keys = msgspec.json.decode(config, type=dict[str, msgspec.Raw])
     return msgspec.json.encode({**keys, "prevResult": msgspec.Raw(output)})
+
+
+def with_later_changes(output: bytes, final: CniResult) -> bytes:
+    """Return a delegate's result with what plugins after danm in its list have changed since.
+
+    Source: CNI specification 1.1.0, section 2: CHECK bears with that. Such plugins (tuning) set
+    the MAC and the MTU of an interface that is there.
+
+    Args:
+        output: What the delegate printed.
+        final: The result of danm's whole list.
+    """
+    keys = msgspec.json.decode(output, type=dict[str, Any])
+    changes = {(each.name, each.sandbox): each for each in final.interfaces}
+    interfaces = keys.get("interfaces") or []
+    for interface in interfaces:
+        now = changes.get((interface.get("name"), interface.get("sandbox") or None))
+        if now is not None:
+            told = {"mac": now.mac, "mtu": now.mtu}
+            interface.update({key: told[key] for key in told if told[key] and key in interface})
+    return msgspec.json.encode(keys) if interfaces else output
 
 
 def with_valid_attachments(config: bytes, valid: Collection[tuple[str, str]]) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from danm_api.codec.cni import decode_result
 from danm_api.errors import InvalidNetworkError
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.names import InterfaceName
@@ -20,6 +21,7 @@ from danm_cni.delegate_config import (
     first_configuration,
     render,
     require_plain_name,
+    with_later_changes,
 )
 
 
@@ -187,3 +189,44 @@ def test_names_that_reach_elsewhere_are_refused(name: str) -> None:
 def test_the_first_configuration(names: list[str], first: str | None) -> None:
     """The fallback is what a runtime would take if DANM's file were not there."""
     assert first == first_configuration(names, own="00-danm.conflist")
+
+
+def test_a_plugin_never_sees_the_capabilities_of_its_file() -> None:
+    """They are for whoever calls it; a file that declares none goes as it is, byte for byte."""
+    # CNI 1.1.0, section 3
+    declaring = b'{ "type": "x", "capabilities": {"mac": true} }'
+    chain = file_chain(declaring, source="x.conf")
+    rendered = render(chain.plugins[0], previous=None, runtime_config={})
+    assert msgspec.json.decode(rendered) == {"type": "x"}
+    plain = b'{ "type": "x" }'
+    chain = file_chain(plain, source="x.conf")
+    assert render(chain.plugins[0], previous=None, runtime_config={}) == plain
+
+
+def test_only_what_changed_of_the_same_interface_is_taken_over() -> None:
+    """A delegate gets the MAC and MTU that plugins after danm set, where it told of them."""
+    output: dict[str, Any] = {
+        "cniVersion": "1.1.0",
+        "interfaces": [
+            {"name": "br0", "mac": "02:00:00:00:00:01"},
+            {"name": "eth0", "mac": "02:00:00:00:00:02", "mtu": 1500, "sandbox": "/x"},
+            {"name": "net1", "sandbox": "/x"},
+        ],
+        "ips": [{"address": "192.0.2.7/24", "interface": 1}],
+        "own": [1],
+    }
+    changed = {"mac": "02:00:00:00:05:07", "mtu": 1400}
+    final = {
+        "interfaces": [
+            {"name": "eth0", **changed},
+            {"name": "eth0", "sandbox": "/x", **changed},
+            {"name": "net1", "sandbox": "/x", **changed},
+        ]
+    }
+    told = with_later_changes(
+        msgspec.json.encode(output), decode_result(msgspec.json.encode(final))
+    )
+    bridge, eth0, net1 = output["interfaces"]
+    assert msgspec.json.decode(told) == {**output, "interfaces": [bridge, eth0 | changed, net1]}
+    flat = b'{"ip4":{"ip":"192.0.2.7/24"} }'
+    assert with_later_changes(flat, decode_result(flat)) == flat

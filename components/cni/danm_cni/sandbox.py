@@ -30,7 +30,7 @@ from danm_cni.progress import Progress
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval, adopted_record
 from danm_cni.request import CniRequest, PodIdentity
-from danm_cni.result import answer_in_version
+from danm_cni.result import answer_in_version, previous_result
 from danm_cni.tombstones import Tombstones
 from danm_cni.verification import SandboxVerification
 
@@ -288,7 +288,7 @@ class Sandboxes:
         """Compare a sandbox with its record (SPEC C6).
 
         Raises:
-            CniRequestError: danmd has no such sandbox.
+            CniRequestError: danmd has no such sandbox, or prevResult is unreadable.
             DanmError: Something is missing, as the node or a delegate says.
         """
         record = self.journal.get(request.container_id)
@@ -297,7 +297,7 @@ class Sandboxes:
                 f"danmd has not added container {request.container_id}",
                 code=CniCode.CONTAINER_UNKNOWN,
             )
-        await self.verification.check(record, deadline_s=deadline_s)
+        await self.verification.check(record, deadline_s=deadline_s, final=previous_result(request))
 
     async def collect(self, request: CniRequest) -> None:
         """Remove the sandboxes that the runtime does not list any more (SPEC C6).

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from danm_api.errors import DanmError, LinkSetupError, SeveralErrors
+from danm_api.model.cni import CniResult
 from danm_cni.concurrency import all_of
 from danm_cni.delegate import attachment_environment, check_calls
+from danm_cni.delegate_config import with_later_changes
 from danm_cni.edges import InterfaceMaker, PluginRunner
 from danm_cni.interfaces import recorded_setup
 from danm_cni.journal import InterfaceRecord, SandboxRecord
@@ -22,8 +24,15 @@ class SandboxVerification:
     kernel: InterfaceMaker
     plugins: PluginRunner
 
-    async def check(self, record: SandboxRecord, *, deadline_s: float) -> None:
+    async def check(
+        self, record: SandboxRecord, *, deadline_s: float, final: CniResult | None = None
+    ) -> None:
         """Compare all interfaces, side by side.
+
+        Args:
+            record: Of the sandbox.
+            deadline_s: When the runtime is to have its answer.
+            final: What the runtime says that its whole list has made.
 
         Raises:
             LinkSetupError: An interface, address, route or rule is missing.
@@ -42,7 +51,7 @@ class SandboxVerification:
                 )
             )
         try:
-            await all_of(self._ask(record, each, deadline_s) for each in record.interfaces)
+            await all_of(self._ask(record, each, final, deadline_s) for each in record.interfaces)
         except SeveralErrors as error:
             errors += error.errors
         except DanmError as error:
@@ -53,11 +62,16 @@ class SandboxVerification:
             raise errors[0]
 
     async def _ask(
-        self, record: SandboxRecord, interface: InterfaceRecord, deadline_s: float
+        self,
+        record: SandboxRecord,
+        interface: InterfaceRecord,
+        final: CniResult | None,
+        deadline_s: float,
     ) -> None:
+        output = interface.output
         await check_calls(
             interface.calls,
-            output=interface.output,
+            output=with_later_changes(output, final) if output and final else output,
             runner=self.plugins,
             environment=attachment_environment(record, interface, netns=record.netns),
             timeout_s=max(deadline_s - _TELL_S - time.monotonic(), 0.0),

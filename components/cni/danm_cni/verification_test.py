@@ -1,11 +1,14 @@
 """CHECK, of the node and of its delegates."""
 
 import asyncio
+import time
 
 import msgspec
 import pytest
 
+from danm_api.codec.cni import encode_result
 from danm_api.errors import DanmError, DelegateError, LinkSetupError, SeveralErrors
+from danm_api.model.cni import CniVersion
 from danm_cni.cni_errors import CniCode, CniRequestError, code_of
 from danm_cni.request import Verb
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
@@ -91,6 +94,21 @@ async def test_a_delegates_complaint_has_its_own_code(node: FakeNode) -> None:
     del node.interfaces()["eth0"]
     with pytest.raises(SeveralErrors, match="eth0 is missing.*address is gone"):
         await node.check()
+
+
+async def test_a_delegate_hears_what_plugins_after_danm_have_changed(node: FakeNode) -> None:
+    """CHECK bears with a MAC that tuning has set: the delegate gets the one that the list made."""
+    # CNI 1.1.0, section 2
+    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, MACVLAN])
+    result = encode_result(await node.add(), CniVersion.V1_1_0)
+    final = msgspec.json.decode(result)
+    for each in final["interfaces"]:
+        each["mac"] = "02:00:00:00:05:07"
+    request = node.request("CHECK", "c1", prevResult=final)
+    await node.daemon.sandboxes.check(request, deadline_s=time.monotonic() + 5)
+    ((_, call, _),) = node.plugins.asked
+    (told,) = msgspec.json.decode(call.config)["prevResult"]["interfaces"]
+    assert told["mac"] == "02:00:00:00:05:07"
 
 
 async def test_a_delegate_that_hangs_is_given_up(node: FakeNode) -> None:
