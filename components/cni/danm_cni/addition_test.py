@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from danm_api.codec.cni import decode_result
-from danm_api.errors import DanmError, KubeletUnavailableError, SeveralErrors
+from danm_api.errors import DanmError, DelegateError, KubeletUnavailableError, SeveralErrors
 from danm_api.model.cni import CniResult
 from danm_api.names import InterfaceName
 from danm_cni.cni_errors import CniCode, CniRequestError, code_of
@@ -164,4 +164,12 @@ async def test_without_a_device_nothing_is_made(
     with pytest.raises(DanmError) as caught:
         await node.add()
     assert code_of(caught.value) == code
+
+
+async def test_a_plugin_that_is_missing_leaves_nothing(node: FakeNode) -> None:
+    """An ADD that could not start its plugin is undone at once, and not tried to be for ever."""
+    node.plugins.missing.add("macvlan")
+    node.add_pod(interfaces=[INTERNAL, {"network": "mac", "ip": "dynamic"}])
+    with pytest.raises(DelegateError, match="not in CNI_PATH"):
+        await node.add()
     assert {} == node.leftovers()

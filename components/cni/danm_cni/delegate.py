@@ -121,6 +121,8 @@ async def add_chain(
 ) -> bytes:
     """Run ADD of all plugins, each with the result of the one before it.
 
+    None is started unless all are there: one that was noted and is not there could not be undone.
+
     Args:
         chain: What to run.
         runner: Starts the processes.
@@ -135,27 +137,29 @@ async def add_chain(
         DelegateError: A plugin failed; those before it are to be undone from what was noted.
     """
     previous: bytes | None = None
-    for plugin in chain.plugins:
-        config = render(plugin, previous=previous, runtime_config=runtime_config)
-        call = PluginCall(type=plugin.type, config=config, checks=chain.checks)
-        await note(call)
-        try:
+    try:
+        for plugin in chain.plugins:
+            runner.require(plugin.type, environment)
+        for plugin in chain.plugins:
+            config = render(plugin, previous=previous, runtime_config=runtime_config)
+            call = PluginCall(type=plugin.type, config=config, checks=chain.checks)
+            await note(call)
             output = await runner.run(call, verb=Verb.ADD, environment=environment)
-        except DelegateError as error:
-            raise DelegateError(f"{chain.source}: {error.reason}", code=error.code) from error
-        previous = _checked(chain, call, output)
+            previous = _checked(call, output)
+    except DelegateError as error:
+        raise DelegateError(f"{chain.source}: {error.reason}", code=error.code) from error
     if previous is None:
         raise InvalidNetworkError(f"{chain.source} has no plugin")
     return previous
 
 
-def _checked(chain: PluginChain, call: PluginCall, output: bytes) -> bytes:
+def _checked(call: PluginCall, output: bytes) -> bytes:
     """Refuse rubbish before it gets into the next plugin's configuration."""
     try:
         return bytes(msgspec.json.decode(output, type=msgspec.Raw))
     except msgspec.DecodeError as error:
         raise DelegateError(
-            f"{chain.source}: plugin {call.type} printed no JSON: {error}", code=CniCode.UNDECODABLE
+            f"plugin {call.type} printed no JSON: {error}", code=CniCode.UNDECODABLE
         ) from error
 
 

@@ -45,6 +45,25 @@ async def test_a_chain_is_noted_before_it_runs_and_deleted_in_reverse(tmp_path: 
     assert '"prevResult":{"n":1}' in lines[1]
 
 
+async def test_nothing_is_started_when_a_plugin_of_the_chain_is_missing(tmp_path: Path) -> None:
+    """What was never started is not journalled: its DEL could never succeed."""
+    log = tmp_path / "log"
+    write_plugin(tmp_path, "one", f"echo one >> {log}; echo '{{}}'")
+    chain = file_chain(
+        b'{"cniVersion":"1.0.0","name":"l","plugins":[{"type":"one"},{"type":"two"}]}', source="l"
+    )
+    noted: list[PluginCall] = []
+
+    async def note(call: PluginCall) -> None:
+        noted.append(call)
+
+    with pytest.raises(DelegateError, match="l: plugin two is not in CNI_PATH"):
+        await add_chain(
+            chain, runner=RUNNER, note=note, environment=environment_of(tmp_path), runtime_config={}
+        )
+    assert (noted, log.exists()) == ([], False)
+
+
 async def test_a_failing_del_does_not_stop_the_others(tmp_path: Path) -> None:
     """All plugins of a chain get their DEL; the first error is told."""
     log = tmp_path / "log"

@@ -61,6 +61,14 @@ class AddressService(Protocol):
 class PluginRunner(Protocol):
     """Other CNI plugins."""
 
+    def require(self, plugin: str, environment: Mapping[str, str]) -> None:
+        """Refuse a plugin that is not there, which ``run`` would not even start.
+
+        Raises:
+            DelegateError: CNI_PATH has no executable of that name.
+        """
+        ...
+
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
         """Run a plugin and return what it printed.
 

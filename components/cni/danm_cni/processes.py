@@ -96,6 +96,14 @@ class PluginProcesses:
         self._in_host_mounts = in_host_mounts
         self._threads = Threads(limit=_MAX_PLUGINS, name="plugin")
 
+    def require(self, plugin: str, environment: Mapping[str, str]) -> None:
+        """Refuse a plugin that is not there.
+
+        Raises:
+            DelegateError: CNI_PATH has no executable of that name.
+        """
+        self._find(plugin, environment.get("CNI_PATH", ""))
+
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
         """Run a plugin and return what it printed.
 

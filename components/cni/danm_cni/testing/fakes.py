@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_interface
 
 import msgspec
 
-from danm_api.errors import DanmError, LinkSetupError
+from danm_api.errors import DanmError, DelegateError, LinkSetupError
 from danm_api.ipam_api import (
     AttachmentAnswer,
     AttachmentRequest,
@@ -301,14 +301,21 @@ class FakePlugins:
         self.failures = Failures()
         self.alive: dict[tuple[str, str, str], bytes] = {}
         self.results: dict[str, bytes] = {}
+        self.missing: set[str] = set()
         self.deleted_with: list[bytes] = []
         self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
+
+    def require(self, plugin: str, environment: Mapping[str, str]) -> None:
+        """Refuse those that are planned to be missing."""
+        if plugin in self.missing:
+            raise DelegateError(f"plugin {plugin} is not in CNI_PATH", code=7)
 
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
         """Run; a failure planned as ``TYPE-half`` comes when the interface exists.
 
         Failures of other verbs are planned as ``TYPE-del``, ``TYPE-check`` and ``TYPE-gc``.
         """
+        self.require(call.type, environment)
         if verb in {Verb.CHECK, Verb.GC}:
             self.asked.append((verb, call, environment))
             await self.failures.meet(f"{call.type}-{verb.lower()}")
