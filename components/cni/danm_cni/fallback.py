@@ -11,11 +11,14 @@ from typing import Final
 import msgspec
 
 from danm_api.errors import InvalidNetworkError
+from danm_api.telemetry import get_logger
 from danm_cni.delegate import add_chain, delete_calls, load_chain, plugin_environment
 from danm_cni.delegate_config import PluginChain, render
 from danm_cni.edges import PluginRunner
 from danm_cni.journal import Journal, PluginCall
 from danm_cni.request import CniRequest, PodIdentity
+
+log = get_logger(__name__)
 
 # The runtime's own patience ends about there.
 _DEL_TIMEOUT_S: Final = 30.0
@@ -77,13 +80,24 @@ class Fallback:
     async def delete_unknown(self, request: CniRequest) -> None:
         """Run DEL for a container that danmd never added: from before the installation.
 
+        A file that cannot be used does not hold up the end of a container that may never have had
+        anything to do with it.
+
         Raises:
             DanmError: A plugin failed, with its own code.
         """
         path = self._find()
         if path is None:
             return
-        chain = load_chain(path)
+        try:
+            chain = load_chain(path)
+        except InvalidNetworkError as error:
+            log.warning(
+                "No DEL of the fallback network",
+                container_id=request.container_id,
+                error=error.reason,
+            )
+            return
         calls = [
             PluginCall(
                 type=plugin.type,

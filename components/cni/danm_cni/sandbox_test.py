@@ -268,6 +268,14 @@ async def test_del_of_a_pod_from_before_the_installation(node: FakeNode) -> None
     assert [config] == node.plugins.deleted_with
 
 
+async def test_del_without_a_usable_fallback_succeeds(node: FakeNode) -> None:
+    """A fallback's file that cannot be used keeps no container from its end."""
+    # SPEC C4
+    (node.root / "etc/cni/net.d/10-old.conf").write_text("no JSON")
+    await node.delete("unknown")
+    assert [] == node.plugins.deleted_with
+
+
 async def test_what_danmd_added_never_goes_to_the_fallbacks_del(node: FakeNode) -> None:
     """Repeated DELs, and DELs after a refused ADD, concern no other plugin."""
     node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "bridge"})
