@@ -23,7 +23,7 @@ from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.processes import PluginProcesses
-from danm_cni.testing.fakes import FakeAddresses
+from danm_cni.testing.fakes import FakeAddresses, FakeDevices
 from danm_cni.testing.node import config_for
 from tests.cni.executables import call_executable, install_executables
 from tests.cni.sandbox import Sandbox, a_sandbox
@@ -282,6 +282,7 @@ def a_cni_node(directory: Path) -> Iterator[CniNode]:
             kernel=KernelInterfaces(host_root=_ROOT),
             plugins=PluginProcesses(host_root=_ROOT, in_host_mounts=False),
             addresses=addresses,
+            devices=FakeDevices(),
         )
         daemon, stop = Daemon(config, kube, edges), asyncio.Event()
         loop = asyncio.get_running_loop()
