@@ -98,8 +98,14 @@ async def test_nodes_claim_again_what_etcd_has_forgotten(etcd: Etcd, tmp_path: P
 
             await eventually(is_claimed, within_s=60)
             await eventually(lambda: _is_told(cluster))
+
+            async def is_found() -> bool:
+                # The watch of DanmEps may see what was restored later than that of addresses.
+                await danmd.daemon.upkeep.compare()
+                return await _have_endpoints(cluster, {"a", "b"})
+
             # Services find Pods by their DanmEps.
-            await eventually(lambda: _have_endpoints(cluster, {"a", "b"}))
+            await eventually(is_found, within_s=60)
             assert danmd.addresses() == {"10.0.0.1", "10.0.0.2"}
             # What comes next is not what any of them has.
             answer = await cluster.reserve(tool, "next", "net")

@@ -164,6 +164,7 @@ async def test_without_a_device_nothing_is_made(
     with pytest.raises(DanmError) as caught:
         await node.add()
     assert code_of(caught.value) == code
+    assert {} == node.leftovers()
 
 
 async def test_a_plugin_that_is_missing_leaves_nothing(node: FakeNode) -> None:

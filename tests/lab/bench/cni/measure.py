@@ -23,7 +23,8 @@ from tests.lab.process import log_tail
 _LEAST: Final = 3
 # What a daemon does after its answer is not to be part of what is measured next.
 _SETTLE_S: Final = 0.05
-_CONFIG: Final = b'{"cniVersion":"1.0.0","name":"bench","type":"bench"}'
+# Of the version in which there is STATUS.
+_CONFIG: Final = b'{"cniVersion":"1.1.0","name":"bench","type":"bench"}'
 # Program, verb, exit status.
 _STARTS: Final = (
     ("macvlan", "VERSION", 0),
