@@ -5,7 +5,6 @@ the first check; a replica in a process of its own answers them.
 """
 
 import asyncio
-import re
 import socket
 import ssl
 import time
@@ -43,7 +42,6 @@ from ipam_svc.operations import OPERATIONS, Operation
 from tests.ipam.cluster import Cluster, install_kinds, soon
 from tests.ipam.replica_process import ReplicaProcess
 from tests.lab.apiserver import LOOPBACK, ApiServer
-from tests.lab.bench.usage import process_tree
 from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
@@ -90,20 +88,6 @@ class _Place:
         return IpamClient(
             lambda: [self.replica.endpoint], self.trust.read_text, lambda: self.tokens["tool"]
         )
-
-    def memory_mb(self) -> float:
-        """Return what is resident of the replica."""
-        assert self.replica.background is not None
-        pages = [
-            int(found[1])
-            for pid in process_tree(self.replica.background.process.pid)
-            if (found := re.search(r"VmRSS:\s+(\d+) kB", _status_of(pid))) is not None
-        ]
-        return max(pages) / 1024
-
-
-def _status_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/status").read_text()
 
 
 async def _prepare(server: ApiServer, directory: Path) -> _Place:
@@ -290,9 +274,9 @@ def test_no_request_makes_the_service_fail(place: _Place) -> None:
     """Whatever is asked, the answer is of the document's form and no 5xx, and memory stays flat."""
     # SPEC I2; DESIGN P6, P7
     answers = _round(place)
-    before_mb = place.memory_mb()
+    before_mb = place.replica.memory_mb()
     answers += _round(place)
-    after_mb = place.memory_mb()
+    after_mb = place.replica.memory_mb()
     print(f"{dict(answers)}: {before_mb:.1f} MB before the second half, {after_mb:.1f} MB after")
     # Some get through, and both kinds of refusal are reached.
     assert {200, 400, 401} <= answers.keys()

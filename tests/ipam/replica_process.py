@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import urllib.error
@@ -14,6 +15,7 @@ from typing import Final
 
 from ipam_svc import __main__ as program
 from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
+from tests.lab.bench.usage import process_tree
 from tests.lab.deployed import ipam_kubeconfig
 from tests.lab.process import Background, start_leashed, wait_until
 
@@ -21,6 +23,7 @@ _READY_S: Final = 60.0
 _PROBE_S: Final = 2.0
 # What kubelet would wait for is shorter here: only the order of things is tried.
 _LINGER: Final = "1"
+_RESIDENT: Final = re.compile(r"VmRSS:\s+(\d+) kB")
 
 
 def source_paths(tree: Path) -> list[str]:
@@ -35,6 +38,7 @@ class ReplicaProcess:
     Attributes:
         name: Its name in the Lease.
         paths: Where Python finds another release of ipam-svc; empty for this one.
+        flags: Beside those that name and place it.
     """
 
     name: str
@@ -43,6 +47,7 @@ class ReplicaProcess:
     port: int
     health_port: int
     paths: Sequence[str] = ()
+    flags: Sequence[str] = ()
     background: Background | None = None
 
     @classmethod
@@ -57,6 +62,16 @@ class ReplicaProcess:
     def endpoint(self) -> str:
         """Where its API is."""
         return f"{LOOPBACK}:{self.port}"
+
+    def memory_mb(self) -> float:
+        """Return what is resident of it."""
+        assert self.background is not None
+        pages = [
+            int(found[1])
+            for pid in process_tree(self.background.process.pid)
+            if (found := _RESIDENT.search(Path(f"/proc/{pid}/status").read_text())) is not None
+        ]
+        return max(pages) / 1024
 
     async def start(self) -> None:
         """Start it and wait until it is ready.
@@ -96,6 +111,7 @@ class ReplicaProcess:
                 f"--kubeconfig={kubeconfig}", f"--pod-name={self.name}",
                 f"--pod-ip={LOOPBACK}", f"--host={LOOPBACK}", f"--port={self.port}",
                 f"--health-host={LOOPBACK}", f"--health-port={self.health_port}",
+                *self.flags,
             ],
             log=self.directory / f"{self.name}.log",
             env={

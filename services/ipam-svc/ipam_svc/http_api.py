@@ -5,7 +5,7 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Final, TypeVar
 from uuid import uuid4
@@ -41,7 +41,7 @@ from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.telemetry import extract, get_logger, span
 from ipam_svc import metrics
 from ipam_svc.access import Access
-from ipam_svc.limits import Admission, Limits
+from ipam_svc.limits import Admission, BodyBudget, Limits
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.openapi import openapi_document
 from ipam_svc.openapi_page import page_of
@@ -58,6 +58,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # 64 attachments with long names take 20 KB.
 _MAX_BODY_BYTES: Final = 64 * 1024
+# For as long as a connection lasts, TLS keeps as much memory as it had to encrypt at once.
+_PIECE_BYTES: Final = 8 * 1024
 _COME_BACK: Final = (429, 503)
 # Of what is refused for another reason than a queue that is full.
 _RETRY_AFTER_S: Final = 1.0
@@ -103,6 +105,7 @@ class HttpApi:
         self._admission = admission
         self._max_in_flight = limits.in_flight
         self._body_s = limits.body_s
+        self._bodies = BodyBudget(limits)
         self._in_flight = 0
         self._parting = False
         # Revisions are counted by each replica for itself.
@@ -177,9 +180,30 @@ class HttpApi:
         try:
             if not (self._ready() or is_scrape):
                 raise OverloadedError("this replica has not read the record yet; ask another one")
-            return await handler(request)
+            return await self._send(request, await handler(request))
         finally:
             self._admission.leave(caller)
+
+    async def _send(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Send a large answer in pieces, each when the caller has read enough of those before."""
+        body = response.body if isinstance(response, web.Response) else None
+        if not isinstance(body, bytes) or len(body) <= _PIECE_BYTES:
+            return response
+        pieces = web.StreamResponse(status=response.status, headers=response.headers)
+        pieces.content_length = len(body)
+        if self._parting:
+            pieces.force_close()
+        # A caller that has gone is the web server's business, which writes the end.
+        with suppress(ConnectionError):
+            writer = await pieces.prepare(request)
+            if writer is None or request.method == "HEAD":
+                return pieces
+            for begin in range(0, len(body), _PIECE_BYTES):
+                await writer.write(body[begin : begin + _PIECE_BYTES])
+                # What was written is on its way in the loop's next turn, or has to wait.
+                await asyncio.sleep(0)
+                await writer.drain()
+        return pieces
 
     async def _reserve(self, request: web.Request) -> web.Response:
         message = await self._body(request, ReserveRequest)
@@ -239,16 +263,25 @@ class HttpApi:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequestError(f"the body is not JSON: {error}") from error
 
-    async def _content(self, request: web.Request) -> bytes:
+    async def _content(self, request: web.Request) -> bytes | bytearray:
         # As a rule it came with the head.
         if request.content.is_eof():
             return await request.read()
+        caller = request[_CALLER]
+        body = bytearray()
         try:
             async with asyncio.timeout(self._body_s):
-                return await request.read()
+                while chunk := await request.content.readany():
+                    self._bodies.add(caller, len(chunk))
+                    body += chunk
+                    if len(body) > _MAX_BODY_BYTES:
+                        raise web.HTTPRequestEntityTooLarge(_MAX_BODY_BYTES, len(body))
         except TimeoutError as error:
             reason = f"the body did not arrive within {self._body_s:g} s"
             raise web.HTTPRequestTimeout(reason=reason) from error
+        finally:
+            self._bodies.remove(caller, len(body))
+        return body
 
     async def _document(self, request: web.Request) -> web.Response:
         return web.Response(body=self._openapi, content_type="application/json")

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import REGISTRY
 
 from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
@@ -19,7 +20,7 @@ from ipam_svc.http_api import HttpApi
 from ipam_svc.limits import Admission, Limits, Rate
 from ipam_svc.lookup import Lookup
 from ipam_svc.operations import METRICS_PATH, OPENAPI_PATH, OPERATIONS, PAGE_PATH
-from ipam_svc.testing.cluster import NAMESPACE, Cluster
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, eventually
 
 _GOOD = {
     "owner": {"kind": "External", "namespace": NAMESPACE, "name": "x"},
@@ -304,11 +305,8 @@ async def test_too_many_requests_are_refused_at_once() -> None:
         await gate.reached.wait()
         other = {**_GOOD, "owner": {**_GOOD["owner"], "name": "y"}}  # type: ignore[dict-item]
         waiting.append(asyncio.create_task(client.post(RESERVE_PATH, json=other)))
-        async with asyncio.timeout(5):
-            while True:
-                response = await client.get(OPENAPI_PATH)
-                if response.status != 200:
-                    break
+        await eventually(lambda: REGISTRY.get_sample_value("danm_ipam_requests_in_flight") == 2)
+        response = await client.get(OPENAPI_PATH)
         assert (await _problem(response)).transient
         assert response.status == 503
         assert response.headers["Retry-After"] == "1"
@@ -343,6 +341,75 @@ async def test_body_that_does_not_come_is_not_waited_for() -> None:
     async with _served(Cluster(), limits=limits) as client:
         response = await client.post(RESERVE_PATH, data=forever())
         assert (await _problem(response)).status == 408
+
+
+async def test_bodies_in_part_are_bounded() -> None:
+    """A caller whose half-sent bodies take too much is told so; whole bodies are still answered."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    limits = Limits(caller_body_bytes=50_000)
+    rest = asyncio.Event()
+
+    async def half() -> AsyncIterator[bytes]:
+        body = msgspec.json.encode(_GOOD)
+        yield body + b" " * (30_000 - len(body))
+        await rest.wait()
+        yield b" "
+
+    async with _served(cluster, limits=limits) as client:
+        posts = [asyncio.create_task(client.post(RESERVE_PATH, data=half())) for _ in range(2)]
+        (refused,), (waiting,) = await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
+        problem = await _problem(await refused)
+        assert (problem.status, problem.transient) == (503, True)
+        assert "wait for the rest of their bodies" in problem.detail
+        other = {**_GOOD, "owner": {**_GOOD["owner"], "name": "y"}}  # type: ignore[dict-item]
+        assert (await client.post(RESERVE_PATH, json=other)).status == 200
+        rest.set()
+        assert (await waiting).status == 200
+        # Nothing is left of them.
+        assert (await client.post(RESERVE_PATH, data=half())).status == 200
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+async def test_body_of_any_size_within_the_bound_is_read(parts: int) -> None:
+    """64 KB are taken, in one piece or in several; one byte more is too much."""
+    body = msgspec.json.encode(_GOOD)
+    whole = body + b" " * (64 * 1024 - len(body))
+
+    async def in_parts(content: bytes) -> AsyncIterator[bytes]:
+        size = -(-len(content) // parts)
+        for begin in range(0, len(content), size):
+            yield content[begin : begin + size]
+
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with _served(cluster) as client:
+        assert (await client.post(RESERVE_PATH, data=in_parts(whole))).status == 200
+        refused = await client.post(RESERVE_PATH, data=in_parts(whole + b" "))
+        assert (await _problem(refused)).status == 413
+
+
+async def test_large_answers_come_whole() -> None:
+    """What is sent in pieces has its length, type and tag, and a HEAD for it has no body."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/16")
+    async with _served(cluster) as client:
+        reserves = [
+            {**_GOOD, "owner": {**_GOOD["owner"], "name": f"owner-{number}"}}  # type: ignore[dict-item]
+            for number in range(200)
+        ]
+        answers = await asyncio.gather(*(client.post(RESERVE_PATH, json=each) for each in reserves))
+        assert {each.status for each in answers} == {200}
+        path = f"/apis/ipam.danm.k8s.io/v1/namespaces/{NAMESPACE}/reservations"
+        response = await client.get(path)
+        content = await response.read()
+        assert len(content) > 4 * 8 * 1024
+        assert response.content_length == len(content)
+        assert response.content_type == "application/json"
+        assert len(msgspec.json.decode(content)["items"]) == 200
+        head = await client.head(path)
+        assert (head.status, await head.read()) == (200, b"")
 
 
 async def test_replica_that_has_not_read_the_record_answers_nothing() -> None:

@@ -4,7 +4,7 @@ Whoever asks too much is told so at once and costs nothing more; nothing here gr
 of callers (DESIGN, P6).
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -44,9 +44,12 @@ class Limits:
             there for a danmd that has gone mad.
         reviews: Tokens of one address, and permissions of one caller, that have to be reviewed by
             the API server because they are not known or no longer fresh.
-        connections: More are refused; each takes about 55 KB.
+        connections: More are refused; each takes 71 KB at most (decision 0011).
         address_connections: Of one address.
         body_s: How long the body of a request may take, 64 KB at most.
+        body_bytes: Of all bodies that have not come whole.
+        caller_body_bytes: The same of one caller: 32 of the largest size. Most bodies have less
+            than 1 KB, come with their heads, and do not count.
     """
 
     in_flight: int = 2048
@@ -57,6 +60,8 @@ class Limits:
     connections: int = 4096
     address_connections: int = 1024
     body_s: float = 10.0
+    body_bytes: int = 8 * 2**20
+    caller_body_bytes: int = 2 * 2**20
 
 
 @dataclass(slots=True)
@@ -149,6 +154,45 @@ class Admission:
             self._in_flight[caller.username] = left
         else:
             del self._in_flight[caller.username]
+
+
+class BodyBudget:
+    """Bounds the bytes of bodies that have not come whole, in all and of each caller."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start with nothing."""
+        self._limits = limits
+        self._held: Counter[tuple[str, str | None]] = Counter()
+        self._total = 0
+
+    def add(self, caller: Caller, size: int) -> None:
+        """Count bytes of a body; ``remove`` must follow.
+
+        Raises:
+            OverloadedError: They are too many; nothing was counted.
+        """
+        who = (caller.username, caller.node)
+        if self._held[who] + size > self._limits.caller_body_bytes:
+            raise OverloadedError(
+                f"{self._held[who]} bytes of {caller.username} wait for the rest of their bodies;"
+                " send each body at once"
+            )
+        if self._total + size > self._limits.body_bytes:
+            raise OverloadedError("too many bodies have come in part; try again later")
+        self._held[who] += size
+        self._total += size
+
+    def remove(self, caller: Caller, size: int) -> None:
+        """Note that a body is read, or given up."""
+        who = (caller.username, caller.node)
+        self._held[who] -= size
+        self._total -= size
+        if not self._held[who]:
+            del self._held[who]
+
+    def __len__(self) -> int:
+        """Return how many callers are known."""
+        return len(self._held)
 
 
 def _require(wait_s: float, rate: Rate, who: str) -> None:

@@ -8,7 +8,7 @@ from danm_api.errors import OverloadedError, RateLimitedError
 from danm_api.model.caller import Caller
 from danm_api.names import NodeName
 from danm_api.testing.clock import FakeClock
-from ipam_svc.limits import Admission, Limits, Rate, RateLimiter
+from ipam_svc.limits import Admission, BodyBudget, Limits, Rate, RateLimiter
 
 _JANE = Caller(username="jane", uid="", groups=())
 _JOHN = Caller(username="john", uid="", groups=())
@@ -97,3 +97,24 @@ def test_usual_limits_are_above_what_a_node_asks() -> None:
     for caller in (_danmd("n1"), _JANE):
         for _ in range(512):
             admission.enter(caller)
+
+
+def test_bytes_of_bodies_that_have_not_come_whole_are_bounded() -> None:
+    """One caller leaves room for others, all together have a bound, and what is read is free again.
+
+    A node's danmd is a caller on each node.
+    """
+    # DESIGN P6
+    budget = BodyBudget(Limits(body_bytes=10, caller_body_bytes=6))
+    budget.add(_JANE, 4)
+    with pytest.raises(OverloadedError, match="4 bytes of jane wait for the rest"):
+        budget.add(_JANE, 3)
+    budget.add(_danmd("n1"), 3)
+    budget.add(_danmd("n2"), 3)
+    with pytest.raises(OverloadedError, match="too many bodies"):
+        budget.add(_JOHN, 1)
+    budget.remove(_JANE, 4)
+    budget.add(_JOHN, 4)
+    for caller, size in ((_JOHN, 4), (_danmd("n1"), 3), (_danmd("n2"), 3), (_JANE, 0)):
+        budget.remove(caller, size)
+    assert len(budget) == 0

@@ -4,8 +4,9 @@ Metrics themselves are defined with prometheus_client beside the code that count
 serves them. Listener serves any HTTP within bounds.
 """
 
+from danm_api.telemetry.bounds import Bounds, Patience
 from danm_api.telemetry.health import HealthServer, Readiness
-from danm_api.telemetry.listener import Bounds, Listener, Patience
+from danm_api.telemetry.listener import Listener
 from danm_api.telemetry.logs import Logger, configure_logging, get_logger
 from danm_api.telemetry.traces import (
     configure_tracing,

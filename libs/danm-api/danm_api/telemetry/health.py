@@ -9,7 +9,8 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
-from danm_api.telemetry.listener import Bounds, Listener
+from danm_api.telemetry.bounds import Bounds
+from danm_api.telemetry.listener import Listener
 
 # True, or why not yet (a sentence, or False without one).
 Readiness = bool | str

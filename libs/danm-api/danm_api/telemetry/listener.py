@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from ssl import SSLContext
 from typing import Final
@@ -21,6 +20,13 @@ from aiohttp.http_exceptions import LineTooLong
 
 from danm_api.errors import InvalidRequestError, OverloadedError
 from danm_api.ipam_problem import CONTENT_TYPE, problem_of
+from danm_api.telemetry.bounds import (
+    HTTP_BYTES,
+    Bounds,
+    Patience,
+    bound_sockets,
+    bound_transport,
+)
 from danm_api.telemetry.logs import get_logger
 
 _log = get_logger(__name__)
@@ -37,38 +43,6 @@ _SWEEP_S: Final = 1.0
 _NEVER: Final = math.inf
 
 _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a peer may take; callers in the same cluster take milliseconds.
-
-    Attributes:
-        handshake_s: For TLS.
-        head_s: From a request's first byte, or the connection's begin, to a whole head.
-        idle_s: Between requests; danmd asks every 10 s.
-        write_s: While it does not read what was answered.
-    """
-
-    handshake_s: float = 10.0
-    head_s: float = 10.0
-    idle_s: float = 75.0
-    write_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What a listener holds.
-
-    Attributes:
-        connections: More are refused; with TLS each takes about 55 KB.
-        address_connections: Of one address.
-        patience: With peers that are slow.
-    """
-
-    connections: int
-    address_connections: int
-    patience: Patience = field(default_factory=Patience)
 
 
 class Connection(web.RequestHandler):
@@ -105,6 +79,7 @@ class Connection(web.RequestHandler):
             max_headers=_MAX_HEADERS,
             # A body of 64 KB needs no compression, and nobody can send one that grows here.
             auto_decompress=False,
+            read_bufsize=HTTP_BYTES,
         )
         self._listener = listener
         self._patience = patience
@@ -121,10 +96,13 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         self._read_due = self._clock() + self._patience.head_s
         reason = self._listener.register(self)
-        if reason and isinstance(transport, asyncio.Transport):
+        if self.transport is None:
+            return
+        bound_transport(self.transport)
+        if reason:
             _log.warning("Refused a connection", address=self.address, reason=reason)
-            transport.write(_refusal(reason))
-            transport.close()
+            self.transport.write(_refusal(reason))
+            self.transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection."""
@@ -151,10 +129,12 @@ class Connection(web.RequestHandler):
         """Give the peer some time to read what was sent."""
         self._write_due = self._clock() + self._patience.write_s
         super().pause_writing()
+        self._listener.wait_for(self)
 
     def resume_writing(self) -> None:
         """Go on: the peer has read."""
         self._write_due = _NEVER
+        self._listener.wait_no_more(self)
         super().resume_writing()
 
     def is_overdue(self, now: float) -> bool:
@@ -237,6 +217,8 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._connections: set[Connection] = set()
+        # In the order in which the wait began.
+        self._unread: dict[Connection, None] = {}
         self._by_address: Counter[str] = Counter()
 
     async def start(self, context: SSLContext | None) -> None:
@@ -261,7 +243,7 @@ class Listener:
 
     async def _listen(self, server: web.Server, context: SSLContext | None) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        return await loop.create_server(
+        made = await loop.create_server(
             lambda: Connection(
                 server,
                 listener=self,
@@ -274,7 +256,15 @@ class Listener:
             ssl=context,
             backlog=_BACKLOG,
             ssl_handshake_timeout=None if context is None else self._bounds.patience.handshake_s,
+            start_serving=False,
         )
+        bound_sockets(made.sockets)
+        try:
+            await made.start_serving()
+        except OSError:
+            made.close()
+            raise
+        return made
 
     async def stop(self) -> None:
         """Take no more requests, and wait for those under way."""
@@ -304,10 +294,23 @@ class Listener:
     def unregister(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        self.wait_no_more(connection)
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
         self._on_count(len(self._connections))
+
+    def wait_for(self, connection: Connection) -> None:
+        """Note a connection whose peer has to read, and end another one when these are too many."""
+        self._unread[connection] = None
+        if len(self._unread) > self._bounds.unread:
+            longest = next(iter(self._unread))
+            self.wait_no_more(longest)
+            longest.abort()
+
+    def wait_no_more(self, connection: Connection) -> None:
+        """Note that the peer of a connection has read, or is gone."""
+        self._unread.pop(connection, None)
 
     def end_overdue(self) -> None:
         """End the connections whose peers have had their time."""

@@ -1,9 +1,11 @@
 """Connections that stay open by sending nothing, are too many, or speak no HTTP."""
 
 import asyncio
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -12,11 +14,19 @@ import trustme
 from aiohttp import web
 
 from danm_api.ipam_api import Problem
-from danm_api.telemetry.listener import Bounds, Listener, Patience
+from danm_api.telemetry.bounds import Bounds, Patience
+from danm_api.telemetry.listener import Listener
 from danm_api.testing.clock import FakeClock
 
 _USUAL = Bounds(connections=99, address_connections=99)
 _GET = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+# More than all that may wait on the way to a peer, and less than what would by default.
+_LARGE = 2**18
+_PIECE = 2**14
+# More than may wait on the way to the application.
+_LITTLE = 2**16
+# Linux, struct tcp_info: tcpi_bytes_acked.
+_BYTES_ACKED = slice(120, 128)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +48,20 @@ class _Peer:
             length = next(line for line in lines if line.startswith("content-length:"))
             body = await self.reader.readexactly(int(length.partition(":")[2]))
         return int(head.split(" ", 2)[1]), body
+
+    async def until_delivered(self, count: int) -> None:
+        """Wait until the server's kernel has taken so many bytes, for a second.
+
+        Raises:
+            TimeoutError: It took less.
+        """
+        connection = self.writer.get_extra_info("socket")
+        taken = 0
+        async with asyncio.timeout(1):
+            while taken < count:
+                await asyncio.sleep(0.01)
+                info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
+                taken = int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
 
     async def is_ended(self) -> bool:
         """Say whether the server ends the connection within a moment."""
@@ -63,12 +87,36 @@ class _Server:
         app.router.add_get("/quick", self._quick)
         app.router.add_get("/slow", self._slow)
         app.router.add_get("/large", self._large)
+        app.router.add_post("/slow", self._slow)
         self.listener = Listener(app, host="127.0.0.1", port=0, bounds=bounds, clock=self.clock)
         self.peers: list[_Peer] = []
+        self._trust: ssl.SSLContext | None = None
+
+    async def start(self, *, tls: bool) -> None:
+        """Listen, with TLS or without."""
+        context = None
+        if tls:
+            authority = trustme.CA()
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            authority.issue_cert("localhost").configure_cert(context)
+            self._trust = ssl.create_default_context()
+            authority.configure_trust(self._trust)
+        await self.listener.start(context)
 
     async def connect(self) -> _Peer:
-        """Connect, as a client that reads little at a time."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.listener.port, limit=2**16)
+        """Connect, as a client that reads and sends little at a time."""
+        connection = socket.socket()
+        connection.setblocking(False)  # noqa: FBT003  (positional only)
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            connection.setsockopt(socket.SOL_SOCKET, option, 4096)
+        address = ("127.0.0.1", self.listener.port)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+        name = None if self._trust is None else "localhost"
+        reader, writer = await asyncio.open_connection(
+            sock=connection, limit=2**12, ssl=self._trust, server_hostname=name
+        )
+        if name is not None:
+            writer.transport.set_read_buffer_limits(4096)  # type: ignore[attr-defined]
         self.peers.append(_Peer(reader=reader, writer=writer))
         return self.peers[-1]
 
@@ -83,14 +131,21 @@ class _Server:
         await self.gate.wait()
         return web.Response(text="late")
 
-    async def _large(self, request: web.Request) -> web.Response:
-        return web.Response(body=bytes(64 * 2**20))
+    async def _large(self, request: web.Request) -> web.StreamResponse:
+        """Answer in pieces: with TLS, what is written at once does not wait for the peer."""
+        response = web.StreamResponse()
+        response.content_length = _LARGE
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            for _ in range(0, _LARGE, _PIECE):
+                await response.write(bytes(_PIECE))
+        return response
 
 
 @asynccontextmanager
-async def _running(bounds: Bounds = _USUAL) -> AsyncIterator[_Server]:
+async def _running(bounds: Bounds = _USUAL, *, tls: bool = False) -> AsyncIterator[_Server]:
     server = _Server(bounds)
-    await server.listener.start(None)
+    await server.start(tls=tls)
     try:
         yield server
     finally:
@@ -160,10 +215,11 @@ async def test_request_under_way_is_not_disturbed() -> None:
         assert await peer.answer() == (200, b"late")
 
 
-async def test_peer_that_does_not_read_is_ended() -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_peer_that_does_not_read_is_ended(*, tls: bool) -> None:
     """An answer that nobody takes is not kept in memory for ever."""
     # DESIGN P6
-    async with _running() as server:
+    async with _running(tls=tls) as server:
         peer = await server.connect()
         await peer.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         await peer.reader.readuntil(b"\r\n\r\n")
@@ -173,7 +229,53 @@ async def test_peer_that_does_not_read_is_ended() -> None:
         server.pass_time(31)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             async with asyncio.timeout(5):
-                await peer.reader.readexactly(64 * 2**20)
+                await peer.reader.readexactly(_LARGE)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_peer_fills_no_more_than_little(*, tls: bool) -> None:
+    """What is sent and not read by the application waits with its sender, not here."""
+    # DESIGN P6
+    async with _running(tls=tls) as server:
+        peer = await server.connect()
+        head = f"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: {_LARGE}\r\n\r\n"
+        peer.writer.write(head.encode() + bytes(_LARGE))
+        with pytest.raises(TimeoutError):
+            await peer.until_delivered(_LITTLE)
+        other = await server.connect()
+        assert await other.stays()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_peers_that_do_not_read_are_few(*, tls: bool) -> None:
+    """Of those whose answers wait, the one that was waited for longest goes."""
+    # DESIGN P6
+    async with _running(Bounds(connections=9, address_connections=9, unread=2), tls=tls) as server:
+        peers = [await server.connect() for _ in range(3)]
+        for peer in peers:
+            await peer.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            await peer.reader.readuntil(b"\r\n\r\n")
+        other = await server.connect()
+        assert await other.stays()
+        first, *rest = peers
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            async with asyncio.timeout(5):
+                await first.reader.readexactly(_LARGE)
+        for peer in rest:
+            assert await peer.reader.readexactly(_LARGE) == bytes(_LARGE)
+
+
+async def test_peers_that_read_are_not_counted() -> None:
+    """One that has read its answer stays, whoever comes afterwards and does not."""
+    async with _running(Bounds(connections=9, address_connections=9, unread=1)) as server:
+        one, two = [await server.connect() for _ in range(2)]
+        for peer in (one, two):
+            await peer.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            await peer.reader.readuntil(b"\r\n\r\n")
+            if peer is one:
+                await one.reader.readexactly(_LARGE)
+        assert await one.stays()
+        assert await two.reader.readexactly(_LARGE) == bytes(_LARGE)
 
 
 @pytest.mark.parametrize(
