@@ -13,6 +13,8 @@ _WHOLE_SERVICE: Final = frozenset({"access_matrix_test.py", "process_test.py"})
 
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Give uvloop to those files, and asyncio's own loop to others."""
-    return {"uvloop": UvLoop} if item.path.name in _WHOLE_SERVICE else None
+    if item.path.name in _WHOLE_SERVICE:
+        return {"uvloop": UvLoop}
+    return {"asyncio": asyncio.new_event_loop}
