@@ -1,10 +1,11 @@
 """A real API server takes the definitions, and applies them as a user sees it."""
 
 import functools
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -77,6 +78,17 @@ def _applied(kubectl: Kubectl, raw: object) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     stored: dict[str, Any] = msgspec.json.decode(done.stdout)
     return stored
+
+
+def _row(kubectl: Kubectl, kind: str, name: str, *arguments: str) -> dict[str, str]:
+    """Return what a person sees of an object: the cells of its row, by the columns' names."""
+    done = kubectl("get", kind, name, *arguments)
+    assert done.returncode == 0, done.stderr
+    header, row = done.stdout.splitlines()
+    columns = list(re.finditer(r"\S+ *", header))
+    return {each[0].strip(): row[each.start() : each.end()].strip() for each in columns[:-1]} | {
+        columns[-1][0].strip(): row[columns[-1].start() :].strip()
+    }
 
 
 def _manifest(name: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401  (any option)
@@ -164,6 +176,71 @@ def test_the_status_is_stored_whole(kubectl: Kubectl) -> None:
     assert (stored.ipv4, stored.ipv6) == (Usage(total=3, used=1, free=2, ranges="10.0.0.1"), usage)
 
 
+_IPV4: Final = {"total": 254, "used": 12, "free": 242, "ranges": "10.0.0.1-10.0.0.12"}
+_IPV6: Final = {"total": "4096", "used": "3", "free": "4093", "ranges": "2001:db8::1-2001:db8::3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "usage", "seen"),
+    [
+        pytest.param(
+            "only4",
+            {"cidr": "10.0.0.0/24", "vlan": 7},
+            {"ipv4": _IPV4},
+            {"CIDR": "10.0.0.0/24", "USED": "12", "FREE": "242", "VLAN": "7"},
+            id="IPv4",
+        ),
+        pytest.param(
+            "only6",
+            {"net6": "2001:db8::/64", "vxlan": 8},
+            {"ipv6": _IPV6},
+            {
+                "CIDR": "2001:db8::/64", "USED": "3", "FREE": "4093", "VXLAN": "8",
+                "NET6": "2001:db8::/64", "USED6": "3", "FREE6": "4093",
+            },
+            id="IPv6",
+        ),
+        pytest.param(
+            "both",
+            {"cidr": "10.0.0.0/24", "net6": "2001:db8::/64"},
+            {"ipv4": _IPV4, "ipv6": _IPV6},
+            {
+                "CIDR": "10.0.0.0/24", "USED": "12", "FREE": "242",
+                "NET6": "2001:db8::/64", "USED6": "3", "FREE6": "4093",
+            },
+            id="both families",
+        ),
+        pytest.param("none", {}, {}, {}, id="no addresses"),
+    ],
+)  # fmt: skip
+def test_a_row_says_what_whether_and_how_full(
+    kubectl: Kubectl,
+    name: str,
+    options: dict[str, Any],
+    usage: dict[str, Any],
+    seen: dict[str, str],
+) -> None:
+    """Of either family, or of IPv4 where there are both; ``-o wide`` tells the rest, and why."""
+    # SPEC A3
+    stored = _applied(kubectl, _manifest(name, host_device="ens4", **options))
+    assert set(_row(kubectl, "dnet", name, "-n", "example-vnf").values()) & {"True"} == set()
+    condition = {"type": "Valid", "status": "True", "reason": "Accepted", "message": "It may be."}
+    judged = {"applied": stored["spec"], "conditions": [condition], **usage}
+    patch = msgspec.json.encode({"status": judged}).decode()
+    done = kubectl(
+        "patch", "dnet", name, "-n", "example-vnf", "--subresource=status", "--type=merge",
+        "-p", patch,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    row = _row(kubectl, "dnet", name, "-n", "example-vnf")
+    wide = _row(kubectl, "dnet", name, "-n", "example-vnf", "-o", "wide")
+    shown = {"NAME": name, "TYPE": "ipvlan", "DEVICE": "ens4", "VALID": "True"}
+    shown |= {"CIDR": "", "USED": "", "FREE": "", "AGE": row["AGE"]} | seen
+    assert row == {key: shown[key] for key in row}
+    shown |= {"AGE": wide["AGE"], "WHY": "It may be."}
+    assert wide == {"VLAN": "", "VXLAN": "", "NET6": "", "USED6": "", "FREE6": ""} | shown
+
+
 def test_a_user_cannot_write_the_status(kubectl: Kubectl) -> None:
     """An applied manifest's status is dropped."""  # SPEC A4
     raw = _manifest("forged") | {"status": encode_status(accepted(a_danmnet("forged")).status)}
@@ -175,6 +252,20 @@ def test_a_danmep_is_stored_whole(kubectl: Kubectl) -> None:
     ep = a_danmep(app="processor")
     stored = decode_danmep(_applied(kubectl, encode_danmep(ep)))
     assert (stored.interface, stored.pod_labels) == (ep.interface, ep.pod_labels)
+    wide = _row(kubectl, "dep", ep.name, "-n", "example-vnf", "-o", "wide")
+    assert wide == {
+        "NAME": ep.name,
+        "NETWORK": ep.network,
+        "POD": ep.pod,
+        "INTERFACE": ep.interface.name,
+        "ADDRESS": str(ep.interface.address),
+        "ADDRESSIPV6": "",
+        "NODE": ep.node,
+        "AGE": wide["AGE"],
+        "TYPE": ep.network_type,
+        "MAC": "",
+        "CONTAINER": ep.container_id,
+    }
     selector = "danm.k8s.io/network=internal,danm.k8s.io/pod-uid=pod-uid-1"
     done = kubectl("get", "dep", "-n", "example-vnf", "-l", selector, "-o", "name")
     assert done.stdout.split() == ["danmep.danm.k8s.io/ep-1"]
@@ -189,6 +280,16 @@ def test_a_block_keeps_what_a_later_release_wrote(kubectl: Kubectl) -> None:
     stored = decode_ip_block(_applied(kubectl, raw))
     assert stored.unknown == {"later": {"x": 1}}
     assert stored.entries[0].unknown == {"later": [1]}
+    row = _row(kubectl, "dib", stored.name, "-n", "example-vnf")
+    assert row == {
+        "NAME": stored.name,
+        "NETWORK": stored.network,
+        "CIDR": str(stored.cidr),
+        "FREE": raw["metadata"]["labels"]["danm.k8s.io/free"],
+        "SEALED": row["SEALED"],
+        "AGE": row["AGE"],
+    }
+    assert row["SEALED"] in {"", "false"}
 
 
 def test_a_node_s_state_is_stored_whole(kubectl: Kubectl) -> None:
@@ -202,6 +303,9 @@ def test_a_node_s_state_is_stored_whole(kubectl: Kubectl) -> None:
     done = kubectl("replace", *arguments, stdin=encode_danm_node(node))
     assert done.returncode == 0, done.stderr
     assert decode_danm_node(msgspec.json.decode(done.stdout)).networks == (network,)
+    row = _row(kubectl, "dno", "node-1", "-o", "wide")
+    told = {each: row[each] for each in ("UP", "NETWORKS", "DOWN")}
+    assert told == {"UP": "0", "NETWORKS": "1", "DOWN": "no ens4"}
 
 
 @pytest.mark.parametrize("path", ["dnet.spec.Options.vlan", "dep.spec.CID", "dib.spec.entries"])

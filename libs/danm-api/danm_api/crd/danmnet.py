@@ -232,7 +232,12 @@ DANMNET: Final = Definition(
     columns=(
         Column(name="Type", path=".spec.NetworkType", description="What connects Pods"),
         Column(name="Device", path=".spec.Options.host_device", description="The nodes' device"),
-        Column(name="CIDR", path=".spec.Options.cidr", description="The IPv4 subnet"),
+        # Of several keys the first that is there is shown: IPv6 where a network has nothing else.
+        Column(
+            name="CIDR",
+            path=".spec.Options['cidr','net6']",
+            description="The IPv4 subnet, or the only one",
+        ),
         Column(
             name="Valid",
             path='.status.conditions[?(@.type=="Valid")].status',
@@ -240,15 +245,13 @@ DANMNET: Final = Definition(
         ),
         Column(
             name="Used",
-            path=".status.ipv4.used",
-            kind="integer",
-            description="IPv4 addresses that somebody holds",
+            path=".status['ipv4','ipv6'].used",
+            description="Addresses of that subnet that somebody holds",
         ),
         Column(
             name="Free",
-            path=".status.ipv4.free",
-            kind="integer",
-            description="IPv4 addresses of the pool that nobody holds",
+            path=".status['ipv4','ipv6'].free",
+            description="Addresses of its pool that nobody holds",
         ),
         AGE,
         Column(name="VLAN", path=".spec.Options.vlan", kind="integer", wide=True),
