@@ -14,6 +14,7 @@ from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import DANMEPS, DANMNETS, RawObject
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.model.danmnet import DanmNet, NetworkSpec, NetworkStatus, Usage, Vlan, Vxlan
 from danm_api.names import (
@@ -190,6 +191,20 @@ async def test_a_link_stays_while_a_pod_of_the_node_uses_it(lab: Lab) -> None:
     await lab.until(lambda: lab.api.calls[("list", DANMEPS.plural)] >= 2)
     assert "external.300" in lab.kernel.names()
     await lab.api.delete(DANMEPS, "ep-external-node-1", namespace="n")
+    await lab.until(lambda: "external.300" not in lab.kernel.names())
+
+
+async def test_a_deleted_network_keeps_its_link_until_it_goes(lab: Lab) -> None:
+    """While something uses it, on any node, its link stays and is repaired."""  # SPEC A5
+    used, unused = ({"metadata": {"finalizers": each}} for each in ([DANMNET_FINALIZER], []))
+    await lab.api.patch(DANMNETS, "external", used, namespace="n")
+    await lab.delete(EXTERNAL)
+    await lab.until(lambda: any(net.deleting for net in lab.networks.items()))
+    lab.kernel.remove("external.300")
+    await lab.until(lambda: "external.300" in lab.kernel.names())
+    await lab.until(lambda: lab.reason("external") == "")
+    assert not any(isinstance(action, Delete) for action in lab.kernel.executed)
+    await lab.api.patch(DANMNETS, "external", unused, namespace="n")
     await lab.until(lambda: "external.300" not in lab.kernel.names())
 
 
