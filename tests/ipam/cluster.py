@@ -258,16 +258,22 @@ async def replica(cluster: Cluster, *, lifetimes: Lifetimes = USUAL) -> AsyncIte
 @asynccontextmanager
 async def a_cluster(server: ApiServer) -> AsyncIterator[Cluster]:
     """Have a namespace with DANM's kinds, and two replicas."""
+    async with a_namespace(server) as made, replica(made), replica(made):
+        raw = await made.api.get(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
+        made.trust = decode_trust(raw)
+        yield made
+
+
+@asynccontextmanager
+async def a_namespace(server: ApiServer) -> AsyncIterator[Cluster]:
+    """Have a namespace with DANM's kinds; no replica runs yet."""
     async with await KubeClient.connect(server.kubeconfig) as api:
         made = Cluster(server=server, api=api, namespace=f"test-{uuid4().hex[:8]}")
         for name in (made.namespace, SYSTEM_NAMESPACE):
             with suppress(ConflictError):
                 await made.create(NAMESPACES, {"metadata": {"name": name}})
         await _install_kinds(api)
-        async with replica(made), replica(made):
-            raw = await api.get(CONFIG_MAPS, TRUST_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
-            made.trust = decode_trust(raw)
-            yield made
+        yield made
 
 
 async def install_kinds(server: ApiServer) -> None:

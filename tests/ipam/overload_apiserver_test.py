@@ -12,13 +12,11 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import pytest
 
 from danm_api.codec.authority import decode_trust
 from danm_api.codec.ip_block import encode_ip_block
-from danm_api.errors import ConflictError
 from danm_api.ipam_api import (
     MAX_PAGE,
     RESERVE_PATH,
@@ -26,14 +24,12 @@ from danm_api.ipam_api import (
     network_reservations_path,
 )
 from danm_api.kube.api import CONFIG_MAPS, DANMIPBLOCKS
-from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE, Namespace, NetworkName
 from ipam_svc.operations import OPENAPI_PATH
-from tests.ipam.cluster import Cluster, eventually, install_kinds
+from tests.ipam.cluster import Cluster, a_namespace, eventually
 from tests.ipam.replica_process import ReplicaProcess
 from tests.lab.apiserver import ApiServer
 from tests.lab.bench.prefill import full_blocks
-from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
@@ -66,12 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture()
 async def cluster(server: ApiServer) -> AsyncIterator[Cluster]:
     """Yield a namespace with a network whose list has a page of entries; no replica runs yet."""
-    await install_kinds(server)
-    async with await KubeClient.connect(server.kubeconfig) as api:
-        made = Cluster(server=server, api=api, namespace=f"test-{uuid4().hex[:8]}")
-        for name in (made.namespace, SYSTEM_NAMESPACE):
-            with suppress(ConflictError):
-                await made.create(NAMESPACES, {"metadata": {"name": name}})
+    async with a_namespace(server) as made:
         await made.add_network("net", cidr="10.0.0.0/16")
         blocks = full_blocks(
             Namespace(made.namespace),

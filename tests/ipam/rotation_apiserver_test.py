@@ -7,31 +7,26 @@ a request again.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 import pytest
 
 from danm_api.codec.authority import decode_authorities
-from danm_api.errors import ConflictError
 from danm_api.ipam_api import CA_SECRET
 from danm_api.ipam_client import DEFAULT_SERVER_NAME
 from danm_api.ipam_discovery import IpamDiscovery
 from danm_api.ipam_replicas import ReplicaOrder
 from danm_api.ipam_transport import IpamTransport
 from danm_api.kube.api import SECRETS
-from danm_api.kube.client import KubeClient
 from danm_api.kube.informer import Informer
 from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.certificates import Lifetimes
 from ipam_svc.operations import OPENAPI_PATH
-from tests.ipam.cluster import Cluster, install_kinds, replica
+from tests.ipam.cluster import Cluster, a_namespace, replica
 from tests.lab.apiserver import ApiServer
-from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
@@ -61,14 +56,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture()
 async def cluster(server: ApiServer) -> AsyncIterator[Cluster]:
     """Yield a namespace with two replicas whose certificates are short-lived."""
-    await install_kinds(server)
-    async with await KubeClient.connect(server.kubeconfig) as api:
-        made = Cluster(server=server, api=api, namespace=f"test-{uuid4().hex[:8]}")
-        for name in (made.namespace, SYSTEM_NAMESPACE):
-            with suppress(ConflictError):
-                await made.create(NAMESPACES, {"metadata": {"name": name}})
-        async with replica(made, lifetimes=_LIFETIMES), replica(made, lifetimes=_LIFETIMES):
-            yield made
+    async with (
+        a_namespace(server) as made,
+        replica(made, lifetimes=_LIFETIMES),
+        replica(made, lifetimes=_LIFETIMES),
+    ):
+        yield made
 
 
 @dataclass(slots=True, kw_only=True)

@@ -114,13 +114,22 @@ async def test_an_interface_name_that_nobody_makes_is_refused(node: FakeNode) ->
     await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
 
 
+@pytest.mark.parametrize(
+    "previous",
+    [
+        pytest.param({"ips": [{"address": "nope"}]}, id="no address"),
+        pytest.param(
+            {**LOOPBACK, "ips": [{"address": "127.0.0.1/8", "interface": 1}]}, id="no interface"
+        ),
+    ],
+)
 async def test_an_unreadable_previous_result_is_an_error_of_the_configuration(
-    node: FakeNode,
+    node: FakeNode, previous: object
 ) -> None:
     """Rubbish of the plugins before danm is refused before anything is touched."""
     node.add_pod(interfaces=[EXTERNAL])
     with pytest.raises(CniRequestError, match="prevResult") as caught:
-        await _add_behind(node, {"ips": [{"address": "nope"}]})
+        await _add_behind(node, previous)
     assert caught.value.code == CniCode.UNDECODABLE
     assert {} == node.leftovers()
 

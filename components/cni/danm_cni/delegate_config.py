@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from danm_api.codec.cni import stated_version
 from danm_api.errors import InvalidNetworkError
 from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmnet import BuiltInType, NetworkSpec, Untagged, Vlan, Vxlan
@@ -27,12 +28,6 @@ OWN_TYPE: Final = "danm"
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", re.ASCII)
 # libcni reads these three.
 SUFFIXES: Final = (".conflist", ".conf", ".json")
-
-
-class _Versioned(msgspec.Struct, frozen=True, kw_only=True):
-    """What says which version a configuration has."""
-
-    cni_version: str = msgspec.field(name="cniVersion", default=CniVersion.V0_1_0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,9 +273,8 @@ def render(
 
 def knows(config: bytes, since: CniVersion) -> bool:
     """Say whether a rendered configuration's version has what came with ``since``."""
-    version = msgspec.json.decode(config, type=_Versioned).cni_version
-    order = list(CniVersion)
-    return version in order and order.index(CniVersion(version)) >= order.index(since)
+    version = stated_version(config)
+    return version is not None and version.has(since)
 
 
 def with_previous(config: bytes, output: bytes) -> bytes:

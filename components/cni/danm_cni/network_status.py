@@ -17,10 +17,11 @@ from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.model.cni import CniResult
 from danm_api.model.pod import Pod
-from danm_api.names import PodUid
+from danm_api.names import InterfaceName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord, SandboxState
 from danm_cni.plan import PRIMARY_INTERFACE
+from danm_cni.result import InterfaceResult, complete_result
 
 log = get_logger(__name__)
 
@@ -54,7 +55,10 @@ def network_status(record: SandboxRecord) -> str:
 
     What only DanmEps tell of, or has lost an interface, has no result any more.
     """
-    result = decode_result(record.result) if record.result else CniResult()
+    told = decode_result(record.result) if record.result else CniResult()
+    # A fallback's plugin may leave out whose an address is, or name an interface that it lacks.
+    part = InterfaceResult(interface=InterfaceName(record.request_interface), result=told)
+    result = complete_result(part, netns=record.netns)
     entries = [_entry(record, each, result) for each in record.interfaces]
     return msgspec.json.encode(entries).decode()
 
@@ -89,8 +93,7 @@ def _addresses(interface: InterfaceRecord, result: CniResult) -> Iterator[str]:
     told = [
         str(ip.address.ip)
         for ip in result.ips
-        # Results before 0.3.0 do not say whose an address is: then there is one interface.
-        if ip.interface is None or result.interfaces[ip.interface].name == interface.interface
+        if ip.interface is not None and result.interfaces[ip.interface].name == interface.interface
     ]
     if told:
         yield from told

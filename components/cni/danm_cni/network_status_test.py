@@ -83,6 +83,18 @@ async def test_a_pod_without_an_interface_of_danms_is_not_told_that_it_has_none(
     assert _told(node, "behind") is None
 
 
+async def test_an_address_without_its_interface_is_the_requests(node: FakeNode) -> None:
+    """What a fallback's plugin tells of an interface that it does not list is told of eth0."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "ptp"})
+    node.plugins.results["ptp"] = msgspec.json.encode(
+        {"cniVersion": "1.1.0", "ips": [{"address": "203.0.113.7/24", "interface": 3}]}
+    )
+    node.add_pod()
+    await node.add()
+    (entry,) = await _status(node)
+    assert (entry["interface"], entry["ips"]) == ("eth0", ["203.0.113.7"])
+
+
 async def test_another_sandbox_is_told_anew(node: FakeNode) -> None:
     """What a Pod's next sandbox has replaces what its last one had."""
     node.add_pod(interfaces=[MANAGEMENT])

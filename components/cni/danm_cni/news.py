@@ -20,9 +20,9 @@ from danm_api.ipam_api import (
     PodOwnerMessage,
     Reservation,
 )
-from danm_api.kube.events import EventType, ObjectReference
+from danm_api.kube.events import EventType, ObjectReference, reference_to_network
 from danm_api.model.pod import Pod
-from danm_api.names import API_VERSION, Namespace, NodeName, PodName, PodUid
+from danm_api.names import Namespace, NodeName, PodName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.allocation_journal import AllocationRecord
 from danm_cni.edges import EventSink, PodSource
@@ -183,7 +183,9 @@ class AddressNews:
 def of_entry(entry: Reservation) -> NamedAddress:
     """Return the address of an entry of ipam-svc's."""
     return NamedAddress(
-        network=_danmnet(entry.owner.namespace, entry.network, entry.network_uid),
+        network=reference_to_network(
+            namespace=entry.owner.namespace, name=entry.network, uid=entry.network_uid
+        ),
         address=entry.address,
         owner=_name_of(entry.owner),
         interface=entry.interface,
@@ -192,7 +194,9 @@ def of_entry(entry: Reservation) -> NamedAddress:
 
 def of_interface(record: SandboxRecord, interface: InterfaceRecord) -> list[NamedAddress]:
     """Return the addresses of a sandbox's interface."""
-    network = _danmnet(record.namespace, interface.network, interface.network_uid)
+    network = reference_to_network(
+        namespace=record.namespace, name=interface.network, uid=interface.network_uid
+    )
     return [
         NamedAddress(
             network=network,
@@ -207,7 +211,9 @@ def of_interface(record: SandboxRecord, interface: InterfaceRecord) -> list[Name
 
 def of_allocation(record: AllocationRecord) -> list[NamedAddress]:
     """Return the addresses that fakeipam gave an interface."""
-    network = _danmnet(record.owner.namespace, record.network, record.network_uid)
+    network = reference_to_network(
+        namespace=record.owner.namespace, name=record.network, uid=record.network_uid
+    )
     return [
         NamedAddress(
             network=network,
@@ -218,12 +224,6 @@ def of_allocation(record: AllocationRecord) -> list[NamedAddress]:
         for each in (record.ip, record.ip6)
         if each
     ]
-
-
-def _danmnet(namespace: str, name: str, uid: str) -> ObjectReference:
-    return ObjectReference(
-        api_version=API_VERSION, kind="DanmNet", namespace=namespace, name=name, uid=uid
-    )
 
 
 def _name_of(owner: OwnerMessage) -> str:

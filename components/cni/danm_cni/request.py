@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from danm_api.codec.cni import VersionedWire, stated_version
+from danm_api.errors import InvalidRequestError
 from danm_api.model.cni import CniVersion
 from danm_api.names import (
     ContainerId,
@@ -125,13 +127,7 @@ class _Attachment(msgspec.Struct, frozen=True, kw_only=True):
 _Attachments = list[_Attachment] | None | msgspec.UnsetType
 
 
-class _Versioned(msgspec.Struct, frozen=True, kw_only=True):
-    """What says in which version a request is."""
-
-    cni_version: str = msgspec.field(name="cniVersion", default="")
-
-
-class _Config(_Versioned, frozen=True, kw_only=True):
+class _Config(VersionedWire, frozen=True, kw_only=True):
     """The keys of the network configuration that DANM looks at.
 
     The specification names the list of GC ``cni.dev/attachments``; libcni named it otherwise at
@@ -165,18 +161,9 @@ def _environment(block: bytes) -> dict[str, str]:
 def requested_version(stdin: bytes) -> CniVersion:
     """Return the version to answer in, also for requests that are broken otherwise."""
     try:
-        return _version(msgspec.json.decode(stdin, type=_Versioned))
-    except (msgspec.DecodeError, RecursionError, ValueError):
+        return stated_version(stdin) or CniVersion.V1_1_0
+    except InvalidRequestError:
         return CniVersion.V1_1_0
-
-
-def _version(config: _Versioned) -> CniVersion:
-    """Return the version of a configuration: 0.1.0 where it has none, which libcni sends as "".
-
-    Raises:
-        ValueError: It has one that is not known.
-    """
-    return CniVersion(config.cni_version or CniVersion.V0_1_0)
 
 
 def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
@@ -215,14 +202,14 @@ def _config(stdin: bytes) -> tuple[_Config, CniVersion]:
             f"the network configuration on standard input cannot be read: {error}",
             code=CniCode.UNDECODABLE,
         ) from error
-    try:
-        return config, _version(config)
-    except ValueError as error:
+    version = stated_version(stdin)
+    if version is None:
         known = ", ".join(CniVersion)
         raise CniRequestError(
             f"cniVersion {config.cni_version!r} is not supported; supported are {known}",
             code=CniCode.INCOMPATIBLE_VERSION,
-        ) from error
+        )
+    return config, version
 
 
 def _valid_attachments(
@@ -246,8 +233,7 @@ def _valid_attachments(
 def _require_in(verb: Verb, version: CniVersion) -> None:
     """Refuse a verb that the version asked for does not have yet."""
     since = _SINCE.get(verb, CniVersion.V0_1_0)
-    order = list(CniVersion)
-    if order.index(version) < order.index(since):
+    if not version.has(since):
         raise CniRequestError(
             f"{verb} does not exist in version {version} of the CNI specification, which the "
             f"configuration has; it came with {since}",

@@ -7,9 +7,7 @@ Pod's.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
-from danm_api.codec.cni import decode_result, encode_result
+from danm_api.codec.cni import decode_result, encode_result, stated_version
 from danm_api.errors import DelegateError, InvalidAttachmentError, InvalidRequestError
 from danm_api.model.cni import CniDns, CniInterface, CniIp, CniResult
 from danm_api.names import InterfaceName
@@ -33,12 +31,6 @@ class InterfaceResult:
     output: bytes = b""
 
 
-class _Versioned(msgspec.Struct, frozen=True, kw_only=True):
-    """What says in which version a result is."""
-
-    cni_version: str = msgspec.field(name="cniVersion", default="")
-
-
 def previous_result(request: CniRequest) -> CniResult | None:
     """Return the result of the plugins before danm in its list.
 
@@ -53,6 +45,12 @@ def previous_result(request: CniRequest) -> CniResult | None:
         result = decode_result(request.previous)
     except InvalidRequestError as error:
         raise CniRequestError(f"prevResult: {error.reason}", code=CniCode.UNDECODABLE) from error
+    named = range(len(result.interfaces))
+    if result.interfaces and any(ip.interface not in (None, *named) for ip in result.ips):
+        raise CniRequestError(
+            "prevResult: an address is of an interface that is not listed",
+            code=CniCode.UNDECODABLE,
+        )
     return result if result.interfaces else _of_request(result, request)
 
 
@@ -70,7 +68,7 @@ def answer_in_version(output: bytes, request: CniRequest) -> bytes:
         result = decode_result(output)
     except InvalidRequestError as error:
         raise DelegateError(error.reason, code=CniCode.UNDECODABLE) from error
-    if msgspec.json.decode(output, type=_Versioned).cni_version == request.version:
+    if stated_version(output) is request.version:
         return output
     return encode_result(_of_request(result, request), request.version)
 

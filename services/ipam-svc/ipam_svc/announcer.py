@@ -5,10 +5,10 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Final
 
-from danm_api.kube.events import EventRecorder, EventType, ObjectReference
+from danm_api.kube.events import EventRecorder, EventType, reference_to_network
 from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.ip_block import Held
-from danm_api.names import API_VERSION, NodeName
+from danm_api.names import NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.block import describe_owner
@@ -104,13 +104,7 @@ class Announcer:
 
     async def _record(self, network: NetworkRef, event: str, message: str) -> None:
         await self._events.record(
-            ObjectReference(
-                api_version=API_VERSION,
-                kind="DanmNet",
-                namespace=network.namespace,
-                name=network.name,
-                uid=network.uid,
-            ),
+            reference_to_network(namespace=network.namespace, name=network.name, uid=network.uid),
             type=EventType.NORMAL,
             reason=event,
             message=message,

@@ -96,6 +96,30 @@ class ErrorWire(msgspec.Struct, frozen=True, kw_only=True):
     details: str = ""
 
 
+class VersionedWire(msgspec.Struct, frozen=True, kw_only=True):
+    """What says in which version a configuration or a result is."""
+
+    cni_version: str | None = msgspec.field(name="cniVersion", default=None)
+
+
+def stated_version(data: bytes) -> CniVersion | None:
+    """Return the version of a configuration or a result; None for one that is not known.
+
+    Without one it is 0.1.0 (CNI specification, "Version"); libcni sends "" for none.
+
+    Raises:
+        InvalidRequestError: It is no JSON object.
+    """
+    try:
+        version = msgspec.json.decode(data, type=VersionedWire).cni_version
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequestError(f"no readable cniVersion: {error}") from error
+    try:
+        return CniVersion(version or CniVersion.V0_1_0)
+    except ValueError:
+        return None
+
+
 def decode_result(data: bytes) -> CniResult:
     """Read a result of any version.
 

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danm_api.codec.cni import decode_error, decode_result, encode_error, encode_result
+from danm_api.codec.cni import (
+    decode_error,
+    decode_result,
+    encode_error,
+    encode_result,
+    stated_version,
+)
 from danm_api.errors import InvalidRequestError
 from danm_api.model.cni import (
     CniDns,
@@ -151,3 +157,31 @@ def test_an_error_survives_the_round_trip(details: str) -> None:
 def test_what_is_no_error_object_is_none(data: bytes) -> None:
     """A plugin that crashed printed something else."""
     assert decode_error(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b'{"cniVersion":"1.0.0","x":1}', CniVersion.V1_0_0, id="stated"),
+        pytest.param(b"{}", CniVersion.V0_1_0, id="none"),
+        pytest.param(b'{"cniVersion":""}', CniVersion.V0_1_0, id="libcni's form of none"),
+        pytest.param(b'{"cniVersion":null}', CniVersion.V0_1_0, id="null"),
+        pytest.param(b'{"cniVersion":"9.9.9"}', None, id="not known"),
+    ],
+)
+def test_the_version_that_is_stated(data: bytes, expected: CniVersion | None) -> None:
+    """Of a configuration or a result; one without it is of the first version."""  # SPEC C2
+    assert stated_version(data) is expected
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"[" * 100_000, b'{"cniVersion":1}'])
+def test_what_states_no_version_is_refused(data: bytes) -> None:
+    """Rubbish is an error and no version."""
+    with pytest.raises(InvalidRequestError):
+        stated_version(data)
+
+
+def test_versions_have_what_came_before_them() -> None:
+    """CHECK came with 0.4.0, so it is in that version and in later ones."""  # SPEC C2
+    having = [version for version in CniVersion if version.has(CniVersion.V0_4_0)]
+    assert having == [CniVersion.V0_4_0, CniVersion.V1_0_0, CniVersion.V1_1_0]

@@ -7,6 +7,7 @@ from typing import Final
 
 from danm_api.codec.lease import encode_micro_time
 from danm_api.codec.meta import RawObject, decode_metadata
+from danm_api.names import API_VERSION
 
 # Limits of the API server's validation (note, action and reason of events.k8s.io/v1).
 MAX_NOTE_LENGTH: Final = 1024
@@ -79,6 +80,13 @@ def reference_to(raw: RawObject) -> ObjectReference:
         namespace=metadata.namespace,
         name=metadata.name,
         uid=metadata.uid,
+    )
+
+
+def reference_to_network(*, namespace: str, name: str, uid: str) -> ObjectReference:
+    """Return the reference to a DanmNet; ``uid`` is empty where it is not known."""
+    return ObjectReference(
+        api_version=API_VERSION, kind="DanmNet", namespace=namespace, name=name, uid=uid
     )
 
 

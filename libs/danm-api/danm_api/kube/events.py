@@ -16,6 +16,7 @@ from danm_api.codec.event import (
     encode_event,
     encode_series_patch,
     reference_to,
+    reference_to_network,
 )
 from danm_api.errors import DanmError, NotFoundError
 from danm_api.kube import metrics
@@ -23,7 +24,13 @@ from danm_api.kube.api import EVENTS, KubeApi
 from danm_api.names import GROUP
 from danm_api.telemetry import get_logger
 
-__all__ = ["EventRecorder", "EventType", "ObjectReference", "reference_to"]
+__all__ = [
+    "EventRecorder",
+    "EventType",
+    "ObjectReference",
+    "reference_to",
+    "reference_to_network",
+]
 
 # The memory of what was said: beyond it the least recent is forgotten and would be said anew.
 _MAX_SERIES: Final = 1000

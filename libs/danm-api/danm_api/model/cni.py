@@ -18,6 +18,11 @@ class CniVersion(StrEnum):
     V1_0_0 = "1.0.0"
     V1_1_0 = "1.1.0"
 
+    def has(self, since: "CniVersion") -> bool:
+        """Say whether it has what came with a version."""
+        order = list(CniVersion)
+        return order.index(self) >= order.index(since)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CniInterface:
