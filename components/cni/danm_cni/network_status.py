@@ -73,7 +73,7 @@ def _entry(record: SandboxRecord, interface: InterfaceRecord, result: CniResult)
         name=_network_name(record, interface),
         interface=interface.interface,
         ips=tuple(_addresses(interface, result)),
-        mac=(made.mac if made else interface.mac) or "",
+        mac=(made and made.mac) or interface.mac or "",
         mtu=(made.mtu if made else None) or 0,
         default=is_default,
         dns=_dns(result) if is_default else {},
@@ -121,7 +121,7 @@ def _dns(result: CniResult) -> dict[str, Any]:
 
 
 class StatusAnnotations:
-    """Writes the annotation once for each sandbox, and where it is missing.
+    """Writes the annotation when a sandbox is made or changes, and where it is missing.
 
     One that somebody changed stays: a meta-plugin that calls danm writes its own.
     """
@@ -132,14 +132,14 @@ class StatusAnnotations:
         self._pods = pods
         self._journal = journal
         self._queue: WorkQueue[ObjectKey] = WorkQueue()
-        # Sandboxes that were just made, whose Pod may have an older sandbox's annotation.
+        # Sandboxes that were just made or changed, whose Pod may have an older annotation.
         self._new: dict[ObjectKey, str] = {}
         pods.subscribe(self._changed)
 
-    def added(self, pod: Pod, container_id: str) -> None:
-        """Have a Pod told of the sandbox that was just made for it."""
-        key = ObjectKey(namespace=pod.namespace, name=pod.name)
-        self._new[key] = container_id
+    def changed(self, record: SandboxRecord) -> None:
+        """Have a Pod told of the sandbox that was just made for it, or has lost an interface."""
+        key = ObjectKey(namespace=record.namespace, name=record.pod)
+        self._new[key] = record.container_id
         self._queue.add(key)
 
     async def follow(self) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from danm_api.errors import ApiUnavailableError
+from danm_api.errors import AddressTakenError, ApiUnavailableError
 from danm_api.kube.api import PODS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.network_status import ANNOTATION
-from danm_cni.testing.demo import MANAGEMENT
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fakes import PARENT_MAC
 from danm_cni.testing.node import FakeNode
 
@@ -106,6 +106,20 @@ async def test_another_sandbox_is_told_anew(node: FakeNode) -> None:
     await node.add("c2")
     await node.until(lambda: "203.0.113.6" in (_told(node) or ""))
     assert before[0]["ips"] == ["203.0.113.5"]
+
+
+async def test_an_interface_that_was_taken_down_is_not_told_any_more(node: FakeNode) -> None:
+    """When somebody else has an address by now, the Pod is told of what it has left."""
+    # DESIGN, P7
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    assert ["eth0", "ext"] == [each["interface"] for each in await _status(node)]
+    node.addresses.entries = [each for each in node.addresses.entries if each.interface == "eth0"]
+    node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"))
+    await node.daemon.upkeep.compare()
+    await node.until(lambda: "ext" not in (_told(node) or "ext"))
+    (entry,) = await _status(node)
+    assert (entry["ips"], entry["mac"]) == (["198.18.0.10"], PARENT_MAC)
 
 
 async def test_an_api_outage_delays_it_only(node: FakeNode) -> None:

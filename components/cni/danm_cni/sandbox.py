@@ -130,7 +130,7 @@ class Sandboxes:
             raise
         if held:
             _ = self.background.spawn(self._release_held(pod.runtime_uid))
-        self.statuses.added(pod, container_id)
+        self.statuses.changed(self.journal.existing(container_id))
         log.info(
             "Added sandbox",
             container_id=container_id,
@@ -267,7 +267,12 @@ class Sandboxes:
             async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
                 if endpoints:
                     await self.reassertion.restore(container_id, endpoints)
-                await self.reassertion.claim(container_id, addresses)
+                try:
+                    await self.reassertion.claim(container_id, addresses)
+                finally:
+                    left = self.journal.existing(container_id)
+                    if len(left.interfaces) < len(record.interfaces):
+                        self.statuses.changed(left)
 
     async def adopt(self, record: SandboxRecord) -> None:
         """Take over what the API server knows of a sandbox and the journal does not."""
