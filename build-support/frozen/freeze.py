@@ -16,9 +16,23 @@ import sys
 from pathlib import Path
 from types import CodeType
 
-# What the interpreter itself imports before the program runs (UTF-8 mode).
+# What the interpreter itself imports for its text streams (UTF-8 mode), where there is a traceback.
 _ALWAYS = ("encodings", "encodings.aliases", "encodings.utf_8")
+# What the interpreter does after its core is nearly half of a start: importing from files, codecs
+# and text streams, which no program here uses. Frozen and built-in modules are imported and UTF-8
+# is converted without it. `_init_main` is provisional: build_test.py tries it.
 _C_MAIN = """
+/* A traceback needs sys.stderr. */
+static int print_error(void) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyStatus status = _Py_InitializeMain();
+    if (PyStatus_Exception(status)) Py_ExitStatusException(status);
+    PyErr_Restore(type, value, traceback);
+    PyErr_Print();
+    return 1;
+}
+
 int main(int argc, char **argv) {
     PyConfig config;
     PyPreConfig pre;
@@ -38,11 +52,11 @@ int main(int argc, char **argv) {
     config.base_executable = L"";
     config.prefix = L""; config.base_prefix = L"";
     config.exec_prefix = L""; config.base_exec_prefix = L"";
+    config._init_main = 0; /* the core alone */
     status = PyConfig_SetBytesArgv(&config, argc, argv);
     if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
     if (PyStatus_Exception(status)) Py_ExitStatusException(status);
-    if (PyImport_ImportFrozenModule("__main__") != 1) { PyErr_Print(); return 1; }
-    return 0;
+    return PyImport_ImportFrozenModule("__main__") == 1 ? 0 : print_error();
 }
 """
 

@@ -49,12 +49,16 @@ def call_executable(executable: Path, variables: Mapping[str, str], stdin: bytes
     return Outcome(status=done.returncode, output=done.stdout)
 
 
+def source_roots(module: ModuleType) -> list[str]:
+    """Return where an executable's modules are, those of danm_api among them."""
+    return sorted({_root(each) for each in (danm_api, module)})
+
+
 def _script(module: ModuleType) -> str:
     """Return a program that starts about as the static one does: no site, nothing unneeded."""
-    roots = sorted({_root(each) for each in (danm_api, module)})
     return (
         f"#!{sys.executable} -IS\n"
-        f"import posix, sys\nsys.path[:0] = {roots!r}\n"
+        f"import posix, sys\nsys.path[:0] = {source_roots(module)!r}\n"
         f"from {module.__name__} import main\nposix._exit(main())\n"
     )
 

@@ -4,12 +4,12 @@ The daemon decides everything; what it is not there for is decided here: a DEL i
 the rest is to be tried again.
 """
 
-import json
 import posix
 import time
 
 from danm_api.node_call import SOCKET_PATH, DaemonUnreachableError, call_daemon
 from danm_api.node_frame import PROGRAM_FAKEIPAM, FrameError, encode_request
+from danm_api.node_json import encode_json
 from danm_api.node_tombstone import (
     FAKEIPAM_DIRECTORY,
     attachment_name,
@@ -109,7 +109,7 @@ def _without_daemon(
         "msg": f"fakeipam: {reason}",
         "details": details,
     }
-    return 1, json.dumps(answer).encode() + b"\n"
+    return 1, encode_json(answer).encode() + b"\n"
 
 
 def _exists(path: str) -> bool:

@@ -1,9 +1,9 @@
 """The flow of one call of fakeipam. Few imports: each costs time at every call."""
 
-import json
 import posix
 
 from danm_api.node_frame import MAX_STDIN_BYTES
+from danm_api.node_json import encode_json
 from fakeipam.answer import (
     SUPPORTED_VERSIONS,
     RefusedError,
@@ -14,6 +14,7 @@ from fakeipam.answer import (
     version_answer,
 )
 from fakeipam.daemon import ask_daemon, names_network
+from fakeipam.json_text import NotJsonError, decode_json
 
 _INVALID_ENVIRONMENT = 4
 _IO_FAILURE = 5
@@ -57,8 +58,8 @@ def _version_to_speak(stdin: bytes) -> str:
 
 def _config(stdin: bytes) -> dict[str, object]:
     try:
-        config = json.loads(stdin)
-    except (ValueError, RecursionError) as error:
+        config = decode_json(stdin)
+    except NotJsonError as error:
         raise RefusedError(_FAILED_TO_DECODE, f"standard input: {error}") from error
     if not isinstance(config, dict):
         raise RefusedError(_FAILED_TO_DECODE, "the configuration is not a JSON object")
@@ -74,7 +75,7 @@ def _given(verb: str, config: dict[str, object]) -> bytes:
 
 
 def _printed(answer: dict[str, object]) -> bytes:
-    return json.dumps(answer).encode() + b"\n"
+    return encode_json(answer).encode() + b"\n"
 
 
 def main() -> int:

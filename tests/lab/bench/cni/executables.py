@@ -28,8 +28,8 @@ _PROGRAMS: Final = {
 _SOURCES: Final = (
     f"{_SCRIPTS}/build.sh",
     f"{_SCRIPTS}/freeze.py",
-    *(f"{_API}/danm_api/{name}.py" for name in ("__init__", "node_call", "node_frame")),
-    f"{_API}/danm_api/node_tombstone.py",
+    f"{_API}/danm_api/__init__.py",
+    *(f"{_API}/danm_api/node_{name}.py" for name in ("call", "frame", "json", "tombstone")),
     "components/cni/danm_cni/__init__.py",
     "components/cni/danm_cni/shim/*.py",
     "components/fakeipam/fakeipam/*.py",
