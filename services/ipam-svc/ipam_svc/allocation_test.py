@@ -1,12 +1,13 @@
 """Whole pools, taken to their last address through a replica (SPEC G2 to G5, A7)."""
 
 import asyncio
+from random import Random
 from typing import Any, Final
 
 import pytest
 
 from danm_api.errors import ApiUnavailableError, DeadlineExceededError, PoolExhaustedError
-from danm_api.kube.api import DANMIPBLOCKS
+from danm_api.kube.api import DANMIPBLOCKS, RawObject, Resource
 from danm_api.testing.fake_kube import FakeKube
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
@@ -211,22 +212,104 @@ async def test_networks_with_plenty_are_written_at_once() -> None:
     ("cidr", "ip"), [("10.0.0.0/24", "dynamic"), ("10.0.0.0/16", "10.0.0.9/16")]
 )
 async def test_networks_that_others_may_wait_for_are_taken_in_order(cidr: str, ip: str) -> None:
-    """Few addresses, or a certain one: the second network is not touched before the first."""
+    """Few addresses, or a certain one: the second network is not touched before the first.
+
+    What others have plenty of comes after them, all at once, whatever its name.
+    """
     # DESIGN, "Several networks are taken in canonical order"
     cluster = Cluster()
-    for name in ("a", "b"):
-        cluster.add_network(name, cidr=cidr)
+    names = ("a", "b", "c", "d")
+    for name in names:
+        cluster.add_network(name, cidr="10.0.0.0/16" if name in ("a", "c") else cidr)
+    asked = [
+        attachment(name, interface=f"eth{i}", ip="dynamic" if name in ("a", "c") else ip)
+        for i, name in enumerate(names)
+    ]
     async with cluster.running() as (replica,):
-        gate = cluster.kube.hold_next("replace", DANMIPBLOCKS)
-        reserving = asyncio.create_task(
-            cluster.reserve(
-                replica, pod("p"), attachment("a", ip=ip), attachment("b", interface="eth1", ip=ip)
-            )
-        )
-        await gate.reached.wait()
-        assert {block.network for block in cluster.blocks()} == {"a"}
-        gate.open()
+        gates = [cluster.kube.hold_next("replace", DANMIPBLOCKS) for _ in names]
+        reserving = asyncio.create_task(cluster.reserve(replica, pod("p"), *asked))
+        seen = []
+        for begin, end in ((0, 1), (1, 2), (2, 4)):
+            for gate in gates[begin:end]:
+                await asyncio.wait_for(gate.reached.wait(), timeout=5)
+            seen.append({block.network for block in cluster.blocks()})
+            for gate in gates[begin:end]:
+                gate.open()
         await reserving
+    assert seen == [{"b"}, {"b", "d"}, {"a", "b", "c", "d"}]
+
+
+async def test_a_batch_that_lacks_an_address_has_written_nothing_elsewhere() -> None:
+    """Pods that are tried again and again cost the networks with plenty nothing."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.add_network("a", cidr="10.0.0.0/16")
+    cluster.add_network("b", cidr="10.1.0.0/32")
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("first"), attachment("b"))
+        cluster.kube.calls.clear()
+        with pytest.raises(PoolExhaustedError):
+            await cluster.reserve(
+                replica, pod("p"), attachment("a"), attachment("b", interface="eth1")
+            )
+        assert cluster.kube.calls["create", DANMIPBLOCKS.plural] == 0
+        assert cluster.kube.calls["replace", DANMIPBLOCKS.plural] == 0
+
+
+class _Uneven(FakeKube):
+    """An API server whose writes take different times."""
+
+    def __init__(self, seed: int) -> None:
+        """Draw the times, in turns of the event loop."""
+        super().__init__()
+        self._random = Random(seed)
+
+    async def replace(
+        self,
+        resource: Resource,
+        body: RawObject,
+        *,
+        namespace: str | None = None,
+        subresource: str = "",
+    ) -> RawObject:
+        """Replace an object, some time later."""
+        for _ in range(self._random.randrange(30)):
+            await asyncio.sleep(0)
+        return await super().replace(resource, body, namespace=namespace, subresource=subresource)
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_storm_of_batches_fills_networks_exactly(replicas: int, seed: int) -> None:
+    """As many batches as there are addresses get theirs, however many want the same networks."""
+    # DESIGN P4 and "Several networks are taken in canonical order"
+    cluster = Cluster()
+    cluster.kube = _Uneven(seed)
+    for name in ("a", "b"):
+        cluster.add_network(name, cidr="10.0.0.0/24")
+    cluster.add_network("c", cidr="10.1.0.0/16")
+    async with cluster.running(replicas) as running:
+        results = await asyncio.gather(
+            *(
+                cluster.reserve(
+                    running[i % replicas],
+                    pod(f"p{i}"),
+                    *(
+                        attachment(name, interface=f"eth{number}")
+                        # Named in any order; nobody lacks one of c.
+                        for number, name in enumerate("abc" if i % 2 else "cba")
+                    ),
+                    fresh=True,
+                    timeout_s=1e6,
+                )
+                for i in range(300)
+            ),
+            return_exceptions=True,
+        )
+        failed = [each for each in results if isinstance(each, BaseException)]
+        assert {type(each) for each in failed} == {PoolExhaustedError}
+        assert len(failed) == 300 - 254
+        assert len(cluster.held()) == 3 * 254
 
 
 async def test_an_address_comes_back_last_whichever_replica_is_asked() -> None:

@@ -1,4 +1,8 @@
-"""Releasing: an owner gives back what it holds under exactly one attempt."""
+"""Releasing: an owner gives back what it holds under exactly one attempt.
+
+All entries are given back at once, those of a block by one write: nobody waits for an address that
+comes free, so there is no order to keep. Each is tried, whatever becomes of the others.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +18,7 @@ from ipam_svc.block_ref import NetworkRef
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import Networks, cooldown_of, tracked_families
 from ipam_svc.orders import ReleaseOrder, reservation_of
+from ipam_svc.steps import all_of
 from ipam_svc.taking import Taker
 
 
@@ -50,22 +55,33 @@ class Releases:
             DanmError: What happened to an entry is not known; ask again.
         """
         deadline = self._clock() + order.timeout_s
+        results = await all_of(
+            [self._release_name(name, order, deadline) for name in order.networks]
+        )
+        return ReleaseAnswer(
+            released=[each for result in results for each in result.released],
+            kept=[each for result in results for each in result.kept],
+        )
+
+    async def _release_name(
+        self, name: NetworkName, order: ReleaseOrder, deadline: float
+    ) -> _Result:
+        """Release on the network of a name, and on those that had it before."""
+        cooldown_s = 0
+        families: set[Version] = {4, 6}
+        refs = {
+            NetworkRef(namespace=order.namespace, name=name, uid=uid)
+            for uid in self._ledger.uids_of(order.namespace, name)
+        }
+        net = await self._find(order, name)
+        if net is not None:
+            refs.add(NetworkRef.of(net))
+            cooldown_s = cooldown_of(net)
+            families = tracked_families(net)
         result = _Result()
-        for name in order.networks:
-            cooldown_s = 0
-            families: set[Version] = {4, 6}
-            refs = {
-                NetworkRef(namespace=order.namespace, name=name, uid=uid)
-                for uid in self._ledger.uids_of(order.namespace, name)
-            }
-            net = await self._find(order, name)
-            if net is not None:
-                refs.add(NetworkRef.of(net))
-                cooldown_s = cooldown_of(net)
-                families = tracked_families(net)
-            for ref in sorted(refs, key=lambda each: each.uid):
-                await self._release_on(ref, order, families, cooldown_s, deadline, result)
-        return ReleaseAnswer(released=result.released, kept=result.kept)
+        for ref in sorted(refs, key=lambda each: each.uid):
+            await self._release_on(ref, order, families, cooldown_s, deadline, result)
+        return result
 
     async def _find(self, order: ReleaseOrder, name: NetworkName) -> DanmNet | None:
         try:
@@ -86,16 +102,21 @@ class Releases:
             await self._make_sure(ref, order, families, deadline)
         elif not self._knows_enough(ref, order):
             await self._taker.refresh(ref)
+        own: list[Held] = []
         for held in self._entries(ref, order):
-            shown = reservation_of(ref.name, ref.uid, held)
-            if held.attempt != order.attempt or held.node != order.node:
-                result.kept.append(shown)
-                continue
-            outcome = await self._taker.give_back(
-                ref, held, cooldown_s=cooldown_s, deadline=deadline
-            )
+            if held.attempt == order.attempt and held.node == order.node:
+                own.append(held)
+            else:
+                result.kept.append(reservation_of(ref.name, ref.uid, held))
+        outcomes = await all_of(
+            [
+                self._taker.give_back(ref, held, cooldown_s=cooldown_s, deadline=deadline)
+                for held in own
+            ]
+        )
+        for held, outcome in zip(own, outcomes, strict=True):
             if isinstance(outcome, GaveBack):
-                result.released.append(shown)
+                result.released.append(reservation_of(ref.name, ref.uid, held))
             elif outcome.holder is not None and _same_owner(outcome.holder, held):
                 result.kept.append(reservation_of(ref.name, ref.uid, outcome.holder))
 

@@ -1,13 +1,15 @@
 """Releases: exactly one attempt, exactly one node."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from danm_api.errors import DanmError, DeadlineExceededError
+from danm_api.errors import ApiError, DanmError, DeadlineExceededError
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
 from ipam_svc.block_ref import NetworkRef
+from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 
 
@@ -28,6 +30,62 @@ async def test_release_acts_on_exactly_its_attempt() -> None:
         assert cluster.addresses() == []
         again = await cluster.release(two, pod("p"), attempt=6)
         assert (again.released, again.kept) == ([], [])
+
+
+async def _reserve_on(cluster: Cluster, replica: Replica, names: Sequence[str]) -> None:
+    for name in names:
+        cluster.add_network(name, cidr="10.0.0.0/24")
+    asked = [attachment(name, interface=f"eth{i}") for i, name in enumerate(names)]
+    await cluster.reserve(replica, pod("p"), *asked, attempt=1)
+
+
+async def test_all_networks_are_written_at_once() -> None:
+    """A DEL takes the time of its slowest network; the answer has them in the order of names."""
+    # PEERS, complaint 1
+    cluster = Cluster()
+    names = ("b", "c", "a")
+    async with cluster.running() as (replica,):
+        await _reserve_on(cluster, replica, names)
+        gates = [cluster.kube.hold_next("replace", DANMIPBLOCKS) for _ in names]
+        releasing = asyncio.create_task(
+            cluster.release(replica, pod("p"), attempt=1, networks=names)
+        )
+        for gate in gates:
+            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+        for gate in reversed(gates):
+            gate.open()
+        answer = await releasing
+        assert [each.network for each in answer.released] == sorted(names)
+        assert cluster.addresses() == []
+
+
+async def test_a_networks_addresses_are_given_back_by_one_write() -> None:
+    """Several interfaces of a Pod on one network cost no more than one."""
+    # SPEC B5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        both = attachment(), attachment(interface="eth1")
+        await cluster.reserve(replica, pod("p"), *both, attempt=1)
+        cluster.kube.calls.clear()
+        answer = await cluster.release(replica, pod("p"), attempt=1)
+        assert [each.address for each in answer.released] == ["10.0.0.1", "10.0.0.2"]
+        assert cluster.kube.calls["replace", DANMIPBLOCKS.plural] == 1
+
+
+async def test_what_cannot_be_released_keeps_nothing_else() -> None:
+    """The answer is the error, since something has to be asked again; all else is free."""
+    # DESIGN P2
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        await _reserve_on(cluster, replica, ("a", "b", "c"))
+        refusal = ApiError("a webhook refuses it", status=403)
+        cluster.kube.fail_next("replace", DANMIPBLOCKS, refusal)
+        with pytest.raises(ApiError, match="webhook"):
+            await cluster.release(replica, pod("p"), attempt=1, networks=("a", "b", "c"))
+        assert len(cluster.held()) == 1
+        await cluster.release(replica, pod("p"), attempt=1, networks=("a", "b", "c"))
+        assert cluster.held() == []
 
 
 async def test_release_of_another_node_is_refused() -> None:

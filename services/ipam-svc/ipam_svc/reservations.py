@@ -21,7 +21,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.attachment import IPv4Request, IPv6Request
-from danm_api.model.ip_block import ExternalOwner, Owner
+from danm_api.model.ip_block import ExternalOwner, Held, Owner
 from danm_api.names import NetworkName
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import Version
@@ -188,23 +188,29 @@ class Reservations:
             return
         try:
             async with asyncio.timeout(order.timeout_s):
-                for net in unprotected.values():
-                    await self._store.protect_network(net)
-                await asyncio.gather(*(self._taker.refresh(ref) for ref in unseen))
+                await all_of(
+                    [
+                        *(self._store.protect_network(net) for net in unprotected.values()),
+                        *(self._taker.refresh(ref) for ref in unseen),
+                    ]
+                )
         except TimeoutError as error:
             reason = f"the networks could not be read within {order.timeout_s:g} s"
             raise DeadlineExceededError(reason) from error
 
     async def _take(self, items: Sequence[Item]) -> None:
         """Take all that is wished, on networks in canonical order where somebody may lack it."""
-        groups = [list(group) for _, group in groupby(items, key=lambda item: item.asked.network)]
-        if all(self._is_plentiful(item) for item in items):
-            await all_of([self._take_on_network(group) for group in groups])
-            return
-        # Two batches that want the last addresses of the same networks meet at the first one,
-        # rather than each taking what the other lacks.
-        for group in groups:
+        plentiful: list[Sequence[Item]] = []
+        for _, items_of_network in groupby(items, key=lambda item: item.asked.network):
+            group = list(items_of_network)
+            if all(self._is_plentiful(item) for item in group):
+                plentiful.append(group)
+                continue
+            # Two batches that want the last addresses of the same networks meet at the first one,
+            # rather than each taking what the other lacks.
             await self._take_on_network(group)
+        # After those: what fails there has written nothing here.
+        await all_of([self._take_on_network(group) for group in plentiful])
 
     def _is_plentiful(self, item: Item) -> bool:
         """Say whether nobody else can want just the addresses that an attachment gets."""
@@ -236,9 +242,9 @@ class Reservations:
             if took.new
         }
         if look:
+            tracked = {item.ref for item in items if _is_tracked(item.wishes)}
             try:
-                for ref in {item.ref for item in items if _is_tracked(item.wishes)}:
-                    await self._taker.refresh(ref)
+                await all_of([self._taker.refresh(ref) for ref in tracked])
             except DanmError as error:
                 _log.warning("Could not look for what a failed reserve took", error=error)
         kept = {
@@ -248,17 +254,19 @@ class Reservations:
             for held in self._taker.made_by(item.ref, item.claim):
                 if (item.ref, held.address) not in kept:
                     new[item.ref, held.address] = held
-        for (ref, address), held in new.items():
-            try:
-                await self._taker.give_back(ref, held, cooldown_s=0, deadline=deadline)
-            except DanmError as error:
-                _log.warning(
-                    "Could not give back an address",
-                    network=str(ref),
-                    address=str(address),
-                    attempt=held.attempt,
-                    error=error,
-                )
+        await all_of([self._give_back(ref, held, deadline) for (ref, _), held in new.items()])
+
+    async def _give_back(self, ref: NetworkRef, held: Held, deadline: float) -> None:
+        try:
+            await self._taker.give_back(ref, held, cooldown_s=0, deadline=deadline)
+        except DanmError as error:
+            _log.warning(
+                "Could not give back an address",
+                network=str(ref),
+                address=str(held.address),
+                attempt=held.attempt,
+                error=error,
+            )
 
 
 def _has_expired(owner: Owner, *, now: datetime) -> bool:

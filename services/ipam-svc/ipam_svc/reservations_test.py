@@ -7,6 +7,7 @@ import pytest
 
 from danm_api.errors import (
     AddressTakenError,
+    ApiError,
     ApiUnavailableError,
     ConflictError,
     DanmError,
@@ -156,6 +157,51 @@ async def test_all_or_nothing() -> None:
                 replica, pod("p"), attachment("a"), attachment("b", interface="eth1")
             )
         assert ["10.0.1.0"] == cluster.addresses()
+
+
+async def test_what_a_failed_batch_took_is_given_back_at_once() -> None:
+    """Its caller waits for that, for no longer than one network takes."""
+    cluster = Cluster()
+    for name in ("a", "b", "c"):
+        cluster.add_network(name, cidr="10.0.0.0/16")
+    asked = [attachment(name, interface=f"eth{i}") for i, name in enumerate("abc")]
+    async with cluster.running() as (replica,):
+        cluster.kube.fail_next("replace", DANMIPBLOCKS, ApiError("refused", status=403))
+        gates = [cluster.kube.hold_next("replace", DANMIPBLOCKS, took_effect=True) for _ in "ab"]
+        reserving = asyncio.create_task(cluster.reserve(replica, pod("p"), *asked))
+        for gate in gates:
+            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+        given_back = [cluster.kube.hold_next("replace", DANMIPBLOCKS) for _ in gates]
+        for gate in gates:
+            gate.open()
+        for gate in given_back:
+            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+        assert not reserving.done()
+        for gate in given_back:
+            gate.open()
+        with pytest.raises(ApiError):
+            await reserving
+        assert cluster.held() == []
+
+
+async def test_networks_are_protected_at_once() -> None:
+    """The first Pod of several networks waits for one write of a DanmNet, not for all."""
+    # SPEC A5
+    cluster = Cluster()
+    names = ("a", "b", "c")
+    for name in names:
+        cluster.add_network(name, cidr="10.0.0.0/16")
+    asked = [attachment(name, interface=f"eth{i}") for i, name in enumerate(names)]
+    async with cluster.running() as (replica,):
+        gates = [cluster.kube.hold_next("patch", DANMNETS) for _ in names]
+        reserving = asyncio.create_task(cluster.reserve(replica, pod("p"), *asked))
+        for gate in gates:
+            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+        assert cluster.blocks() == []
+        for gate in gates:
+            gate.open()
+        await reserving
+        assert {cluster.network(name).finalizers for name in names} == {(DANMNET_FINALIZER,)}
 
 
 async def test_failed_batch_keeps_what_the_owner_had() -> None:

@@ -16,22 +16,26 @@ def leaves_doubt(error: BaseException) -> bool:
     return not isinstance(error, DanmError) or error.transient
 
 
-async def all_of(steps: Sequence[Coroutine[None, None, None]]) -> None:
-    """Run steps at once and wait for every one, so that nothing is taken after a failure.
+async def all_of(steps: Sequence[Coroutine[None, None, T]]) -> list[T]:
+    """Run steps at once and wait for every one, so that nothing is done after a failure.
+
+    Returns:
+        What they return, in their order.
 
     Raises:
         DanmError: A step failed; SeveralErrors when more than one did.
     """
     if len(steps) == 1:
         # The usual case needs no task.
-        await steps[0]
-        return
+        return [await steps[0]]
     results = await asyncio.gather(*steps, return_exceptions=True)
+    done = [result for result in results if not isinstance(result, BaseException)]
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
         if not isinstance(error, DanmError):
             raise error
     _raise_known([error for error in errors if isinstance(error, DanmError)])
+    return done
 
 
 async def for_each(
