@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,7 +50,7 @@ class Tenant:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
         self.cluster.kubectl("apply", "-f", "-", stdin=text)
 
-    def network(self, name: str, **options: object) -> None:
+    def network(self, name: str, *, network_type: str = "ipvlan", **options: object) -> None:
         """Create a DanmNet on the VLAN's NIC."""
         self.apply(
             {
@@ -59,14 +59,21 @@ class Tenant:
                 "metadata": {"name": name},
                 "spec": {
                     "NetworkID": name,
-                    "NetworkType": "ipvlan",
+                    "NetworkType": network_type,
                     "Options": {"host_device": "ens4", **options},
                 },
             }
         )
 
-    def pod(self, name: str, annotation: str | None) -> None:
-        """Create a Pod that sleeps."""
+    def pod(
+        self,
+        name: str,
+        annotation: str | None,
+        *,
+        node: str | None = None,
+        limits: Mapping[str, str] | None = None,
+    ) -> None:
+        """Create a Pod that sleeps, on a node if one is named."""
         metadata: dict[str, Any] = {"name": name}
         if annotation is not None:
             metadata["annotations"] = {"danm.k8s.io/interfaces": annotation}
@@ -74,13 +81,17 @@ class Tenant:
             "name": "sleeper",
             "image": DEMO_IMAGE,
             "command": ["python3", "-c", "import signal; signal.pause()"],
+            "resources": {"limits": dict(limits or {})},
         }
+        spec: dict[str, Any] = {"containers": [sleeper], "terminationGracePeriodSeconds": 1}
+        if node is not None:
+            spec["nodeSelector"] = {"kubernetes.io/hostname": node}
         self.apply(
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": metadata,
-                "spec": {"containers": [sleeper], "terminationGracePeriodSeconds": 1},
+                "spec": spec,
             }
         )
 

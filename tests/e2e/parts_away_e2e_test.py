@@ -2,11 +2,13 @@
 
 import json
 
-from tests.e2e.conftest import Tenant, eventually
+from tests.e2e.conftest import DEMO_IMAGE, Tenant, eventually
 from tests.lab.cluster import objects
 from tests.lab.installation import SYSTEM_NAMESPACE
 
 ONE = json.dumps([{"network": "net", "ip": "dynamic"}])
+# Two nodes, one after the other.
+_ROLLOUT_S = 300.0
 
 
 def nodes_ready(tenant: Tenant) -> bool:
@@ -60,9 +62,11 @@ def test_danmd_away(tenant: Tenant) -> None:
     try:
         eventually(lambda: system_pods(tenant, "danm-cni") == 0, "danmd is away", 90.0)
         tenant.pod("waiting", ONE)
+        # It may be one that is being replaced, so an ADD waits half a minute for it.
         eventually(
             lambda: "danmd" in tenant.described("pod", "waiting"),
             "`kubectl describe pod` names danmd",
+            120.0,
         )
         tenant.delete_pod("running")
         assert nodes_ready(tenant)
@@ -73,3 +77,42 @@ def test_danmd_away(tenant: Tenant) -> None:
         lambda: len(tenant.left_behind()) == len(["DanmEp", "address"]),
         "The deleted Pod's DanmEp and address are given back",
     )
+
+
+def test_danmd_is_replaced_under_load(tenant: Tenant) -> None:
+    """Pods come and go all the time, and none of them waits for kubelet to try again."""
+    # docs/decisions/0021
+    tenant.network("net", vlan=323, cidr="10.77.0.0/24", container_prefix="eth0")
+    hello = {"name": "hello", "image": DEMO_IMAGE, "command": ["python3", "-c", "pass"]}
+    template = {
+        "metadata": {"annotations": {"danm.k8s.io/interfaces": ONE}},
+        "spec": {"containers": [hello], "restartPolicy": "Never"},
+    }
+    tenant.apply(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "load"},
+            "spec": {"parallelism": 4, "completions": 10_000, "template": template},
+        }
+    )
+
+    def ended() -> int:
+        (job,) = objects(tenant.cluster, "job", "load", "-n", tenant.namespace)
+        return int(job["status"].get("succeeded", 0))
+
+    eventually(lambda: ended() > 0, "Pods come and go", 120.0)
+    rollout = ("rollout", "{}", "daemonset/danm-cni", "-n", SYSTEM_NAMESPACE)
+    tenant.cluster.kubectl(*(word.format("restart") for word in rollout))
+    before = ended()
+    tenant.cluster.kubectl(*(word.format("status") for word in rollout), timeout_s=_ROLLOUT_S)
+    during = ended() - before
+    eventually(lambda: ended() > before + during, "They still do", 120.0)
+    selector = "--field-selector=reason=FailedCreatePodSandBox"
+    failed = objects(tenant.cluster, "events", "-n", tenant.namespace, selector)
+    tenant.cluster.kubectl(
+        "delete", "job", "load", "-n", tenant.namespace, "--cascade=foreground", "--timeout=120s"
+    )
+    print(f"{during} Pods came and went while danmd was replaced")
+    assert during > 0
+    assert [raw["message"] for raw in failed] == []

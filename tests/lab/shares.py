@@ -14,6 +14,7 @@ from tests.lab.errors import LabError
 SHARES: Final[Mapping[str, Sequence[str]]] = {
     "e2e": (
         "tests/e2e/bad_input_e2e_test.py",
+        "tests/e2e/sriov_e2e_test.py",
         "tests/e2e/previous_network_e2e_test.py",
         "tests/e2e/seed_demo_e2e_test.py",
         "tests/e2e/uninstall_e2e_test.py",
@@ -21,6 +22,7 @@ SHARES: Final[Mapping[str, Sequence[str]]] = {
     ),
     "e2e-parts": (
         "tests/e2e/parts_away_e2e_test.py",
+        "tests/e2e/lost_node_e2e_test.py",
         "tests/e2e/ipam_rollout_e2e_test.py",
         "tests/lab/lab_e2e_test.py",
         "tests/lab/image_store_e2e_test.py",

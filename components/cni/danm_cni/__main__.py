@@ -186,10 +186,13 @@ async def _serve(config: Config, stop: asyncio.Event) -> None:
         log.info("Uninstalled from this node; waiting for the end", node=config.node)
         await stop.wait()
         return
-    async with (
-        node_lock(config.paths.state / "lock"),
-        await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api,
-    ):
+    async with node_lock(config.paths.state / "lock", stop) as alone:
+        if alone:
+            await _serve_alone(config, stop)
+
+
+async def _serve_alone(config: Config, stop: asyncio.Event) -> None:
+    async with await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api:
         discovery = IpamDiscovery(
             api, system_namespace=config.namespace, token_file=config.ipam_token_file
         )

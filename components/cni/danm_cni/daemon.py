@@ -4,9 +4,8 @@ import asyncio
 import errno
 import fcntl
 import os
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +27,6 @@ from danm_cni.background import Background
 from danm_cni.collection import DelegateCollection
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.config import Config
-from danm_cni.durable import write_atomically
 from danm_cni.edges import AddressService, DeviceSource, InterfaceMaker, PluginRunner
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.fallback import Fallback
@@ -51,9 +49,8 @@ from danm_cni.verification import SandboxVerification
 
 log = get_logger(__name__)
 
-# An older danmd of this node ends within its grace period.
-_LOCK_TIMEOUT_S: Final = 60.0
-_LOCK_POLL_S: Final = 0.2
+# So long, about, nobody serves while one danmd follows another.
+_LOCK_POLL_S: Final = 0.05
 # Label changes are rare; one at a time keeps danmd's load on the API server small.
 _RELABEL_WORKERS: Final = 1
 # After this the wait for the watches is told again.
@@ -62,23 +59,20 @@ _METRICS_PERIOD_S: Final = 5.0
 
 
 @asynccontextmanager
-async def node_lock(path: Path) -> AsyncIterator[None]:
-    """Be the only danmd of the node (DESIGN, "Nodes fence").
+async def node_lock(path: Path, stop: asyncio.Event) -> AsyncIterator[bool]:
+    """Be the only danmd of the node (DESIGN, "Nodes fence"); wait until another one has ended.
 
-    Raises:
-        DeadlineExceededError: Another one does not end.
+    It gives False when ``stop`` was set before that.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        deadline_s = time.monotonic() + _LOCK_TIMEOUT_S
-        while not _try_lock(descriptor):
-            if time.monotonic() > deadline_s:
-                raise DeadlineExceededError(
-                    f"another danmd runs on this node: it holds {path}; end it first"
-                )
-            await asyncio.sleep(_LOCK_POLL_S)
-        yield
+        if not _try_lock(descriptor):
+            log.info("Another danmd runs on this node; its end is waited for", lock=str(path))
+            while not stop.is_set() and not _try_lock(descriptor):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _LOCK_POLL_S)
+        yield not stop.is_set()
     finally:
         os.close(descriptor)
 
@@ -107,13 +101,13 @@ class Daemon:
     """One danmd.
 
     Attributes:
-        unready: Why ADDs cannot be served yet; None when they can.
+        readiness: Whether ADDs can be served yet.
     """
 
     def __init__(self, config: Config, api: KubeApi, edges: Edges) -> None:
         """Put the parts together, and read the journal."""
         self._config = config
-        self.unready: str | None = "the API server has not been read yet"
+        self.readiness = Readiness(config.paths.ready_marker)
         self._installation = Installation(
             config.paths, fallback=config.fallback, cni_version=config.cni_version
         )
@@ -222,30 +216,31 @@ class Daemon:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set."""
         paths = self._config.paths
-        readiness = Readiness(unready=lambda: self.unready, was_ready=paths.ready_marker.exists)
         server = CniServer(
             paths.socket,
             handlers={
-                Program.DANM: SandboxRequests(sandboxes=self.sandboxes, readiness=readiness),
+                Program.DANM: SandboxRequests(sandboxes=self.sandboxes, readiness=self.readiness),
                 Program.FAKEIPAM: AllocationRequests(
-                    allocations=self.allocations.allocations, readiness=readiness
+                    allocations=self.allocations.allocations, readiness=self.readiness
                 ),
             },
         )
         health = HealthServer(
             host=self._config.health_host,
             port=self._config.health_port,
-            ready=lambda: self.unready or True,
+            ready=lambda: self.readiness.reason or True,
         )
-        async with health, server, asyncio.TaskGroup() as tasks:
-            running = [
-                *(tasks.create_task(informer.run()) for informer in self.informers),
-                tasks.create_task(self._serve()),
-                tasks.create_task(self._count()),
-                tasks.create_task(self.follow_labels()),
-                tasks.create_task(self.statuses.follow()),
-            ]
-            await stop.wait()
+        async with health, asyncio.TaskGroup() as tasks:
+            async with server:
+                running = [
+                    *(tasks.create_task(informer.run()) for informer in self.informers),
+                    tasks.create_task(self._serve()),
+                    tasks.create_task(self._count()),
+                    tasks.create_task(self.follow_labels()),
+                    tasks.create_task(self.statuses.follow()),
+                ]
+                await stop.wait()
+            # The last requests have been answered.
             for task in running:
                 task.cancel()
         await self.sandboxes.background.end()
@@ -256,8 +251,7 @@ class Daemon:
         await self._wait_synced()
         if self._config.install:
             await asyncio.to_thread(self._installation.install_executables)
-        self.unready = None
-        write_atomically(self._config.paths.ready_marker, b"")
+        self.readiness.set()
         if self._config.install:
             await asyncio.to_thread(self._installation.write_configuration)
         log.info("Ready", node=self._config.node)
@@ -274,7 +268,7 @@ class Daemon:
                 try:
                     await informer.wait_synced(_SYNC_TIMEOUT_S)
                 except DeadlineExceededError as error:
-                    self.unready = error.reason
+                    self.readiness.refuse(error.reason)
                     log.warning("Not ready", error=error.reason)
 
     async def _count(self) -> None:

@@ -115,7 +115,7 @@ async def test_nothing_is_installed_before_it_works(tmp_path: Path) -> None:
 
 def _hold(path: Path, held: Event) -> None:
     async def hold() -> None:
-        async with node_lock(path):
+        async with node_lock(path, asyncio.Event()):
             held.set()
             await asyncio.Event().wait()
 
@@ -132,12 +132,17 @@ async def test_two_never_run(tmp_path: Path) -> None:
     try:
         assert await asyncio.to_thread(held.wait, 30)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), node_lock(path):
+            async with asyncio.timeout(0.3), node_lock(path, asyncio.Event()):
                 raise AssertionError
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.1, stop.set)
+        # One that waits ends at once when it is told to.
+        async with asyncio.timeout(30), node_lock(path, stop) as alone:
+            assert not alone
         other.kill()
         # DESIGN, "Nodes fence"
-        async with asyncio.timeout(30), node_lock(path):
-            pass
+        async with asyncio.timeout(30), node_lock(path, asyncio.Event()) as alone:
+            assert alone
     finally:
         other.kill()
         await asyncio.to_thread(other.join)

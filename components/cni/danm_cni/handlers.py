@@ -1,11 +1,15 @@
 """From the executables' frames to what does the work: one handler for each executable."""
 
-from collections.abc import Callable
+import asyncio
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from danm_cni.allocations import Allocations
 from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.durable import write_atomically
 from danm_cni.ipam_request import decode_ipam_request
 from danm_cni.request import Frame, Verb, decode_request
 from danm_cni.sandbox import Sandboxes
@@ -27,17 +31,45 @@ class RequestHandler(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether danmd can serve.
+    """Whether danmd can serve."""
 
-    Attributes:
-        unready: Why it cannot serve ADDs now, or None when it can.
-        was_ready: Whether it has been ready since the node booted.
-    """
+    def __init__(self, marker: Path) -> None:
+        """Begin as not ready.
 
-    unready: Callable[[], str | None]
-    was_ready: Callable[[], bool]
+        Args:
+            marker: A file that is there since danmd was first ready after the node's boot.
+        """
+        self._marker = marker
+        self._ready = asyncio.Event()
+        self.reason: str | None = "the API server has not been read yet"
+
+    def set(self) -> None:
+        """Be ready."""
+        write_atomically(self._marker, b"")
+        self.reason = None
+        self._ready.set()
+
+    def refuse(self, reason: str) -> None:
+        """Say why it is not ready."""
+        self.reason = reason
+        self._ready.clear()
+
+    async def wait(self, *, until_s: float) -> None:
+        """Wait for a danmd that is starting, since the runtime would wait longer to try again.
+
+        Args:
+            until_s: When the request's time is over, by the monotonic clock.
+
+        Raises:
+            CniRequestError: danmd is still starting then.
+        """
+        if self.reason is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until_s - time.monotonic()):
+                await self._ready.wait()
+        self.require(CniCode.TRY_AGAIN)
 
     def require(self, code: CniCode) -> None:
         """Refuse what cannot be served yet.
@@ -45,9 +77,8 @@ class Readiness:
         Raises:
             CniRequestError: danmd is still starting.
         """
-        why = self.unready()
-        if why is not None:
-            raise CniRequestError(f"danmd of this node is still starting: {why}", code=code)
+        if self.reason is not None:
+            raise CniRequestError(f"danmd of this node is still starting: {self.reason}", code=code)
 
     def require_once(self) -> None:
         """Refuse STATUS until danmd has once been ready since the node booted.
@@ -57,7 +88,7 @@ class Readiness:
         Raises:
             CniRequestError: It has not been.
         """
-        if not self.was_ready():
+        if not self._marker.exists():
             self.require(CniCode.NOT_AVAILABLE)
 
 
@@ -73,10 +104,10 @@ class SandboxRequests:
         request = decode_request(frame.environment, frame.stdin)
         match request.verb:
             case Verb.ADD:
-                self.readiness.require(CniCode.TRY_AGAIN)
+                await self.readiness.wait(until_s=deadline_s)
                 return await self.sandboxes.add(request, deadline_s=deadline_s)
             case Verb.DEL:
-                informed = self.readiness.unready() is None
+                informed = self.readiness.reason is None
                 await self.sandboxes.delete(request, deadline_s=deadline_s, informed=informed)
             case Verb.CHECK:
                 await self.sandboxes.check(request, deadline_s=deadline_s)
@@ -104,7 +135,7 @@ class AllocationRequests:
         request = decode_ipam_request(frame.environment, frame.stdin)
         match request.call.verb:
             case Verb.ADD:
-                self.readiness.require(CniCode.TRY_AGAIN)
+                await self.readiness.wait(until_s=deadline_s)
                 return await self.allocations.add(request, deadline_s=deadline_s)
             case Verb.DEL:
                 await self.allocations.delete(request, deadline_s=deadline_s)

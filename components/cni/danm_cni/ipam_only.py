@@ -16,7 +16,6 @@ from danm_cni import metrics
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.allocation_service import allocation_service
 from danm_cni.config import Config
-from danm_cni.durable import write_atomically
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.handlers import AllocationRequests, Readiness
 from danm_cni.installation import Installation
@@ -40,7 +39,7 @@ class IpamOnlyDaemon:
     """One danmd that serves fakeipam alone.
 
     Attributes:
-        unready: Why ADDs cannot be served yet; None when they can.
+        readiness: Whether ADDs can be served yet.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class IpamOnlyDaemon:
             DanmError: The node still has all of DANM.
         """
         self._config = config
-        self.unready: str | None = "the API server has not been read yet"
+        self.readiness = Readiness(config.paths.ready_marker)
         self._installation = Installation(
             config.paths, fallback=config.fallback, cni_version=config.cni_version
         )
@@ -88,20 +87,21 @@ class IpamOnlyDaemon:
         paths = self._config.paths
         requests = AllocationRequests(
             allocations=self.allocations.allocations,
-            readiness=Readiness(unready=lambda: self.unready, was_ready=paths.ready_marker.exists),
+            readiness=self.readiness,
         )
         health = HealthServer(
             host=self._config.health_host,
             port=self._config.health_port,
-            ready=lambda: self.unready or True,
+            ready=lambda: self.readiness.reason or True,
         )
         server = CniServer(paths.socket, handlers={Program.FAKEIPAM: requests})
-        async with health, server, asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(self._networks.informer.run()),
-                tasks.create_task(self._serve()),
-            ]
-            await stop.wait()
+        async with health, asyncio.TaskGroup() as tasks:
+            async with server:
+                running = [
+                    tasks.create_task(self._networks.informer.run()),
+                    tasks.create_task(self._serve()),
+                ]
+                await stop.wait()
             for task in running:
                 task.cancel()
         await self.allocations.allocations.end()
@@ -113,10 +113,9 @@ class IpamOnlyDaemon:
             try:
                 await informer.wait_synced(_SYNC_TIMEOUT_S)
             except DeadlineExceededError as error:
-                self.unready = error.reason
+                self.readiness.refuse(error.reason)
                 log.warning("Not ready", error=error.reason)
-        self.unready = None
-        write_atomically(self._config.paths.ready_marker, b"")
+        self.readiness.set()
         if self._config.install:
             await asyncio.to_thread(self._installation.install_executables, ("fakeipam",))
         log.info("Ready", node=self._config.node, ipam_only=True)

@@ -43,7 +43,7 @@ async def running(node: FakeNode) -> AsyncIterator[IpamOnlyDaemon]:
     daemon, stop = a_daemon(node), asyncio.Event()
     task = asyncio.create_task(daemon.run(stop))
     executable = node.root / "opt/cni/bin/fakeipam"
-    await node.until(lambda: daemon.unready is None and executable.exists())
+    await node.until(lambda: daemon.readiness.reason is None and executable.exists())
     try:
         yield daemon
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,6 +40,9 @@ _READ_TIMEOUT_S: Final = 5.0
 _DEFAULT_DEADLINE_S: Final = 10.0
 # Each is a file descriptor and a task; kubelet starts far fewer Pods at once.
 _MAX_CONNECTIONS: Final = 1000
+_BACKLOG: Final = 512
+# File descriptors may be free again.
+_ACCEPT_AGAIN_S: Final = 1.0
 
 
 class CniServer:
@@ -53,7 +57,7 @@ class CniServer:
         """Listen at a path, and have each executable's requests handled."""
         self._path = path
         self._handlers = handlers
-        self._server: asyncio.Server | None = None
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "CniServer":
@@ -61,11 +65,14 @@ class CniServer:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A socket file of an earlier process would make bind fail.
         self._path.unlink(missing_ok=True)
+        self._listener.settimeout(0.0)
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._connected, self._path, backlog=512)
+            self._listener.bind(str(self._path))
         finally:
             os.umask(before)
+        self._listener.listen(_BACKLOG)
+        self._watch_listener()
         return self
 
     async def __aexit__(
@@ -74,22 +81,48 @@ class CniServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Accept nobody any more, and answer those who are connected."""
-        if self._server is not None:
-            self._server.close()
-            self._path.unlink(missing_ok=True)
+        """Accept nobody any more, and answer those who are connected.
+
+        Whoever has connected is answered, accepted or not; who comes later finds no socket and
+        waits for the danmd that follows (docs/decisions/0021).
+        """
+        self._path.unlink(missing_ok=True)
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._accept()
+        self._listener.close()
         if self._connections:
             await asyncio.wait(self._connections)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  (a coroutine runs in a task)
-        self._connections.add(task)
+    def _watch_listener(self) -> None:
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        """Accept all who are waiting.
+
+        Not asyncio's server: when it is closed, it cuts off those whom it has not accepted yet.
+        """
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.warning("Cannot accept", error=str(error))
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(self._listener)
+                loop.call_later(_ACCEPT_AGAIN_S, self._watch_listener)
+                return
+            task = asyncio.create_task(self._connected(connection))
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+
+    async def _connected(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
         try:
             if len(self._connections) <= _MAX_CONNECTIONS:
                 await self._serve(reader, writer)
         finally:
-            self._connections.discard(task)
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()

@@ -1,9 +1,10 @@
 """The socket, driven as the executables drive it."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ import msgspec
 import pytest
 
 from danm_api.node_call import call_daemon
-from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM, encode_request
+from danm_api.node_frame import (
+    ANSWER_HEAD_BYTES,
+    PROGRAM_DANM,
+    PROGRAM_FAKEIPAM,
+    decode_answer_head,
+    encode_request,
+)
 from danm_cni.handlers import Readiness, SandboxRequests
 from danm_cni.request import Program
 from danm_cni.server import CniServer
@@ -24,44 +31,71 @@ class Served:
 
     node: FakeNode
     path: Path
-    state: dict[str, Any] = field(default_factory=dict)
+    readiness: Readiness
 
-    async def call(
-        self, verb: str, container_id: str = "c1", *, program: int = PROGRAM_DANM, **changes: str
-    ) -> tuple[int, Any]:
-        """Send a request and return the exit status and what is to be printed."""
+    def server(self) -> CniServer:
+        """Return a server of the node's sandboxes."""
+        requests = SandboxRequests(sandboxes=self.node.daemon.sandboxes, readiness=self.readiness)
+        return CniServer(self.path, handlers={Program.DANM: requests})
+
+    def frame(
+        self,
+        verb: str,
+        container_id: str = "c1",
+        *,
+        deadline_ns: int,
+        program: int = PROGRAM_DANM,
+        **changes: str,
+    ) -> bytes:
+        """Return what an executable sends."""
         request = self.node.request(verb, container_id)
         environment = {**request.environment, **changes}
-        frame = encode_request(
+        return encode_request(
             program=program,
-            deadline_ns=time.monotonic_ns() + 5_000_000_000,
+            deadline_ns=deadline_ns,
             environment=b"\0".join(f"{k}={v}".encode() for k, v in environment.items()),
             stdin=request.config,
         )
+
+    async def call(
+        self,
+        verb: str,
+        container_id: str = "c1",
+        *,
+        program: int = PROGRAM_DANM,
+        within_s: float = 5.0,
+        patience_s: float = 0.0,
+        **changes: str,
+    ) -> tuple[int, Any]:
+        """Send a request and return the exit status and what is to be printed."""
+        deadline_ns = time.monotonic_ns() + int(within_s * 1e9)
+        frame = self.frame(verb, container_id, program=program, deadline_ns=deadline_ns, **changes)
         status, output = await asyncio.to_thread(
-            call_daemon, str(self.path), frame, deadline_ns=time.monotonic_ns() + 5_000_000_000
+            call_daemon,
+            str(self.path),
+            frame,
+            deadline_ns=deadline_ns,
+            patience_ns=int(patience_s * 1e9),
         )
         return status, msgspec.json.decode(output) if output else None
 
 
 @pytest.fixture()
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    """Serve a node with one network."""
+async def unserved(tmp_path: Path) -> AsyncIterator[Served]:
+    """Have a node with one network, on whose socket nobody listens yet."""
     async with a_node(tmp_path) as node:
         node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
         await node.until(lambda: len(node.daemon.informers[1].items()) == 1)
-        made = Served(node=node, path=tmp_path / "d.sock", state={"unready": None, "marker": True})
-        readiness = Readiness(
-            unready=lambda: made.state["unready"], was_ready=lambda: made.state["marker"]
-        )
-        server = CniServer(
-            made.path,
-            handlers={
-                Program.DANM: SandboxRequests(sandboxes=node.daemon.sandboxes, readiness=readiness)
-            },
-        )
-        async with server:
-            yield made
+        readiness = Readiness(tmp_path / "ready")
+        readiness.set()
+        yield Served(node=node, path=tmp_path / "d.sock", readiness=readiness)
+
+
+@pytest.fixture()
+async def served(unserved: Served) -> AsyncIterator[Served]:
+    """Serve that node."""
+    async with unserved.server():
+        yield unserved
 
 
 async def test_add_and_del_over_the_socket(served: Served) -> None:
@@ -92,9 +126,9 @@ async def test_only_root_may_connect(served: Served) -> None:
 
 
 async def test_a_starting_daemon_asks_to_come_again(served: Served) -> None:
-    """Before the watches have shown what there is: ADD is refused with 11, an unknown DEL kept."""
-    served.state["unready"] = "still reading"
-    status, error = await served.call("ADD")
+    """While the watches have not shown what there is, ADDs end with 11; an unknown DEL is kept."""
+    served.readiness.refuse("still reading")
+    status, error = await served.call("ADD", within_s=0.2)
     assert (status, error["code"]) == (1, 11)
     assert "still reading" in error["msg"]
     assert await served.call("DEL", "unknown") == (0, None)
@@ -103,13 +137,65 @@ async def test_a_starting_daemon_asks_to_come_again(served: Served) -> None:
     )
 
 
+async def test_an_add_waits_for_a_starting_daemon(served: Served) -> None:
+    """It would take the runtime longer to try again."""
+    served.node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}])
+    served.readiness.refuse("still reading")
+    adding = asyncio.create_task(served.call("ADD"))
+    # Its connection has been accepted, and then this one, which is answered.
+    await served.node.until(lambda: served.path.exists())
+    assert await served.call("STATUS") == (0, None)
+    assert not adding.done()
+    served.readiness.set()
+    assert (await adding)[0] == 0
+
+
+async def test_who_has_connected_is_answered(unserved: Served) -> None:
+    """Also who is still in the kernel's queue when danmd is told to stop."""
+    # docs/decisions/0021
+    frame = unserved.frame("STATUS", deadline_ns=time.monotonic_ns() + 5_000_000_000)
+    with socket.socket(socket.AF_UNIX) as caller:
+        async with unserved.server():
+            # Nothing is awaited here, so danmd had no turn to accept it.
+            caller.connect(str(unserved.path))
+            caller.sendall(frame)
+        assert decode_answer_head(caller.recv(ANSWER_HEAD_BYTES)) == (0, 0)
+
+
+async def test_no_call_fails_while_one_danmd_follows_another(unserved: Served) -> None:
+    """Who comes between two is served by the second."""
+    # docs/decisions/0021
+    calls = 0
+    last = asyncio.Event()
+
+    async def call_on() -> None:
+        nonlocal calls
+        while not last.is_set():
+            assert await unserved.call("STATUS", patience_s=20.0) == (0, None)
+            calls += 1
+
+    async with asyncio.TaskGroup() as tasks:
+        callers = [tasks.create_task(call_on()) for _ in range(8)]
+        for _ in range(10):
+            enough = calls + 20
+
+            def has_served(enough: int = enough) -> bool:
+                return calls > enough
+
+            async with unserved.server():
+                await unserved.node.until(has_served)
+        last.set()
+        async with unserved.server():
+            await asyncio.wait(callers)
+
+
 async def test_status_fails_only_before_the_first_readiness(served: Served) -> None:
     """STATUS is an error until danmd has once been ready since boot, and never afterwards."""
     # DESIGN, "An ADD", step 9
-    served.state |= {"unready": "still reading", "marker": False}
-    assert (await served.call("STATUS"))[1]["code"] == 50
-    served.state["marker"] = True
+    served.readiness.refuse("still reading")
     assert await served.call("STATUS") == (0, None)
+    served.path.with_name("ready").unlink()
+    assert (await served.call("STATUS"))[1]["code"] == 50
 
 
 async def test_rubbish_is_cut_off(served: Served) -> None:
@@ -133,13 +219,7 @@ async def test_an_add_that_nobody_waits_for_is_removed(served: Served) -> None:
     """When the executable is gone before the answer, what was made is taken down again."""
     served.node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}])
     gate = served.node.kube.hold_next("create", None)
-    request = served.node.request("ADD", "c1")
-    frame = encode_request(
-        program=PROGRAM_DANM,
-        deadline_ns=0,
-        environment=b"\0".join(f"{k}={v}".encode() for k, v in request.environment.items()),
-        stdin=request.config,
-    )
+    frame = served.frame("ADD", deadline_ns=0)
     _, writer = await asyncio.open_unix_connection(served.path)
     writer.write(frame)
     await writer.drain()

@@ -7,7 +7,12 @@ the rest is to be tried again.
 import posix
 import time
 
-from danm_api.node_call import SOCKET_PATH, DaemonUnreachableError, call_daemon
+from danm_api.node_call import (
+    PATIENCE_NS,
+    SOCKET_PATH,
+    DaemonUnreachableError,
+    call_daemon,
+)
 from danm_api.node_frame import PROGRAM_FAKEIPAM, FrameError, encode_request
 from danm_api.node_json import encode_json
 from danm_api.node_tombstone import (
@@ -60,8 +65,10 @@ def ask_daemon(
     except FrameError as error:
         raise RefusedError(_IO_FAILURE, str(error)) from error
     path = environment.get(b"DANM_SOCKET", SOCKET_PATH.encode()).decode()
+    # One that was there before is being replaced, or starts again.
+    patience_ns = PATIENCE_NS if verb == "ADD" and _was_ready(environment) else 0
     try:
-        return call_daemon(path, frame, deadline_ns=deadline_ns)
+        return call_daemon(path, frame, deadline_ns=deadline_ns, patience_ns=patience_ns)
     except DaemonUnreachableError as error:
         return _without_daemon(verb, environment, name, frame, version, str(error))
 
@@ -91,8 +98,7 @@ def _without_daemon(
     code, reason = _TRY_AGAIN_LATER, _AWAY
     if verb == "STATUS":
         # A runtime that sees STATUS fail makes the whole node NotReady, and its Pods leave.
-        marker = environment.get(b"DANM_READY_MARKER", _READY_MARKER.encode()).decode()
-        if _exists(marker):
+        if _was_ready(environment):
             return 0, b""
         code = _NOT_AVAILABLE
     elif verb == "DEL":
@@ -112,9 +118,10 @@ def _without_daemon(
     return 1, encode_json(answer).encode() + b"\n"
 
 
-def _exists(path: str) -> bool:
+def _was_ready(environment: dict[bytes, bytes]) -> bool:
+    """Say whether the daemon has been ready since the node booted."""
     try:
-        posix.stat(path)
+        posix.stat(environment.get(b"DANM_READY_MARKER", _READY_MARKER.encode()))
     except OSError:
         return False
     return True

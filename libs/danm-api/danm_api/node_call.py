@@ -6,11 +6,21 @@ Imports only what is built into the interpreter: see docs/decisions/0003-static-
 import _socket
 import time
 
-from danm_api.node_frame import ANSWER_HEAD_BYTES, FrameError, decode_answer_head
+from danm_api.node_frame import (
+    ANSWER_HEAD_BYTES,
+    FrameError,
+    decode_answer_head,
+    postpone_request,
+)
 
 SOCKET_PATH = "/run/danm/danmd.sock"
 # Beside the deadline that the daemon keeps itself: what it may need to undo and to answer.
 GRACE_NS = 5_000_000_000
+# So long an ADD waits for a daemon that is being replaced (docs/decisions/0021).
+PATIENCE_NS = 30_000_000_000
+_LOOK_AGAIN_S = 0.05
+# Nobody is there yet, nobody any more, or too many are waiting to be accepted.
+_AWAY = (FileNotFoundError, ConnectionRefusedError, BlockingIOError)
 
 
 class DaemonUnreachableError(Exception):
@@ -31,22 +41,48 @@ def _receive(connection: _socket.socket, length: int) -> bytes:
     return b"".join(parts)
 
 
-def call_daemon(path: str, request: bytes, *, deadline_ns: int) -> tuple[int, bytes]:
+def _connect(path: str, *, until_ns: int) -> _socket.socket:
+    """Return a connection; a daemon that is away is waited for."""
+    while True:
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        # Or it would wait for a place in the daemon's queue, and not see that the daemon went.
+        connection.settimeout(0.0)
+        try:
+            connection.connect(path)
+        except OSError as error:
+            connection.close()
+            if not isinstance(error, _AWAY) or time.monotonic_ns() >= until_ns:
+                raise
+        else:
+            return connection
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def call_daemon(
+    path: str, request: bytes, *, deadline_ns: int, patience_ns: int = 0
+) -> tuple[int, bytes]:
     """Send a request and return exit status and standard output of the answer.
 
     Args:
         path: The daemon's unix stream socket.
         request: A frame made by ``encode_request``.
         deadline_ns: Absolute, CLOCK_MONOTONIC.
+        patience_ns: How long to wait for a daemon that is away; the deadlines move with it.
 
     Raises:
         DaemonUnreachableError: No socket, nobody listening, cut off, silent, or garbage.
     """
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    started_ns = time.monotonic_ns()
     try:
-        connection.settimeout(max(deadline_ns + GRACE_NS - time.monotonic_ns(), 1) / 1e9)
-        connection.connect(path)
-        connection.sendall(request)
+        connection = _connect(path, until_ns=started_ns + patience_ns)
+    except OSError as error:
+        message = str(error)
+        raise DaemonUnreachableError(message) from error
+    try:
+        waited_ns = time.monotonic_ns() - started_ns
+        left_ns = deadline_ns + GRACE_NS - started_ns
+        connection.settimeout(max(left_ns, 1) / 1e9)
+        connection.sendall(postpone_request(request, waited_ns))
         status, length = decode_answer_head(_receive(connection, ANSWER_HEAD_BYTES))
         return status, _receive(connection, length)
     except (OSError, FrameError) as error:

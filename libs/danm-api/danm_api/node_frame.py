@@ -52,6 +52,14 @@ def encode_request(*, program: int, deadline_ns: int, environment: bytes, stdin:
     )
 
 
+def postpone_request(request: bytes, by_ns: int) -> bytes:
+    """Return the same request with a later deadline; one without (0) stays without."""
+    deadline_ns = int.from_bytes(request[9:17], "big")
+    if deadline_ns == 0:
+        return request
+    return request[:9] + (deadline_ns + by_ns).to_bytes(8, "big") + request[17:]
+
+
 def decode_request_head(head: bytes) -> tuple[int, int, int]:
     """Return program, deadline in nanoseconds, and the environment's length.
 

@@ -7,7 +7,12 @@ call.
 import posix
 import time
 
-from danm_api.node_call import SOCKET_PATH, DaemonUnreachableError, call_daemon
+from danm_api.node_call import (
+    PATIENCE_NS,
+    SOCKET_PATH,
+    DaemonUnreachableError,
+    call_daemon,
+)
 from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError, encode_request
 from danm_api.node_tombstone import (
     DIRECTORY,
@@ -58,9 +63,10 @@ def read_stdin() -> bytes:
     return b"".join(parts)
 
 
-def _exists(path: str) -> bool:
+def _was_ready(environment: dict[bytes, bytes]) -> bool:
+    """Say whether the daemon has been ready since the node booted."""
     try:
-        posix.stat(path)
+        posix.stat(environment.get(b"DANM_READY_MARKER", READY_MARKER.encode()))
     except OSError:
         return False
     return True
@@ -79,8 +85,7 @@ def _without_daemon(
         return 1, error_answer(stdin, code=INCOMPATIBLE_VERSION, message=message)
     if verb == "STATUS":
         # A runtime that sees STATUS fail makes the whole node NotReady, and its Pods leave.
-        marker = environment.get(b"DANM_READY_MARKER", READY_MARKER.encode()).decode()
-        if _exists(marker):
+        if _was_ready(environment):
             return 0, b""
         return 1, error_answer(stdin, code=PLUGIN_NOT_AVAILABLE, message=_AWAY, details=reason)
     if verb == "DEL":
@@ -132,8 +137,10 @@ def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, byt
     except FrameError as error:
         return 1, error_answer(stdin, code=IO_FAILURE, message=str(error))
     path = environment.get(b"DANM_SOCKET", SOCKET_PATH.encode()).decode()
+    # One that was there before is being replaced, or starts again.
+    patience_ns = PATIENCE_NS if verb == "ADD" and _was_ready(environment) else 0
     try:
-        return call_daemon(path, frame, deadline_ns=deadline_ns)
+        return call_daemon(path, frame, deadline_ns=deadline_ns, patience_ns=patience_ns)
     except DaemonUnreachableError as error:
         return _without_daemon(verb, environment, frame, stdin, str(error))
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from danm_api.node_call import PATIENCE_NS
 from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_answer
+from danm_cni.shim import main
 from danm_cni.shim.main import answer_call
 
 CONFIG = b'{"cniVersion":"1.1.0","name":"danm","type":"danm"}'
@@ -59,6 +61,28 @@ def test_without_a_daemon_the_runtime_is_told_to_try_again(tmp_path: Path, verb:
     assert error["code"] == 11
     assert error["cniVersion"] == "1.1.0"
     assert "danm-cni" in error["msg"]
+
+
+@pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK", "GC", "STATUS"])
+def test_an_add_waits_for_a_daemon_that_was_there(
+    tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is being replaced; before the first one, and for other verbs, nobody waits."""
+    # docs/decisions/0021
+    waits: list[int] = []
+
+    def call_daemon(
+        path: str, request: bytes, *, deadline_ns: int, patience_ns: int
+    ) -> tuple[int, bytes]:
+        del path, request, deadline_ns
+        waits.append(patience_ns)
+        return 0, b""
+
+    monkeypatch.setattr(main, "call_daemon", call_daemon)
+    answer_call(environment(tmp_path, verb), CONFIG)
+    (tmp_path / "ready").write_bytes(b"")
+    answer_call(environment(tmp_path, verb), CONFIG)
+    assert waits == [0, PATIENCE_NS if verb == "ADD" else 0]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ async def _a_node(directory: Path, case: Case) -> AsyncIterator[_Node]:
     for number in range(case.repeats):
         node.add_pod(_pod(number), interfaces=annotation(case))
     await node.start()
-    readiness = Readiness(unready=lambda: None, was_ready=lambda: True)
+    readiness = Readiness(node.config.paths.ready_marker)
+    readiness.set()
     handler = SandboxRequests(sandboxes=node.daemon.sandboxes, readiness=readiness)
     try:
         async with CniServer(node.config.paths.socket, handlers={Program.DANM: handler}):
