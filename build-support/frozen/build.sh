@@ -1,10 +1,9 @@
 #!/bin/sh
-# Builds one static executable: build.sh OUTPUT NAME MAIN_MODULE [INCLUDED_MODULE ...]
+# Builds one static executable: build.sh OUTPUT NAME MAIN_MODULE
 # SOURCE_ROOTS: source roots, separated by spaces. For another architecture set CC, PYTHON (a native interpreter of the same version as
 # the target's static library), PYTHON_INCLUDE and PYTHON_LIBRARY.
 set -eu
 OUTPUT=$1 NAME=$2 MAIN=$3
-shift 3
 PYTHON=${PYTHON:-/usr/bin/python3.11}
 CC=${CC:-gcc}
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -18,10 +17,9 @@ if [ ! -e "$PYTHON_LIBRARY" ] || [ ! -e "$PYTHON_INCLUDE/Python.h" ] || [ ! -x "
 fi
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
-set -- $(for module in "$@"; do printf -- '--include %s ' "$module"; done)
 paths=$(for root in $SOURCE_ROOTS; do printf -- '--path %s ' "$root"; done)
 # shellcheck disable=SC2086  # the words are meant to split
-"$PYTHON" -I "$HERE/freeze.py" $paths --name "$NAME" "$@" "$MAIN" > "$WORK/program.c"
+"$PYTHON" -I "$HERE/freeze.py" $paths --name "$NAME" "$MAIN" > "$WORK/program.c"
 # No build id and no path of this machine in the file: the same sources give the same bytes.
 (cd "$WORK" && "$CC" -O1 -c -I"$PYTHON_INCLUDE" program.c -o program.o)
 # glibc warns that name look-ups would need its shared libraries at run time; these programs look up no names.

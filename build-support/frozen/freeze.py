@@ -1,16 +1,18 @@
 """Turn a Python program into C source for an executable that is one static file.
 
-    python3.11 -I freeze.py --path DIR ... --include MODULE ... --name NAME MAIN_MODULE > program.c
+    python3.11 -I freeze.py --path DIR ... --name NAME MAIN_MODULE > program.c
 
 It must run under the very CPython whose static library the result is linked with: marshalled code
-belongs to one interpreter version. The modules are those that importing the program really loads,
-found by importing it. Output depends on nothing but the sources, so the same inputs give the same
-bytes.
+belongs to one interpreter version. The modules are those that importing the program's package
+really loads, found by importing it. Output depends on nothing but the sources, so the same inputs
+give the same bytes.
 """
 
 import argparse
+import importlib
 import importlib.util
 import marshal
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +76,13 @@ print(":".join(sorted(set(sys.modules) - before)))
 """
 
 
+def own_modules(package: str) -> list[str]:
+    """Return the modules of a program's package, those that are imported late among them."""
+    directories = importlib.import_module(package).__path__
+    found = (f"{package}.{each.name}" for each in pkgutil.iter_modules(directories))
+    return [name for name in found if not name.endswith((".__main__", "_test"))]
+
+
 def loaded_modules(paths: list[str], names: list[str]) -> list[str]:
     """Return every module that importing ``names`` loads from a file, packages included, sorted."""
     command = [sys.executable, "-I", "-S", "-c", _DISCOVER, ":".join(paths), ":".join(names)]
@@ -107,16 +116,13 @@ def main() -> None:
     """Print the C source."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--path", action="append", default=[], help="a source root")
-    parser.add_argument(
-        "--include", action="append", default=[], help="a module that is imported late"
-    )
     parser.add_argument("--name", required=True, help="the program's name")
     parser.add_argument("main_module", help="such as package.__main__")
     arguments = parser.parse_args()
     sys.path[:0] = arguments.path
     sys.dont_write_bytecode = True
     package, _, _ = arguments.main_module.rpartition(".")
-    names = loaded_modules(arguments.path, [f"{package}.main", *arguments.include])
+    names = loaded_modules(arguments.path, own_modules(package))
     main_path = _source(arguments.main_module)
     if main_path is None:
         message = f"no such module: {arguments.main_module}"

@@ -1,15 +1,18 @@
 """What the executables import: each module costs time at every call for every Pod."""
 
 import json
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
 import danm_cni.shim.main
 import fakeipam.main
+from danm_api.node_frame import encode_answer
 from tests.cni.executables import source_roots
 
 # Built into the interpreter. The standard json brings re along and takes longer than all of these.
@@ -17,25 +20,14 @@ _BUILT_IN = {"_socket", "posix", "time"}
 _OF_BOTH = {
     "danm_api.node_call",
     "danm_api.node_frame",
-    "danm_api.node_json",
-    "danm_api.node_tombstone",
 }
-_GIVEN = {
-    "ip": "2001:db8::7",
-    "subnet": "2001:db8::/64",
-    "gateway": "2001:db8::1",
-    "routes": [{"dst": "::/0", "gw": "2001:db8::1"}],
-}
-_VERBS = ("VERSION", "ADD", "DEL", "CHECK", "STATUS", "GC", "UPDATE")
-_INPUTS = (
-    b"",
-    b"{",
-    *(
-        json.dumps({"cniVersion": version, "name": "n", "type": "t", "ipam": ipam}).encode()
-        for version in ("0.2.0", "1.1.0", "9.9.9")
-        for ipam in ({}, {"network": "lan"}, _GIVEN)
-    ),
-)
+_VERBS = ("ADD", "DEL", "CHECK", "STATUS", "GC")
+
+
+def _config(version: str, **ipam: str) -> bytes:
+    return json.dumps({"cniVersion": version, "name": "n", "type": "t", "ipam": ipam}).encode()
+
+
 # Import statements are seen whether or not this interpreter has loaded the module for itself.
 _PROGRAM = """
 import builtins, sys
@@ -56,48 +48,68 @@ print(*seen)
 """
 
 
-@pytest.mark.parametrize(
-    ("module", "own"),
-    [
-        pytest.param(
-            danm_cni.shim.main,
-            {"danm_cni.shim.main", "danm_cni.shim.answers"},
-            id="danm",
-        ),
-        pytest.param(
-            fakeipam.main,
-            {
-                "fakeipam",
-                "fakeipam.main",
-                "fakeipam.answer",
-                "fakeipam.daemon",
-                "fakeipam.json_text",
-            },
-            id="fakeipam",
-        ),
-    ],
-)
-def test_no_call_imports_anything_heavy(tmp_path: Path, module: ModuleType, own: set[str]) -> None:
-    """Neither at the start nor later, whatever is asked: danmd is away, so all is answered here."""
+def _imported(module: ModuleType, directory: Path, **calls: object) -> set[str]:
+    """Return what the module and its calls import, with danmd's files in a directory."""
     variables = {
         b"CNI_CONTAINERID": b"c1",
         b"CNI_NETNS": b"/run/netns/x",
         b"CNI_IFNAME": b"eth0",
-        b"DANM_SOCKET": str(tmp_path / "danmd.sock").encode(),
-        b"DANM_TOMBSTONES": str(tmp_path / "tombstones").encode(),
-        b"DANM_FAKEIPAM_TOMBSTONES": str(tmp_path / "fakeipam-tombstones").encode(),
-        b"DANM_READY_MARKER": str(tmp_path / "ready").encode(),
+        b"DANM_SOCKET": str(directory / "danmd.sock").encode(),
+        b"DANM_TOMBSTONES": str(directory / "tombstones").encode(),
+        b"DANM_READY_MARKER": str(directory / "ready").encode(),
     }
     program = _PROGRAM.format(
-        roots=source_roots(module),
-        module=module.__name__,
-        verbs=_VERBS,
-        inputs=_INPUTS,
-        variables=variables,
+        roots=source_roots(module), module=module.__name__, variables=variables, **calls
     )
     done = subprocess.run(
         [sys.executable, "-IS", "-c", program], capture_output=True, text=True, check=True
     )
     # This interpreter opens the sources with `_io`; those of the static one are in it.
-    assert set(done.stdout.split()) - {"_io"} == _BUILT_IN | _OF_BOTH | own
-    assert list(tmp_path.glob("*tombstones/*"))
+    return set(done.stdout.split()) - {"_io"}
+
+
+@contextmanager
+def _a_daemon(path: Path) -> Iterator[list[bytes]]:
+    """Answer every request with nothing; gives what was sent."""
+    seen: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            for _ in _VERBS:
+                connection, _ = listener.accept()
+                with connection:
+                    seen.append(connection.recv(1 << 16))
+                    connection.sendall(encode_answer(status=0, stdout=b""))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield seen
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+def test_danm_imports_nothing_heavy(tmp_path: Path) -> None:
+    """Neither at the start nor later, whatever is asked: danmd is away, so all is answered here."""
+    imported = _imported(
+        danm_cni.shim.main,
+        tmp_path,
+        verbs=("VERSION", *_VERBS, "UPDATE"),
+        inputs=(b"", b"{", *(_config(version) for version in ("0.2.0", "1.1.0", "9.9.9"))),
+    )
+    assert imported == _BUILT_IN | _OF_BOTH | {
+        "danm_api.node_tombstone",
+        "danm_cni.shim.main",
+        "danm_cni.shim.answers",
+    }
+    assert list(tmp_path.glob("tombstones/*"))
+
+
+def test_fakeipam_imports_nothing_heavy_to_ask_danmd(tmp_path: Path) -> None:
+    """Reading the configuration, which is danmd's work, would take longer than all the rest."""
+    inputs = (_config("1.1.0", network="lan"),)
+    with _a_daemon(tmp_path / "danmd.sock") as seen:
+        imported = _imported(fakeipam.main, tmp_path, verbs=_VERBS, inputs=inputs)
+    assert len(seen) == len(_VERBS)
+    assert imported == _BUILT_IN | _OF_BOTH | {"fakeipam.main", "fakeipam.daemon"}

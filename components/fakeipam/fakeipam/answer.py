@@ -1,6 +1,14 @@
 """The result that fakeipam prints for an address that its configuration names (SPEC F1). Pure."""
 
-from fakeipam import cidr
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 
 SUPPORTED_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 # Versions whose result has "ip4" and "ip6" objects.
@@ -67,17 +75,19 @@ def _text(section: dict[str, object], key: str) -> str | None:
     return value
 
 
-def _subnet(key: str, text: str) -> tuple[bytes, int]:
+def _network(text: str) -> IPv4Network | IPv6Network:
     try:
-        return cidr.subnet(text)
+        return ip_network(text, strict=False)
+    except ValueError as error:
+        raise RefusedError(INVALID_CONFIGURATION, f"ipam.subnet: {error}") from error
+
+
+def _address(key: str, text: str) -> IPv4Address | IPv6Address:
+    try:
+        # The prefix length comes from the subnet; one that is written here too is harmless.
+        return ip_interface(text).ip if "/" in text else ip_address(text)
     except ValueError as error:
         raise RefusedError(INVALID_CONFIGURATION, f"ipam.{key}: {error}") from error
-
-
-def _address(key: str, text: str) -> bytes:
-    # The prefix length comes from the subnet; one that is written here too is harmless.
-    _subnet(key, text)
-    return cidr.packed(text.partition("/")[0])
 
 
 def _routes(section: dict[str, object]) -> list[dict[str, str]]:
@@ -89,11 +99,9 @@ def _routes(section: dict[str, object]) -> list[dict[str, str]]:
         if not isinstance(route, dict) or not isinstance(route.get("dst"), str):
             reason = f"ipam.routes[{number}] must be an object with dst and, if wanted, gw"
             raise RefusedError(INVALID_CONFIGURATION, reason)
-        first, length = _subnet(f"routes[{number}].dst", route["dst"])
-        entry = {"dst": f"{cidr.written(first)}/{length}"}
+        entry = {"dst": str(_network(route["dst"]))}
         if route.get("gw"):
-            gateway = _address(f"routes[{number}].gw", str(route["gw"]))
-            entry["gw"] = cidr.written(gateway)
+            entry["gw"] = str(_address(f"routes[{number}].gw", str(route["gw"])))
         answer.append(entry)
     return answer
 
@@ -118,27 +126,27 @@ def add_answer(config: dict[str, object]) -> dict[str, object]:
             "ipam.network, to get one of a DanmNet"
         )
         raise RefusedError(INVALID_CONFIGURATION, reason)
-    address, subnet = _address("ip", address_text), _subnet("subnet", subnet_text)
-    if not cidr.holds(subnet, address):
-        reason = f"ipam.ip {address_text} is not in ipam.subnet {subnet_text}"
-        raise RefusedError(INVALID_CONFIGURATION, reason)
+    address, subnet = _address("ip", address_text), _network(subnet_text)
+    if address.version != subnet.version or address not in subnet:
+        raise RefusedError(
+            INVALID_CONFIGURATION, f"ipam.ip {address} is not in ipam.subnet {subnet}"
+        )
     gateway_text = _text(section, "gateway")
-    gateway = cidr.written(_address("gateway", gateway_text)) if gateway_text else ""
+    gateway = _address("gateway", gateway_text) if gateway_text else None
     routes = _routes(section)
-    with_prefix = f"{cidr.written(address)}/{subnet[1]}"
-    family_number = cidr.version(address)
+    with_prefix = f"{address}/{subnet.prefixlen}"
     if version in _TWO_ADDRESS_VERSIONS:
         family: dict[str, object] = {"ip": with_prefix}
         if gateway:
-            family["gateway"] = gateway
+            family["gateway"] = str(gateway)
         if routes:
             family["routes"] = routes
-        return {"cniVersion": version, f"ip{family_number}": family, "dns": {}}
+        return {"cniVersion": version, f"ip{address.version}": family, "dns": {}}
     entry: dict[str, object] = {"address": with_prefix}
     if gateway:
-        entry["gateway"] = gateway
+        entry["gateway"] = str(gateway)
     if version in _TAGGED_VERSIONS:
-        entry["version"] = str(family_number)
+        entry["version"] = str(address.version)
     answer: dict[str, object] = {"cniVersion": version, "ips": [entry]}
     if routes:
         answer["routes"] = routes
@@ -152,6 +160,7 @@ def version_answer(version: str) -> dict[str, object]:
     return {"cniVersion": version, "supportedVersions": list(SUPPORTED_VERSIONS)}
 
 
-def error_answer(version: str, code: int, reason: str) -> dict[str, object]:
+def error_answer(version: str, code: int, reason: str, *, details: str = "") -> dict[str, object]:
     """Return an error object of the CNI specification."""
-    return {"cniVersion": version, "code": code, "msg": reason}
+    answer: dict[str, object] = {"cniVersion": version, "code": code, "msg": reason}
+    return answer | {"details": details} if details else answer

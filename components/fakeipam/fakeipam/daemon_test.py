@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from danm_api.node_call import PATIENCE_NS
 from danm_api.node_frame import PROGRAM_FAKEIPAM, decode_request, encode_answer
+from fakeipam import daemon
 from fakeipam.answer import SUPPORTED_VERSIONS
 from fakeipam.main import answer_call
 
@@ -80,6 +82,36 @@ def test_without_a_daemon_the_caller_is_told_to_try_again(
     status, error = call(tmp_path, verb, config(version))
     assert (status, error["code"], error["cniVersion"]) == (1, 11, version)
     assert "danm-cni" in error["msg"]
+
+
+@pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK", "GC", "STATUS"])
+def test_an_add_waits_for_a_daemon_that_was_there(
+    tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is being replaced; before the first one, and for other verbs, nobody waits."""
+    # docs/decisions/0021
+    waits: list[int] = []
+
+    def call_daemon(
+        path: str, request: bytes, *, deadline_ns: int, patience_ns: int
+    ) -> tuple[int, bytes]:
+        del path, request, deadline_ns
+        waits.append(patience_ns)
+        return 0, b""
+
+    monkeypatch.setattr(daemon, "call_daemon", call_daemon)
+    call(tmp_path, verb, config())
+    (tmp_path / "ready").write_bytes(b"")
+    call(tmp_path, verb, config())
+    assert waits == [0, PATIENCE_NS if verb == "ADD" else 0]
+
+
+def test_an_ip_elsewhere_does_not_name_the_address(tmp_path: Path) -> None:
+    """What looks like a given address is read, and goes to danmd when it is none."""
+    asked = json.loads(config()) | {"runtime": {"ip": "10.0.0.9"}}
+    status, error = call(tmp_path, "ADD", json.dumps(asked).encode())
+    assert (status, error["code"]) == (1, 11)
+    assert "No such file" in error["details"]
 
 
 def test_without_a_daemon_a_del_is_kept(tmp_path: Path) -> None:

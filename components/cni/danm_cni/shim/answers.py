@@ -1,6 +1,8 @@
-"""What the executable answers by itself, without the node daemon. Pure."""
+"""What the executable answers by itself, without the node daemon. Pure.
 
-from danm_api.node_json import encode_json
+JSON is put together by hand here, because importing ``json`` doubles the executable's start
+(docs/decisions/0003-static-executables.md); every text that goes in is quoted by ``quote``.
+"""
 
 # SPEC C2.
 SUPPORTED_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
@@ -14,6 +16,25 @@ TRY_AGAIN_LATER = 11
 PLUGIN_NOT_AVAILABLE = 50
 
 _KEY = b'"cniVersion"'
+# Printable without an escape in JSON, from space to tilde.
+_FIRST_PLAIN, _LAST_PLAIN = 0x20, 0x7E
+
+
+def quote(text: str) -> str:
+    """Return a JSON string literal."""
+    parts = []
+    for character in text:
+        code = ord(character)
+        if character in '"\\':
+            parts.append("\\" + character)
+        elif _FIRST_PLAIN <= code <= _LAST_PLAIN:
+            parts.append(character)
+        elif code > 0xFFFF:  # noqa: PLR2004  (the end of UTF-16's basic plane)
+            high, low = divmod(code - 0x10000, 0x400)
+            parts.append(f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}")
+        else:
+            parts.append(f"\\u{code:04x}")
+    return '"' + "".join(parts) + '"'
 
 
 def requested_version(stdin: bytes) -> str:
@@ -43,19 +64,15 @@ def is_missing(verb: str, version: str) -> bool:
 
 def version_answer(stdin: bytes) -> bytes:
     """Return the result of VERSION."""
-    return _printed(
-        {"cniVersion": requested_version(stdin), "supportedVersions": list(SUPPORTED_VERSIONS)}
-    )
+    versions = ",".join(quote(version) for version in SUPPORTED_VERSIONS)
+    version = quote(requested_version(stdin))
+    return f'{{"cniVersion":{version},"supportedVersions":[{versions}]}}\n'.encode()
 
 
 def error_answer(stdin: bytes, *, code: int, message: str, details: str = "") -> bytes:
     """Return an error object of the CNI specification."""
-    answer: dict[str, object] = {"cniVersion": requested_version(stdin)}
-    answer |= {"code": code, "msg": message}
+    fields = [f'"cniVersion":{quote(requested_version(stdin))}', f'"code":{code}']
+    fields.append(f'"msg":{quote(message)}')
     if details:
-        answer["details"] = details
-    return _printed(answer)
-
-
-def _printed(answer: dict[str, object]) -> bytes:
-    return encode_json(answer).encode() + b"\n"
+        fields.append(f'"details":{quote(details)}')
+    return ("{" + ",".join(fields) + "}\n").encode()

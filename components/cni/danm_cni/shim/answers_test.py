@@ -10,9 +10,16 @@ from danm_cni.shim.answers import (
     SUPPORTED_VERSIONS,
     error_answer,
     is_missing,
+    quote,
     requested_version,
     version_answer,
 )
+
+
+@given(st.text())
+def test_quoted_text_is_json(text: str) -> None:
+    """Whatever an error says, the output stays pure JSON."""
+    assert json.loads(quote(text)) == text
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ _SOURCES: Final = (
     f"{_SCRIPTS}/build.sh",
     f"{_SCRIPTS}/freeze.py",
     f"{_API}/danm_api/__init__.py",
-    *(f"{_API}/danm_api/node_{name}.py" for name in ("call", "frame", "json", "tombstone")),
+    *(f"{_API}/danm_api/node_{name}.py" for name in ("call", "frame", "tombstone")),
     "components/cni/danm_cni/__init__.py",
     "components/cni/danm_cni/shim/*.py",
     "components/fakeipam/fakeipam/*.py",

@@ -1,10 +1,11 @@
-"""The verbs of one call that names its address, and what every call has in common."""
+"""The verbs of one call that names its address, and what is wrong with calls."""
 
 import json
 from typing import Any
 
 import pytest
 
+from danm_api.node_frame import MAX_STDIN_BYTES
 from fakeipam.answer import SUPPORTED_VERSIONS
 from fakeipam.main import answer_call
 
@@ -47,6 +48,9 @@ def test_add_prints_the_address() -> None:
         pytest.param("CHECK", b'{"cniVersion":"0.3.1","ipam":{}}', 1, id="CHECK before 0.4.0"),
         pytest.param("GC", b'{"cniVersion":"1.0.0","ipam":{}}', 1, id="GC before 1.1.0"),
         pytest.param("STATUS", b'{"ipam":{"network":"lan"}}', 1, id="STATUS before 1.1.0"),
+        pytest.param("ADD", b" " * (MAX_STDIN_BYTES + 1), 5, id="too large"),
+        pytest.param("ADD", b'{"network":1}' + b" " * MAX_STDIN_BYTES, 5, id="a large network"),
+        pytest.param("ADD", b'{"ipam":{"network":"lan"}', 6, id="bad JSON with a network"),
         pytest.param("", b"{}", 4, id="no verb"),
     ],
 )
