@@ -123,7 +123,7 @@ class SandboxAddition:
                 return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
         parents = await self.kernel.parents([each.parent for each in planned if each.parent])
-        require_parents(identity, planned, parents)
+        require_parents(identity, planned, {name: facts.mtu for name, facts in parents.items()})
         devices = await self._devices(identity, planned, progress)
         progress.enter("writing the journal")
         await self._write_intent(request, pod, planned, parents, devices, held)

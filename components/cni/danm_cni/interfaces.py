@@ -16,6 +16,7 @@ from danm_api.model.cni import CniInterface, CniIp, CniResult, CniRoute
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId
+from danm_cni.child_link import OWN_TYPES, OwnType, child_link
 from danm_cni.cni_errors import CniCode
 from danm_cni.delegate import (
     add_chain,
@@ -27,12 +28,12 @@ from danm_cni.delegate import (
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
-    DynamicRequest,
     PluginChain,
-    dynamic_chain,
+    SriovRequest,
+    sriov_chain,
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
-from danm_cni.ipvlan import ipvlan_link
+from danm_cni.endpoints import network_type_text
 from danm_cni.journal import (
     InterfaceKind,
     InterfaceRecord,
@@ -119,26 +120,25 @@ class SandboxInterfaces:
             DanmError: It failed; what was made of it stays, for the caller to undo.
         """
         match ready.planned.spec.network_type:
-            case BuiltInType.IPVLAN:
-                return await self._make_ipvlan(context, ready)
-            case BuiltInType():
-                chain = dynamic_chain(
-                    DynamicRequest(
+            case BuiltInType.IPVLAN | BuiltInType.MACVLAN as own_type:
+                return await self._make_own(context, ready, own_type)
+            case BuiltInType.SRIOV:
+                chain = sriov_chain(
+                    SriovRequest(
                         spec=ready.planned.spec,
                         interface=ready.planned.interface,
-                        parent=ready.planned.parent,
                         addresses=ready.addresses,
                         device=ready.device,
                         dpdk=self._settings.dpdk,
                     )
                 )
-                return await self._make_dynamic(context, ready, chain)
+                return await self._make_sriov(context, ready, chain)
             case StaticDelegate(name=name):
                 chain = load_static_chain(self._settings.config_directory, name)
                 return await self._make_static(context, ready, chain)
 
-    async def _make_ipvlan(
-        self, context: SandboxContext, ready: ReadyAttachment
+    async def _make_own(
+        self, context: SandboxContext, ready: ReadyAttachment, own_type: OwnType
     ) -> InterfaceResult:
         planned, addresses = ready.planned, _both(ready.addresses)
         setup = InterfaceSetup(
@@ -147,11 +147,17 @@ class SandboxInterfaces:
             routes=planned.routes,
             rules=policy_rules(planned.routes, addresses),
         )
-        link = ipvlan_link(name=planned.interface, parent=planned.parent, mtu=planned.spec.mtu)
+        link = child_link(
+            own_type,
+            name=planned.interface,
+            parent=planned.parent,
+            mtu=planned.spec.mtu,
+            mac=ready.addresses.mac,
+        )
         facts = await self._kernel.create(link, setup, context.netns)
         return _own_result(planned, addresses, facts, netns=context.netns)
 
-    async def _make_dynamic(
+    async def _make_sriov(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
     ) -> InterfaceResult:
         """The delegate gets one address through fakeipam; the node adds the rest (SPEC E1, E4)."""
@@ -278,17 +284,15 @@ def interface_record(
     planned: PlannedAttachment, *, endpoint: str, parent: LinkFacts | None, device: str
 ) -> InterfaceRecord:
     """Return the intent of an attachment; pure."""
-    static = isinstance(planned.spec.network_type, StaticDelegate)
-    ipvlan = planned.spec.network_type is BuiltInType.IPVLAN
     network_type = planned.spec.network_type
+    static = isinstance(network_type, StaticDelegate)
+    ipvlan = network_type is BuiltInType.IPVLAN
     return InterfaceRecord(
         interface=planned.interface,
-        kind=InterfaceKind.IPVLAN if ipvlan else InterfaceKind.DELEGATE,
+        kind=InterfaceKind.OWN if network_type in OWN_TYPES else InterfaceKind.DELEGATE,
         network=planned.network.name,
         network_uid=planned.network.uid,
-        network_type=(
-            network_type.name if isinstance(network_type, StaticDelegate) else network_type.value
-        ),
+        network_type=network_type_text(network_type),
         endpoint=endpoint,
         # IPVLAN has no MAC of its own (SPEC G6).
         mac=parent.mac if ipvlan and parent is not None else None,
@@ -337,8 +341,12 @@ def recorded_setup(interface: InterfaceRecord) -> InterfaceSetup:
         for each in interface.routes
     )
     present = tuple(each for each in routes if each.destination.version in families)
+    has_own_mac = (
+        interface.kind is InterfaceKind.OWN and interface.network_type == BuiltInType.MACVLAN
+    )
     return InterfaceSetup(
         name=interface.interface,
+        mac=interface.mac if has_own_mac else None,
         addresses=addresses,
         routes=present,
         rules=policy_rules(present, addresses),

@@ -16,6 +16,7 @@ from danm_cni.netlink import (
     PolicyRule,
     create_child,
     find_faults,
+    keep_telling,
     set_up,
     take_down,
 )
@@ -60,7 +61,9 @@ class KernelInterfaces:
 
         def work(descriptor: int) -> LinkFacts:
             name = create_child(link, descriptor)
-            return set_up(setup, descriptor, present_name=name)
+            facts = set_up(setup, descriptor, present_name=name)
+            keep_telling(setup.name)
+            return facts
 
         return await self._in_netns(netns, work)
 

@@ -8,11 +8,12 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from pyroute2 import IPRoute
@@ -34,6 +35,15 @@ _IFA_F_NODAD: Final = 0x02
 # include/uapi/linux/rtnetlink.h: RT_TABLE_MAIN.
 _MAIN_TABLE: Final = 254
 _IPV6_SWITCH: Final = "/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
+_NOTIFY_SWITCHES: Final = (
+    "/proc/sys/net/ipv4/conf/{name}/arp_notify",
+    "/proc/sys/net/ipv6/conf/{name}/ndisc_notify",
+)
+# The kernel compares macvlan links of one parent, in whichever network they are.
+_MAC_IN_USE: Final = {
+    errno.EADDRINUSE: "another macvlan interface on the same link of the node has its MAC, which "
+    "follows from the last three bytes of an IPv4 address"
+}
 
 Address = IPv4Interface | IPv6Interface
 
@@ -46,6 +56,7 @@ class ChildLink:
         kind: The kernel's link kind.
         attributes: Of that kind, as pyroute2 names them.
         mtu: Bytes; None for the parent's.
+        mac: None for the kernel's choice.
     """
 
     kind: str
@@ -53,13 +64,19 @@ class ChildLink:
     parent: str
     attributes: Mapping[str, Any]
     mtu: int | None = None
+    mac: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterfaceSetup:
-    """What an interface gets once it exists."""
+    """What an interface gets once it exists.
+
+    Attributes:
+        mac: What it is to have since its creation; None for any.
+    """
 
     name: str
+    mac: str | None = None
     addresses: tuple[Address, ...] = ()
     routes: tuple[PlannedRoute, ...] = ()
     rules: tuple["PolicyRule", ...] = ()
@@ -82,13 +99,14 @@ class LinkFacts:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Say what the kernel refused."""
+def _told(what: str, hints: Mapping[int, str] = MappingProxyType({})) -> Iterator[None]:
+    """Say what the kernel refused; the hints say more of some of its errors."""
     try:
         yield
     except NetlinkError as error:
         reason = os.strerror(error.code) if error.code else str(error)
-        raise LinkSetupError(f"{what}: {reason}") from error
+        more = f"; {hints[error.code]}" if error.code in hints else ""
+        raise LinkSetupError(f"{what}: {reason}{more}") from error
     except OSError as error:
         raise LinkSetupError(f"{what}: {error.strerror or error}") from error
 
@@ -111,10 +129,19 @@ def create_child(link: ChildLink, netns: int) -> str:
                 "a vlan or vxlan, netwatcher makes it on host_device: see its log and 'kubectl get "
                 "danmnodes', else correct Options.host_device"
             )
-        extra = {} if link.mtu is None else {"mtu": link.mtu}
+        extra = {
+            key: value
+            for key, value in (("mtu", link.mtu), ("address", link.mac))
+            if value is not None
+        }
         taken = host.link_lookup(ifname=link.name)
         name = _interim_name(link.name) if taken else link.name
-        with _told(f"{link.kind} interface {link.name} on {link.parent}"):
+        busy = (
+            f"{link.parent} is a port of a bridge or bond, or has children of another kind, and "
+            "Linux allows one of ipvlan and macvlan on a link"
+        )
+        what = f"{link.kind} interface {link.name} on {link.parent}"
+        with _told(what, {errno.EBUSY: busy}):
             host.link(
                 "add",
                 ifname=name,
@@ -154,7 +181,7 @@ def set_up(setup: InterfaceSetup, netns: int, *, present_name: str) -> LinkFacts
             _enable_ipv6(setup.name)
         for address in setup.addresses:
             _add_address(pod, index, setup.name, address)
-        with _told(f"interface {setup.name} cannot be set up"):
+        with _told(f"interface {setup.name} cannot be set up", _MAC_IN_USE):
             pod.link("set", index=index, state="up")
         for route in setup.routes:
             _add_route(pod, index, setup.name, route)
@@ -163,6 +190,21 @@ def set_up(setup: InterfaceSetup, netns: int, *, present_name: str) -> LinkFacts
         facts = _facts(pod, index)
     _announce(setup.name, facts.mac, setup.addresses)
     return facts
+
+
+def keep_telling(name: str) -> None:
+    """Have the kernel tell the neighbours whenever an interface of this namespace gets another MAC.
+
+    A plugin behind danm may give a macvlan link one, and an IPVLAN link follows its parent.
+
+    Raises:
+        LinkSetupError: The kernel refused.
+    """
+    for switch in _NOTIFY_SWITCHES:
+        what = f"interface {name} cannot be told to announce itself"
+        # A kernel may have no IPv6.
+        with _told(what), suppress(FileNotFoundError):
+            Path(switch.format(name=name)).write_text("1")
 
 
 def take_down(name: str, rules: Sequence[PolicyRule], netns: int, *, delete_link: bool) -> None:
@@ -191,13 +233,17 @@ def find_faults(setup: InterfaceSetup, netns: int) -> list[str]:
         NetnsGoneError: The namespace is gone.
     """
     enter_netns(netns)
+    faults: list[str] = []
     with IPRoute() as pod, _told(f"interface {setup.name} cannot be read"):
         found = pod.link_lookup(ifname=setup.name)
         if not found:
             return [f"interface {setup.name} is missing"]
         index = found[0]
+        mac = _facts(pod, index).mac
+        if setup.mac is not None and mac != setup.mac:
+            faults.append(f"interface {setup.name} has the MAC {mac} and not {setup.mac}")
         addresses = {(each.get("address"), each["prefixlen"]) for each in pod.get_addr(index=index)}
-        faults = [
+        faults += [
             f"address {each} is missing on {setup.name}"
             for each in setup.addresses
             if (str(each.ip), each.network.prefixlen) not in addresses

@@ -1,7 +1,7 @@
 """Links, addresses, routes, rules and announcements in real network namespaces.
 
-Where the kernel has no IPVLAN, macvlan stands in for it: everything but the kind is the same code.
-The lab's guests have IPVLAN: `./lab guest -- pytest` with this file.
+What both kinds share is tried with IPVLAN where the kernel has it, as the lab's guests do
+(`./lab guest -- pytest` with this file), and otherwise with macvlan, which every kernel has here.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from pathlib import Path
@@ -22,8 +22,9 @@ import pytest
 from pyroute2 import IPRoute
 
 from danm_api.errors import LinkSetupError
+from danm_api.model.danmnet import BuiltInType
 from danm_cni.announce import ETH_P_ARP, arp_announcement
-from danm_cni.ipvlan import ipvlan_link
+from danm_cni.child_link import OwnType, child_link
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.netns import NetnsGoneError, enter_netns, open_netns, resolve_in_root
@@ -121,10 +122,12 @@ def world() -> Iterator[World]:
 
 
 def _child(name: str = "ext0", *, parent: str = "parent0") -> ChildLink:
-    if _kernel_has_ipvlan():
-        return ipvlan_link(name=name, parent=parent, mtu=None)
-    # 4: bridge mode (include/uapi/linux/if_link.h)
-    return ChildLink(kind="macvlan", name=name, parent=parent, attributes={"macvlan_mode": 4})
+    kind: OwnType = BuiltInType.IPVLAN if _kernel_has_ipvlan() else BuiltInType.MACVLAN
+    return child_link(kind, name=name, parent=parent, mtu=None, mac=None)
+
+
+MAC = "fa:16:3e:00:00:07"
+MACVLAN = child_link(BuiltInType.MACVLAN, name="ext0", parent="parent0", mtu=1300, mac=MAC)
 
 
 SETUP = InterfaceSetup(
@@ -202,21 +205,79 @@ def test_ipv6_is_usable_at_once(world: World) -> None:
     _in_netns(world.pod, bind)
 
 
+def test_a_macvlan_interface_has_its_own_mac(world: World) -> None:
+    """It is created with MAC and MTU, in bridge mode, and CHECK finds another MAC."""
+    setup = replace(SETUP, mac=MAC)
+    facts = world.on_node(lambda kernel: kernel.create(MACVLAN, setup, world.pod_path))
+    # SPEC E1, G6
+    assert facts == LinkFacts(mac=MAC, mtu=1300)
+
+    def look(netlink: Any) -> dict[str, Any]:  # noqa: ANN401
+        (link,) = netlink.get_links(ifname="ext0")
+        return {
+            "kind": link.get(("linkinfo", "kind")),
+            "mode": link.get(("linkinfo", "data", "macvlan_mode")),
+        }
+
+    assert {"kind": "macvlan", "mode": "bridge"} == world.in_pod(look)
+    assert [] == world.on_node(lambda kernel: kernel.faults(setup, world.pod_path))
+    _ip("-n", world.pod, "link", "set", "ext0", "address", "02:00:00:00:05:07")
+    # SPEC C6
+    assert [f"interface ext0 has the MAC 02:00:00:00:05:07 and not {MAC}"] == world.on_node(
+        lambda kernel: kernel.faults(setup, world.pod_path)
+    )
+
+
+def test_a_mac_that_another_has_is_told(world: World) -> None:
+    """Two macvlan links of one parent cannot have one MAC, and the refusal says so."""
+    world.on_node(lambda kernel: kernel.create(MACVLAN, SETUP, world.pod_path))
+    link, setup = replace(MACVLAN, name="ext1"), InterfaceSetup(name="ext1")
+    with pytest.raises(LinkSetupError, match="ext1 cannot be set up: Address already in use; anot"):
+        world.on_node(lambda kernel: kernel.create(link, setup, world.pod_path))
+
+
+def test_a_parent_that_something_else_has_is_told(world: World) -> None:
+    """The kernel gives a link to one master: its refusal is told with what that may be."""
+    _ip("-n", world.node, "link", "add", "br0", "type", "bridge")
+    _ip("-n", world.node, "link", "set", "parent0", "master", "br0")
+    # SPEC N1
+    told = "on parent0: Device or resource busy; parent0 is a port of a bridge .* ipvlan and macv"
+    with pytest.raises(LinkSetupError, match=told):
+        world.on_node(lambda kernel: _create(kernel, world))
+
+
+def _listen() -> socket.socket:
+    """Hear ARP on the parent's peer."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
+    raw.bind(("peer0", ETH_P_ARP))
+    raw.settimeout(5)
+    return raw
+
+
+def _hears(raw: socket.socket, mac: str) -> bool:
+    expected = arp_announcement(mac, IPv4Interface("198.18.0.7/24").ip)
+    # The stack's own ARP traffic may come before it.
+    return any(expected == raw.recv(100)[: len(expected)] for _ in range(10))
+
+
 def test_the_neighbours_are_told(world: World) -> None:
     """The peer of the parent sees a gratuitous ARP of the new address."""
-
-    def listen() -> socket.socket:
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
-        raw.bind(("peer0", ETH_P_ARP))
-        raw.settimeout(5)
-        return raw
-
-    with _in_netns(world.node, listen) as raw:
+    with _in_netns(world.node, _listen) as raw:
         facts = world.on_node(lambda kernel: _create(kernel, world))
         assert facts.mac is not None
-        expected = arp_announcement(facts.mac, IPv4Interface("198.18.0.7/24").ip)
-        # SPEC D2; the stack's own ARP traffic may come before it
-        assert any(expected == raw.recv(100)[: len(expected)] for _ in range(10))
+        # SPEC D2
+        assert _hears(raw, facts.mac)
+
+
+def test_the_neighbours_are_told_of_a_later_mac(world: World) -> None:
+    """A plugin behind danm may change a macvlan link's MAC; an IPVLAN link follows its parent."""
+    link = _child()
+    world.on_node(lambda kernel: kernel.create(link, SETUP, world.pod_path))
+    space, name = (world.pod, "ext0") if link.kind == "macvlan" else (world.node, "parent0")
+    with _in_netns(world.node, _listen) as raw:
+        _ip("-n", space, "link", "set", name, "address", "02:00:00:00:05:07")
+        # SPEC D2
+        assert _hears(raw, "02:00:00:00:05:07")
 
 
 def test_nothing_shows_on_the_node(world: World) -> None:

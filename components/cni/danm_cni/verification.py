@@ -1,7 +1,7 @@
 """CHECK: a sandbox compared with its record, by the node and by its delegates (SPEC C6)."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from danm_api.errors import DanmError, LinkSetupError, SeveralErrors
@@ -12,6 +12,7 @@ from danm_cni.delegate_config import with_later_changes
 from danm_cni.edges import InterfaceMaker, PluginRunner
 from danm_cni.interfaces import recorded_setup
 from danm_cni.journal import InterfaceRecord, SandboxRecord
+from danm_cni.netlink import InterfaceSetup
 
 # So much before the runtime's patience ends a delegate that says nothing is given up.
 _TELL_S: Final = 0.3
@@ -42,7 +43,8 @@ class SandboxVerification:
         errors: list[DanmError] = []
         faults: list[str] = []
         for each in record.interfaces:
-            faults += await self.kernel.faults(recorded_setup(each), record.netns)
+            setup = _as_told(recorded_setup(each), final, record.netns)
+            faults += await self.kernel.faults(setup, record.netns)
         if faults:
             errors.append(
                 LinkSetupError(
@@ -76,3 +78,18 @@ class SandboxVerification:
             environment=attachment_environment(record, interface, netns=record.netns),
             timeout_s=max(deadline_s - _TELL_S - time.monotonic(), 0.0),
         )
+
+
+def _as_told(setup: InterfaceSetup, final: CniResult | None, netns: str) -> InterfaceSetup:
+    """Return what an interface is to have after plugins behind danm in its list have set its MAC.
+
+    Source: CNI specification 1.1.0, section 2.
+    """
+    if setup.mac is None or final is None:
+        return setup
+    told = [
+        each.mac.lower()
+        for each in final.interfaces
+        if (each.name, each.sandbox) == (setup.name, netns) and each.mac
+    ]
+    return replace(setup, mac=told[0] if told else setup.mac)

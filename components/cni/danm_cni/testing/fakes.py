@@ -194,9 +194,10 @@ def identity(owner: OwnerMessage) -> str:
 
 @dataclass(kw_only=True)
 class FakeNetns:
-    """A namespace: interfaces with their addresses, and rules."""
+    """A namespace: interfaces with their addresses, MACs of their own, and rules."""
 
     interfaces: dict[str, list[str]] = field(default_factory=dict)
+    macs: dict[str, str] = field(default_factory=dict)
     rules: set[PolicyRule] = field(default_factory=set)
 
 
@@ -223,6 +224,7 @@ class FakeKernel:
         if link.name in space.interfaces:
             raise LinkSetupError(f"interface {link.name}: File exists")
         space.interfaces[link.name] = []
+        space.macs[link.name] = link.mac or PARENT_MAC
         await self.failures.meet("create-half")
         return await self.set_up(setup, netns)
 
@@ -234,7 +236,7 @@ class FakeKernel:
             raise LinkSetupError(f"the Pod has no interface {setup.name}")
         space.interfaces[setup.name] += [str(each) for each in setup.addresses]
         space.rules |= set(setup.rules)
-        return LinkFacts(mac=PARENT_MAC, mtu=1500)
+        return LinkFacts(mac=space.macs.get(setup.name, PARENT_MAC), mtu=1500)
 
     async def take_down(
         self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool
@@ -247,9 +249,11 @@ class FakeKernel:
             space.interfaces.pop(name, None)
 
     async def faults(self, setup: InterfaceSetup, netns: str) -> Sequence[str]:
-        """Return what of a setup is not there: links and rules."""
+        """Return what of a setup is not there: links, MACs and rules."""
         space = self._space(netns)
         links = [] if setup.name in space.interfaces else [f"interface {setup.name} is missing"]
+        if setup.mac not in (None, space.macs.get(setup.name)):
+            links.append(f"{setup.name} has another MAC than {setup.mac}")
         return links + [f"{rule} is missing" for rule in setup.rules if rule not in space.rules]
 
     def has_netns(self, netns: str) -> bool:

@@ -1,0 +1,43 @@
+"""The built-in backends, whose interfaces danmd makes itself: IPVLAN and macvlan (SPEC D, E1).
+
+Both are children of a link of the host. What is the same of them, which is nearly everything, is
+done by ``danm_cni.netlink``; here is what is not.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from danm_api.model.danmnet import BuiltInType
+from danm_cni.netlink import ChildLink
+
+OwnType = Literal[BuiltInType.IPVLAN, BuiltInType.MACVLAN]
+
+# include/uapi/linux/if_link.h: IPVLAN_MODE_L2, MACVLAN_MODE_BRIDGE.
+_ATTRIBUTES: Final[Mapping[OwnType, Mapping[str, Any]]] = {
+    BuiltInType.IPVLAN: {"ipvlan_mode": 0},
+    BuiltInType.MACVLAN: {"macvlan_mode": 4},
+}
+# Network types whose interfaces danmd makes itself.
+OWN_TYPES: Final = frozenset(_ATTRIBUTES)
+
+
+def child_link(
+    network_type: OwnType, *, name: str, parent: str, mtu: int | None, mac: str | None
+) -> ChildLink:
+    """Return the link of an attachment (SPEC D1).
+
+    Args:
+        network_type: What makes it.
+        name: In the Pod.
+        parent: On the host.
+        mtu: Bytes; None for the parent's.
+        mac: Of a macvlan link, None for a random one; IPVLAN has its parent's (SPEC G6).
+    """
+    return ChildLink(
+        kind=network_type.value,
+        name=name,
+        parent=parent,
+        attributes=_ATTRIBUTES[network_type],
+        mtu=mtu,
+        mac=mac if network_type is BuiltInType.MACVLAN else None,
+    )

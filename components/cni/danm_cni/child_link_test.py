@@ -1,0 +1,33 @@
+"""Links of the built-in backends."""
+
+import pytest
+
+from danm_api.model.danmnet import BuiltInType
+from danm_cni.child_link import OwnType, child_link
+from danm_cni.netlink import ChildLink
+
+MAC = "fa:16:3e:00:00:07"
+
+
+@pytest.mark.parametrize(
+    ("network_type", "attributes", "mac"),
+    [
+        # include/uapi/linux/if_link.h: L2 mode is 0, bridge mode 4.
+        pytest.param(BuiltInType.IPVLAN, {"ipvlan_mode": 0}, None, id="ipvlan"),
+        pytest.param(BuiltInType.MACVLAN, {"macvlan_mode": 4}, MAC, id="macvlan"),
+    ],
+)
+def test_both_kinds_hang_on_the_same_parent(
+    network_type: OwnType, attributes: dict[str, int], mac: str | None
+) -> None:
+    """Name, parent and MTU are treated alike; only macvlan has a MAC of its own."""
+    # SPEC D1, E1, G6
+    made = child_link(network_type, name="net1", parent="net.300", mtu=1400, mac=MAC)
+    assert made == ChildLink(
+        kind=str(network_type),
+        name="net1",
+        parent="net.300",
+        attributes=attributes,
+        mtu=1400,
+        mac=mac,
+    )
