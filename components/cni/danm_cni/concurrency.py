@@ -79,7 +79,9 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
     errors: list[DanmError] = []
     values: list[T] = []
     for result in results:
-        if isinstance(result, DanmError):
+        if isinstance(result, SeveralErrors):
+            errors.extend(result.errors)
+        elif isinstance(result, DanmError):
             errors.append(result)
         elif isinstance(result, BaseException):
             raise result

@@ -18,6 +18,7 @@ from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId
 from danm_cni.child_link import OWN_TYPES, OwnType, child_link
 from danm_cni.cni_errors import CniCode
+from danm_cni.concurrency import all_of
 from danm_cni.delegate import (
     add_chain,
     attachment_environment,
@@ -198,22 +199,33 @@ class SandboxInterfaces:
         addresses = _own_addresses(result, planned.interface)
         mac = next((each.mac for each in result.interfaces if each.name == planned.interface), None)
         ip, ip6 = _first(addresses, IPv4Interface), _first(addresses, IPv6Interface)
-        await self._journal.change(
-            context.container_id,
-            planned.interface,
-            lambda record: msgspec.structs.replace(
-                record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
-            ),
-        )
-        families = {address.version for address in addresses}
-        routes = tuple(each for each in planned.routes if each.destination.version in families)
-        if routes:
-            setup = InterfaceSetup(
-                name=planned.interface, routes=routes, rules=policy_rules(routes, addresses)
-            )
-            await self._kernel.set_up(setup, context.netns)
         interface = replace(ready.endpoint.interface, address=ip, address_ipv6=ip6, mac_address=mac)
-        await self._endpoints.update(replace(ready.endpoint, interface=interface))
+
+        async def record_and_route() -> None:
+            # First the journal: rules are removed by the addresses that it has.
+            await self._journal.change(
+                context.container_id,
+                planned.interface,
+                lambda record: msgspec.structs.replace(
+                    record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
+                ),
+            )
+            families = {address.version for address in addresses}
+            routes = tuple(each for each in planned.routes if each.destination.version in families)
+            if routes:
+                setup = InterfaceSetup(
+                    name=planned.interface, routes=routes, rules=policy_rules(routes, addresses)
+                )
+                await self._kernel.set_up(setup, context.netns)
+
+        # The DanmEp has said since before the plugin's start that there is an interface (a DanmNet
+        # stays while it does, and a lost journal is made up for); now it says with what.
+        await all_of(
+            [
+                record_and_route(),
+                self._endpoints.update(replace(ready.endpoint, interface=interface)),
+            ]
+        )
         return replace(made, result=result)
 
     async def _run(

@@ -82,6 +82,37 @@ async def test_a_macvlan_mtu_beyond_its_parents_is_refused(node: FakeNode) -> No
     assert {} == node.leftovers()
 
 
+async def test_a_delegate_waits_for_its_own_danmep_alone(node: FakeNode) -> None:
+    """It starts while others' DanmEps are being written, and nothing is made before its DanmEp."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    # Those of danmd's own interfaces are written first.
+    gate = node.kube.hold_next("create", DANMEPS)
+    add = asyncio.create_task(node.add())
+    await node.until(lambda: bool(node.plugins.alive))
+    # DESIGN, "An ADD", step 5
+    assert {"eth0": []} == node.interfaces()
+    (told,) = node.endpoints()
+    assert told["spec"]["Interface"]["Name"] == "eth0"
+    gate.open()
+    assert len((await add).ips) == 2
+
+
+async def test_a_danmep_gets_its_addresses_beside_the_routes(node: FakeNode) -> None:
+    """What a delegate reported is written while the node still works on the interface."""
+    node.add_network("routed", network_type="flannel", routes={"192.0.2.0/24": "203.0.113.1"})
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    node.add_pod(interfaces=[{"network": "routed"}])
+    node.kernel.failures.hang("set_up")
+    add = asyncio.create_task(node.add(timeout_s=1.0))
+    # SPEC E3
+    await node.until(
+        lambda: any("Address" in each["spec"]["Interface"] for each in node.endpoints())
+    )
+    with pytest.raises(DeadlineExceededError):
+        await add
+    assert {} == node.leftovers()
+
+
 async def test_a_repeated_add_gives_the_same_answer(node: FakeNode) -> None:
     """The same (Pod, container id, interface) gets one address however often it is asked for."""
     node.add_pod(interfaces=[INTERNAL])
@@ -211,7 +242,7 @@ async def test_all_errors_are_told_together(node: FakeNode) -> None:
     node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
     node.kernel.failures.fail("create", _boom("no link"))
     # SPEC C3
-    with pytest.raises(SeveralErrors, match="no bridge.*no link") as caught:
+    with pytest.raises(SeveralErrors, match="no link.*no bridge") as caught:
         await node.add()
     assert len(caught.value.errors) == 2
     await node.until(lambda: bool(node.kube.all_stored(EVENTS)))
