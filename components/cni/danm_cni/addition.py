@@ -34,11 +34,12 @@ from danm_cni.edges import (
 )
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.fallback import Fallback
+from danm_cni.interface_records import interface_record
+from danm_cni.interface_setup import LinkFacts
 from danm_cni.interfaces import (
     ReadyAttachment,
     SandboxContext,
     SandboxInterfaces,
-    interface_record,
 )
 from danm_cni.journal import (
     InterfaceKind,
@@ -47,7 +48,6 @@ from danm_cni.journal import (
     SandboxRecord,
     SandboxState,
 )
-from danm_cni.netlink import LinkFacts
 from danm_cni.plan import (
     PlannedAttachment,
     UseFallback,
@@ -170,7 +170,7 @@ class SandboxAddition:
             await all_of(self.endpoints.create(each.endpoint) for each in group)
         progress.enter("making the interfaces")
         with span("make interfaces"):
-            return await all_of(self.interfaces.make(context, each) for each in group)
+            return await self.interfaces.make(context, group)
 
     async def _plan(
         self, request: CniRequest, identity: PodIdentity, pod: Pod, previous: CniResult | None

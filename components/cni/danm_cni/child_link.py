@@ -4,21 +4,23 @@ Both are children of a link of the host. What is the same of them, which is near
 done by ``danm_cni.netlink``; here is what is not.
 """
 
+import struct
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from danm_api.model.danmnet import BuiltInType
-from danm_cni.netlink import ChildLink
+from danm_cni.interface_setup import ChildLink
+from danm_cni.netlink_wire import attribute, u32_attribute
 
 OwnType = Literal[BuiltInType.IPVLAN, BuiltInType.MACVLAN]
 
-# include/uapi/linux/if_link.h: IPVLAN_MODE_L2, MACVLAN_MODE_BRIDGE.
-_ATTRIBUTES: Final[Mapping[OwnType, Mapping[str, Any]]] = {
-    BuiltInType.IPVLAN: {"ipvlan_mode": 0},
-    BuiltInType.MACVLAN: {"macvlan_mode": 4},
+# include/uapi/linux/if_link.h: IFLA_IPVLAN_MODE and IFLA_MACVLAN_MODE, L2 and bridge mode.
+_OPTIONS: Final[Mapping[OwnType, bytes]] = {
+    BuiltInType.IPVLAN: attribute(1, struct.pack("=H", 0)),
+    BuiltInType.MACVLAN: u32_attribute(1, 4),
 }
 # Network types whose interfaces danmd makes itself.
-OWN_TYPES: Final = frozenset(_ATTRIBUTES)
+OWN_TYPES: Final = frozenset(_OPTIONS)
 
 
 def child_link(
@@ -37,7 +39,7 @@ def child_link(
         kind=network_type.value,
         name=name,
         parent=parent,
-        attributes=_ATTRIBUTES[network_type],
+        options=_OPTIONS[network_type],
         mtu=mtu,
         mac=mac if network_type is BuiltInType.MACVLAN else None,
     )

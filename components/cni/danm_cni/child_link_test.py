@@ -1,24 +1,27 @@
 """Links of the built-in backends."""
 
+import sys
+
 import pytest
 
 from danm_api.model.danmnet import BuiltInType
 from danm_cni.child_link import OwnType, child_link
-from danm_cni.netlink import ChildLink
+from danm_cni.interface_setup import ChildLink
+from danm_cni.netlink_wire import attribute
 
 MAC = "fa:16:3e:00:00:07"
 
 
 @pytest.mark.parametrize(
-    ("network_type", "attributes", "mac"),
+    ("network_type", "mode", "mac"),
     [
-        # include/uapi/linux/if_link.h: L2 mode is 0, bridge mode 4.
-        pytest.param(BuiltInType.IPVLAN, {"ipvlan_mode": 0}, None, id="ipvlan"),
-        pytest.param(BuiltInType.MACVLAN, {"macvlan_mode": 4}, MAC, id="macvlan"),
+        # include/uapi/linux/if_link.h: L2 mode is 0 in 16 bits, bridge mode 4 in 32.
+        pytest.param(BuiltInType.IPVLAN, b"\0\0", None, id="ipvlan"),
+        pytest.param(BuiltInType.MACVLAN, (4).to_bytes(4, sys.byteorder), MAC, id="macvlan"),
     ],
 )
 def test_both_kinds_hang_on_the_same_parent(
-    network_type: OwnType, attributes: dict[str, int], mac: str | None
+    network_type: OwnType, mode: bytes, mac: str | None
 ) -> None:
     """Name, parent and MTU are treated alike; only macvlan has a MAC of its own."""
     # SPEC D1, E1, G6
@@ -27,7 +30,7 @@ def test_both_kinds_hang_on_the_same_parent(
         kind=str(network_type),
         name="net1",
         parent="net.300",
-        attributes=attributes,
+        options=attribute(1, mode),
         mtu=1400,
         mac=mac,
     )

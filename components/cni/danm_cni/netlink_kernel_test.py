@@ -21,12 +21,12 @@ from uuid import uuid4
 import pytest
 from pyroute2 import IPRoute
 
-from danm_api.errors import LinkSetupError
+from danm_api.errors import LinkSetupError, SeveralErrors
 from danm_api.model.danmnet import BuiltInType
 from danm_cni.announce import ETH_P_ARP, arp_announcement
 from danm_cni.child_link import OwnType, child_link
+from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, PolicyRule, TakeDown
 from danm_cni.kernel import KernelInterfaces
-from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.netns import NetnsGoneError, enter_netns, open_netns, resolve_in_root
 from danm_cni.plan import PlannedRoute
 
@@ -152,8 +152,15 @@ SETUP = InterfaceSetup(
 )
 
 
+async def _made(
+    kernel: KernelInterfaces, world: World, link: ChildLink, setup: InterfaceSetup
+) -> LinkFacts:
+    (facts,) = await kernel.create([(link, setup)], world.pod_path)
+    return facts
+
+
 async def _create(kernel: KernelInterfaces, world: World) -> LinkFacts:
-    return await kernel.create(_child(), SETUP, world.pod_path)
+    return await _made(kernel, world, _child(), SETUP)
 
 
 def test_an_interface_is_made_whole(world: World) -> None:
@@ -208,7 +215,7 @@ def test_ipv6_is_usable_at_once(world: World) -> None:
 def test_a_macvlan_interface_has_its_own_mac(world: World) -> None:
     """It is created with MAC and MTU, in bridge mode, and CHECK finds another MAC."""
     setup = replace(SETUP, mac=MAC)
-    facts = world.on_node(lambda kernel: kernel.create(MACVLAN, setup, world.pod_path))
+    facts = world.on_node(lambda kernel: _made(kernel, world, MACVLAN, setup))
     # SPEC E1, G6
     assert facts == LinkFacts(mac=MAC, mtu=1300)
 
@@ -220,20 +227,20 @@ def test_a_macvlan_interface_has_its_own_mac(world: World) -> None:
         }
 
     assert {"kind": "macvlan", "mode": "bridge"} == world.in_pod(look)
-    assert [] == world.on_node(lambda kernel: kernel.faults(setup, world.pod_path))
+    assert [] == world.on_node(lambda kernel: kernel.faults([setup], world.pod_path))
     _ip("-n", world.pod, "link", "set", "ext0", "address", "02:00:00:00:05:07")
     # SPEC C6
     assert [f"interface ext0 has the MAC 02:00:00:00:05:07 and not {MAC}"] == world.on_node(
-        lambda kernel: kernel.faults(setup, world.pod_path)
+        lambda kernel: kernel.faults([setup], world.pod_path)
     )
 
 
 def test_a_mac_that_another_has_is_told(world: World) -> None:
     """Two macvlan links of one parent cannot have one MAC, and the refusal says so."""
-    world.on_node(lambda kernel: kernel.create(MACVLAN, SETUP, world.pod_path))
+    world.on_node(lambda kernel: _made(kernel, world, MACVLAN, SETUP))
     link, setup = replace(MACVLAN, name="ext1"), InterfaceSetup(name="ext1")
     with pytest.raises(LinkSetupError, match="ext1 cannot be set up: Address already in use; anot"):
-        world.on_node(lambda kernel: kernel.create(link, setup, world.pod_path))
+        world.on_node(lambda kernel: _made(kernel, world, link, setup))
 
 
 def test_a_parent_that_something_else_has_is_told(world: World) -> None:
@@ -272,7 +279,7 @@ def test_the_neighbours_are_told(world: World) -> None:
 def test_the_neighbours_are_told_of_a_later_mac(world: World) -> None:
     """A plugin behind danm may change a macvlan link's MAC; an IPVLAN link follows its parent."""
     link = _child()
-    world.on_node(lambda kernel: kernel.create(link, SETUP, world.pod_path))
+    world.on_node(lambda kernel: _made(kernel, world, link, SETUP))
     space, name = (world.pod, "ext0") if link.kind == "macvlan" else (world.node, "parent0")
     with _in_netns(world.node, _listen) as raw:
         _ip("-n", space, "link", "set", name, "address", "02:00:00:00:05:07")
@@ -291,7 +298,7 @@ def test_nothing_shows_on_the_node(world: World) -> None:
 
 def _faults(world: World) -> list[str]:
     async def find(kernel: KernelInterfaces) -> list[str]:
-        return list(await kernel.faults(SETUP, world.pod_path))
+        return list(await kernel.faults([SETUP], world.pod_path))
 
     return world.on_node(find)
 
@@ -320,7 +327,7 @@ def test_the_node_may_have_a_link_of_that_name(world: World) -> None:
     world.on_node(lambda kernel: _create(kernel, world))
     links = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
     assert {"lo", "ext0"} == links
-    world.on_node(lambda kernel: kernel.take_down("ext0", (), world.pod_path, delete_link=True))
+    world.on_node(lambda kernel: kernel.take_down([TakeDown(name="ext0")], world.pod_path))
     assert {"ext0"} == set(world.on_node(lambda kernel: kernel.parents(["ext0"])))
 
 
@@ -329,7 +336,9 @@ def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
     world.on_node(lambda kernel: _create(kernel, world))
     for _ in range(2):
         world.on_node(
-            lambda kernel: kernel.take_down("ext0", SETUP.rules, world.pod_path, delete_link=True)
+            lambda kernel: kernel.take_down(
+                [TakeDown(name="ext0", rules=SETUP.rules)], world.pod_path
+            )
         )
 
     def look(netlink: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401
@@ -340,6 +349,27 @@ def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
     links, rules = world.in_pod(look)
     assert "ext0" not in links
     assert [] == rules
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(world: World) -> None:
+    """Links go all at once; when one of them cannot, the others go, and it is named."""
+    names = [f"net{number}" for number in range(4)]
+    wanted = [(_child(name), InterfaceSetup(name=name)) for name in names]
+    world.on_node(lambda kernel: kernel.create(wanted, world.pod_path))
+    # The kernel never gives up a namespace's own loopback.
+    downs = [TakeDown(name=name) for name in ("lo", "not-there", *names)]
+    with pytest.raises(LinkSetupError, match="interface lo cannot be removed"):
+        world.on_node(lambda kernel: kernel.take_down(downs, world.pod_path))
+    links = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
+    assert {"lo"} == links
+
+
+def test_all_that_fails_is_told(world: World) -> None:
+    """Two interfaces that cannot be made are both named."""
+    wanted = [(_child(name, parent="nope"), InterfaceSetup(name=name)) for name in ("net0", "net1")]
+    # SPEC C3
+    with pytest.raises(SeveralErrors, match="interface net0: .*; interface net1: "):
+        world.on_node(lambda kernel: kernel.create(wanted, world.pod_path))
 
 
 @pytest.mark.parametrize(
@@ -363,7 +393,7 @@ def test_what_the_kernel_refuses_is_told(
     link = _child(parent=parent)
     # SPEC D3: a bad route is not silently skipped
     with pytest.raises(LinkSetupError, match=told):
-        world.on_node(lambda kernel: kernel.create(link, setup, world.pod_path))
+        world.on_node(lambda kernel: _made(kernel, world, link, setup))
 
 
 def test_a_namespace_that_is_gone_is_told_apart(world: World) -> None:
@@ -375,7 +405,7 @@ def test_a_namespace_that_is_gone_is_told_apart(world: World) -> None:
             kernel = KernelInterfaces(host_root=ROOT)
             assert not kernel.has_netns(path)
             with pytest.raises(NetnsGoneError):
-                asyncio.run(kernel.take_down("x", (), path, delete_link=True))
+                asyncio.run(kernel.take_down([TakeDown(name="x")], path))
         assert KernelInterfaces(host_root=ROOT).has_netns(world.pod_path)
         assert KernelInterfaces(host_root=ROOT).has_netns(f"/proc/{os.getpid()}/ns/net")
     finally:
@@ -384,22 +414,19 @@ def test_a_namespace_that_is_gone_is_told_apart(world: World) -> None:
 
 def test_sixteen_interfaces_at_once(world: World) -> None:
     """Interfaces of one Pod are made side by side."""
-
-    async def make(kernel: KernelInterfaces) -> list[LinkFacts]:
-        return await asyncio.gather(
-            *(
-                kernel.create(
-                    _child(f"net{number}"),
-                    InterfaceSetup(
-                        name=f"net{number}", addresses=(IPv4Interface(f"198.18.{number}.7/24"),)
-                    ),
-                    world.pod_path,
-                )
-                for number in range(16)
-            )
+    wanted = [
+        (
+            _child(f"net{number}"),
+            InterfaceSetup(
+                name=f"net{number}", addresses=(IPv4Interface(f"198.18.{number}.7/24"),)
+            ),
         )
-
-    assert len(world.on_node(make)) == 16
+        for number in range(16)
+    ]
+    made = world.on_node(lambda kernel: kernel.create(wanted, world.pod_path))
+    assert len({each.mac for each in made}) == (1 if _kernel_has_ipvlan() else 16)
+    names = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
+    assert {"lo", *(f"net{number}" for number in range(16))} == names
 
 
 def test_absolute_links_are_followed_in_the_hosts_root(tmp_path: Path) -> None:
@@ -427,4 +454,4 @@ def test_an_ipvlan_address_that_another_has_is_told(world: World) -> None:
         else nullcontext()
     )
     with refusal:
-        world.on_node(lambda kernel: kernel.create(_child("ext1"), setup, world.pod_path))
+        world.on_node(lambda kernel: _made(kernel, world, _child("ext1"), setup))

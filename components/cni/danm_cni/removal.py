@@ -131,7 +131,7 @@ class SandboxRemoval:
 
     async def _clear(self, record: SandboxRecord) -> SandboxRecord:
         marked = await self.mark(record)
-        await all_of(self._interfaces.unmake(marked, each) for each in marked.interfaces)
+        await self._interfaces.unmake(marked, marked.interfaces)
         await all_of(
             self._endpoints.delete(Namespace(marked.namespace), each.endpoint)
             for each in marked.interfaces
@@ -176,7 +176,7 @@ class SandboxRemoval:
         Raises:
             DanmError: Something is left; it stays in the record.
         """
-        await self._interfaces.unmake(record, interface)
+        await self._interfaces.unmake(record, [interface])
         if interface.endpoint:
             await self._endpoints.delete(Namespace(record.namespace), interface.endpoint)
         rest = tuple(each for each in record.interfaces if each.interface != interface.interface)

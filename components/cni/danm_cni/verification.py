@@ -4,15 +4,15 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from danm_api.errors import DanmError, LinkSetupError, SeveralErrors
+from danm_api.errors import DanmError, LinkSetupError
 from danm_api.model.cni import CniResult
-from danm_cni.concurrency import all_of
+from danm_cni.concurrency import all_of, raise_together
 from danm_cni.delegate import attachment_environment, check_calls
 from danm_cni.delegate_config import with_later_changes
 from danm_cni.edges import InterfaceMaker, PluginRunner
-from danm_cni.interfaces import recorded_setup
+from danm_cni.interface_records import recorded_setup
+from danm_cni.interface_setup import InterfaceSetup
 from danm_cni.journal import InterfaceRecord, SandboxRecord
-from danm_cni.netlink import InterfaceSetup
 
 # So much before the runtime's patience ends a delegate that says nothing is given up.
 _TELL_S: Final = 0.3
@@ -41,10 +41,8 @@ class SandboxVerification:
             SeveralErrors: More than one of these.
         """
         errors: list[DanmError] = []
-        faults: list[str] = []
-        for each in record.interfaces:
-            setup = _as_told(recorded_setup(each), final, record.netns)
-            faults += await self.kernel.faults(setup, record.netns)
+        setups = [_as_told(recorded_setup(each), final, record.netns) for each in record.interfaces]
+        faults = await self.kernel.faults(setups, record.netns)
         if faults:
             errors.append(
                 LinkSetupError(
@@ -54,14 +52,9 @@ class SandboxVerification:
             )
         try:
             await all_of(self._ask(record, each, final, deadline_s) for each in record.interfaces)
-        except SeveralErrors as error:
-            errors += error.errors
         except DanmError as error:
             errors.append(error)
-        if len(errors) > 1:
-            raise SeveralErrors(errors)
-        if errors:
-            raise errors[0]
+        raise_together(errors)
 
     async def _ask(
         self,
