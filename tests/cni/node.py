@@ -111,11 +111,7 @@ class CniNode:
         if backend.kind is Kind.FALLBACK:
             # The one file of the node; danmd reads it at every ADD.
             self.write_configuration(*static_file(backend, self.directory / "plugins"))
-        made = self.pod(backend.attachments)
-        if backend == Backend(kind=Kind.MACVLAN, families="v6"):
-            # The reference plugin waits until the kernel has looked for duplicates, which is 2 s.
-            made.run("sysctl", "-q", "net.ipv6.conf.default.accept_dad=0")
-        return made
+        return self.pod(backend.attachments)
 
     def pod(self, attachments: object) -> Sandbox:
         """Have a Pod with an annotation, or with none, and its sandbox."""

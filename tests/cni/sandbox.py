@@ -59,10 +59,6 @@ class Sandbox:
         """Remove the namespace with all that is in it."""
         ip("netns", "del", self.namespace)
 
-    def run(self, *command: str) -> None:
-        """Run a command in the namespace."""
-        ip("netns", "exec", self.namespace, *command)
-
     def shown(self) -> dict[str, Shown]:
         """Return the interfaces, without the loopback."""
         links = json.loads(self._ip("addr", "show"))

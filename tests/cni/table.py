@@ -42,7 +42,7 @@ class Kind(StrEnum):
     IPVLAN = "ipvlan"
     """Built in."""
     MACVLAN = "macvlan"
-    """The reference plugin, with a configuration and addresses of DANM's."""
+    """Built in."""
     CONF = "conf"
     """A static type whose file is one configuration of an old version: the reference bridge."""
     CONFLIST = "conflist"

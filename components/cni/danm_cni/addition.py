@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Final
@@ -19,6 +19,7 @@ from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
 from danm_api.names import INTERFACES_ANNOTATION, ContainerId, InterfaceName, NodeName
 from danm_api.telemetry import span
+from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.delegate import plugin_environment
 from danm_cni.delegate_config import DynamicAddresses
@@ -33,11 +34,12 @@ from danm_cni.edges import (
 )
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.fallback import Fallback
+from danm_cni.interface_records import interface_record
+from danm_cni.interface_setup import LinkFacts
 from danm_cni.interfaces import (
     ReadyAttachment,
     SandboxContext,
     SandboxInterfaces,
-    interface_record,
 )
 from danm_cni.journal import (
     InterfaceKind,
@@ -46,7 +48,6 @@ from danm_cni.journal import (
     SandboxRecord,
     SandboxState,
 )
-from danm_cni.netlink import LinkFacts
 from danm_cni.plan import (
     PlannedAttachment,
     UseFallback,
@@ -58,6 +59,7 @@ from danm_cni.progress import Progress
 from danm_cni.removal import owner_of
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.result import (
+    InterfaceResult,
     answer_in_version,
     merge,
     previous_result,
@@ -123,7 +125,7 @@ class SandboxAddition:
                 return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
         parents = await self.kernel.parents([each.parent for each in planned if each.parent])
-        require_parents(identity, planned, parents)
+        require_parents(identity, planned, {name: facts.mtu for name, facts in parents.items()})
         devices = await self._devices(identity, planned, progress)
         progress.enter("writing the journal")
         await self._write_intent(request, pod, planned, parents, devices, held)
@@ -141,17 +143,16 @@ class SandboxAddition:
             )
             for each in planned
         ]
-        with span("create DanmEps"):
-            await all_of(self.endpoints.create(each.endpoint) for each in ready)
-        progress.enter("making the interfaces")
         context = SandboxContext(
             container_id=request.container_id,
             netns=request.netns or "",
             environment=request.environment,
             runtime_config=request.runtime_config,
         )
-        with span("make interfaces"):
-            parts = await all_of(self.interfaces.make(context, each) for each in ready)
+        made = await all_of(
+            self._make(context, group, progress) for group in _groups(ready) if group
+        )
+        parts = _in_order_of(ready, made)
         merged = merge(parts, netns=context.netns, previous=previous)
         require_primary_address(str(identity), merged)
         await self._finish(
@@ -160,6 +161,16 @@ class SandboxAddition:
             outputs={each.interface: each.output for each in parts},
         )
         return encode_result(merged, request.version)
+
+    async def _make(
+        self, context: SandboxContext, group: Sequence[ReadyAttachment], progress: Progress
+    ) -> Sequence[InterfaceResult]:
+        """Make interfaces; their DanmEps say what will exist, before it does."""
+        with span("create DanmEps"):
+            await all_of(self.endpoints.create(each.endpoint) for each in group)
+        progress.enter("making the interfaces")
+        with span("make interfaces"):
+            return await self.interfaces.make(context, group)
 
     async def _plan(
         self, request: CniRequest, identity: PodIdentity, pod: Pod, previous: CniResult | None
@@ -335,6 +346,24 @@ class SandboxAddition:
                 record, state=SandboxState.ADDED, interfaces=interfaces, result=result
             )
         )
+
+
+def _groups(ready: Sequence[ReadyAttachment]) -> Iterator[Sequence[ReadyAttachment]]:
+    """Yield what is to be made without waiting for the others' DanmEps.
+
+    A delegate is a process, which uses another processor while danmd writes those of the others.
+    """
+    yield [each for each in ready if each.planned.spec.network_type in OWN_TYPES]
+    for each in ready:
+        if each.planned.spec.network_type not in OWN_TYPES:
+            yield [each]
+
+
+def _in_order_of(
+    ready: Sequence[ReadyAttachment], made: Iterable[Sequence[InterfaceResult]]
+) -> list[InterfaceResult]:
+    found = {part.interface: part for group in made for part in group}
+    return [found[each.planned.interface] for each in ready]
 
 
 def _intent(

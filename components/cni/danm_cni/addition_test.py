@@ -138,7 +138,7 @@ async def _has_device_network(node: FakeNode) -> None:
     node.add_network(
         "fast", network_type="sriov", device_pool="example.com/a", container_prefix="fast0"
     )
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 5)
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
     node.add_pod(interfaces=[INTERNAL, {"network": "fast", "ip": "none"}])
 
 
@@ -178,8 +178,8 @@ async def test_without_a_device_nothing_is_made(
 
 async def test_a_plugin_that_is_missing_leaves_nothing(node: FakeNode) -> None:
     """An ADD that could not start its plugin is undone at once, and not tried to be for ever."""
-    node.plugins.missing.add("macvlan")
-    node.add_pod(interfaces=[INTERNAL, {"network": "mac", "ip": "dynamic"}])
+    node.plugins.missing.add("sriov")
+    node.add_pod(interfaces=[INTERNAL, {"network": "device", "ip": "dynamic"}])
     with pytest.raises(DelegateError, match="not in CNI_PATH"):
         await node.add()
     assert {} == node.leftovers()

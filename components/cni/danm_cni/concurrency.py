@@ -85,8 +85,23 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
             raise result
         else:
             values.append(result)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise SeveralErrors(errors)
+    raise_together(errors)
     return values
+
+
+def raise_together(errors: Iterable[DanmError]) -> None:
+    """Raise an error as it is, several as one, and nothing for none.
+
+    Raises:
+        DanmError: The only one.
+        SeveralErrors: All of them, with what other such errors hold.
+    """
+    parts = [
+        part
+        for error in errors
+        for part in (error.errors if isinstance(error, SeveralErrors) else (error,))
+    ]
+    if len(parts) == 1:
+        raise parts[0]
+    if parts:
+        raise SeveralErrors(parts)

@@ -11,7 +11,7 @@ from danm_cni.testing.node import FakeNode, a_node
 
 @pytest.fixture()
 async def node(tmp_path: Path) -> AsyncIterator[FakeNode]:
-    """Give a node whose namespace has the demo's three kinds of network, and a macvlan one."""
+    """Give a node whose namespace has the demo's networks, a macvlan and an sriov one."""
     async with a_node(tmp_path) as made:
         made.add_network("internal", host_device="ens3", vxlan=600, cidr="10.240.1.0/24")
         made.add_network(
@@ -30,10 +30,17 @@ async def node(tmp_path: Path) -> AsyncIterator[FakeNode]:
             cidr="10.9.0.0/24",
             container_prefix="mac0",
         )
+        made.add_network(
+            "device",
+            network_type="sriov",
+            host_device="ens3",
+            cidr="10.8.0.0/24",
+            container_prefix="dev0",
+        )
         made.write_cni_config(
             "flannel.conf", {"cniVersion": "0.3.1", "name": "mgmt", "type": "bridge"}
         )
-        await made.until(lambda: len(made.daemon.informers[1].items()) == 4)
+        await made.until(lambda: len(made.daemon.informers[1].items()) == 5)
         yield made
 
 

@@ -1,8 +1,8 @@
 """The configurations that delegate plugins are called with. Pure.
 
-Dynamic types (macvlan, sriov) get a configuration made from the DanmNet (SPEC E1). Static types
-and the fallback get the administrator's file (SPEC E2, B2). Either way the answer is a chain of
-plugins, each rendered with the result of the one before it (CNI specification 1.1.0, section 4).
+An sriov network's is made from the DanmNet (SPEC E1). Static types and the fallback get the
+administrator's file (SPEC E2, B2). Either way the answer is a chain of plugins, each rendered with
+the result of the one before it (CNI specification 1.1.0, section 4).
 """
 
 import re
@@ -89,8 +89,8 @@ _NO_DPDK: Final = DpdkSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DynamicRequest:
-    """What a dynamic delegate's configuration is made of.
+class SriovRequest:
+    """What an sriov delegate's configuration is made of.
 
     Attributes:
         device: The id, as its device plugin names it, of the one that the Pod was given.
@@ -98,42 +98,30 @@ class DynamicRequest:
 
     spec: NetworkSpec
     interface: InterfaceName
-    parent: str
     addresses: DynamicAddresses
     device: str = ""
     dpdk: DpdkSettings = field(default=_NO_DPDK)
 
 
-def dynamic_chain(request: DynamicRequest) -> PluginChain:
-    """Return the chain of a macvlan or sriov network (SPEC E1)."""
+def sriov_chain(request: SriovRequest) -> PluginChain:
+    """Return the chain of an sriov network (SPEC E1)."""
     spec = request.spec
-    match spec.network_type:
-        case BuiltInType.MACVLAN:
-            own: dict[str, Any] = {"master": request.parent, "mode": "bridge"}
-            if spec.mtu is not None:
-                own["mtu"] = spec.mtu
-        case BuiltInType.SRIOV:
-            own = _sriov(request)
-        case _:
-            raise InvalidNetworkError(
-                f"DanmNet {spec.network_id}: type {spec.network_type} has no delegate"
-            )
     keys: dict[str, Any] = {
         "cniVersion": str(GENERATED_VERSION),
         "name": spec.network_id,
-        "type": spec.network_type.value,
-        **own,
+        "type": BuiltInType.SRIOV.value,
+        **_device(request),
         "ipam": _ipam(request),
     }
     if request.addresses.mac is not None:
         keys["runtimeConfig"] = {"mac": request.addresses.mac}
-    plugin = PluginConfig(type=spec.network_type.value, keys=keys, exact=msgspec.json.encode(keys))
+    plugin = PluginConfig(type=BuiltInType.SRIOV.value, keys=keys, exact=msgspec.json.encode(keys))
     return PluginChain(
         source=f"DanmNet {spec.network_id}", version=str(GENERATED_VERSION), plugins=(plugin,)
     )
 
 
-def _sriov(request: DynamicRequest) -> dict[str, Any]:
+def _device(request: SriovRequest) -> dict[str, Any]:
     spec = request.spec
     keys: dict[str, Any] = {
         "if0name": request.interface,
@@ -157,7 +145,7 @@ def _sriov(request: DynamicRequest) -> dict[str, Any]:
     return keys
 
 
-def _ipam(request: DynamicRequest) -> dict[str, Any]:
+def _ipam(request: SriovRequest) -> dict[str, Any]:
     address = request.addresses.delegated
     if address is None:
         return {}

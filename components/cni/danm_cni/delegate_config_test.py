@@ -14,68 +14,35 @@ from danm_api.testing.builders import a_danmnet, accepted
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
-    DynamicRequest,
+    SriovRequest,
     declared_capabilities,
-    dynamic_chain,
     file_chain,
     first_configuration,
     render,
     require_plain_name,
+    sriov_chain,
     with_later_changes,
 )
 
 
-def _dynamic(
-    network_type: str, addresses: DynamicAddresses, **options: Any  # noqa: ANN401
-) -> dict[str, Any]:
-    spec = a_danmnet("net", network_type=network_type, **options).spec
+def _sriov(addresses: DynamicAddresses, **options: Any) -> dict[str, Any]:  # noqa: ANN401
+    spec = a_danmnet("net", network_type="sriov", **options).spec
     assert isinstance(spec, NetworkSpec)
-    request = DynamicRequest(
+    request = SriovRequest(
         spec=spec,
         interface=InterfaceName("net1"),
-        parent="net.300",
         addresses=addresses,
         dpdk=DpdkSettings(kernel_driver="k", dpdk_driver="d", dpdk_tool="t"),
     )
-    chain = dynamic_chain(request)
+    chain = sriov_chain(request)
     data = render(chain.plugins[0], previous=None, runtime_config={})
     return msgspec.json.decode(data, type=dict[str, Any])
 
 
-def test_macvlan() -> None:
-    """A macvlan network's delegate gets parent, mode, MTU, MAC and its address by fakeipam."""
-    addresses = DynamicAddresses(ip=IPv4Interface("10.0.0.7/24"), mac="fa:16:3e:00:00:07")
-    keys = _dynamic(
-        "macvlan",
-        addresses,
-        host_device="ens4",
-        vlan=300,
-        mtu=1400,
-        routes={"0.0.0.0/0": "10.0.0.1"},
-    )
-    # SPEC E1, G6
-    assert {
-        "cniVersion": "0.4.0",
-        "name": "net",
-        "type": "macvlan",
-        "master": "net.300",
-        "mode": "bridge",
-        "mtu": 1400,
-        "ipam": {
-            "type": "fakeipam",
-            "ip": "10.0.0.7",
-            "subnet": "10.0.0.0/24",
-            "routes": [{"dst": "0.0.0.0/0", "gw": "10.0.0.1"}],
-            "gateway": "10.0.0.1",
-        },
-        "runtimeConfig": {"mac": "fa:16:3e:00:00:07"},
-    } == keys
-
-
 def test_sriov() -> None:
-    """An sriov network's delegate gets device, name and VLAN, and l2enable only without address."""
+    """Its delegate gets device, name and VLAN, and l2enable only without address."""
     addresses = DynamicAddresses(ip6=IPv6Interface("2001:db8::7/64"))
-    keys = _dynamic("sriov", addresses, host_device="ens4", vlan=300)
+    keys = _sriov(addresses, host_device="ens4", vlan=300)
     # SPEC E1
     assert (
         keys["if0"],
@@ -87,6 +54,28 @@ def test_sriov() -> None:
     assert "dpdk" not in keys
 
 
+def test_sriov_with_an_address() -> None:
+    """Its delegate gets the address by fakeipam, with routes and gateway, and the MAC."""
+    addresses = DynamicAddresses(ip=IPv4Interface("10.0.0.7/24"), mac="fa:16:3e:00:00:07")
+    # SPEC E1, G6
+    assert {
+        "cniVersion": "0.4.0",
+        "name": "net",
+        "type": "sriov",
+        "if0": "ens4",
+        "if0name": "net1",
+        "l2enable": False,
+        "ipam": {
+            "type": "fakeipam",
+            "ip": "10.0.0.7",
+            "subnet": "10.0.0.0/24",
+            "routes": [{"dst": "0.0.0.0/0", "gw": "10.0.0.1"}],
+            "gateway": "10.0.0.1",
+        },
+        "runtimeConfig": {"mac": "fa:16:3e:00:00:07"},
+    } == _sriov(addresses, host_device="ens4", routes={"0.0.0.0/0": "10.0.0.1"})
+
+
 def test_sriov_with_a_device_of_a_pool() -> None:
     """The kubelet's device goes in place of a parent, as today's SR-IOV plugin wants it."""
     spec = accepted(
@@ -94,14 +83,13 @@ def test_sriov_with_a_device_of_a_pool() -> None:
             "net", network_type="sriov", device_pool="example.com/a", vlan=300, host_device="p"
         )
     ).spec_in_force()
-    request = DynamicRequest(
+    request = SriovRequest(
         spec=spec,
         interface=InterfaceName("net1"),
-        parent="",
         addresses=DynamicAddresses(),
         device="0000:18:02.5",
     )
-    keys = msgspec.json.decode(dynamic_chain(request).plugins[0].exact or b"")
+    keys = msgspec.json.decode(sriov_chain(request).plugins[0].exact or b"")
     # SPEC E1
     assert (keys["deviceID"], keys["vlan"]) == ("0000:18:02.5", 300)
     assert "if0" not in keys
@@ -109,7 +97,7 @@ def test_sriov_with_a_device_of_a_pool() -> None:
 
 def test_sriov_with_a_user_space_driver() -> None:
     """DPDK settings come from danmd's environment; an attachment may have no address at all."""
-    keys = _dynamic("sriov", DynamicAddresses(), host_device="ens4", dpdk=True)
+    keys = _sriov(DynamicAddresses(), host_device="ens4", dpdk=True)
     # SPEC E1, E6
     assert {"kernel_driver": "k", "dpdk_driver": "d", "dpdk_tool": "t"} == keys["dpdk"]
     assert (True, {}) == (keys["l2enable"], keys["ipam"])

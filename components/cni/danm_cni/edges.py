@@ -17,8 +17,8 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.pod import Pod
 from danm_api.names import Namespace, NetworkName
+from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, TakeDown
 from danm_cni.journal import PluginCall, SandboxRecord
-from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.request import PodIdentity, Verb
 
 
@@ -101,22 +101,30 @@ class InterfaceMaker(Protocol):
         """Read links of the host; a missing one is left out."""
         ...
 
-    async def create(self, link: ChildLink, setup: InterfaceSetup, netns: str) -> LinkFacts:
-        """Create a link directly in a namespace and set it up."""
+    async def create(
+        self, wanted: Sequence[tuple[ChildLink, InterfaceSetup]], netns: str
+    ) -> Sequence[LinkFacts]:
+        """Create links directly in a namespace and set them up.
+
+        Raises:
+            SeveralErrors: More than one could not be made.
+        """
         ...
 
     async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
         """Set up what a delegate has created."""
         ...
 
-    async def take_down(
-        self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool
-    ) -> None:
-        """Remove an interface and its rules, where they are there."""
+    async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
+        """Remove interfaces and their rules, where they are there.
+
+        Raises:
+            SeveralErrors: More than one could not be removed; all others were.
+        """
         ...
 
-    async def faults(self, setup: InterfaceSetup, netns: str) -> Sequence[str]:
-        """Return what of a setup is not there, in words."""
+    async def faults(self, setups: Sequence[InterfaceSetup], netns: str) -> Sequence[str]:
+        """Return what of setups is not there, in words."""
         ...
 
     def has_netns(self, netns: str) -> bool:

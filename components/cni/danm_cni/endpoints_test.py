@@ -26,7 +26,7 @@ def test_a_record_tells_its_danmep() -> None:
     """Addresses and policy routes of both families, and none of the main table's routes."""
     interface = InterfaceRecord(
         interface="ext0",
-        kind=InterfaceKind.IPVLAN,
+        kind=InterfaceKind.OWN,
         network="external",
         network_type="ipvlan",
         endpoint="ep-1",

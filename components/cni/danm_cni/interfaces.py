@@ -1,11 +1,11 @@
 """Making and removing one interface of a sandbox, with whichever backend its network names."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -16,7 +16,9 @@ from danm_api.model.cni import CniInterface, CniIp, CniResult, CniRoute
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId
+from danm_cni.child_link import OwnType, child_link
 from danm_cni.cni_errors import CniCode
+from danm_cni.concurrency import all_of
 from danm_cni.delegate import (
     add_chain,
     attachment_environment,
@@ -27,21 +29,26 @@ from danm_cni.delegate import (
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
-    DynamicRequest,
     PluginChain,
-    dynamic_chain,
+    SriovRequest,
+    sriov_chain,
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
-from danm_cni.ipvlan import ipvlan_link
+from danm_cni.interface_records import recorded_setup
+from danm_cni.interface_setup import (
+    Address,
+    ChildLink,
+    InterfaceSetup,
+    LinkFacts,
+    TakeDown,
+    policy_rules,
+)
 from danm_cni.journal import (
-    InterfaceKind,
     InterfaceRecord,
     Journal,
     PluginCall,
-    RouteRecord,
     SandboxRecord,
 )
-from danm_cni.netlink import Address, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.netns import NetnsGoneError, resolve_in_root
 from danm_cni.plan import PlannedAttachment, PlannedRoute
 from danm_cni.result import InterfaceResult, complete_result
@@ -112,46 +119,63 @@ class SandboxInterfaces:
         self._endpoints = endpoints
         self._settings = settings
 
-    async def make(self, context: SandboxContext, ready: ReadyAttachment) -> InterfaceResult:
-        """Make one interface.
+    async def make(
+        self, context: SandboxContext, group: Sequence[ReadyAttachment]
+    ) -> Sequence[InterfaceResult]:
+        """Make interfaces, side by side.
+
+        Returns:
+            Of each its result, in whatever order.
 
         Raises:
-            DanmError: It failed; what was made of it stays, for the caller to undo.
+            DanmError: It failed; what was made stays, for the caller to undo.
+            SeveralErrors: More than one failed.
         """
-        match ready.planned.spec.network_type:
-            case BuiltInType.IPVLAN:
-                return await self._make_ipvlan(context, ready)
-            case BuiltInType():
-                chain = dynamic_chain(
-                    DynamicRequest(
+        own: list[tuple[ReadyAttachment, ChildLink]] = []
+        work: list[Awaitable[Sequence[InterfaceResult]]] = []
+        for each in group:
+            match each.planned.spec.network_type:
+                case BuiltInType.IPVLAN | BuiltInType.MACVLAN as own_type:
+                    own.append((each, _own_link(each, own_type)))
+                case BuiltInType.SRIOV | StaticDelegate() as delegated:
+                    work.append(self._make_delegated(context, each, delegated))
+        if own:
+            work.append(self._make_own(context, own))
+        return [part for made in await all_of(work) for part in made]
+
+    async def _make_own(
+        self, context: SandboxContext, own: Sequence[tuple[ReadyAttachment, ChildLink]]
+    ) -> Sequence[InterfaceResult]:
+        wanted = [(link, _own_setup(ready)) for ready, link in own]
+        made = await self._kernel.create(wanted, context.netns)
+        return [
+            _own_result(ready.planned, setup.addresses, facts, netns=context.netns)
+            for (ready, _), (_, setup), facts in zip(own, wanted, made, strict=True)
+        ]
+
+    async def _make_delegated(
+        self,
+        context: SandboxContext,
+        ready: ReadyAttachment,
+        network_type: Literal[BuiltInType.SRIOV] | StaticDelegate,
+    ) -> Sequence[InterfaceResult]:
+        match network_type:
+            case BuiltInType.SRIOV:
+                chain = sriov_chain(
+                    SriovRequest(
                         spec=ready.planned.spec,
                         interface=ready.planned.interface,
-                        parent=ready.planned.parent,
                         addresses=ready.addresses,
                         device=ready.device,
                         dpdk=self._settings.dpdk,
                     )
                 )
-                return await self._make_dynamic(context, ready, chain)
+                return [await self._make_sriov(context, ready, chain)]
             case StaticDelegate(name=name):
                 chain = load_static_chain(self._settings.config_directory, name)
-                return await self._make_static(context, ready, chain)
+                return [await self._make_static(context, ready, chain)]
 
-    async def _make_ipvlan(
-        self, context: SandboxContext, ready: ReadyAttachment
-    ) -> InterfaceResult:
-        planned, addresses = ready.planned, _both(ready.addresses)
-        setup = InterfaceSetup(
-            name=planned.interface,
-            addresses=addresses,
-            routes=planned.routes,
-            rules=policy_rules(planned.routes, addresses),
-        )
-        link = ipvlan_link(name=planned.interface, parent=planned.parent, mtu=planned.spec.mtu)
-        facts = await self._kernel.create(link, setup, context.netns)
-        return _own_result(planned, addresses, facts, netns=context.netns)
-
-    async def _make_dynamic(
+    async def _make_sriov(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
     ) -> InterfaceResult:
         """The delegate gets one address through fakeipam; the node adds the rest (SPEC E1, E4)."""
@@ -192,22 +216,33 @@ class SandboxInterfaces:
         addresses = _own_addresses(result, planned.interface)
         mac = next((each.mac for each in result.interfaces if each.name == planned.interface), None)
         ip, ip6 = _first(addresses, IPv4Interface), _first(addresses, IPv6Interface)
-        await self._journal.change(
-            context.container_id,
-            planned.interface,
-            lambda record: msgspec.structs.replace(
-                record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
-            ),
-        )
-        families = {address.version for address in addresses}
-        routes = tuple(each for each in planned.routes if each.destination.version in families)
-        if routes:
-            setup = InterfaceSetup(
-                name=planned.interface, routes=routes, rules=policy_rules(routes, addresses)
-            )
-            await self._kernel.set_up(setup, context.netns)
         interface = replace(ready.endpoint.interface, address=ip, address_ipv6=ip6, mac_address=mac)
-        await self._endpoints.update(replace(ready.endpoint, interface=interface))
+
+        async def record_and_route() -> None:
+            # First the journal: rules are removed by the addresses that it has.
+            await self._journal.change(
+                context.container_id,
+                planned.interface,
+                lambda record: msgspec.structs.replace(
+                    record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
+                ),
+            )
+            families = {address.version for address in addresses}
+            routes = tuple(each for each in planned.routes if each.destination.version in families)
+            if routes:
+                setup = InterfaceSetup(
+                    name=planned.interface, routes=routes, rules=policy_rules(routes, addresses)
+                )
+                await self._kernel.set_up(setup, context.netns)
+
+        # The DanmEp has said since before the plugin's start that there is an interface (a DanmNet
+        # stays while it does, and a lost journal is made up for); now it says with what.
+        await all_of(
+            [
+                record_and_route(),
+                self._endpoints.update(replace(ready.endpoint, interface=interface)),
+            ]
+        )
         return replace(made, result=result)
 
     async def _run(
@@ -242,27 +277,41 @@ class SandboxInterfaces:
         if any(each.calls for each in sandbox.interfaces):
             await self._plugins.end_strays(sandbox.container_id)
 
-    async def unmake(self, sandbox: SandboxRecord, interface: InterfaceRecord) -> None:
-        """Remove one interface, whatever of it there is; repeating it is harmless.
+    async def unmake(self, sandbox: SandboxRecord, interfaces: Sequence[InterfaceRecord]) -> None:
+        """Remove interfaces, whatever of them there is; repeating it is harmless.
 
         Raises:
-            DanmError: Something may be left.
+            DanmError: Something of one may be left.
+            SeveralErrors: Something of more than one.
         """
         netns = sandbox.netns if self._kernel.has_netns(sandbox.netns) else ""
-        rules = recorded_setup(interface).rules
-        if netns and (rules or not interface.calls):
-            with suppress(NetnsGoneError):
-                await self._kernel.take_down(
-                    interface.interface, rules, netns, delete_link=not interface.calls
-                )
-        if interface.calls:
-            await delete_calls(
-                interface.calls,
-                output=interface.output,
-                runner=self._plugins,
-                environment=attachment_environment(sandbox, interface, netns=netns),
-                timeout_s=_DELEGATE_DEL_TIMEOUT_S,
+        downs = [
+            TakeDown(
+                name=each.interface, rules=recorded_setup(each).rules, delete_link=not each.calls
             )
+            for each in interfaces
+        ]
+        await all_of(
+            [
+                self._take_down([each for each in downs if each.rules or each.delete_link], netns),
+                *(self._delete(sandbox, each, netns) for each in interfaces if each.calls),
+            ]
+        )
+
+    async def _take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
+        if netns and downs:
+            with suppress(NetnsGoneError):
+                await self._kernel.take_down(downs, netns)
+
+    async def _delete(self, sandbox: SandboxRecord, interface: InterfaceRecord, netns: str) -> None:
+        """Have an interface removed by the plugins that made it."""
+        await delete_calls(
+            interface.calls,
+            output=interface.output,
+            runner=self._plugins,
+            environment=attachment_environment(sandbox, interface, netns=netns),
+            timeout_s=_DELEGATE_DEL_TIMEOUT_S,
+        )
         if interface.network_type == _FLANNEL and interface.ip:
             self._clean_flannel(sandbox, interface.ip)
 
@@ -274,74 +323,23 @@ class SandboxInterfaces:
             file.unlink(missing_ok=True)
 
 
-def interface_record(
-    planned: PlannedAttachment, *, endpoint: str, parent: LinkFacts | None, device: str
-) -> InterfaceRecord:
-    """Return the intent of an attachment; pure."""
-    static = isinstance(planned.spec.network_type, StaticDelegate)
-    ipvlan = planned.spec.network_type is BuiltInType.IPVLAN
-    network_type = planned.spec.network_type
-    return InterfaceRecord(
-        interface=planned.interface,
-        kind=InterfaceKind.IPVLAN if ipvlan else InterfaceKind.DELEGATE,
-        network=planned.network.name,
-        network_uid=planned.network.uid,
-        network_type=(
-            network_type.name if isinstance(network_type, StaticDelegate) else network_type.value
-        ),
-        endpoint=endpoint,
-        # IPVLAN has no MAC of its own (SPEC G6).
-        mac=parent.mac if ipvlan and parent is not None else None,
-        routes=tuple(
-            RouteRecord(
-                destination=str(route.destination),
-                gateway=str(route.gateway),
-                table=route.table,
-                metric=route.metric,
-            )
-            for route in planned.routes
-        ),
-        reserved=planned.asks_for_addresses and not static,
-        device=device,
+def _own_link(ready: ReadyAttachment, own_type: OwnType) -> ChildLink:
+    return child_link(
+        own_type,
+        name=ready.planned.interface,
+        parent=ready.planned.parent,
+        mtu=ready.planned.spec.mtu,
+        mac=ready.addresses.mac,
     )
 
 
-def policy_rules(
-    routes: tuple[PlannedRoute, ...], addresses: tuple[Address, ...]
-) -> tuple[PolicyRule, ...]:
-    """Return the rules that send an interface's own packets to its tables (SPEC D3)."""
-    wanted = dict.fromkeys(
-        (address.ip, route.table)
-        for route in routes
-        if route.table is not None
-        for address in addresses
-        if address.version == route.destination.version
-    )
-    return tuple(PolicyRule(source=source, table=table) for source, table in wanted)
-
-
-def recorded_setup(interface: InterfaceRecord) -> InterfaceSetup:
-    """Return what an interface was given, as the journal tells it.
-
-    Routes of a family that a static delegate gave no address of were never made.
-    """
-    addresses = tuple(ip_interface(text) for text in (interface.ip, interface.ip6) if text)
-    families = {address.version for address in addresses}
-    routes = tuple(
-        PlannedRoute(
-            destination=ip_network(each.destination),
-            gateway=ip_address(each.gateway),
-            table=each.table,
-            metric=each.metric,
-        )
-        for each in interface.routes
-    )
-    present = tuple(each for each in routes if each.destination.version in families)
+def _own_setup(ready: ReadyAttachment) -> InterfaceSetup:
+    addresses = _both(ready.addresses)
     return InterfaceSetup(
-        name=interface.interface,
+        name=ready.planned.interface,
         addresses=addresses,
-        routes=present,
-        rules=policy_rules(present, addresses),
+        routes=ready.planned.routes,
+        rules=policy_rules(ready.planned.routes, addresses),
     )
 
 

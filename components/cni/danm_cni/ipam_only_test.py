@@ -117,7 +117,7 @@ async def test_what_the_whole_has_left_is_not_released(node: FakeNode) -> None:
         pod_uid="uid-old",
         netns=netns_of("old"),
         state=SandboxState.ADDED,
-        interfaces=(InterfaceRecord(interface="eth0", kind=InterfaceKind.IPVLAN, network="lan"),),
+        interfaces=(InterfaceRecord(interface="eth0", kind=InterfaceKind.OWN, network="lan"),),
     )
     journal = Journal(node.config.paths.state / "journal")
     journal.load()

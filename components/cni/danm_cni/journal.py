@@ -46,7 +46,8 @@ class SandboxState(StrEnum):
 class InterfaceKind(StrEnum):
     """Who made an interface."""
 
-    IPVLAN = "ipvlan"
+    # danmd itself; the word on disk is of the time when it made nothing else.
+    OWN = "ipvlan"
     DELEGATE = "delegate"
 
 

@@ -2,20 +2,17 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from pyroute2 import IPRoute
-
 from danm_api.model.addresses import IPAddress
 from danm_cni.held_addresses import read_addresses, remove_addresses
+from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, TakeDown
 from danm_cni.netlink import (
-    ChildLink,
-    InterfaceSetup,
-    LinkFacts,
-    PolicyRule,
-    create_child,
+    create_and_set_up,
     find_faults,
+    read_links,
     set_up,
     take_down,
 )
@@ -43,44 +40,25 @@ class KernelInterfaces:
 
     async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
         """Read links of the host; a missing one is left out."""
+        return await self._threads.run(lambda: read_links(names)) if names else {}
 
-        def read() -> dict[str, LinkFacts]:
-            found = {}
-            with IPRoute() as host:
-                for name in dict.fromkeys(names):
-                    for index in host.link_lookup(ifname=name):
-                        (message,) = host.get_links(index)
-                        found[name] = LinkFacts(mac=message.get("address"), mtu=message.get("mtu"))
-            return found
-
-        return await self._threads.run(read) if names else {}
-
-    async def create(self, link: ChildLink, setup: InterfaceSetup, netns: str) -> LinkFacts:
-        """Create a link directly in a namespace and set it up."""
-
-        def work(descriptor: int) -> LinkFacts:
-            name = create_child(link, descriptor)
-            return set_up(setup, descriptor, present_name=name)
-
-        return await self._in_netns(netns, work)
+    async def create(
+        self, wanted: Sequence[tuple[ChildLink, InterfaceSetup]], netns: str
+    ) -> Sequence[LinkFacts]:
+        """Create links directly in a namespace and set them up."""
+        return await self._in_netns(netns, partial(create_and_set_up, wanted))
 
     async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
         """Set up what a delegate has created."""
-        return await self._in_netns(
-            netns, lambda descriptor: set_up(setup, descriptor, present_name=setup.name)
-        )
+        return await self._in_netns(netns, partial(set_up, setup))
 
-    async def take_down(
-        self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool
-    ) -> None:
-        """Remove an interface and its rules, where they are there."""
-        await self._in_netns(
-            netns, lambda descriptor: take_down(name, rules, descriptor, delete_link=delete_link)
-        )
+    async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
+        """Remove interfaces and their rules, where they are there."""
+        await self._in_netns(netns, partial(take_down, downs))
 
-    async def faults(self, setup: InterfaceSetup, netns: str) -> Sequence[str]:
-        """Return what of a setup is not there, in words."""
-        return await self._in_netns(netns, lambda descriptor: find_faults(setup, descriptor))
+    async def faults(self, setups: Sequence[InterfaceSetup], netns: str) -> Sequence[str]:
+        """Return what of setups is not there, in words."""
+        return await self._in_netns(netns, partial(find_faults, setups))
 
     def has_netns(self, netns: str) -> bool:
         """Say whether a namespace exists; an empty file is what a runtime leaves of one."""

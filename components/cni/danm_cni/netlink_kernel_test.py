@@ -1,7 +1,7 @@
 """Links, addresses, routes, rules and announcements in real network namespaces.
 
-Where the kernel has no IPVLAN, macvlan stands in for it: everything but the kind is the same code.
-The lab's guests have IPVLAN: `./lab guest -- pytest` with this file.
+What both kinds share is tried with IPVLAN where the kernel has it, as the lab's guests do
+(`./lab guest -- pytest` with this file), and otherwise with macvlan, which every kernel has here.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from pathlib import Path
@@ -21,11 +21,12 @@ from uuid import uuid4
 import pytest
 from pyroute2 import IPRoute
 
-from danm_api.errors import LinkSetupError
+from danm_api.errors import LinkSetupError, SeveralErrors
+from danm_api.model.danmnet import BuiltInType
 from danm_cni.announce import ETH_P_ARP, arp_announcement
-from danm_cni.ipvlan import ipvlan_link
+from danm_cni.child_link import OwnType, child_link
+from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, PolicyRule, TakeDown
 from danm_cni.kernel import KernelInterfaces
-from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.netns import NetnsGoneError, enter_netns, open_netns, resolve_in_root
 from danm_cni.plan import PlannedRoute
 
@@ -121,10 +122,12 @@ def world() -> Iterator[World]:
 
 
 def _child(name: str = "ext0", *, parent: str = "parent0") -> ChildLink:
-    if _kernel_has_ipvlan():
-        return ipvlan_link(name=name, parent=parent, mtu=None)
-    # 4: bridge mode (include/uapi/linux/if_link.h)
-    return ChildLink(kind="macvlan", name=name, parent=parent, attributes={"macvlan_mode": 4})
+    kind: OwnType = BuiltInType.IPVLAN if _kernel_has_ipvlan() else BuiltInType.MACVLAN
+    return child_link(kind, name=name, parent=parent, mtu=None, mac=None)
+
+
+MAC = "fa:16:3e:00:00:07"
+MACVLAN = child_link(BuiltInType.MACVLAN, name="ext0", parent="parent0", mtu=1300, mac=MAC)
 
 
 SETUP = InterfaceSetup(
@@ -149,8 +152,15 @@ SETUP = InterfaceSetup(
 )
 
 
+async def _made(
+    kernel: KernelInterfaces, world: World, link: ChildLink, setup: InterfaceSetup
+) -> LinkFacts:
+    (facts,) = await kernel.create([(link, setup)], world.pod_path)
+    return facts
+
+
 async def _create(kernel: KernelInterfaces, world: World) -> LinkFacts:
-    return await kernel.create(_child(), SETUP, world.pod_path)
+    return await _made(kernel, world, _child(), SETUP)
 
 
 def test_an_interface_is_made_whole(world: World) -> None:
@@ -202,21 +212,79 @@ def test_ipv6_is_usable_at_once(world: World) -> None:
     _in_netns(world.pod, bind)
 
 
+def test_a_macvlan_interface_has_its_own_mac(world: World) -> None:
+    """It is created with MAC and MTU, in bridge mode, and CHECK finds another MAC."""
+    setup = replace(SETUP, mac=MAC)
+    facts = world.on_node(lambda kernel: _made(kernel, world, MACVLAN, setup))
+    # SPEC E1, G6
+    assert facts == LinkFacts(mac=MAC, mtu=1300)
+
+    def look(netlink: Any) -> dict[str, Any]:  # noqa: ANN401
+        (link,) = netlink.get_links(ifname="ext0")
+        return {
+            "kind": link.get(("linkinfo", "kind")),
+            "mode": link.get(("linkinfo", "data", "macvlan_mode")),
+        }
+
+    assert {"kind": "macvlan", "mode": "bridge"} == world.in_pod(look)
+    assert [] == world.on_node(lambda kernel: kernel.faults([setup], world.pod_path))
+    _ip("-n", world.pod, "link", "set", "ext0", "address", "02:00:00:00:05:07")
+    # SPEC C6
+    assert [f"interface ext0 has the MAC 02:00:00:00:05:07 and not {MAC}"] == world.on_node(
+        lambda kernel: kernel.faults([setup], world.pod_path)
+    )
+
+
+def test_a_mac_that_another_has_is_told(world: World) -> None:
+    """Two macvlan links of one parent cannot have one MAC, and the refusal says so."""
+    world.on_node(lambda kernel: _made(kernel, world, MACVLAN, SETUP))
+    link, setup = replace(MACVLAN, name="ext1"), InterfaceSetup(name="ext1")
+    with pytest.raises(LinkSetupError, match="ext1 cannot be set up: Address already in use; anot"):
+        world.on_node(lambda kernel: _made(kernel, world, link, setup))
+
+
+def test_a_parent_that_something_else_has_is_told(world: World) -> None:
+    """The kernel gives a link to one master: its refusal is told with what that may be."""
+    _ip("-n", world.node, "link", "add", "br0", "type", "bridge")
+    _ip("-n", world.node, "link", "set", "parent0", "master", "br0")
+    # SPEC N1
+    told = "on parent0: Device or resource busy; parent0 is a port of a bridge .* ipvlan and macv"
+    with pytest.raises(LinkSetupError, match=told):
+        world.on_node(lambda kernel: _create(kernel, world))
+
+
+def _listen() -> socket.socket:
+    """Hear ARP on the parent's peer."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
+    raw.bind(("peer0", ETH_P_ARP))
+    raw.settimeout(5)
+    return raw
+
+
+def _hears(raw: socket.socket, mac: str) -> bool:
+    expected = arp_announcement(mac, IPv4Interface("198.18.0.7/24").ip)
+    # The stack's own ARP traffic may come before it.
+    return any(expected == raw.recv(100)[: len(expected)] for _ in range(10))
+
+
 def test_the_neighbours_are_told(world: World) -> None:
     """The peer of the parent sees a gratuitous ARP of the new address."""
-
-    def listen() -> socket.socket:
-        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
-        raw.bind(("peer0", ETH_P_ARP))
-        raw.settimeout(5)
-        return raw
-
-    with _in_netns(world.node, listen) as raw:
+    with _in_netns(world.node, _listen) as raw:
         facts = world.on_node(lambda kernel: _create(kernel, world))
         assert facts.mac is not None
-        expected = arp_announcement(facts.mac, IPv4Interface("198.18.0.7/24").ip)
-        # SPEC D2; the stack's own ARP traffic may come before it
-        assert any(expected == raw.recv(100)[: len(expected)] for _ in range(10))
+        # SPEC D2
+        assert _hears(raw, facts.mac)
+
+
+def test_the_neighbours_are_told_of_a_later_mac(world: World) -> None:
+    """A plugin behind danm may change a macvlan link's MAC; an IPVLAN link follows its parent."""
+    link = _child()
+    world.on_node(lambda kernel: _made(kernel, world, link, SETUP))
+    space, name = (world.pod, "ext0") if link.kind == "macvlan" else (world.node, "parent0")
+    with _in_netns(world.node, _listen) as raw:
+        _ip("-n", space, "link", "set", name, "address", "02:00:00:00:05:07")
+        # SPEC D2
+        assert _hears(raw, "02:00:00:00:05:07")
 
 
 def test_nothing_shows_on_the_node(world: World) -> None:
@@ -230,7 +298,7 @@ def test_nothing_shows_on_the_node(world: World) -> None:
 
 def _faults(world: World) -> list[str]:
     async def find(kernel: KernelInterfaces) -> list[str]:
-        return list(await kernel.faults(SETUP, world.pod_path))
+        return list(await kernel.faults([SETUP], world.pod_path))
 
     return world.on_node(find)
 
@@ -259,7 +327,7 @@ def test_the_node_may_have_a_link_of_that_name(world: World) -> None:
     world.on_node(lambda kernel: _create(kernel, world))
     links = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
     assert {"lo", "ext0"} == links
-    world.on_node(lambda kernel: kernel.take_down("ext0", (), world.pod_path, delete_link=True))
+    world.on_node(lambda kernel: kernel.take_down([TakeDown(name="ext0")], world.pod_path))
     assert {"ext0"} == set(world.on_node(lambda kernel: kernel.parents(["ext0"])))
 
 
@@ -268,7 +336,9 @@ def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
     world.on_node(lambda kernel: _create(kernel, world))
     for _ in range(2):
         world.on_node(
-            lambda kernel: kernel.take_down("ext0", SETUP.rules, world.pod_path, delete_link=True)
+            lambda kernel: kernel.take_down(
+                [TakeDown(name="ext0", rules=SETUP.rules)], world.pod_path
+            )
         )
 
     def look(netlink: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401
@@ -279,6 +349,27 @@ def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
     links, rules = world.in_pod(look)
     assert "ext0" not in links
     assert [] == rules
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(world: World) -> None:
+    """Links go all at once; when one of them cannot, the others go, and it is named."""
+    names = [f"net{number}" for number in range(4)]
+    wanted = [(_child(name), InterfaceSetup(name=name)) for name in names]
+    world.on_node(lambda kernel: kernel.create(wanted, world.pod_path))
+    # The kernel never gives up a namespace's own loopback.
+    downs = [TakeDown(name=name) for name in ("lo", "not-there", *names)]
+    with pytest.raises(LinkSetupError, match="interface lo cannot be removed"):
+        world.on_node(lambda kernel: kernel.take_down(downs, world.pod_path))
+    links = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
+    assert {"lo"} == links
+
+
+def test_all_that_fails_is_told(world: World) -> None:
+    """Two interfaces that cannot be made are both named."""
+    wanted = [(_child(name, parent="nope"), InterfaceSetup(name=name)) for name in ("net0", "net1")]
+    # SPEC C3
+    with pytest.raises(SeveralErrors, match="interface net0: .*; interface net1: "):
+        world.on_node(lambda kernel: kernel.create(wanted, world.pod_path))
 
 
 @pytest.mark.parametrize(
@@ -302,7 +393,7 @@ def test_what_the_kernel_refuses_is_told(
     link = _child(parent=parent)
     # SPEC D3: a bad route is not silently skipped
     with pytest.raises(LinkSetupError, match=told):
-        world.on_node(lambda kernel: kernel.create(link, setup, world.pod_path))
+        world.on_node(lambda kernel: _made(kernel, world, link, setup))
 
 
 def test_a_namespace_that_is_gone_is_told_apart(world: World) -> None:
@@ -314,7 +405,7 @@ def test_a_namespace_that_is_gone_is_told_apart(world: World) -> None:
             kernel = KernelInterfaces(host_root=ROOT)
             assert not kernel.has_netns(path)
             with pytest.raises(NetnsGoneError):
-                asyncio.run(kernel.take_down("x", (), path, delete_link=True))
+                asyncio.run(kernel.take_down([TakeDown(name="x")], path))
         assert KernelInterfaces(host_root=ROOT).has_netns(world.pod_path)
         assert KernelInterfaces(host_root=ROOT).has_netns(f"/proc/{os.getpid()}/ns/net")
     finally:
@@ -323,22 +414,19 @@ def test_a_namespace_that_is_gone_is_told_apart(world: World) -> None:
 
 def test_sixteen_interfaces_at_once(world: World) -> None:
     """Interfaces of one Pod are made side by side."""
-
-    async def make(kernel: KernelInterfaces) -> list[LinkFacts]:
-        return await asyncio.gather(
-            *(
-                kernel.create(
-                    _child(f"net{number}"),
-                    InterfaceSetup(
-                        name=f"net{number}", addresses=(IPv4Interface(f"198.18.{number}.7/24"),)
-                    ),
-                    world.pod_path,
-                )
-                for number in range(16)
-            )
+    wanted = [
+        (
+            _child(f"net{number}"),
+            InterfaceSetup(
+                name=f"net{number}", addresses=(IPv4Interface(f"198.18.{number}.7/24"),)
+            ),
         )
-
-    assert len(world.on_node(make)) == 16
+        for number in range(16)
+    ]
+    made = world.on_node(lambda kernel: kernel.create(wanted, world.pod_path))
+    assert len({each.mac for each in made}) == (1 if _kernel_has_ipvlan() else 16)
+    names = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
+    assert {"lo", *(f"net{number}" for number in range(16))} == names
 
 
 def test_absolute_links_are_followed_in_the_hosts_root(tmp_path: Path) -> None:
@@ -348,6 +436,8 @@ def test_absolute_links_are_followed_in_the_hosts_root(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / "var/run").symlink_to("/run")
     assert tmp_path / "run/netns/x" == resolve_in_root(tmp_path, "/var/run/netns/x")
+    # POSIX leaves open what two slashes mean; here they are one, and no way out.
+    assert tmp_path / "run/netns/x" == resolve_in_root(tmp_path, "//run//netns/./x")
     (tmp_path / "run/up").symlink_to("../../../../etc")
     assert tmp_path / "etc/passwd" == resolve_in_root(tmp_path, "/run/up/passwd")
     (tmp_path / "loop").symlink_to("/loop")
@@ -366,4 +456,4 @@ def test_an_ipvlan_address_that_another_has_is_told(world: World) -> None:
         else nullcontext()
     )
     with refusal:
-        world.on_node(lambda kernel: kernel.create(_child("ext1"), setup, world.pod_path))
+        world.on_node(lambda kernel: _made(kernel, world, _child("ext1"), setup))

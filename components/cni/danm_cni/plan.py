@@ -5,7 +5,7 @@ The whole plan is checked before anything is touched, and all that is wrong is t
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +21,7 @@ from danm_api.errors import (
 )
 from danm_api.model.addresses import IPAddress, IPNetwork, Route
 from danm_api.model.attachment import Attachment, Dynamic, NoAddress
-from danm_api.model.danmnet import DanmNet, NetworkSpec, StaticDelegate
+from danm_api.model.danmnet import BuiltInType, DanmNet, NetworkSpec, StaticDelegate
 from danm_api.names import DEFAULT_NETWORK, InterfaceName, NetworkName
 from danm_api.validation import check_attachment, interface_name_fault, parent_link_name
 from danm_cni.cni_errors import CniCode, CniRequestError
@@ -318,17 +318,17 @@ def _with_metrics(planned: Sequence[PlannedAttachment]) -> tuple[PlannedAttachme
 
 
 def require_parents(
-    pod: PodIdentity, planned: Sequence[PlannedAttachment], present: Container[str]
+    pod: PodIdentity, planned: Sequence[PlannedAttachment], present: Mapping[str, int | None]
 ) -> None:
-    """Find missing parents before anything is reserved.
+    """Find parents that are missing, or too small, before anything is reserved.
 
     Args:
         pod: Names the Pod in errors.
         planned: All attachments.
-        present: The names of the node's links.
+        present: The names of the node's links, with their MTU.
 
     Raises:
-        SeveralErrors: Links that are not there.
+        SeveralErrors: Links that are not there, or that a macvlan network's MTU is too large for.
     """
     errors: list[DanmError] = [
         LinkSetupError(
@@ -339,6 +339,19 @@ def require_parents(
         )
         for each in planned
         if each.parent and each.parent not in present
+    ]
+    errors += [
+        LinkSetupError(
+            f"{pod}, entry {each.attachment.index}: mtu {each.spec.mtu} of DanmNet "
+            f"{each.network.namespace}/{each.network.name} is more than the {mtu} of this node's "
+            f"link {each.parent!r}, which macvlan does not allow; lower Options.mtu, or raise the "
+            "link's"
+        )
+        for each in planned
+        if each.spec.network_type is BuiltInType.MACVLAN
+        and each.spec.mtu is not None
+        and (mtu := present.get(each.parent)) is not None
+        and each.spec.mtu > mtu
     ]
     if errors:
         raise SeveralErrors(errors)

@@ -14,6 +14,7 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, Namespace, NodeName
 from danm_api.telemetry import get_logger
+from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.edges import AddressService, EndpointStore, PodSource
 from danm_cni.interfaces import SandboxInterfaces
@@ -130,7 +131,7 @@ class SandboxRemoval:
 
     async def _clear(self, record: SandboxRecord) -> SandboxRecord:
         marked = await self.mark(record)
-        await all_of(self._interfaces.unmake(marked, each) for each in marked.interfaces)
+        await self._interfaces.unmake(marked, marked.interfaces)
         await all_of(
             self._endpoints.delete(Namespace(marked.namespace), each.endpoint)
             for each in marked.interfaces
@@ -175,7 +176,7 @@ class SandboxRemoval:
         Raises:
             DanmError: Something is left; it stays in the record.
         """
-        await self._interfaces.unmake(record, interface)
+        await self._interfaces.unmake(record, [interface])
         if interface.endpoint:
             await self._endpoints.delete(Namespace(record.namespace), interface.endpoint)
         rest = tuple(each for each in record.interfaces if each.interface != interface.interface)
@@ -212,10 +213,9 @@ def adopted_record(endpoints: Sequence[DanmEp]) -> SandboxRecord | None:
 def _adopted_interface(endpoint: DanmEp) -> InterfaceRecord:
     interface = endpoint.interface
     built_in = endpoint.network_type in set(BuiltInType)
-    ipvlan = endpoint.network_type == BuiltInType.IPVLAN
     return InterfaceRecord(
         interface=interface.name,
-        kind=InterfaceKind.IPVLAN if ipvlan else InterfaceKind.DELEGATE,
+        kind=InterfaceKind.OWN if endpoint.network_type in OWN_TYPES else InterfaceKind.DELEGATE,
         network=endpoint.network,
         network_type=endpoint.network_type,
         endpoint=endpoint.name,

@@ -49,6 +49,70 @@ async def test_add_makes_every_interface_and_records_it(node: FakeNode) -> None:
     assert (str(rule.source), rule.table) == ("198.18.0.10", 250)
 
 
+async def test_a_macvlan_interface_needs_no_plugin(node: FakeNode) -> None:
+    """It is made with the MAC of its address, and taken down, without any process."""
+    node.plugins.missing.add("macvlan")
+    node.add_pod(interfaces=[INTERNAL, {"network": "mac", "ip": "dynamic"}])
+    result = await node.add()
+    # SPEC E1, G6
+    mac = "fa:16:3e:12:00:0b"
+    assert {"eth0": ["198.18.0.10/24"], "mac0": ["198.18.0.11/24"]} == node.interfaces()
+    assert mac == node.kernel.namespaces[netns_of("c1")].macs["mac0"]
+    assert [PARENT_MAC, mac] == [each.mac for each in result.interfaces]
+    told = {each["spec"]["Interface"]["Name"]: each["spec"] for each in node.endpoints()}
+    assert (told["mac0"]["NetworkType"], told["mac0"]["Interface"]["MacAddress"]) == (
+        "macvlan",
+        mac,
+    )
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_a_macvlan_mtu_beyond_its_parents_is_refused(node: FakeNode) -> None:
+    """What the kernel would refuse is told before anything is touched, with the way out."""
+    node.add_network(
+        "jumbo", network_type="macvlan", host_device="ens3", cidr="10.7.0.0/24", mtu=9000
+    )
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    node.add_pod(interfaces=[{"network": "jumbo", "ip": "dynamic"}])
+    # DESIGN, P7
+    with pytest.raises(SeveralErrors, match="mtu 9000 of DanmNet .*jumbo is more than the 1500"):
+        await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_a_delegate_waits_for_its_own_danmep_alone(node: FakeNode) -> None:
+    """It starts while others' DanmEps are being written, and nothing is made before its DanmEp."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    # Those of danmd's own interfaces are written first.
+    gate = node.kube.hold_next("create", DANMEPS)
+    add = asyncio.create_task(node.add())
+    await node.until(lambda: bool(node.plugins.alive))
+    # DESIGN, "An ADD", step 5
+    assert {"eth0": []} == node.interfaces()
+    (told,) = node.endpoints()
+    assert told["spec"]["Interface"]["Name"] == "eth0"
+    gate.open()
+    assert len((await add).ips) == 2
+
+
+async def test_a_danmep_gets_its_addresses_beside_the_routes(node: FakeNode) -> None:
+    """What a delegate reported is written while the node still works on the interface."""
+    node.add_network("routed", network_type="flannel", routes={"192.0.2.0/24": "203.0.113.1"})
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    node.add_pod(interfaces=[{"network": "routed"}])
+    node.kernel.failures.hang("set_up")
+    add = asyncio.create_task(node.add(timeout_s=1.0))
+    # SPEC E3
+    await node.until(
+        lambda: any("Address" in each["spec"]["Interface"] for each in node.endpoints())
+    )
+    with pytest.raises(DeadlineExceededError):
+        await add
+    assert {} == node.leftovers()
+
+
 async def test_a_repeated_add_gives_the_same_answer(node: FakeNode) -> None:
     """The same (Pod, container id, interface) gets one address however often it is asked for."""
     node.add_pod(interfaces=[INTERNAL])
@@ -129,13 +193,13 @@ def _boom(reason: str = "boom") -> DanmError:
         pytest.param("kernel", "create-half", id="setting a link up"),
         pytest.param("plugins", "bridge", id="a static delegate"),
         pytest.param("plugins", "bridge-half", id="a static delegate that did half"),
-        pytest.param("plugins", "macvlan-half", id="a dynamic delegate that did half"),
+        pytest.param("plugins", "sriov-half", id="a dynamic delegate that did half"),
         pytest.param("kernel", "set_up", id="routes of a delegate"),
     ],
 )
 async def test_a_failure_at_any_step_leaves_nothing(node: FakeNode, edge: str, step: str) -> None:
     """Whatever step of an ADD fails, no interface, rule, address, DanmEp or record is left."""
-    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL, {"network": "mac", "ip": "dynamic"}])
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL, {"network": "device", "ip": "dynamic"}])
     getattr(node, edge).failures.fail(step, _boom())
     # SPEC C3
     with pytest.raises(DanmError, match="boom"):
@@ -178,7 +242,7 @@ async def test_all_errors_are_told_together(node: FakeNode) -> None:
     node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
     node.kernel.failures.fail("create", _boom("no link"))
     # SPEC C3
-    with pytest.raises(SeveralErrors, match="no bridge.*no link") as caught:
+    with pytest.raises(SeveralErrors, match="no link.*no bridge") as caught:
         await node.add()
     assert len(caught.value.errors) == 2
     await node.until(lambda: bool(node.kube.all_stored(EVENTS)))
@@ -302,7 +366,7 @@ async def test_no_network_at_all_says_what_to_create(node: FakeNode) -> None:
 async def test_the_default_network_is_used_where_there_is_one(node: FakeNode) -> None:
     """A namespace's DanmNet 'default' serves Pods that ask for nothing, with a dynamic address."""
     node.add_network("default", host_device="ens3", cidr="10.7.0.0/24")
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 5)
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
     node.add_pod(interfaces=[])
     # SPEC B2
     assert ["198.18.0.10/24"] == [str(ip.address) for ip in (await node.add()).ips]

@@ -1,16 +1,17 @@
 """CHECK: a sandbox compared with its record, by the node and by its delegates (SPEC C6)."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from danm_api.errors import DanmError, LinkSetupError, SeveralErrors
+from danm_api.errors import DanmError, LinkSetupError
 from danm_api.model.cni import CniResult
-from danm_cni.concurrency import all_of
+from danm_cni.concurrency import all_of, raise_together
 from danm_cni.delegate import attachment_environment, check_calls
 from danm_cni.delegate_config import with_later_changes
 from danm_cni.edges import InterfaceMaker, PluginRunner
-from danm_cni.interfaces import recorded_setup
+from danm_cni.interface_records import recorded_setup
+from danm_cni.interface_setup import InterfaceSetup
 from danm_cni.journal import InterfaceRecord, SandboxRecord
 
 # So much before the runtime's patience ends a delegate that says nothing is given up.
@@ -40,9 +41,8 @@ class SandboxVerification:
             SeveralErrors: More than one of these.
         """
         errors: list[DanmError] = []
-        faults: list[str] = []
-        for each in record.interfaces:
-            faults += await self.kernel.faults(recorded_setup(each), record.netns)
+        setups = [_as_told(recorded_setup(each), final, record.netns) for each in record.interfaces]
+        faults = await self.kernel.faults(setups, record.netns)
         if faults:
             errors.append(
                 LinkSetupError(
@@ -52,14 +52,9 @@ class SandboxVerification:
             )
         try:
             await all_of(self._ask(record, each, final, deadline_s) for each in record.interfaces)
-        except SeveralErrors as error:
-            errors += error.errors
         except DanmError as error:
             errors.append(error)
-        if len(errors) > 1:
-            raise SeveralErrors(errors)
-        if errors:
-            raise errors[0]
+        raise_together(errors)
 
     async def _ask(
         self,
@@ -76,3 +71,18 @@ class SandboxVerification:
             environment=attachment_environment(record, interface, netns=record.netns),
             timeout_s=max(deadline_s - _TELL_S - time.monotonic(), 0.0),
         )
+
+
+def _as_told(setup: InterfaceSetup, final: CniResult | None, netns: str) -> InterfaceSetup:
+    """Return what an interface is to have after plugins behind danm in its list have set its MAC.
+
+    Source: CNI specification 1.1.0, section 2.
+    """
+    if setup.mac is None or final is None:
+        return setup
+    told = [
+        each.mac.lower()
+        for each in final.interfaces
+        if (each.name, each.sandbox) == (setup.name, netns) and each.mac
+    ]
+    return replace(setup, mac=told[0] if told else setup.mac)

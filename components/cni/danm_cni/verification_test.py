@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import nullcontext
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode, netns_of
 
 MACVLAN = {"network": "mac", "ip": "dynamic"}
+DEVICE = {"network": "device", "ip": "dynamic"}
 
 
 async def test_check_compares_with_the_record(node: FakeNode) -> None:
@@ -40,13 +42,13 @@ async def test_delegates_are_asked_with_their_own_configuration_and_result(node:
             "plugins": [{"type": "bridge", "odd": 1.50}, {"type": "portmap"}],
         },
     )
-    node.add_pod(interfaces=[MANAGEMENT, MACVLAN])
+    node.add_pod(interfaces=[MANAGEMENT, DEVICE])
     await node.add()
     await node.check()
     assert {(verb, call.type) for verb, call, _ in node.plugins.asked} == {
         (Verb.CHECK, "bridge"),
         (Verb.CHECK, "portmap"),
-        (Verb.CHECK, "macvlan"),
+        (Verb.CHECK, "sriov"),
     }
     (bridge, environment), *_ = (
         (call, environment) for _, call, environment in node.plugins.asked if call.type == "bridge"
@@ -85,9 +87,9 @@ async def test_plugins_that_must_not_be_asked_are_not(
 
 async def test_a_delegates_complaint_has_its_own_code(node: FakeNode) -> None:
     """What one delegate says passes through; with more faults all are told."""
-    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, MACVLAN])
+    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, DEVICE])
     await node.add()
-    node.plugins.failures.fail("macvlan-check", DelegateError("address is gone", code=120), times=2)
+    node.plugins.failures.fail("sriov-check", DelegateError("address is gone", code=120), times=2)
     with pytest.raises(DelegateError, match="address is gone") as caught:
         await node.check()
     assert code_of(caught.value) == 120
@@ -99,7 +101,7 @@ async def test_a_delegates_complaint_has_its_own_code(node: FakeNode) -> None:
 async def test_a_delegate_hears_what_plugins_after_danm_have_changed(node: FakeNode) -> None:
     """CHECK bears with a MAC that tuning has set: the delegate gets the one that the list made."""
     # CNI 1.1.0, section 2
-    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, MACVLAN])
+    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, DEVICE])
     result = encode_result(await node.add(), CniVersion.V1_1_0)
     final = msgspec.json.decode(result)
     for each in final["interfaces"]:
@@ -113,11 +115,11 @@ async def test_a_delegate_hears_what_plugins_after_danm_have_changed(node: FakeN
 
 async def test_a_delegate_that_hangs_is_given_up(node: FakeNode) -> None:
     """CHECK answers within the runtime's patience, and names the plugin that said nothing."""
-    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, MACVLAN])
+    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, DEVICE])
     await node.add()
-    node.plugins.failures.hang("macvlan-check")
+    node.plugins.failures.hang("sriov-check")
     async with asyncio.timeout(5):
-        with pytest.raises(DanmError, match="CHECK of plugin macvlan did not end") as caught:
+        with pytest.raises(DanmError, match="CHECK of plugin sriov did not end") as caught:
             await node.check(timeout_s=0.5)
     assert code_of(caught.value) == CniCode.TRY_AGAIN
 
@@ -129,3 +131,29 @@ async def test_the_fallbacks_plugins_are_asked_too(node: FakeNode) -> None:
     await node.add()
     await node.check()
     assert [(Verb.CHECK, "ptp")] == [(verb, call.type) for verb, call, _ in node.plugins.asked]
+
+
+@pytest.mark.parametrize(
+    ("told", "content"),
+    [
+        pytest.param(None, False, id="nobody said so"),
+        pytest.param("02:00:00:00:05:07", True, id="a plugin behind danm"),
+        pytest.param("02:00:00:00:05:08", False, id="and another one since"),
+    ],
+)
+async def test_a_macvlan_interface_keeps_the_mac_that_it_was_told(
+    node: FakeNode, told: str | None, *, content: bool
+) -> None:
+    """CHECK finds another MAC than the address's own, unless a plugin behind danm has set it."""
+    # SPEC C6, G6
+    node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}, MACVLAN])
+    final = msgspec.json.decode(encode_result(await node.add(), CniVersion.V1_1_0))
+    assert final["interfaces"][1]["mac"] == "fa:16:3e:12:00:0b"
+    await node.check()
+    node.kernel.namespaces[netns_of("c1")].macs["mac0"] = "02:00:00:00:05:07"
+    if told is not None:
+        final["interfaces"][1]["mac"] = told.upper()
+    request = node.request("CHECK", "c1", prevResult=final)
+    outcome = nullcontext() if content else pytest.raises(LinkSetupError, match="mac0 has another")
+    with outcome:
+        await node.daemon.sandboxes.check(request, deadline_s=time.monotonic() + 5)

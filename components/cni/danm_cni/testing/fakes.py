@@ -22,8 +22,9 @@ from danm_api.ipam_api import (
     ReserveAnswer,
 )
 from danm_api.model.addresses import IPAddress
+from danm_cni.concurrency import all_of
+from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, PolicyRule, TakeDown
 from danm_cni.journal import PluginCall
-from danm_cni.netlink import ChildLink, InterfaceSetup, LinkFacts, PolicyRule
 from danm_cni.netns import NetnsGoneError
 from danm_cni.request import Verb
 
@@ -194,9 +195,10 @@ def identity(owner: OwnerMessage) -> str:
 
 @dataclass(kw_only=True)
 class FakeNetns:
-    """A namespace: interfaces with their addresses, and rules."""
+    """A namespace: interfaces with their addresses, MACs of their own, and rules."""
 
     interfaces: dict[str, list[str]] = field(default_factory=dict)
+    macs: dict[str, str] = field(default_factory=dict)
     rules: set[PolicyRule] = field(default_factory=set)
 
 
@@ -216,13 +218,19 @@ class FakeKernel:
         facts = LinkFacts(mac=PARENT_MAC, mtu=1500)
         return {name: facts for name in names if name in self.host_links}
 
-    async def create(self, link: ChildLink, setup: InterfaceSetup, netns: str) -> LinkFacts:
-        """Create a link; a failure planned as ``create-half`` comes when it exists."""
+    async def create(
+        self, wanted: Sequence[tuple[ChildLink, InterfaceSetup]], netns: str
+    ) -> Sequence[LinkFacts]:
+        """Create links; a failure planned as ``create-half`` comes when one exists."""
+        return await all_of(self._create(link, setup, netns) for link, setup in wanted)
+
+    async def _create(self, link: ChildLink, setup: InterfaceSetup, netns: str) -> LinkFacts:
         await self.failures.meet("create")
         space = self._space(netns)
         if link.name in space.interfaces:
             raise LinkSetupError(f"interface {link.name}: File exists")
         space.interfaces[link.name] = []
+        space.macs[link.name] = link.mac or PARENT_MAC
         await self.failures.meet("create-half")
         return await self.set_up(setup, netns)
 
@@ -234,22 +242,28 @@ class FakeKernel:
             raise LinkSetupError(f"the Pod has no interface {setup.name}")
         space.interfaces[setup.name] += [str(each) for each in setup.addresses]
         space.rules |= set(setup.rules)
-        return LinkFacts(mac=PARENT_MAC, mtu=1500)
+        return LinkFacts(mac=space.macs.get(setup.name, PARENT_MAC), mtu=1500)
 
-    async def take_down(
-        self, name: str, rules: Sequence[PolicyRule], netns: str, *, delete_link: bool
-    ) -> None:
-        """Remove rules and link."""
+    async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
+        """Remove rules and links."""
+        await all_of(self._take_down(each, netns) for each in downs)
+
+    async def _take_down(self, down: TakeDown, netns: str) -> None:
         await self.failures.meet("take_down")
         space = self._space(netns)
-        space.rules -= set(rules)
-        if delete_link:
-            space.interfaces.pop(name, None)
+        space.rules -= set(down.rules)
+        if down.delete_link:
+            space.interfaces.pop(down.name, None)
 
-    async def faults(self, setup: InterfaceSetup, netns: str) -> Sequence[str]:
-        """Return what of a setup is not there: links and rules."""
+    async def faults(self, setups: Sequence[InterfaceSetup], netns: str) -> Sequence[str]:
+        """Return what of setups is not there: links, MACs and rules."""
         space = self._space(netns)
+        return [fault for each in setups for fault in self._faults(each, space)]
+
+    def _faults(self, setup: InterfaceSetup, space: FakeNetns) -> list[str]:
         links = [] if setup.name in space.interfaces else [f"interface {setup.name} is missing"]
+        if setup.mac not in (None, space.macs.get(setup.name)):
+            links.append(f"{setup.name} has another MAC than {setup.mac}")
         return links + [f"{rule} is missing" for rule in setup.rules if rule not in space.rules]
 
     def has_netns(self, netns: str) -> bool:

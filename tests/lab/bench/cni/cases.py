@@ -26,9 +26,9 @@ class Kind(StrEnum):
     """What a Pod's interfaces are.
 
     Attributes:
-        BRIDGE: eth0 is the plugin bridge's, all others are macvlan's; danmd's have their addresses
-            from ipam-svc.
-        MACVLAN: All are macvlan's, likewise.
+        BRIDGE: eth0 is the plugin bridge's; all others are macvlan, danmd's own or the plugin's.
+            danmd's have their addresses from ipam-svc.
+        MACVLAN: All are macvlan, likewise.
         FALLBACK: A Pod that asks for nothing: bridge and host-local, through danmd.
         SLOW: Delegates that do nothing but take their time.
         IPVLAN: All are danmd's own, or the plugin ipvlan's.

@@ -74,7 +74,8 @@ _METHOD: Final = (
     "- *bridge alone*, *bridge and n macvlan*: eth0 is the plugin bridge's on both sides, since a"
     " macvlan link costs the kernel much less. danmd's eth0 is a static type, whose"
     " configuration has `fakeipam` with a DanmNet instead of host-local; all others are DanmNets"
-    " of type macvlan. So all its addresses come from ipam-svc, and each ADD writes DanmEps.",
+    " of type macvlan, whose links danmd makes itself. So all its addresses come from ipam-svc, and"
+    " each ADD writes DanmEps.",
     "- *n macvlan*: eth0 is a DanmNet of type macvlan, too.",
     "- *fallback*: a Pod that asks for nothing; danmd calls bridge with host-local.",
     "- *n x 200 ms*: a static type whose plugin sleeps 200 ms at ADD and at DEL.",
@@ -84,7 +85,7 @@ _METHOD: Final = (
     "",
     "A Pod is terminating before its DEL, so DEL gives its addresses back. The Pods at once are"
     " driven by cnitool with a kubelet's deadline (240 s, and danm's own of 10 s): eth0 by bridge,"
-    " three by macvlan.",
+    " three macvlan.",
 )
 
 

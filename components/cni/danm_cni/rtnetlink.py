@@ -1,0 +1,350 @@
+"""The kernel's links, addresses, routes and rules, of the namespace in which a socket was opened.
+
+Blocking: for threads. Nothing is decided here.
+
+Source: RFC 3549 section 3; include/uapi/linux/rtnetlink.h, if_link.h, if_addr.h, fib_rules.h.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Final, Self
+
+from danm_api.model.addresses import IPAddress, IPNetwork
+from danm_cni.interface_setup import PolicyRule
+from danm_cni.netlink_wire import (
+    Acknowledged,
+    Data,
+    Flag,
+    Refused,
+    attribute,
+    message,
+    read_answers,
+    read_attributes,
+    read_u32,
+    text_attribute,
+    u32_attribute,
+)
+
+_NEW_LINK, _DELETE_LINK, _GET_LINK = 16, 17, 18
+_NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESSES = 20, 21, 22
+_NEW_ROUTE, _GET_ROUTES = 24, 26
+_NEW_RULE, _DELETE_RULE, _GET_RULES = 32, 33, 34
+
+# Family, type, index, flags and the flags that change; then attributes.
+_LINK: Final = struct.Struct("=BxHiII")
+_LINK_MAC, _LINK_NAME, _LINK_MTU, _LINK_PARENT, _LINK_INFO, _LINK_NETNS = 1, 3, 4, 5, 18, 28
+_LINK_GROUP, _LINK_EXTENT = 27, 29
+_INFO_KIND, _INFO_DATA = 1, 2
+_UP: Final = 1
+# A group of links that nobody else has: "danm" as a number.
+_TO_DELETE: Final = 0x64616E6D
+# Without counters an answer is short (RTEXT_FILTER_SKIP_STATS).
+_SKIP_COUNTERS: Final = 1 << 3
+
+# Family, prefix length, flags, scope, index.
+_ADDRESS: Final = struct.Struct("=BBBBI")
+_ADDRESS_PEER, _ADDRESS_LOCAL = 1, 2
+# No duplicate address detection (SPEC D4).
+_NO_DETECTION: Final = 0x02
+
+# Family, lengths of destination and source, TOS, table, protocol, scope, type, flags.
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")
+_ROUTE_DESTINATION, _ROUTE_LINK, _ROUTE_GATEWAY, _ROUTE_METRIC, _ROUTE_TABLE = 1, 4, 5, 6, 15
+_STATIC, _UNICAST = 4, 1
+MAIN_TABLE: Final = 254
+
+# A rule's header has the form of a route's; its type is an action.
+_RULE_SOURCE, _RULE_PRIORITY, _RULE_TABLE = 2, 6, 15
+_TO_TABLE: Final = 1
+# Before the main table's; rules of earlier releases have it, too.
+_RULE_BEFORE_MAIN: Final = 32000
+
+# The kernel fills datagrams up to this size.
+_DATAGRAM: Final = 1 << 16
+# A dump that is interrupted by changes begins anew; a namespace does not change for ever.
+_MAX_DUMPS: Final = 10
+# include/uapi/linux/netlink.h
+_SOL_NETLINK, _CAPPED_ERRORS, _ERROR_TEXTS = 270, 10, 11
+
+
+class KernelRefusedError(Exception):
+    """The kernel refused a request."""
+
+    def __init__(self, number: int, text: str = "") -> None:
+        """Keep the number, and say what it means and what the kernel says more."""
+        more = f" ({text})" if text else ""
+        super().__init__(f"{os.strerror(number)}{more}")
+        self.number = number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link as the kernel shows it."""
+
+    index: int
+    mac: str | None
+    mtu: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAddress:
+    """An address of a link.
+
+    Attributes:
+        peer: The other end's on a point-to-point link, else the same.
+    """
+
+    link: int
+    address: IPAddress
+    peer: IPAddress
+    prefix_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayRoute:
+    """A route through a gateway and a link.
+
+    Attributes:
+        metric: None for the kernel's default.
+    """
+
+    destination: IPNetwork
+    gateway: IPAddress
+    link: int
+    table: int = MAIN_TABLE
+    metric: int | None = None
+
+
+class RouteSocket:
+    """One conversation with the kernel; every method raises KernelRefusedError."""
+
+    def __init__(self) -> None:
+        """Open it in the present network namespace."""
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        for option in (_CAPPED_ERRORS, _ERROR_TEXTS):
+            self._socket.setsockopt(_SOL_NETLINK, option, 1)
+        self._number = 0
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self._socket.close()
+
+    def link(self, name: str) -> Link | None:
+        """Return the link of a name."""
+        body = _LINK.pack(0, 0, 0, 0, 0) + text_attribute(_LINK_NAME, name)
+        body += u32_attribute(_LINK_EXTENT, _SKIP_COUNTERS)
+        try:
+            (found,) = self._ask(_GET_LINK, Flag.ACK, body)
+        except KernelRefusedError as error:
+            if error.number == errno.ENODEV:
+                return None
+            raise
+        _, _, index, _, _ = _LINK.unpack_from(found.body)
+        attributes = read_attributes(found.body[_LINK.size :])
+        mac, mtu = attributes.get(_LINK_MAC), attributes.get(_LINK_MTU)
+        return Link(
+            index=index,
+            mac=mac.hex(":") if mac else None,
+            mtu=read_u32(mtu) if mtu else None,
+        )
+
+    def add_child(
+        self,
+        kind: str,
+        name: str,
+        *,
+        parent: int,
+        netns: int,
+        options: bytes,
+        mtu: int | None,
+        mac: str | None,
+    ) -> None:
+        """Create a link on a parent of this namespace, in another namespace.
+
+        Args:
+            kind: The kernel's word for it.
+            name: In the other namespace.
+            parent: Its index.
+            netns: A descriptor of the other namespace.
+            options: Attributes of the kind's own.
+            mtu: None for the parent's.
+            mac: None for the kernel's choice.
+        """
+        info = text_attribute(_INFO_KIND, kind) + attribute(_INFO_DATA, options)
+        body = _LINK.pack(0, 0, 0, 0, 0) + text_attribute(_LINK_NAME, name)
+        body += u32_attribute(_LINK_PARENT, parent) + u32_attribute(_LINK_NETNS, netns)
+        body += attribute(_LINK_INFO, info)
+        if mtu is not None:
+            body += u32_attribute(_LINK_MTU, mtu)
+        if mac is not None:
+            body += attribute(_LINK_MAC, bytes.fromhex(mac.replace(":", "")))
+        self._add(_NEW_LINK, body)
+
+    def rename(self, index: int, name: str) -> None:
+        """Give a link another name."""
+        self._change(_NEW_LINK, _LINK.pack(0, 0, index, 0, 0) + text_attribute(_LINK_NAME, name))
+
+    def set_up(self, index: int) -> None:
+        """Set a link up."""
+        self._change(_NEW_LINK, _LINK.pack(0, 0, index, _UP, _UP))
+
+    def delete_link(self, index: int) -> None:
+        """Remove a link."""
+        self._change(_DELETE_LINK, _LINK.pack(0, 0, index, 0, 0))
+
+    def delete_links(self, indices: Sequence[int]) -> None:
+        """Remove links all at once, or none."""
+        group = u32_attribute(_LINK_GROUP, _TO_DELETE)
+        for index in indices:
+            self._change(_NEW_LINK, _LINK.pack(0, 0, index, 0, 0) + group)
+        self._change(_DELETE_LINK, _LINK.pack(0, 0, 0, 0, 0) + group)
+
+    def add_address(self, index: int, address: IPAddress, prefix_length: int) -> None:
+        """Give a link an address, which is usable at once."""
+        flags = _NO_DETECTION if address.version == 6 else 0  # noqa: PLR2004
+        self._add(
+            _NEW_ADDRESS,
+            _ADDRESS.pack(_family(address), prefix_length, flags, 0, index)
+            + attribute(_ADDRESS_PEER, address.packed)
+            + attribute(_ADDRESS_LOCAL, address.packed),
+        )
+
+    def addresses(self) -> Iterator[LinkAddress]:
+        """Yield the addresses of all links."""
+        for each in self._dump(_GET_ADDRESSES, _ADDRESS.pack(0, 0, 0, 0, 0)):
+            _, length, _, _, index = _ADDRESS.unpack_from(each.body)
+            attributes = read_attributes(each.body[_ADDRESS.size :])
+            peer = attributes.get(_ADDRESS_PEER) or attributes[_ADDRESS_LOCAL]
+            yield LinkAddress(
+                link=index,
+                address=ip_address(attributes.get(_ADDRESS_LOCAL) or peer),
+                peer=ip_address(peer),
+                prefix_length=length,
+            )
+
+    def delete_address(self, held: LinkAddress) -> None:
+        """Take an address off its link."""
+        self._change(
+            _DELETE_ADDRESS,
+            _ADDRESS.pack(_family(held.address), held.prefix_length, 0, 0, held.link)
+            + attribute(_ADDRESS_PEER, held.peer.packed)
+            + attribute(_ADDRESS_LOCAL, held.address.packed),
+        )
+
+    def add_route(self, route: GatewayRoute) -> None:
+        """Add a route."""
+        destination = route.destination
+        body = _route(_family(route.gateway), destination.prefixlen, 0, _UNICAST)
+        body += attribute(_ROUTE_DESTINATION, destination.network_address.packed)
+        body += attribute(_ROUTE_GATEWAY, route.gateway.packed)
+        body += u32_attribute(_ROUTE_LINK, route.link) + u32_attribute(_ROUTE_TABLE, route.table)
+        if route.metric is not None:
+            body += u32_attribute(_ROUTE_METRIC, route.metric)
+        self._add(_NEW_ROUTE, body)
+
+    def gateway_routes(self) -> Iterator[tuple[int, str, str, int]]:
+        """Yield link, destination, gateway and table of every route through a gateway."""
+        for each in self._dump(_GET_ROUTES, _route(0, 0, 0, 0)):
+            family, length, *_ = _ROUTE.unpack_from(each.body)
+            found = read_attributes(each.body[_ROUTE.size :])
+            if not {_ROUTE_GATEWAY, _ROUTE_LINK, _ROUTE_TABLE} <= found.keys():
+                continue
+            anywhere = bytes(4 if family == socket.AF_INET else 16)
+            destination = ip_address(found.get(_ROUTE_DESTINATION) or anywhere)
+            yield (
+                read_u32(found[_ROUTE_LINK]),
+                f"{destination}/{length}",
+                str(ip_address(found[_ROUTE_GATEWAY])),
+                read_u32(found[_ROUTE_TABLE]),
+            )
+
+    def add_rule(self, rule: PolicyRule) -> None:
+        """Add a rule."""
+        self._add(_NEW_RULE, _rule(rule))
+
+    def delete_rule(self, rule: PolicyRule) -> None:
+        """Remove a rule."""
+        self._change(_DELETE_RULE, _rule(rule))
+
+    def source_rules(self) -> Iterator[PolicyRule]:
+        """Yield the rules of both families that are for the packets of one address."""
+        for family, length in ((socket.AF_INET, 32), (socket.AF_INET6, 128)):
+            try:
+                found = self._dump(_GET_RULES, _route(family, 0, 0, 0))
+            except KernelRefusedError as error:
+                # The kernel has no IPv6, or no rules.
+                if error.number in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
+                    continue
+                raise
+            for each in found:
+                attributes = read_attributes(each.body[_ROUTE.size :])
+                if each.body[2] == length and {_RULE_SOURCE, _RULE_TABLE} <= attributes.keys():
+                    yield PolicyRule(
+                        source=ip_address(attributes[_RULE_SOURCE]),
+                        table=read_u32(attributes[_RULE_TABLE]),
+                    )
+
+    def _add(self, kind: int, body: bytes) -> None:
+        self._ask(kind, Flag.ACK | Flag.CREATE | Flag.EXCL, body)
+
+    def _change(self, kind: int, body: bytes) -> None:
+        self._ask(kind, Flag.ACK, body)
+
+    def _dump(self, kind: int, body: bytes) -> Sequence[Data]:
+        for _ in range(_MAX_DUMPS):
+            found = self._ask(kind, Flag.DUMP, body)
+            if not any(each.interrupted for each in found):
+                return found
+        raise KernelRefusedError(errno.EBUSY)
+
+    def _ask(self, kind: int, flags: Flag, body: bytes) -> Sequence[Data]:
+        """Send a request and return all that comes until it is acknowledged."""
+        self._number += 1
+        self._socket.send(message(kind, flags, number=self._number, body=body))
+        found: list[Data] = []
+        while True:
+            for answer in read_answers(self._socket.recv(_DATAGRAM), number=self._number):
+                match answer:
+                    case Data():
+                        found.append(answer)
+                    case Refused(number=number, text=text):
+                        raise KernelRefusedError(number, text)
+                    case Acknowledged():
+                        return found
+
+
+def _family(address: IPAddress) -> int:
+    return int(socket.AF_INET if address.version == 4 else socket.AF_INET6)  # noqa: PLR2004
+
+
+def _route(family: int, destination_length: int, source_length: int, kind: int) -> bytes:
+    return _ROUTE.pack(family, destination_length, source_length, 0, 0, _STATIC, 0, kind, 0)
+
+
+def _rule(rule: PolicyRule) -> bytes:
+    header = _ROUTE.pack(
+        _family(rule.source), 0, rule.source.max_prefixlen, 0, 0, 0, 0, _TO_TABLE, 0
+    )
+    return (
+        header
+        + attribute(_RULE_SOURCE, rule.source.packed)
+        + u32_attribute(_RULE_PRIORITY, _RULE_BEFORE_MAIN)
+        + u32_attribute(_RULE_TABLE, rule.table)
+    )
