@@ -130,8 +130,9 @@ _Attachments = list[_Attachment] | None | msgspec.UnsetType
 class _Config(VersionedWire, frozen=True, kw_only=True):
     """The keys of the network configuration that DANM looks at.
 
-    The specification names the list of GC ``cni.dev/attachments``; libcni named it otherwise at
-    first, and sends both. Go programs write null for an empty list.
+    CNI 1.1.0 was published with ``cni.dev/attachments`` for the list of GC, which was an error: its
+    text has ``cni.dev/valid-attachments`` since, as libcni had from the beginning. libcni sends
+    both. Go programs write null for an empty list.
     """
 
     runtime_config: dict[str, Any] | None = msgspec.field(name="runtimeConfig", default=None)

@@ -103,8 +103,10 @@ _A, _B = ({"containerID": name, "ifname": "eth0"} for name in ("a", "b"))
 @pytest.mark.parametrize(
     ("keys", "valid"),
     [
-        pytest.param({"cni.dev/attachments": [_A]}, {("a", "eth0")}, id="the specification's key"),
-        pytest.param({"cni.dev/valid-attachments": [_A]}, {("a", "eth0")}, id="libcni's first key"),
+        pytest.param({"cni.dev/attachments": [_A]}, {("a", "eth0")}, id="as 1.1.0 was published"),
+        pytest.param(
+            {"cni.dev/valid-attachments": [_A]}, {("a", "eth0")}, id="as it was corrected"
+        ),
         pytest.param(
             {"cni.dev/attachments": [_A], "cni.dev/valid-attachments": [_A]},
             {("a", "eth0")},
