@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from danm_api.codec.cni import VersionedWire, stated_version
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import InvalidRequestError
 from danm_api.model.cni import CniVersion
 from danm_api.names import (
@@ -197,8 +198,8 @@ def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
 
 def _config(stdin: bytes) -> tuple[_Config, CniVersion]:
     try:
-        config = msgspec.json.decode(stdin, type=_Config)
-    except (msgspec.DecodeError, RecursionError) as error:
+        config = decode_foreign(stdin, _Config)
+    except msgspec.DecodeError as error:
         raise CniRequestError(
             f"the network configuration on standard input cannot be read: {error}",
             code=CniCode.UNDECODABLE,
