@@ -102,6 +102,13 @@ class CniNode:
         if self.kube.stored(DANMNETS, name, namespace=NAMESPACE) is None:
             self.add_network(name, network_type=network_type)
 
+    def remove_network(self, name: str) -> None:
+        """Delete a DanmNet's object."""
+        future = asyncio.run_coroutine_threadsafe(
+            self.kube.delete(DANMNETS, name, namespace=NAMESPACE), self.loop
+        )
+        future.result(_WAIT_S)
+
     def write_configuration(self, name: str, content: object) -> None:
         """Have a file in the CNI configuration directory."""
         (self.configurations / name).write_text(json.dumps(content))
@@ -114,11 +121,12 @@ class CniNode:
         return self.pod(backend.attachments)
 
     def pod(self, attachments: object) -> Sandbox:
-        """Have a Pod with an annotation, or with none, and its sandbox."""
+        """Have a Pod with an annotation (a text is taken as it is) or none, and its sandbox."""
         made = a_sandbox()
         annotations = {}
         if attachments is not None:
-            annotations[INTERFACES_ANNOTATION] = json.dumps(attachments)
+            text = attachments if isinstance(attachments, str) else json.dumps(attachments)
+            annotations[INTERFACES_ANNOTATION] = text
         raw: RawObject = {
             "apiVersion": "v1",
             "kind": "Pod",

@@ -73,6 +73,7 @@ def test_variables(
         pytest.param(b"[]", id="a list"),
         pytest.param(b'"danm"', id="a text"),
         pytest.param(b"\xff\xfe", id="no UTF-8"),
+        pytest.param(b'{"cniVersion":"\xff"}', id="a text that is no UTF-8"),
         pytest.param(b'{"cniVersion":110}', id="a number for a version"),
         pytest.param(b'{"a":' * 100_000, id="too deep"),
     ],

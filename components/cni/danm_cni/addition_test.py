@@ -1,5 +1,6 @@
 """ADD behind other plugins, which have made interfaces before; and with devices of the kubelet."""
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any, Final
@@ -8,12 +9,18 @@ import msgspec
 import pytest
 
 from danm_api.codec.cni import decode_result
-from danm_api.errors import DanmError, DelegateError, KubeletUnavailableError, SeveralErrors
+from danm_api.errors import (
+    DanmError,
+    DeadlineExceededError,
+    DelegateError,
+    KubeletUnavailableError,
+    SeveralErrors,
+)
 from danm_api.model.cni import CniResult
 from danm_api.names import InterfaceName
 from danm_cni.cni_errors import CniCode, CniRequestError, code_of
 from danm_cni.network_status import network_status
-from danm_cni.testing.demo import EXTERNAL, INTERNAL
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode, netns_of
 
 ETH0: Final[dict[str, Any]] = {
@@ -182,4 +189,21 @@ async def test_a_plugin_that_is_missing_leaves_nothing(node: FakeNode) -> None:
     node.add_pod(interfaces=[INTERNAL, {"network": "device", "ip": "dynamic"}])
     with pytest.raises(DelegateError, match="not in CNI_PATH"):
         await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_all_interfaces_are_made_at_once(node: FakeNode) -> None:
+    """None waits for another one; and when time is over all of them are undone."""
+    # Peers' complaint 11; SPEC C3
+    node.add_pod(interfaces=[MANAGEMENT, INTERNAL] * 8)
+    node.plugins.failures.hang("bridge-half")
+    node.kernel.failures.hang("create-half")
+    adding = asyncio.create_task(node.add(timeout_s=3))
+    await node.until(
+        lambda: node.plugins.failures.hanging["bridge-half"] == 8
+        and node.kernel.failures.hanging["create-half"] == 8
+    )
+    assert len(node.interfaces()) == 16
+    with pytest.raises(DeadlineExceededError, match="making the interfaces"):
+        await adding
     assert {} == node.leftovers()

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.ipam_api import (
     ContainerOwnerMessage,
     OwnerMessage,
@@ -117,7 +118,7 @@ def records_in(directory: Path) -> list[AllocationRecord]:
     found = []
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
         with suppress(msgspec.DecodeError, FileNotFoundError):
-            found.append(msgspec.json.decode(path.read_bytes(), type=AllocationRecord))
+            found.append(decode_foreign(path.read_bytes(), AllocationRecord))
     return found
 
 
@@ -152,7 +153,7 @@ class AllocationJournal:
         remove_temporaries(self._directory)
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
             try:
-                record = msgspec.json.decode(path.read_bytes(), type=AllocationRecord)
+                record = decode_foreign(path.read_bytes(), AllocationRecord)
             except msgspec.DecodeError as error:
                 # Renames are atomic, so this is a broken disk or a hand; the comparison with
                 # ipam-svc's entries cleans what the record would have told.

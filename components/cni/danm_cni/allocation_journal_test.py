@@ -91,9 +91,10 @@ async def test_users_are_named(tmp_path: Path) -> None:
     ]
 
 
-async def test_an_unreadable_record_stops_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [b'{"container_id"', b'{"container_id":"\xff"}', b"[" * 100_000])
+async def test_an_unreadable_record_stops_nobody(tmp_path: Path, data: bytes) -> None:
     """It is set aside for people."""
-    (tmp_path / "c0:net1.json").write_bytes(b'{"container_id"')
+    (tmp_path / "c0:net1.json").write_bytes(data)
     journal = AllocationJournal(tmp_path)
     assert records_in(tmp_path) == []
     journal.load()

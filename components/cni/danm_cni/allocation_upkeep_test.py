@@ -273,7 +273,8 @@ async def test_the_address_of_a_pod_that_may_live(
     assert caller.held() == ["198.18.0.10/24"]
 
 
-async def test_gc_releases_what_is_not_listed(caller: Caller) -> None:
+@pytest.mark.parametrize("key", ["cni.dev/valid-attachments", "cni.dev/attachments"])
+async def test_gc_releases_what_is_not_listed(caller: Caller, key: str) -> None:
     """Of one configuration, and of it alone; what an interface still has waits for its end."""
     # SPEC C6
     for name in ("stale", "live", "listed"):
@@ -285,7 +286,7 @@ async def test_gc_releases_what_is_not_listed(caller: Caller) -> None:
         caller.remove_interface(name)
     await caller.grow_old()
     valid = [{"containerID": "listed", "ifname": "net1"}]
-    config: dict[str, Any] = {"cni.dev/valid-attachments": valid}
+    config: dict[str, Any] = {key: valid}
     await caller.allocations.collect(caller.request("GC", **config))
     assert caller.states() == {
         "live": AllocationState.REMOVING,

@@ -80,7 +80,7 @@ async def test_delegates_hear_of_all_that_stays(node: FakeNode) -> None:
         config = msgspec.json.decode(call.config)
         assert config["name"] == name
         # The runtime names eth0 alone; the delegate of another interface must not free it.
-        # The specification has one name for the list, and libcni another.
+        # As CNI 1.1.0 was published, and as it was corrected.
         for key in ("cni.dev/attachments", "cni.dev/valid-attachments"):
             valid = {(each["containerID"], each["ifname"]) for each in config[key]}
             assert valid == {("c2", "eth0"), ("c2", "eth1"), ("from-before", "eth0")}

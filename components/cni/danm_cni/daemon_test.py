@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv4Address
 from multiprocessing.synchronize import Event
@@ -12,13 +13,13 @@ import aiohttp
 import pytest
 
 from danm_api.codec.cni import decode_result
-from danm_api.errors import ApiUnavailableError
-from danm_api.kube.api import PODS
+from danm_api.errors import ApiUnavailableError, DeadlineExceededError, OverloadedError
+from danm_api.kube.api import DANMEPS, PODS
 from danm_api.node_call import DaemonUnreachableError, call_daemon
 from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM, encode_request
 from danm_cni.daemon import node_lock
-from danm_cni.testing.demo import INTERNAL
-from danm_cni.testing.node import FakeNode, config_for, free_port
+from danm_cni.testing.demo import EXTERNAL, INTERNAL
+from danm_cni.testing.node import FakeNode, a_node, config_for, free_port
 
 
 def _call(
@@ -108,9 +109,25 @@ async def test_nothing_is_installed_before_it_works(tmp_path: Path) -> None:
     status, output = await asyncio.to_thread(_call, node, "STATUS")
     assert status == 1
     assert b"still starting" in output
-    assert not (tmp_path / "etc/cni/net.d/00-danm.conflist").exists()
+    # Peers' complaint 10: long enough for whoever would not wait.
+    await node.until(lambda: node.kube.calls["list", "pods"] > 2)
+    assert [] == list((tmp_path / "etc/cni/net.d").iterdir())
+    assert [] == list((tmp_path / "opt/cni/bin").iterdir())
     stop.set()
     await asyncio.wait_for(running, 30)
+
+
+async def test_no_configuration_without_its_executables(tmp_path: Path) -> None:
+    """When an executable cannot be put onto the node, the runtime hears nothing of DANM."""
+    # Peers' complaint 10
+    node = FakeNode(tmp_path)
+    (tmp_path / "image/fakeipam").unlink()
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(30):
+            await node.daemon.run(asyncio.Event())
+    assert caught.group_contains(FileNotFoundError)
+    assert not node.config.paths.ready_marker.exists()
+    assert [] == list((tmp_path / "etc/cni/net.d").iterdir())
 
 
 def _hold(path: Path, held: Event) -> None:
@@ -146,3 +163,56 @@ async def test_two_never_run(tmp_path: Path) -> None:
     finally:
         other.kill()
         await asyncio.to_thread(other.join)
+
+
+async def test_a_burst_is_bounded(tmp_path: Path) -> None:
+    """So many ADDs work, so many wait, and the others are told at once to come again."""
+    # Peers' complaint 9; DESIGN, P6
+    config = replace(config_for(tmp_path), max_sandboxes=4, max_waiting=10)
+    async with a_node(tmp_path, config=config) as node:
+        node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
+        await node.until(lambda: len(node.daemon.informers[1].items()) == 1)
+        names = [f"pod-{number}" for number in range(500)]
+        for name in names:
+            node.add_pod(name, interfaces=[INTERNAL])
+        node.addresses.failures.hang("reserve")
+        adds = {
+            name: asyncio.create_task(node.add(f"c-{name}", pod=name, timeout_s=5))
+            for name in names
+        }
+        await node.until(lambda: sum(each.done() for each in adds.values()) == 500 - 14)
+        refused = [each.exception() for each in adds.values() if each.done()]
+        assert all(isinstance(each, OverloadedError) for each in refused)
+        await node.until(lambda: node.addresses.failures.hanging["reserve"] == 4)
+        assert len(node.daemon.journal.records()) == 4
+        # Those who wait do not wait for ever.
+        ended = await asyncio.gather(*adds.values(), return_exceptions=True)
+        assert sum(isinstance(each, DeadlineExceededError) for each in ended) == 14
+        node.addresses.failures.heal()
+        assert {} == node.leftovers()
+        assert len((await node.add("c1")).ips) == 1
+
+
+async def test_what_concerns_other_nodes_is_not_read(node: FakeNode) -> None:
+    """Of Pods and DanmEps danmd holds its own node's, and an ADD or DEL reads nothing more."""
+    # Peers' complaint 9; DESIGN, P6 and "An ADD", step 2
+    pods, _, endpoints = node.daemon.informers
+    node.add_pod("elsewhere", interfaces=[INTERNAL], on="node-2")
+    node.add_pod("before", interfaces=[INTERNAL])
+    await node.add("c0", pod="before")
+    (foreign,) = node.endpoints()
+    foreign["metadata"] |= {"name": "elsewhere", "uid": "uid-elsewhere"}
+    foreign["metadata"]["labels"]["danm.k8s.io/node"] = "node-2"
+    node.kube.add(DANMEPS, foreign)
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.until(lambda: len(pods.items()) == 2)
+    before = Counter(node.kube.calls)
+    await node.add()
+    await node.end_pod()
+    await node.until(lambda: len(endpoints.items()) == 3)
+    assert {"before", "pod-1"} == {each.name for each in pods.items()}
+    assert {"before", "pod-1"} == {each.pod for each in endpoints.items()}
+    await node.delete()
+    spent = node.kube.calls - before
+    assert {verb for verb, _ in spent} <= {"create", "delete", "patch"}
+    assert spent["create", "danmeps"] == spent["delete", "danmeps"] == 2

@@ -1,6 +1,7 @@
 """Other CNI plugins: their files, chains of them, and what they say (SPEC E)."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from danm_api.codec.cni import decode_error
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import DanmError, DeadlineExceededError, DelegateError, InvalidNetworkError
 from danm_api.model.cni import CniVersion
 from danm_cni.cni_errors import CniCode
@@ -41,7 +43,8 @@ def load_static_chain(directory: Path, network_type: str) -> PluginChain:
     require_plain_name(network_type)
     for suffix in _CONFIG_SUFFIXES:
         path = directory / f"{network_type}{suffix}"
-        if path.exists():
+        # What is too long for a name is not there either.
+        if os.path.exists(path):  # noqa: PTH110  (Path.exists raises there)
             return load_chain(path)
     raise InvalidNetworkError(
         f"NetworkType {network_type!r}: this node's CNI configuration directory has neither "
@@ -156,7 +159,7 @@ async def add_chain(
 def _checked(call: PluginCall, output: bytes) -> bytes:
     """Refuse rubbish before it gets into the next plugin's configuration."""
     try:
-        return bytes(msgspec.json.decode(output, type=msgspec.Raw))
+        return bytes(decode_foreign(output, msgspec.Raw))
     except msgspec.DecodeError as error:
         raise DelegateError(
             f"plugin {call.type} printed no JSON: {error}", code=CniCode.UNDECODABLE

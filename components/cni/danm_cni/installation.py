@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import InvalidNetworkError
 from danm_api.telemetry import get_logger
 from danm_cni.config import HostPaths
@@ -137,7 +138,7 @@ class Installation:
 
     def _remembered(self) -> str | None:
         try:
-            return msgspec.json.decode(self._memory.read_bytes(), type=_Remembered).file
+            return decode_foreign(self._memory.read_bytes(), _Remembered).file
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 

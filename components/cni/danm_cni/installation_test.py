@@ -1,5 +1,7 @@
 """What is put onto a node and taken off it."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -43,6 +45,39 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
     installation.install_executables()
     installation.write_configuration()
     assert inodes == [path.stat().st_ino for path in paths]
+
+
+def test_an_executable_that_runs_is_replaced(tmp_path: Path) -> None:
+    """After a reboot the runtime's first calls may hang in the old one; the new one comes."""
+    # Peers' complaint 10: an installer that writes into the file gets "Text file busy".
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    installation = _installation(tmp_path)
+    target = tmp_path / "opt/cni/bin/danm"
+    shutil.copy(sleep, target)
+    with subprocess.Popen([target, "1000"]) as old:
+        try:
+            installation.install_executables()
+            assert old.poll() is None
+        finally:
+            old.kill()
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"danm", 0o755)
+
+
+def test_who_has_a_file_open_never_sees_half_of_the_next(tmp_path: Path) -> None:
+    """Executables and configuration are replaced as wholes: what was opened before stays whole."""
+    # Peers' complaint 10
+    installation = _installation(tmp_path)
+    paths = [tmp_path / "opt/cni/bin/danm", tmp_path / "etc/cni/net.d" / CONFIG_NAME]
+    for path in paths:
+        path.write_bytes(b"old")
+    opened = [path.open("rb") for path in paths]
+    installation.install_executables()
+    installation.write_configuration()
+    for file in opened:
+        with file:
+            assert file.read() == b"old"
+    assert all(path.read_bytes() != b"old" for path in paths)
 
 
 def test_capabilities_of_the_fallback_are_asked_for(tmp_path: Path) -> None:
@@ -103,6 +138,17 @@ def test_uninstalling_leaves_what_was_there_before(tmp_path: Path) -> None:
     assert ["10-x.conf"] == [each.name for each in (tmp_path / "etc/cni/net.d").iterdir()]
     assert [] == list((tmp_path / "opt/cni/bin").iterdir())
     assert [] == list((tmp_path / "state").iterdir())
+
+
+def test_the_configuration_goes_before_what_it_names(tmp_path: Path) -> None:
+    """If uninstalling stops half-way, the runtime has no configuration whose plugin is missing."""
+    # Peers' complaint 10
+    installation = _installation(tmp_path)
+    installation.write_configuration()
+    (tmp_path / "opt/cni/bin/danm").mkdir()
+    with pytest.raises(OSError, match="danm"):
+        installation.uninstall()
+    assert not installation.has_configuration
 
 
 def test_the_pod_that_uninstalled_does_not_install_again(tmp_path: Path) -> None:

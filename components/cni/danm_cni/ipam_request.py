@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from danm_api.codec.cni import ResultWire, RouteWire, decode_result
+from danm_api.codec.cni import RouteWire, decode_result
+from danm_api.codec.json_text import decode_foreign
 from danm_api.codec.values import UnreadableValueError, parse_ip, parse_ip_network
 from danm_api.errors import InvalidNetworkError, InvalidRequestError
 from danm_api.ipam_api import (
@@ -79,7 +80,7 @@ def decode_ipam_request(environment: Mapping[str, str], stdin: bytes) -> IpamReq
     """
     call = decode_request(environment, stdin)
     try:
-        config = msgspec.json.decode(stdin, type=_Config)
+        config = decode_foreign(stdin, _Config)
         routes = tuple(_route(each) for each in config.ipam.routes or ())
         previous = _previous(bytes(config.previous))
     except (msgspec.DecodeError, UnreadableValueError, InvalidRequestError) as error:
@@ -115,7 +116,7 @@ def _route(wire: RouteWire) -> CniRoute:
 
 
 def _previous(data: bytes) -> frozenset[IPAddress] | None:
-    if msgspec.json.decode(data, type=ResultWire | None) is None:
+    if data == b"null":
         return None
     return frozenset(each.address.ip for each in decode_result(data).ips)
 

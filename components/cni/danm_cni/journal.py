@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.names import ContainerId, InterfaceName, PodUid
 from danm_api.telemetry import get_logger
@@ -164,7 +165,7 @@ class Journal:
         remove_temporaries(self._directory)
         for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
             try:
-                record = msgspec.json.decode(path.read_bytes(), type=SandboxRecord)
+                record = decode_foreign(path.read_bytes(), SandboxRecord)
             except msgspec.DecodeError as error:
                 # Renames are atomic, so this is a broken disk or a hand; the comparison with the
                 # API objects cleans what the record would have told.

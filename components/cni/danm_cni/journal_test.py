@@ -88,11 +88,12 @@ async def test_a_write_that_was_cut_off_changes_nothing(tmp_path: Path, length: 
     assert ["c1.json"] == [path.name for path in tmp_path.iterdir()]
 
 
-async def test_a_broken_file_is_set_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [b'{"container_id":', b'{"container_id":"\xff"}', b"[" * 100_000])
+async def test_a_broken_file_is_set_aside(tmp_path: Path, data: bytes) -> None:
     """A record that a broken disk made unreadable stops nothing and is kept for people."""
     journal = _loaded(tmp_path)
     await journal.put(_record("good"))
-    (tmp_path / "bad.json").write_bytes(b'{"container_id":')
+    (tmp_path / "bad.json").write_bytes(data)
     journal = _loaded(tmp_path)
     assert ["good"] == [each.container_id for each in journal.records()]
     assert (tmp_path / "bad.json.unreadable").exists()

@@ -165,7 +165,7 @@ def _plan_one(
     if network.deleting:
         raise NetworkNotReadyError(
             f"{pod}, entry {attachment.index}: DanmNet {network.namespace}/{network.name} is being "
-            "deleted and takes no new Pods"
+            "deleted and takes no new Pods; name another one, or create it anew once it is gone"
         )
     spec = network.spec_in_force()
     match spec.network_type:

@@ -1,6 +1,7 @@
 """Plans, from annotation and DanmNets."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -51,6 +52,7 @@ NETWORKS: Mapping[str, DanmNet] = {
         _network("static", network_type="flannel", container_prefix="mg", rt_tables=9),
         _network("no-parent", host_device=None),
         _network("six", cidr=None, net6="2001:db8::/64"),
+        replace(_network("going"), deleting=True),
         a_danmnet("unjudged", host_device="ens4", cidr="10.1.0.0/24"),
     )
 }
@@ -155,6 +157,12 @@ ETH0: Mapping[str, Any] = {"network": "plain", "ip": "dynamic"}
         ),
         pytest.param(
             [ETH0, {"network": "no-parent", "ip": "dynamic"}], DanmError, "host_device", id="parent"
+        ),
+        pytest.param(
+            [ETH0, {"network": "going"}],
+            NetworkNotReadyError,
+            "entry 1: DanmNet .*/going is being deleted .*name another one, or create it anew",
+            id="going",
         ),
         pytest.param(
             [{"network": "unjudged", "ip": "dynamic"}],

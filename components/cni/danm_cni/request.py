@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from danm_api.codec.cni import VersionedWire, stated_version
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import InvalidRequestError
 from danm_api.model.cni import CniVersion
 from danm_api.names import (
@@ -130,8 +131,9 @@ _Attachments = list[_Attachment] | None | msgspec.UnsetType
 class _Config(VersionedWire, frozen=True, kw_only=True):
     """The keys of the network configuration that DANM looks at.
 
-    The specification names the list of GC ``cni.dev/attachments``; libcni named it otherwise at
-    first, and sends both. Go programs write null for an empty list.
+    CNI 1.1.0 was published with ``cni.dev/attachments`` for the list of GC, which was an error: its
+    text has ``cni.dev/valid-attachments`` since, as libcni had from the beginning. libcni sends
+    both. Go programs write null for an empty list.
     """
 
     runtime_config: dict[str, Any] | None = msgspec.field(name="runtimeConfig", default=None)
@@ -196,8 +198,8 @@ def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
 
 def _config(stdin: bytes) -> tuple[_Config, CniVersion]:
     try:
-        config = msgspec.json.decode(stdin, type=_Config)
-    except (msgspec.DecodeError, RecursionError) as error:
+        config = decode_foreign(stdin, _Config)
+    except msgspec.DecodeError as error:
         raise CniRequestError(
             f"the network configuration on standard input cannot be read: {error}",
             code=CniCode.UNDECODABLE,

@@ -53,6 +53,7 @@ def test_an_add_is_read_whole() -> None:
         pytest.param({}, b"{", CniCode.UNDECODABLE, id="broken JSON"),
         pytest.param({}, b'{"a":' + b"[" * 100_000, CniCode.UNDECODABLE, id="deep JSON"),
         pytest.param({}, b"[]", CniCode.UNDECODABLE, id="no object"),
+        pytest.param({}, b'{"cniVersion":"\xff"}', CniCode.UNDECODABLE, id="no UTF-8"),
         pytest.param({}, b'{"cniVersion":"9.0.0"}', CniCode.INCOMPATIBLE_VERSION, id="version"),
     ],
 )
@@ -103,8 +104,10 @@ _A, _B = ({"containerID": name, "ifname": "eth0"} for name in ("a", "b"))
 @pytest.mark.parametrize(
     ("keys", "valid"),
     [
-        pytest.param({"cni.dev/attachments": [_A]}, {("a", "eth0")}, id="the specification's key"),
-        pytest.param({"cni.dev/valid-attachments": [_A]}, {("a", "eth0")}, id="libcni's first key"),
+        pytest.param({"cni.dev/attachments": [_A]}, {("a", "eth0")}, id="as 1.1.0 was published"),
+        pytest.param(
+            {"cni.dev/valid-attachments": [_A]}, {("a", "eth0")}, id="as it was corrected"
+        ),
         pytest.param(
             {"cni.dev/attachments": [_A], "cni.dev/valid-attachments": [_A]},
             {("a", "eth0")},
@@ -186,6 +189,7 @@ def test_frames_carry_environment_and_input_unchanged(
         ),
         pytest.param(b'{"cniVersion":"7"}', CniVersion.V1_1_0, id="unknown"),
         pytest.param(b"rubbish", CniVersion.V1_1_0, id="unreadable"),
+        pytest.param(b'{"cniVersion":"\xff"}', CniVersion.V1_1_0, id="no UTF-8"),
         pytest.param(b'{"a":' + b"[" * 100_000, CniVersion.V1_1_0, id="deep"),
     ],
 )

@@ -34,7 +34,8 @@ async def test_full_pool_is_an_error() -> None:
     async with cluster.running() as (replica,):
         for i in range(4):
             await cluster.reserve(replica, pod(f"p{i}"), attachment())
-        with pytest.raises(PoolExhaustedError, match="ns/net has no free IPv4 address among 4"):
+        told = "ns/net has no free IPv4 address among 4; widen its allocation pool or"
+        with pytest.raises(PoolExhaustedError, match=told):
             await cluster.reserve(replica, pod("late"), attachment(), fresh=True)
         assert len(cluster.held()) == 4
 

@@ -1,7 +1,7 @@
 """The world outside of danmd, in memory: ipam-svc, the kernel, other plugins."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,10 +32,15 @@ PARENT_MAC = "02:00:00:00:00:01"
 
 
 class Failures:
-    """Errors that the next calls of a name raise, and calls that hang."""
+    """Errors that the next calls of a name raise, and calls that hang.
+
+    Attributes:
+        hanging: How many calls of a name hang now.
+    """
 
     def __init__(self) -> None:
         """Plan nothing."""
+        self.hanging: Counter[str] = Counter()
         self._errors: dict[str, list[DanmError]] = defaultdict(list)
         self._hanging: set[str] = set()
 
@@ -55,7 +60,11 @@ class Failures:
     async def meet(self, name: str) -> None:
         """Do what is planned for a call."""
         if name in self._hanging:
-            await asyncio.Event().wait()
+            self.hanging[name] += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.hanging[name] -= 1
         if self._errors[name]:
             raise self._errors[name].pop(0)
 
@@ -307,7 +316,12 @@ class FakeDevices:
 
 
 class FakePlugins:
-    """Other plugins, which make an interface in the fake kernel."""
+    """Other plugins, which make an interface in the fake kernel.
+
+    Attributes:
+        strays: Containers whose ADD an earlier danmd started and whose plugin still runs: what a
+            DEL removes it makes again.
+    """
 
     def __init__(self, kernel: FakeKernel) -> None:
         """Make interfaces there."""
@@ -316,6 +330,7 @@ class FakePlugins:
         self.alive: dict[tuple[str, str, str], bytes] = {}
         self.results: dict[str, bytes] = {}
         self.missing: set[str] = set()
+        self.strays: set[str] = set()
         self.deleted_with: list[bytes] = []
         self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
 
@@ -340,7 +355,7 @@ class FakePlugins:
             await self.failures.meet(f"{call.type}-del")
             self.deleted_with.append(call.config)
             self.alive.pop(key, None)
-            if netns:
+            if netns and environment["CNI_CONTAINERID"] not in self.strays:
                 self._kernel.namespaces[netns].interfaces.pop(name, None)
             return b""
         await self.failures.meet(call.type)
@@ -350,7 +365,8 @@ class FakePlugins:
         return self.results.get(call.type) or self._result(call, name, netns)
 
     async def end_strays(self, container_id: str) -> None:
-        """Have none."""
+        """End those of a container."""
+        self.strays.discard(container_id)
 
     def _result(self, call: PluginCall, name: str, netns: str) -> bytes:
         config = msgspec.json.decode(call.config)

@@ -129,8 +129,9 @@ class FakeNode:
         interfaces: object = None,
         labels: Mapping[str, str] | None = None,
         uid: str = "",
+        on: str = NODE,
     ) -> None:
-        """Have a Pod on this node that asks for interfaces."""
+        """Have a Pod, on this node unless told otherwise, that asks for interfaces."""
         annotations: dict[str, str] = {}
         if interfaces is not None:
             text = interfaces if isinstance(interfaces, str) else _json(interfaces)
@@ -145,7 +146,7 @@ class FakeNode:
                 "annotations": annotations,
                 "labels": dict(labels or {}),
             },
-            "spec": {"nodeName": NODE},
+            "spec": {"nodeName": on},
             "status": {"phase": "Pending"},
         }
         self.kube.add(PODS, raw)
@@ -299,9 +300,9 @@ def _json(value: object) -> str:
 
 
 @asynccontextmanager
-async def a_node(root: Path) -> AsyncIterator[FakeNode]:
+async def a_node(root: Path, *, config: Config | None = None) -> AsyncIterator[FakeNode]:
     """Have a node whose watches run."""
-    node = FakeNode(root)
+    node = FakeNode(root, config=config)
     await node.start()
     try:
         yield node

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.codec.values import (
     Findings,
     UnreadableValueError,
@@ -72,8 +73,8 @@ def decode_annotation(text: str | None, *, pod: str) -> tuple[Attachment, ...]:
 
 def _read_list(findings: Findings, text: str) -> list[object]:
     try:
-        entries = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+        entries = decode_foreign(text, object)
+    except msgspec.DecodeError as error:
         message = f"is not JSON: {error}; write a list such as {_EXAMPLE}"
         findings.add(field="", rule="B3", message=message)
         return []

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.codec.values import (
     UnreadableValueError,
     parse_ip,
@@ -27,6 +28,7 @@ from danm_api.model.cni import (
 _FLAT_VERSIONS: Final = frozenset({CniVersion.V0_1_0, CniVersion.V0_2_0})
 # From 1.0.0 on an address does not say its family any more.
 _VERSIONS_WITH_FAMILY: Final = frozenset({CniVersion.V0_3_0, CniVersion.V0_3_1, CniVersion.V0_4_0})
+_MAX_CODE: Final = 2**32 - 1
 
 
 class DnsWire(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +91,9 @@ class ResultWire(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorWire(msgspec.Struct, frozen=True, kw_only=True):
-    """An error object."""
+    """An error object; its code is an unsigned number, as runtimes read it."""
 
-    code: int
+    code: Annotated[int, msgspec.Meta(ge=0, le=_MAX_CODE)]
     msg: str = ""
     details: str = ""
 
@@ -111,8 +113,8 @@ def stated_version(data: bytes) -> CniVersion | None:
         InvalidRequestError: It is no JSON object.
     """
     try:
-        version = msgspec.json.decode(data, type=VersionedWire).cni_version
-    except (msgspec.DecodeError, RecursionError) as error:
+        version = decode_foreign(data, VersionedWire).cni_version
+    except msgspec.DecodeError as error:
         raise InvalidRequestError(f"no readable cniVersion: {error}") from error
     try:
         return CniVersion(version or CniVersion.V0_1_0)
@@ -127,14 +129,14 @@ def decode_result(data: bytes) -> CniResult:
         InvalidRequestError: It is no JSON, or not in the form of a result.
     """
     try:
-        wire = msgspec.json.decode(data, type=ResultWire)
+        wire = decode_foreign(data, ResultWire)
         return CniResult(
             interfaces=tuple(_decode_interface(each) for each in wire.interfaces or ()),
             ips=(*_flat_ips(wire), *(_decode_ip(each) for each in wire.ips or ())),
             routes=tuple(_decode_route(each) for each in _all_routes(wire)),
             dns=_decode_dns(wire.dns or DnsWire()),
         )
-    except (msgspec.DecodeError, RecursionError, UnreadableValueError) as error:
+    except (msgspec.DecodeError, UnreadableValueError) as error:
         raise InvalidRequestError(f"unreadable CNI result: {error}") from error
 
 
@@ -298,7 +300,7 @@ def encode_error(error: CniError, version: CniVersion) -> bytes:
 def decode_error(data: bytes) -> CniError | None:
     """Read what a failed plugin printed; None when that is no error object."""
     try:
-        wire = msgspec.json.decode(data, type=ErrorWire)
-    except (msgspec.DecodeError, RecursionError):
+        wire = decode_foreign(data, ErrorWire)
+    except msgspec.DecodeError:
         return None
     return CniError(code=wire.code, message=wire.msg, details=wire.details)

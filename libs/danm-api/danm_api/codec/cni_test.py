@@ -136,7 +136,9 @@ def test_null_lists_of_go_programs_are_empty() -> None:
         b"",
         b"[]",
         b"[" * 100_000,
+        b'{"ips": ' * 100_000,
         b'{"ips": [{"address": "10.0.0.7"}]}',
+        b'{"ips": [{"address": "\xff"}]}',
         b'{"routes": [{"dst": "x"}]}',
     ],
 )
@@ -153,7 +155,20 @@ def test_an_error_survives_the_round_trip(details: str) -> None:
     assert decode_error(encode_error(error, CniVersion.V1_0_0)) == error
 
 
-@pytest.mark.parametrize("data", [b"", b"panic: x", b'{"cniVersion":"1.0.0"}', b'{"code":"x"}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"panic: x",
+        b'{"cniVersion":"1.0.0"}',
+        b'{"code":"x"}',
+        b'{"code":1,"msg":"\xff"}',
+        b'{"code":' * 100_000,
+        # Runtimes read a code as an unsigned number, and lose the message with any other.
+        b'{"code":-1}',
+        b'{"code":4294967296}',
+    ],
+)
 def test_what_is_no_error_object_is_none(data: bytes) -> None:
     """A plugin that crashed printed something else."""
     assert decode_error(data) is None
@@ -174,7 +189,9 @@ def test_the_version_that_is_stated(data: bytes, expected: CniVersion | None) ->
     assert stated_version(data) is expected
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"[" * 100_000, b'{"cniVersion":1}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"[" * 100_000, b'{"cniVersion":1}', b'{"cniVersion":"\xff"}']
+)
 def test_what_states_no_version_is_refused(data: bytes) -> None:
     """Rubbish is an error and no version."""
     with pytest.raises(InvalidRequestError):

@@ -5,6 +5,7 @@ The keys are the attributes' names: the report is made to be read by programs an
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import InvalidObjectError
 from danm_api.model.ipam_report import IpamReport
 
@@ -21,6 +22,6 @@ def decode_report(content: bytes) -> IpamReport:
         InvalidObjectError: It is no report.
     """
     try:
-        return msgspec.json.decode(content, type=IpamReport)
+        return decode_foreign(content, IpamReport)
     except msgspec.DecodeError as error:
         raise InvalidObjectError(f"the report cannot be read: {error}") from error

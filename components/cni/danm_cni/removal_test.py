@@ -1,0 +1,191 @@
+"""Taking sandboxes down: what goes, in which order, and what stays when something fails."""
+
+from ipaddress import IPv4Interface, IPv6Interface
+
+import msgspec
+import pytest
+
+from danm_api.errors import ApiUnavailableError, DelegateError, IpamUnavailableError, LinkSetupError
+from danm_api.kube.api import DANMEPS, PODS
+from danm_api.model.danmep import DanmEp, EndpointInterface
+from danm_api.names import (
+    ContainerId,
+    InterfaceName,
+    Namespace,
+    NetworkName,
+    NodeName,
+    PodName,
+    PodUid,
+)
+from danm_api.testing.builders import NAMESPACE
+from danm_cni.journal import InterfaceKind, SandboxState
+from danm_cni.removal import adopted_record
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
+from danm_cni.testing.fakes import identity
+from danm_cni.testing.node import FakeNode, netns_of
+
+
+async def test_all_interfaces_are_removed_at_once(node: FakeNode) -> None:
+    """No delegate's DEL waits for that of another interface."""
+    # Peers' complaint 11
+    node.add_pod(interfaces=[MANAGEMENT] * 8)
+    await node.add()
+    await node.end_pod()
+    node.plugins.failures.hang("bridge-del")
+    # DESIGN, P5: the answer does not wait for them.
+    await node.delete(timeout_s=0.3)
+    await node.until(lambda: node.plugins.failures.hanging["bridge-del"] == 8)
+
+
+@pytest.mark.parametrize(
+    ("edge", "step", "left"),
+    [
+        pytest.param(
+            "kernel", "take_down", {"interfaces", "rules", "DanmEps", "addresses"}, id="a link"
+        ),
+        pytest.param(
+            "plugins", "bridge-del", {"interfaces", "DanmEps", "addresses"}, id="a plugin"
+        ),
+        pytest.param("kube", "delete", {"DanmEps", "addresses"}, id="a DanmEp"),
+        pytest.param("addresses", "release", {"addresses"}, id="ipam-svc"),
+    ],
+)
+async def test_interfaces_go_first_and_addresses_last(
+    node: FakeNode, edge: str, step: str, left: set[str]
+) -> None:
+    """What fails keeps all that comes after it, the journal knows it, and the next try ends it."""
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    await node.add()
+    await node.end_pod()
+    if edge == "kube":
+        error = ApiUnavailableError("away", status=0)
+        node.kube.fail_next("delete", DANMEPS, error, times=2)
+    else:
+        getattr(node, edge).failures.fail(step, LinkSetupError("no"))
+    await node.delete()
+    # DESIGN, P3: no address is given back while an interface may have it.
+    assert set(node.leftovers()) - {"plugins", "journal"} == left
+    (record,) = node.daemon.journal.records()
+    assert record.state is SandboxState.REMOVING
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_one_interface_that_stays_does_not_keep_the_others(node: FakeNode) -> None:
+    """Each is tried, whatever the others' plugins say."""
+    node.add_pod(interfaces=[MANAGEMENT, INTERNAL, EXTERNAL])
+    await node.add()
+    await node.end_pod()
+    node.plugins.failures.fail("bridge-del", DelegateError("disk is full", code=5))
+    await node.delete()
+    assert {"eth0"} == set(node.interfaces())
+
+
+async def test_an_address_whose_attempt_is_not_known_is_released(node: FakeNode) -> None:
+    """A danmd died between reserve and note: ipam-svc's entries say which attempt it was."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    node.add_pod("other", interfaces=[INTERNAL])
+    await node.add()
+    await node.add("c2", pod="other")
+    record = node.daemon.journal.existing(ContainerId("c1"))
+    first, second = record.interfaces
+    half = msgspec.structs.replace(
+        record,
+        state=SandboxState.ADDING,
+        result=b"",
+        interfaces=(msgspec.structs.replace(first, attempt=0), second),
+    )
+    await node.daemon.journal.put(half)
+    await node.restart()
+    await node.end_pod()
+    # DESIGN, "Attempts fence"
+    await node.delete()
+    assert ["uid-other"] == [identity(each.owner) for each in node.addresses.entries]
+    assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+async def test_an_unknown_attempt_waits_for_ipam_svc(node: FakeNode) -> None:
+    """While ipam-svc cannot be asked which attempt it was, the record stays."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    record = node.daemon.journal.existing(ContainerId("c1"))
+    interfaces = tuple(msgspec.structs.replace(each, attempt=0) for each in record.interfaces)
+    await node.daemon.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
+    await node.end_pod()
+    node.addresses.failures.fail("list", IpamUnavailableError("away"))
+    await node.delete()
+    assert {"addresses", "journal"} == set(node.leftovers())
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_strays_of_a_dead_add_end_before_its_interfaces_go(node: FakeNode) -> None:
+    """A delegate that outlived danmd is killed before its DEL: its ADD would go on after it."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    (record,) = node.daemon.journal.records()
+    half = msgspec.structs.replace(record, state=SandboxState.ADDING, result=b"")
+    await node.daemon.journal.put(half)
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    node.plugins.strays.add("c1")
+    await node.restart()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+def _endpoint(
+    name: str, *, network_type: str = "ipvlan", ip: str | None, ip6: str | None
+) -> DanmEp:
+    return DanmEp(
+        namespace=Namespace(NAMESPACE),
+        name=f"ep-{name}",
+        network=NetworkName("internal"),
+        network_type=network_type,
+        endpoint_id="",
+        interface=EndpointInterface(
+            name=InterfaceName(name),
+            address=IPv4Interface(ip) if ip else None,
+            address_ipv6=IPv6Interface(ip6) if ip6 else None,
+            mac_address="02:00:00:00:00:07",
+        ),
+        node=NodeName("n1"),
+        pod=PodName("p"),
+        pod_uid=PodUid("u1"),
+        container_id=ContainerId("c1"),
+        netns=netns_of("c1"),
+        pod_labels={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("network_type", "ip", "ip6", "kind", "reserved"),
+    [
+        ("ipvlan", "10.0.0.7/24", None, InterfaceKind.IPVLAN, True),
+        ("ipvlan", None, "2001:db8::7/64", InterfaceKind.IPVLAN, True),
+        ("macvlan", "10.0.0.7/24", "2001:db8::7/64", InterfaceKind.DELEGATE, True),
+        ("sriov", None, None, InterfaceKind.DELEGATE, False),
+        # A static type's addresses are its own plugin's.
+        ("calico", "10.0.0.7/24", None, InterfaceKind.DELEGATE, False),
+    ],
+)
+def test_a_danmep_tells_what_is_to_be_given_back(
+    network_type: str, ip: str | None, ip6: str | None, kind: InterfaceKind, *, reserved: bool
+) -> None:
+    """Where the journal is lost the DanmEps say what there is, and what ipam-svc has of it."""
+    record = adopted_record([_endpoint("eth0", network_type=network_type, ip=ip, ip6=ip6)])
+    assert record is not None
+    (interface,) = record.interfaces
+    assert (interface.kind, interface.reserved) == (kind, reserved)
+    assert (interface.ip, interface.ip6) == (ip, ip6)
+    assert record.networks() == (["internal"] if reserved else [])
+    assert (record.adopted, record.state) == (True, SandboxState.ADDED)
+
+
+def test_all_danmeps_of_a_sandbox_make_one_record() -> None:
+    """And none makes none: such a container is nobody's."""
+    both = [_endpoint(name, ip="10.0.0.7/24", ip6=None) for name in ("eth0", "ext")]
+    record = adopted_record(both)
+    assert record is not None
+    assert ["ep-eth0", "ep-ext"] == [each.endpoint for each in record.interfaces]
+    assert (record.container_id, record.pod_uid, record.netns) == ("c1", "u1", netns_of("c1"))
+    assert adopted_record([]) is None
