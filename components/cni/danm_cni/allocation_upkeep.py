@@ -43,12 +43,15 @@ class AllocationUpkeep:
 
     async def finish(self) -> None:
         """Do DELs that were left for later, and go on with what is unfinished or has ended."""
+        await attempt("Tombstones", self._finish_tombstones())
+        await side_by_side(
+            attempt("Address", self.allocations.finish(each.key)) for each in self.journal.records()
+        )
+
+    async def _finish_tombstones(self) -> None:
         await side_by_side(
             attempt("Tombstone", self.allocations.finish_tombstone(each))
             for each in await self.allocations.tombstones.waiting()
-        )
-        await side_by_side(
-            attempt("Address", self.allocations.finish(each.key)) for each in self.journal.records()
         )
 
     def added(self) -> Sequence[AllocationRecord]:

@@ -10,7 +10,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from danm_api.telemetry import get_logger
 from danm_cni.durable import write_atomically
+
+log = get_logger(__name__)
 
 # One write a minute at most while the clock leads; and a restart skips at most so much.
 _AHEAD_MS: Final = 60_000
@@ -27,6 +30,11 @@ class AttemptCounter:
         try:
             self._bound = int(path.read_text())
         except FileNotFoundError:
+            self._bound = 0
+        except ValueError as error:
+            # A broken disk, or a hand. The clock leads unless it went back meanwhile, and then a
+            # refusal carries the number to begin above.
+            log.warning("Attempt counter cannot be read", path=str(path), error=str(error))
             self._bound = 0
         self._last = self._bound
 

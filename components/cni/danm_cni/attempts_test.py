@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +42,12 @@ def test_most_numbers_cost_no_write(tmp_path: Path) -> None:
     for _ in range(1000):
         counter.next_attempt()
     assert written == path.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"\xff\xfe", b"1.5"])
+def test_a_spoilt_file_keeps_no_danmd_from_its_start(tmp_path: Path, content: bytes) -> None:
+    """The clock leads, and from the first number on the disk knows the bound again."""
+    path = tmp_path / "attempts"
+    path.write_bytes(content)
+    assert AttemptCounter(path, clock_ms=lambda: 1000).next_attempt() == 1000
+    assert AttemptCounter(path, clock_ms=lambda: 1000).next_attempt() > 1000

@@ -10,8 +10,10 @@ from typing import Final
 
 import msgspec
 
-from danm_api.errors import InvalidNetworkError
+from danm_api.codec.cni import decode_result
+from danm_api.errors import DelegateError, InvalidNetworkError, InvalidRequestError
 from danm_api.telemetry import get_logger
+from danm_cni.cni_errors import CniCode
 from danm_cni.delegate import add_chain, delete_calls, load_chain, plugin_environment
 from danm_cni.delegate_config import PluginChain, render
 from danm_cni.edges import PluginRunner
@@ -69,13 +71,20 @@ class Fallback:
                 lambda record: msgspec.structs.replace(record, calls=(*record.calls, call)),
             )
 
-        return await add_chain(
+        output = await add_chain(
             chain,
             runner=self._runner,
             note=note,
             environment=plugin_environment(request.environment),
             runtime_config=request.runtime_config,
         )
+        try:
+            decode_result(output)
+        except InvalidRequestError as error:
+            raise DelegateError(
+                f"{chain.source}: {error.reason}", code=CniCode.UNDECODABLE
+            ) from error
+        return output
 
     async def delete_unknown(self, request: CniRequest) -> None:
         """Run DEL for a container that danmd never added: from before the installation.

@@ -5,6 +5,7 @@ A tombstone of `danm` beats every later ADD of its container id (DESIGN, "An ADD
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,11 @@ class Tombstones:
         await asyncio.to_thread(remove_durably, path)
 
     async def waiting(self) -> Sequence[Tombstone]:
-        """Return the DELs to finish; what is unreadable is told and removed."""
+        """Return the DELs to finish; what is none is told and removed, if the disk allows it.
+
+        Raises:
+            OSError: The directory cannot be read.
+        """
         found = []
         for path in await asyncio.to_thread(lambda: sorted(self._directory.iterdir())):
             if path.name.startswith(TEMPORARY_PREFIX):
@@ -77,10 +82,14 @@ class Tombstones:
             try:
                 found.append(Tombstone(path=path, request=_read(path)))
             except (FrameError, CniRequestError) as error:
-                log.exception("Removed unreadable tombstone", name=path.name, error=error)
-                path.unlink(missing_ok=True)
+                log.exception("Unreadable tombstone", name=path.name, error=error)
+                with suppress(OSError):
+                    path.unlink()
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                # The others are not to wait for a file that a broken disk, or a hand, has spoilt.
+                log.warning("Tombstone cannot be read", name=path.name, error=str(error))
         return found
 
 

@@ -71,9 +71,7 @@ class Upkeep:
 
     async def compare(self) -> None:
         """Compare once; whatever fails is told and tried again next time."""
-        await side_by_side(
-            self._finish_tombstone(each) for each in await self._tombstones.waiting()
-        )
+        await attempt("Tombstones", self._finish_tombstones())
         await self._allocations.finish()
         await attempt("DanmEps", self._adopt())
         await side_by_side(
@@ -83,9 +81,15 @@ class Upkeep:
         await attempt("Reservations", self._compare_reservations())
         await self._news.tell()
 
+    async def _finish_tombstones(self) -> None:
+        await side_by_side(
+            attempt("Tombstone", self._finish_tombstone(each))
+            for each in await self._tombstones.waiting()
+        )
+
     async def _finish_tombstone(self, tombstone: Tombstone) -> None:
-        if await attempt("Tombstone", self._sandboxes.finish_tombstone(tombstone.request)):
-            await self._tombstones.remove(tombstone.path)
+        await self._sandboxes.finish_tombstone(tombstone.request)
+        await self._tombstones.remove(tombstone.path)
 
     async def _adopt(self) -> None:
         """Take over sandboxes that only their DanmEps tell of: a journal that was lost."""

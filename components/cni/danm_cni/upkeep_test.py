@@ -181,6 +181,21 @@ async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:
     assert [] == list((node.root / "state/tombstones").iterdir())
 
 
+async def test_a_spoilt_directory_of_tombstones_stops_nothing_else(node: FakeNode) -> None:
+    """A broken disk, or a hand, has spoilt it: the rest is compared all the same."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    node.kernel.gone.add(netns_of("c1"))
+    node.kernel.namespaces.clear()
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    for name in ("tombstones", "fakeipam-tombstones"):
+        (node.root / "state" / name).rmdir()
+        (node.root / "state" / name).write_text("no directory")
+    # DESIGN, P2
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
 async def test_labels_of_danmeps_follow_the_pods(node: FakeNode) -> None:
     """When a Pod's labels change, its DanmEps' labels do, less those that a tenant could forge."""
     node.add_pod(interfaces=[INTERNAL], labels={"app": "old", "tier": "x"})

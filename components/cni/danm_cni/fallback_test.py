@@ -1,0 +1,61 @@
+"""The fallback's plugins when they fail; what they do otherwise is in sandbox_test."""
+
+import pytest
+
+from danm_api.errors import DelegateError
+from danm_cni.cni_errors import code_of
+from danm_cni.testing.node import FakeNode
+
+_LIST = {
+    "cniVersion": "1.0.0",
+    "name": "old",
+    "plugins": [{"type": "bridge"}, {"type": "portmap"}],
+}
+
+
+async def test_a_plugin_that_fails_is_undone(node: FakeNode) -> None:
+    """All that were started get their DEL, and the error is the plugin's own."""
+    # SPEC B2, C3
+    node.write_cni_config("10-old.conflist", _LIST)
+    node.plugins.failures.fail("portmap-half", DelegateError("no iptables", code=123))
+    node.add_pod()
+    with pytest.raises(DelegateError, match="10-old.conflist: no iptables") as caught:
+        await node.add()
+    assert code_of(caught.value) == 123
+    assert len(node.plugins.deleted_with) == 2
+    assert {} == node.leftovers()
+
+
+async def test_rubbish_is_undone(node: FakeNode) -> None:
+    """What is no result is not handed to the runtime, which would start a Pod without network."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.0.0", "name": "old", "type": "bridge"})
+    node.plugins.results["bridge"] = b'{"ips":[{"address":"nowhere"}]}'
+    node.add_pod()
+    with pytest.raises(DelegateError, match="10-old.conf: unreadable CNI result"):
+        await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_a_plugin_s_del_of_an_unknown_container_fails(node: FakeNode) -> None:
+    """The runtime hears it, as before DANM came, and all plugins were asked all the same."""
+    node.write_cni_config("10-old.conflist", _LIST)
+    node.plugins.failures.fail("portmap-del", DelegateError("no iptables", code=123))
+    # DESIGN, "An ADD", step 10
+    with pytest.raises(DelegateError, match="no iptables"):
+        await node.delete("from-before")
+    assert len(node.plugins.deleted_with) == 1
+    await node.delete("from-before")
+
+
+async def test_an_edited_file_is_used_at_the_next_add(node: FakeNode) -> None:
+    """Its owner changes it without telling danmd; what was made keeps its own configuration."""
+    first = node.write_cni_config("10-old.conf", {"cniVersion": "0.3.1", "type": "bridge"})
+    node.add_pod()
+    await node.add()
+    second = node.write_cni_config("10-old.conf", {"cniVersion": "0.3.1", "type": "ptp"})
+    node.add_pod("pod-2")
+    await node.add("c2", pod="pod-2")
+    await node.delete("c1")
+    await node.delete("c2", pod="pod-2")
+    assert [first, second] == node.plugins.deleted_with
+    assert {} == node.leftovers()
