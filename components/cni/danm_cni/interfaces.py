@@ -34,6 +34,7 @@ from danm_cni.delegate_config import (
     sriov_chain,
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
+from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_records import recorded_setup
 from danm_cni.interface_setup import (
     Address,
@@ -220,13 +221,14 @@ class SandboxInterfaces:
 
         async def record_and_route() -> None:
             # First the journal: rules are removed by the addresses that it has.
-            await self._journal.change(
-                context.container_id,
-                planned.interface,
-                lambda record: msgspec.structs.replace(
-                    record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
-                ),
-            )
+            with effect(Effect.WRITE_TOLD):
+                await self._journal.change(
+                    context.container_id,
+                    planned.interface,
+                    lambda record: msgspec.structs.replace(
+                        record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
+                    ),
+                )
             families = {address.version for address in addresses}
             routes = tuple(each for each in planned.routes if each.destination.version in families)
             if routes:
@@ -235,14 +237,13 @@ class SandboxInterfaces:
                 )
                 await self._kernel.set_up(setup, context.netns)
 
+        async def tell() -> None:
+            with effect(Effect.UPDATE_ENDPOINT):
+                await self._endpoints.update(replace(ready.endpoint, interface=interface))
+
         # The DanmEp has said since before the plugin's start that there is an interface (a DanmNet
         # stays while it does, and a lost journal is made up for); now it says with what.
-        await all_of(
-            [
-                record_and_route(),
-                self._endpoints.update(replace(ready.endpoint, interface=interface)),
-            ]
-        )
+        await all_of([record_and_route(), tell()])
         return replace(made, result=result)
 
     async def _run(
@@ -320,7 +321,8 @@ class SandboxInterfaces:
         path = f"{_HOST_LOCAL}/{self._settings.flannel_bridge}/{ip_interface(address).ip}"
         file = resolve_in_root(self._settings.host_root, path)
         if file.is_file() and file.read_text().startswith(sandbox.container_id):
-            file.unlink(missing_ok=True)
+            with effect(Effect.CLEAN_FLANNEL):
+                file.unlink(missing_ok=True)
 
 
 def _own_link(ready: ReadyAttachment, own_type: OwnType) -> ChildLink:

@@ -17,6 +17,7 @@ from danm_api.telemetry import get_logger
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.edges import AddressService, EndpointStore, PodSource
+from danm_cni.failpoints import Effect, effect
 from danm_cni.interfaces import SandboxInterfaces
 from danm_cni.journal import (
     InterfaceKind,
@@ -60,7 +61,8 @@ class SandboxRemoval:
         if record.state is SandboxState.REMOVING:
             return record
         marked = msgspec.structs.replace(record, state=SandboxState.REMOVING, result=b"")
-        await self._journal.put(marked)
+        with effect(Effect.WRITE_REMOVING):
+            await self._journal.put(marked)
         return marked
 
     async def recover(self, record: SandboxRecord) -> None:
@@ -69,7 +71,8 @@ class SandboxRemoval:
         Raises:
             DanmError: Something is left; the record stays.
         """
-        await self._interfaces.end_strays(record)
+        with effect(Effect.END_STRAYS):
+            await self._interfaces.end_strays(record)
         await self.remove(record)
 
     async def remove(self, record: SandboxRecord) -> None:
@@ -113,31 +116,40 @@ class SandboxRemoval:
         networks = record.networks()
         if networks:
             for attempt, interfaces in (await self._attempts(record)).items():
-                answer = await self._addresses.release(
-                    ReleaseRequest(
-                        owner=owner_of(record),
-                        attempt=attempt,
-                        networks=networks,
-                        interfaces=interfaces,
-                        node=self._node,
-                        timeout_s=_RELEASE_TIMEOUT_S,
-                    ),
-                    deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S,
+                request = ReleaseRequest(
+                    owner=owner_of(record),
+                    attempt=attempt,
+                    networks=networks,
+                    interfaces=interfaces,
+                    node=self._node,
+                    timeout_s=_RELEASE_TIMEOUT_S,
                 )
+                with effect(Effect.RELEASE):
+                    answer = await self._addresses.release(
+                        request, deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S
+                    )
                 if record.unasked:
                     self._news.note(NO_DEL, map(of_entry, answer.released))
-        await self._journal.forget(ContainerId(record.container_id))
+        await self._forget(record)
         log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
+
+    async def _forget(self, record: SandboxRecord) -> None:
+        with effect(Effect.FORGET):
+            await self._journal.forget(ContainerId(record.container_id))
 
     async def _clear(self, record: SandboxRecord) -> SandboxRecord:
         marked = await self.mark(record)
         await self._interfaces.unmake(marked, marked.interfaces)
         await all_of(
-            self._endpoints.delete(Namespace(marked.namespace), each.endpoint)
+            self._delete_endpoint(marked, each.endpoint)
             for each in marked.interfaces
             if each.endpoint
         )
         return marked
+
+    async def _delete_endpoint(self, record: SandboxRecord, name: str) -> None:
+        with effect(Effect.DELETE_ENDPOINT):
+            await self._endpoints.delete(Namespace(record.namespace), name)
 
     async def _hold(self, record: SandboxRecord) -> SandboxRecord:
         held = msgspec.structs.replace(
@@ -150,9 +162,10 @@ class SandboxRemoval:
             ),
         )
         if not held.interfaces:
-            await self._journal.forget(ContainerId(record.container_id))
+            await self._forget(record)
             return held
-        await self._journal.put(held)
+        with effect(Effect.WRITE_HELD):
+            await self._journal.put(held)
         return held
 
     async def _attempts(self, record: SandboxRecord) -> dict[int, list[str]]:
@@ -178,7 +191,7 @@ class SandboxRemoval:
         """
         await self._interfaces.unmake(record, [interface])
         if interface.endpoint:
-            await self._endpoints.delete(Namespace(record.namespace), interface.endpoint)
+            await self._delete_endpoint(record, interface.endpoint)
         rest = tuple(each for each in record.interfaces if each.interface != interface.interface)
         await self._journal.put(msgspec.structs.replace(record, interfaces=rest, result=b""))
 
