@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-import danm_cni
 from danm_api.errors import LinkSetupError
 from danm_api.kube.api import DANMEPS, PODS
 from danm_api.names import ContainerId
 from danm_api.node_call import call_daemon
 from danm_api.node_frame import PROGRAM_DANM, encode_request
+from danm_cni import __main__ as program
 from danm_cni.failpoints import FAILPOINTS, Effect, effect, observed_by
 from danm_cni.handlers import Readiness, SandboxRequests
 from danm_cni.request import Program
@@ -20,7 +20,7 @@ from danm_cni.server import CniServer
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
 
-# Of the kernel, which is a fake here; tests/cni/failpoints_apiserver_test.py meets these.
+# Of the kernel, which is a fake here; tests/lab/chaos/cni/failpoints_apiserver_test.py meets them.
 IN_THE_KERNEL = {
     Effect.CREATE_LINK,
     Effect.NAME_LINK,
@@ -47,6 +47,7 @@ class Witness:
         self.journal: dict[str, bytes] = {}
 
     def __call__(self, point: str) -> None:
+        """Note a failpoint, and what has changed since the last one."""
         self.passed.append(point)
         if point == f"after {Effect.WRITE_PLUGIN}":
             self.journal = self._files("journal")
@@ -82,9 +83,7 @@ class Witness:
             "DanmEps": [
                 (each["metadata"]["name"], each["spec"]) for each in node.kube.all_stored(DANMEPS)
             ],
-            "annotations": [
-                each["metadata"]["annotations"] for each in node.kube.all_stored(PODS)
-            ],
+            "annotations": [each["metadata"]["annotations"] for each in node.kube.all_stored(PODS)],
             "addresses": list(node.addresses.entries),
             "plugins": dict(node.plugins.alive),
         }
@@ -187,7 +186,7 @@ async def test_an_observer_may_fail_what_it_is_told_of(node: FakeNode) -> None:
 
 
 def test_what_fails_is_not_told_to_have_come() -> None:
-    """An effect that did not come about has no "after"; an observer hears nothing after its block."""
+    """What did not come about has no "after"; an observer hears nothing after its block."""
     passed: list[str] = []
     with observed_by(passed.append):
         with pytest.raises(LinkSetupError), effect(Effect.FORGET):
@@ -201,10 +200,10 @@ def test_what_fails_is_not_told_to_have_come() -> None:
 
 
 def test_nothing_that_ships_observes() -> None:
-    """No module of danmd but this one's names what sets an observer: there is nothing to switch on."""
+    """No module of danmd but its own names what sets an observer: there is no switch."""
     # docs/decisions/0019-failpoints.md
-    (root,) = danm_cni.__path__
-    shipped = [path for path in Path(root).rglob("*.py") if not path.name.endswith("_test.py")]
+    root = Path(program.__file__).parent
+    shipped = [path for path in root.rglob("*.py") if not path.name.endswith("_test.py")]
     assert len(shipped) > len(["this one"])
     naming = {path.name for path in shipped if "observed_by" in path.read_text()}
     assert {"failpoints.py"} == naming

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -35,6 +35,7 @@ from danm_cni.delegate_config import (
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
 from danm_cni.failpoints import Effect, effect
+from danm_cni.flannel import FLANNEL, clean_flannel
 from danm_cni.interface_records import recorded_setup
 from danm_cni.interface_setup import (
     Address,
@@ -50,15 +51,12 @@ from danm_cni.journal import (
     PluginCall,
     SandboxRecord,
 )
-from danm_cni.netns import NetnsGoneError, resolve_in_root
+from danm_cni.netns import NetnsGoneError
 from danm_cni.plan import PlannedAttachment, PlannedRoute
 from danm_cni.result import InterfaceResult, complete_result
 
 # A DEL that a plugin does not finish in this time is killed and tried again later.
 _DELEGATE_DEL_TIMEOUT_S: Final = 30.0
-# Where host-local keeps its addresses; flannel's wrapper forgets one when it is killed (SPEC E5).
-_HOST_LOCAL: Final = "/var/lib/cni/networks"
-_FLANNEL: Final = "flannel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,16 +311,13 @@ class SandboxInterfaces:
             environment=attachment_environment(sandbox, interface, netns=netns),
             timeout_s=_DELEGATE_DEL_TIMEOUT_S,
         )
-        if interface.network_type == _FLANNEL and interface.ip:
-            self._clean_flannel(sandbox, interface.ip)
-
-    def _clean_flannel(self, sandbox: SandboxRecord, address: str) -> None:
-        """Remove flannel's left-over reservation, if it is still this container's (SPEC E5)."""
-        path = f"{_HOST_LOCAL}/{self._settings.flannel_bridge}/{ip_interface(address).ip}"
-        file = resolve_in_root(self._settings.host_root, path)
-        if file.is_file() and file.read_text().startswith(sandbox.container_id):
-            with effect(Effect.CLEAN_FLANNEL):
-                file.unlink(missing_ok=True)
+        if interface.network_type == FLANNEL and interface.ip:
+            clean_flannel(
+                self._settings.host_root,
+                bridge=self._settings.flannel_bridge,
+                container_id=sandbox.container_id,
+                address=interface.ip,
+            )
 
 
 def _own_link(ready: ReadyAttachment, own_type: OwnType) -> ChildLink:

@@ -12,7 +12,7 @@ import msgspec
 from danm_api.ipam_api import PodOwnerMessage, ReleaseRequest, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
-from danm_api.names import ContainerId, Namespace, NodeName
+from danm_api.names import ContainerId, Namespace, NodeName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
@@ -56,7 +56,7 @@ class SandboxRemoval:
         self._pods = pods
         self._news = news
 
-    async def mark(self, record: SandboxRecord) -> SandboxRecord:
+    async def _mark(self, record: SandboxRecord) -> SandboxRecord:
         """Make durable that a sandbox is to go; from then on it will."""
         if record.state is SandboxState.REMOVING:
             return record
@@ -64,16 +64,6 @@ class SandboxRemoval:
         with effect(Effect.WRITE_REMOVING):
             await self._journal.put(marked)
         return marked
-
-    async def recover(self, record: SandboxRecord) -> None:
-        """Remove a sandbox whose ADD died with an earlier danmd.
-
-        Raises:
-            DanmError: Something is left; the record stays.
-        """
-        with effect(Effect.END_STRAYS):
-            await self._interfaces.end_strays(record)
-        await self.remove(record)
 
     async def remove(self, record: SandboxRecord) -> None:
         """Remove a sandbox; its addresses too, unless its Pod is getting another sandbox.
@@ -101,7 +91,8 @@ class SandboxRemoval:
         Raises:
             DanmError: Something is left; the record stays.
         """
-        marked = await self._clear(record)
+        # Its own plugins have ended.
+        marked = await self._clear(await self._mark(record))
         if keep_addresses and marked.networks():
             await self._hold(marked)
         else:
@@ -138,7 +129,11 @@ class SandboxRemoval:
             await self._journal.forget(ContainerId(record.container_id))
 
     async def _clear(self, record: SandboxRecord) -> SandboxRecord:
-        marked = await self.mark(record)
+        if record.state is SandboxState.ADDING:
+            # Its ADD died with an earlier danmd, whose plugins may go on after what follows here.
+            with effect(Effect.END_STRAYS):
+                await self._interfaces.end_strays(record)
+        marked = await self._mark(record)
         await self._interfaces.unmake(marked, marked.interfaces)
         await all_of(
             self._delete_endpoint(marked, each.endpoint)
@@ -152,13 +147,14 @@ class SandboxRemoval:
             await self._endpoints.delete(Namespace(record.namespace), name)
 
     async def _hold(self, record: SandboxRecord) -> SandboxRecord:
+        elsewhere = self._in_other_sandboxes(record)
         held = msgspec.structs.replace(
             record,
             state=SandboxState.HELD,
             interfaces=tuple(
                 msgspec.structs.replace(each, calls=(), endpoint="")
                 for each in record.interfaces
-                if each.reserved
+                if each.reserved and (each.network, each.interface) not in elsewhere
             ),
         )
         if not held.interfaces:
@@ -167,6 +163,16 @@ class SandboxRemoval:
         with effect(Effect.WRITE_HELD):
             await self._journal.put(held)
         return held
+
+    def _in_other_sandboxes(self, record: SandboxRecord) -> set[tuple[str, str]]:
+        """Return the networks and interfaces that other sandboxes of the Pod have, or may have."""
+        return {
+            (each.network, each.interface)
+            for other in self._journal.of_pod(PodUid(record.pod_uid))
+            if other.container_id != record.container_id and other.state is not SandboxState.HELD
+            for each in other.interfaces
+            if each.reserved
+        }
 
     async def _attempts(self, record: SandboxRecord) -> dict[int, list[str]]:
         """Return interfaces by attempt; the record says it unless danmd died before it knew."""
@@ -177,6 +183,8 @@ class SandboxRemoval:
                 found[each.attempt].append(each.interface)
             elif each.reserved:
                 unknown.add(each.interface)
+        # What is another sandbox's by now is given back with that.
+        unknown -= {interface for _, interface in self._in_other_sandboxes(record)}
         if unknown:
             for entry in await self._addresses.node_reservations():
                 if is_owner(entry, record) and entry.interface in unknown:

@@ -215,7 +215,7 @@ class Sandboxes:
             if record.state is SandboxState.HELD:
                 return
             async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
-                await self.removal.remove(await self.removal.mark(record))
+                await self.removal.remove(record)
 
     async def abandon(self, request: CniRequest) -> None:
         """Remove what an ADD made whose answer nobody took."""
@@ -238,9 +238,7 @@ class Sandboxes:
                     case SandboxState.HELD:
                         if not await self.pods.wants_addresses(record):
                             await self.removal.release(record)
-                    case SandboxState.ADDING:
-                        await self.removal.recover(record)
-                    case SandboxState.REMOVING:
+                    case SandboxState.ADDING | SandboxState.REMOVING:
                         await self.removal.remove(record)
                     case SandboxState.ADDED:
                         if not self.kernel.has_netns(record.netns):

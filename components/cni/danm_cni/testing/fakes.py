@@ -318,6 +318,8 @@ class FakePlugins:
         self.missing: set[str] = set()
         self.deleted_with: list[bytes] = []
         self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
+        # Those of sandboxes that an earlier danmd has left running.
+        self.strays: set[str] = set()
 
     def require(self, plugin: str, environment: Mapping[str, str]) -> None:
         """Refuse those that are planned to be missing."""
@@ -350,7 +352,8 @@ class FakePlugins:
         return self.results.get(call.type) or self._result(call, name, netns)
 
     async def end_strays(self, container_id: str) -> None:
-        """Have none."""
+        """End those that are planned to be left."""
+        self.strays.discard(container_id)
 
     def _result(self, call: PluginCall, name: str, netns: str) -> bytes:
         config = msgspec.json.decode(call.config)
