@@ -12,7 +12,7 @@ _ROUNDS = 50
 
 
 def test_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """Two DELs of one container may be left for later at once; each write succeeds, and is whole."""
+    """Two DELs of one container may be left at once; each write succeeds, and is whole."""
     # DESIGN P5
     path = tmp_path / "file"
     start = threading.Barrier(_WRITERS)
