@@ -15,6 +15,7 @@ from danm_api.codec.danmep import endpoint_object_name
 from danm_api.errors import AddressTakenError
 from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.cni import CniResult, CniVersion
+from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
 from danm_api.names import INTERFACES_ANNOTATION, ContainerId, InterfaceName, NodeName
@@ -33,6 +34,7 @@ from danm_cni.edges import (
     PodSource,
 )
 from danm_cni.endpoints import planned_endpoint
+from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
 from danm_cni.interface_records import interface_record
 from danm_cni.interface_setup import LinkFacts
@@ -120,7 +122,8 @@ class SandboxAddition:
         if isinstance(planned, UseFallback):
             if previous is not None:
                 # The plugins before danm are what the Pod has; that is handed on as it came.
-                await self.journal.put(_intent(request, pod, ()))
+                with effect(Effect.WRITE_INTENT):
+                    await self.journal.put(_intent(request, pod, ()))
                 await self._finish(request.container_id, request.previous, outputs={})
                 return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
@@ -167,7 +170,7 @@ class SandboxAddition:
     ) -> Sequence[InterfaceResult]:
         """Make interfaces; their DanmEps say what will exist, before it does."""
         with span("create DanmEps"):
-            await all_of(self.endpoints.create(each.endpoint) for each in group)
+            await all_of(self._tell(each.endpoint) for each in group)
         progress.enter("making the interfaces")
         with span("make interfaces"):
             return await self.interfaces.make(context, group)
@@ -207,7 +210,8 @@ class SandboxAddition:
         progress.enter("waiting for the fallback network's plugin")
         chain = self.fallback.chain(identity)
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
-        await self.journal.put(_intent(request, pod, (record,)))
+        with effect(Effect.WRITE_INTENT):
+            await self.journal.put(_intent(request, pod, (record,)))
         output = await self.fallback.add(request, chain)
         answer = answer_in_version(output, request)
         await self._finish(request.container_id, output, outputs={request.interface: output})
@@ -233,12 +237,18 @@ class SandboxAddition:
             )
             for each in planned
         )
-        await self.journal.put(_intent(request, pod, records))
+        with effect(Effect.WRITE_INTENT):
+            await self.journal.put(_intent(request, pod, records))
         # The new record now stands for the addresses of the old ones: while ipam-svc is away, a
         # Pod that is tried again and again has one record and not hundreds.
         for old in held:
             if old.container_id != request.container_id and _covers(records, old):
-                await self.journal.forget(ContainerId(old.container_id))
+                with effect(Effect.FORGET_OLDER):
+                    await self.journal.forget(ContainerId(old.container_id))
+
+    async def _tell(self, endpoint: DanmEp) -> None:
+        with effect(Effect.CREATE_ENDPOINT):
+            await self.endpoints.create(endpoint)
 
     async def _reserve(
         self,
@@ -267,7 +277,8 @@ class SandboxAddition:
             _with_answer(each, by_interface.get(InterfaceName(each.interface)), answer.attempt)
             for each in record.interfaces
         )
-        await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
+        with effect(Effect.WRITE_ADDRESSES):
+            await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
         return by_interface
 
     async def _reserve_in_time(
@@ -287,15 +298,16 @@ class SandboxAddition:
         give_up_s = min(time.monotonic() + _TAKEN_PATIENCE_S, ask_until_s - 2 * _TAKEN_POLL_S)
         while True:
             try:
-                return await self.addresses.reserve(
-                    owner_of(self.journal.existing(container_id)),
-                    wanted,
-                    deadline_s=ask_until_s,
-                    note_attempt=lambda attempt: self.journal.remember_attempt(
-                        container_id, [each.interface for each in wanted], attempt
-                    ),
-                    fresh=self.pods.is_first_use(pod),
-                )
+                with effect(Effect.RESERVE):
+                    return await self.addresses.reserve(
+                        owner_of(self.journal.existing(container_id)),
+                        wanted,
+                        deadline_s=ask_until_s,
+                        note_attempt=lambda attempt: self.journal.remember_attempt(
+                            container_id, [each.interface for each in wanted], attempt
+                        ),
+                        fresh=self.pods.is_first_use(pod),
+                    )
             except AddressTakenError:
                 if time.monotonic() >= give_up_s:
                     raise
@@ -341,11 +353,11 @@ class SandboxAddition:
             msgspec.structs.replace(each, output=outputs[each.interface])
             for each in record.interfaces
         )
-        await self.journal.put(
-            msgspec.structs.replace(
-                record, state=SandboxState.ADDED, interfaces=interfaces, result=result
-            )
+        added = msgspec.structs.replace(
+            record, state=SandboxState.ADDED, interfaces=interfaces, result=result
         )
+        with effect(Effect.WRITE_ADDED):
+            await self.journal.put(added)
 
 
 def _groups(ready: Sequence[ReadyAttachment]) -> Iterator[Sequence[ReadyAttachment]]:

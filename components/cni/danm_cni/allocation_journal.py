@@ -184,15 +184,22 @@ class AllocationJournal:
     async def put(self, record: AllocationRecord) -> None:
         """Write a record; it is on the disk when this returns."""
         data, path = msgspec.json.encode(record), self._path(record.key)
-        # Waited for even when the caller is cancelled: the next write must not be overtaken.
-        await self._disk.run(lambda: write_atomically(path, data))
-        self._records[record.key] = record
+
+        def keep() -> None:
+            self._records[record.key] = record
+
+        # Waited for even when the caller is cancelled: the next write must not be overtaken, and
+        # memory is to know what the disk knows.
+        await self._disk.run(lambda: write_atomically(path, data), then=keep)
 
     async def forget(self, key: AllocationKey) -> None:
         """Remove a record: nothing of it is left."""
         path = self._path(key)
-        await self._disk.run(lambda: remove_durably(path))
-        self._records.pop(key, None)
+
+        def drop() -> None:
+            self._records.pop(key, None)
+
+        await self._disk.run(lambda: remove_durably(path), then=drop)
 
     def _path(self, key: AllocationKey) -> Path:
         return self._directory / f"{attachment_name(*key)}{_SUFFIX}"

@@ -23,6 +23,7 @@ from danm_cni.delegate_config import (
     with_valid_attachments,
 )
 from danm_cni.edges import PluginRunner
+from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import InterfaceRecord, PluginCall, SandboxRecord
 from danm_cni.request import Verb
 
@@ -146,8 +147,10 @@ async def add_chain(
         for plugin in chain.plugins:
             config = render(plugin, previous=previous, runtime_config=runtime_config)
             call = PluginCall(type=plugin.type, config=config, checks=chain.checks)
-            await note(call)
-            output = await runner.run(call, verb=Verb.ADD, environment=environment)
+            with effect(Effect.WRITE_PLUGIN):
+                await note(call)
+            with effect(Effect.RUN_ADD):
+                output = await runner.run(call, verb=Verb.ADD, environment=environment)
             previous = _checked(call, output)
     except DelegateError as error:
         raise DelegateError(f"{chain.source}: {error.reason}", code=error.code) from error
@@ -192,7 +195,10 @@ async def delete_calls(
     for call in reversed(calls):
         try:
             async with asyncio.timeout(timeout_s):
-                await runner.run(_with_output(call, output), verb=Verb.DEL, environment=environment)
+                with effect(Effect.RUN_DEL):
+                    await runner.run(
+                        _with_output(call, output), verb=Verb.DEL, environment=environment
+                    )
         except TimeoutError:
             error: DanmError = DeadlineExceededError(
                 f"DEL of plugin {call.type} did not end within {timeout_s:g} s"

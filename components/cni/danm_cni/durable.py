@@ -1,6 +1,7 @@
 """Files that are whole or absent after a crash: write aside, fsync, rename, fsync the directory."""
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,9 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     Raises:
         OSError: The disk is full, read-only or broken; nothing is left behind.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{os.getpid()}")
+    # Two threads may write one file at once: the last one wins, and neither disturbs the other.
+    writer = f"{os.getpid()}.{threading.get_native_id()}"
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{writer}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -2,12 +2,16 @@
 
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
+
+_WRITERS = 8
+_ROUNDS = 50
 
 
 def test_a_file_has_its_content_and_mode(tmp_path: Path) -> None:
@@ -60,3 +64,39 @@ def test_what_interrupted_writes_left_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_temporaries(tmp_path)
     assert ["x", "y.json"] == sorted(each.name for each in tmp_path.iterdir())
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Two DELs of one container may be left at once; each write succeeds, and is whole."""
+    # DESIGN P5
+    path = tmp_path / "file"
+    start = threading.Barrier(_WRITERS)
+    failed: list[OSError] = []
+
+    def write(number: int) -> None:
+        start.wait()
+        try:
+            for _ in range(_ROUNDS):
+                write_atomically(path, bytes([number]) * 1000)
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(_WRITERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    data = path.read_bytes()
+    assert data == data[:1] * 1000
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Where the final name cannot be taken, no other is left behind; what was cut off goes."""
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_atomically(tmp_path / "file", b"data")
+    (tmp_path / ".other.7").touch()
+    remove_temporaries(tmp_path)
+    assert [tmp_path / "file"] == list(tmp_path.iterdir())

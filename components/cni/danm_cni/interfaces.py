@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -34,6 +34,8 @@ from danm_cni.delegate_config import (
     sriov_chain,
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
+from danm_cni.failpoints import Effect, effect
+from danm_cni.flannel import FLANNEL, clean_flannel
 from danm_cni.interface_records import recorded_setup
 from danm_cni.interface_setup import (
     Address,
@@ -49,15 +51,12 @@ from danm_cni.journal import (
     PluginCall,
     SandboxRecord,
 )
-from danm_cni.netns import NetnsGoneError, resolve_in_root
+from danm_cni.netns import NetnsGoneError
 from danm_cni.plan import PlannedAttachment, PlannedRoute
 from danm_cni.result import InterfaceResult, complete_result
 
 # A DEL that a plugin does not finish in this time is killed and tried again later.
 _DELEGATE_DEL_TIMEOUT_S: Final = 30.0
-# Where host-local keeps its addresses; flannel's wrapper forgets one when it is killed (SPEC E5).
-_HOST_LOCAL: Final = "/var/lib/cni/networks"
-_FLANNEL: Final = "flannel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,13 +219,14 @@ class SandboxInterfaces:
 
         async def record_and_route() -> None:
             # First the journal: rules are removed by the addresses that it has.
-            await self._journal.change(
-                context.container_id,
-                planned.interface,
-                lambda record: msgspec.structs.replace(
-                    record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
-                ),
-            )
+            with effect(Effect.WRITE_TOLD):
+                await self._journal.change(
+                    context.container_id,
+                    planned.interface,
+                    lambda record: msgspec.structs.replace(
+                        record, ip=ip and str(ip), ip6=ip6 and str(ip6), mac=mac
+                    ),
+                )
             families = {address.version for address in addresses}
             routes = tuple(each for each in planned.routes if each.destination.version in families)
             if routes:
@@ -235,14 +235,13 @@ class SandboxInterfaces:
                 )
                 await self._kernel.set_up(setup, context.netns)
 
+        async def tell() -> None:
+            with effect(Effect.UPDATE_ENDPOINT):
+                await self._endpoints.update(replace(ready.endpoint, interface=interface))
+
         # The DanmEp has said since before the plugin's start that there is an interface (a DanmNet
         # stays while it does, and a lost journal is made up for); now it says with what.
-        await all_of(
-            [
-                record_and_route(),
-                self._endpoints.update(replace(ready.endpoint, interface=interface)),
-            ]
-        )
+        await all_of([record_and_route(), tell()])
         return replace(made, result=result)
 
     async def _run(
@@ -312,15 +311,13 @@ class SandboxInterfaces:
             environment=attachment_environment(sandbox, interface, netns=netns),
             timeout_s=_DELEGATE_DEL_TIMEOUT_S,
         )
-        if interface.network_type == _FLANNEL and interface.ip:
-            self._clean_flannel(sandbox, interface.ip)
-
-    def _clean_flannel(self, sandbox: SandboxRecord, address: str) -> None:
-        """Remove flannel's left-over reservation, if it is still this container's (SPEC E5)."""
-        path = f"{_HOST_LOCAL}/{self._settings.flannel_bridge}/{ip_interface(address).ip}"
-        file = resolve_in_root(self._settings.host_root, path)
-        if file.is_file() and file.read_text().startswith(sandbox.container_id):
-            file.unlink(missing_ok=True)
+        if interface.network_type == FLANNEL and interface.ip:
+            clean_flannel(
+                self._settings.host_root,
+                bridge=self._settings.flannel_bridge,
+                container_id=sandbox.container_id,
+                address=interface.ip,
+            )
 
 
 def _own_link(ready: ReadyAttachment, own_type: OwnType) -> ChildLink:

@@ -243,8 +243,12 @@ class Journal:
 
     async def put(self, record: SandboxRecord) -> None:
         """Write a record; it is on the disk when this returns."""
-        await self._write(record)
-        self._records[ContainerId(record.container_id)] = record
+        container_id = ContainerId(record.container_id)
+
+        def keep() -> None:
+            self._records[container_id] = record
+
+        await self._write(record, then=keep)
 
     async def change(
         self,
@@ -269,17 +273,23 @@ class Journal:
                 self._unwritten.discard(container_id)
                 await self._write(self._records[container_id])
 
-    async def _write(self, record: SandboxRecord) -> None:
+    async def _write(
+        self, record: SandboxRecord, *, then: Callable[[], None] = lambda: None
+    ) -> None:
         data, path = msgspec.json.encode(record), self._path(record.container_id)
-        # Waited for even when the caller is cancelled: the next write must not be overtaken.
-        await self._disk.run(lambda: write_atomically(path, data))
+        # Waited for even when the caller is cancelled: the next write must not be overtaken, and
+        # memory is to know what the disk knows.
+        await self._disk.run(lambda: write_atomically(path, data), then=then)
 
     async def forget(self, container_id: ContainerId) -> None:
         """Remove a record: nothing of the sandbox is left."""
         path = self._path(container_id)
-        await self._disk.run(lambda: remove_durably(path))
-        self._records.pop(container_id, None)
-        self._write_locks.pop(container_id, None)
+
+        def drop() -> None:
+            self._records.pop(container_id, None)
+            self._write_locks.pop(container_id, None)
+
+        await self._disk.run(lambda: remove_durably(path), then=drop)
 
     def _path(self, container_id: str) -> Path:
         return self._directory / f"{container_id}{_SUFFIX}"

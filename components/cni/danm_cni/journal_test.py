@@ -56,6 +56,23 @@ async def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
     assert tuple(_loaded(tmp_path).records()) == ()
 
 
+@pytest.mark.parametrize("step", ["put", "forget"])
+async def test_memory_knows_what_the_disk_knows(tmp_path: Path, step: str) -> None:
+    """A caller that is cancelled while its write is under way leaves one truth, not two."""
+    journal = _loaded(tmp_path)
+    if step == "forget":
+        await journal.put(_record())
+    work = journal.put(_record()) if step == "put" else journal.forget(ContainerId("c1"))
+    task = asyncio.create_task(work)
+    # It has started its thread.
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert tuple(_loaded(tmp_path).records()) == tuple(journal.records())
+    assert len(journal.records()) == (1 if step == "put" else 0)
+
+
 async def test_parallel_changes_all_reach_the_disk(tmp_path: Path) -> None:
     """Sixteen interfaces that note their calls at once lose none of them."""
     journal = _loaded(tmp_path)

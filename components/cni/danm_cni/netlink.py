@@ -24,6 +24,7 @@ from danm_cni.announce import (
     neighbour_advertisement,
 )
 from danm_cni.concurrency import raise_together
+from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_setup import (
     Address,
     ChildLink,
@@ -140,15 +141,16 @@ def _create_child(host: RouteSocket, link: ChildLink, netns: int) -> str:
                 "danmnodes', else correct Options.host_device"
             )
         name = link.name if host.link(link.name) is None else _interim_name(link.name)
-        host.add_child(
-            link.kind,
-            name,
-            parent=parent.index,
-            netns=netns,
-            options=link.options,
-            mtu=link.mtu,
-            mac=link.mac,
-        )
+        with effect(Effect.CREATE_LINK):
+            host.add_child(
+                link.kind,
+                name,
+                parent=parent.index,
+                netns=netns,
+                options=link.options,
+                mtu=link.mtu,
+                mac=link.mac,
+            )
     return name
 
 
@@ -177,21 +179,34 @@ def _set_up(
     if link is None:
         raise LinkSetupError(f"the Pod has no interface {present_name}")
     if present_name != setup.name:
-        with _told(f"interface {setup.name} cannot get its name"):
+        with _told(f"interface {setup.name} cannot get its name"), effect(Effect.NAME_LINK):
             pod.rename(link.index, setup.name)
     if any(isinstance(address, IPv6Interface) for address in setup.addresses):
         _enable_ipv6(setup.name)
     for address in setup.addresses:
-        with _told(f"address {address} on {setup.name}"), _ignored(errno.EEXIST):
+        with (
+            _told(f"address {address} on {setup.name}"),
+            _ignored(errno.EEXIST),
+            effect(Effect.ADD_ADDRESS),
+        ):
             pod.add_address(link.index, address.ip, address.network.prefixlen)
-    with _told(f"interface {setup.name} cannot be set up", _MAC_IN_USE):
+    with (
+        _told(f"interface {setup.name} cannot be set up", _MAC_IN_USE),
+        effect(Effect.SET_LINK_UP),
+    ):
         pod.set_up(link.index)
     for route in setup.routes:
-        _add_route(pod, link, setup.name, route)
+        with effect(Effect.ADD_ROUTE):
+            _add_route(pod, link, setup.name, route)
     for rule in setup.rules:
-        with _told(f"rule from {rule.source} lookup {rule.table}"), _ignored(errno.EEXIST):
+        with (
+            _told(f"rule from {rule.source} lookup {rule.table}"),
+            _ignored(errno.EEXIST),
+            effect(Effect.ADD_RULE),
+        ):
             pod.add_rule(rule)
-    _announce(frames, setup.name, link.mac, setup.addresses)
+    with effect(Effect.ANNOUNCE):
+        _announce(frames, setup.name, link.mac, setup.addresses)
     return _facts(link)
 
 
@@ -230,7 +245,11 @@ def take_down(downs: Sequence[TakeDown], netns: int) -> None:
 
 def _delete_rule(pod: RouteSocket, rule: PolicyRule) -> None:
     what = f"rule from {rule.source} lookup {rule.table} cannot be removed"
-    with _told(what), _ignored(errno.ENOENT, errno.EAFNOSUPPORT):
+    with (
+        _told(what),
+        _ignored(errno.ENOENT, errno.EAFNOSUPPORT),
+        effect(Effect.REMOVE_RULE),
+    ):
         pod.delete_rule(rule)
 
 
@@ -247,7 +266,8 @@ def _delete_links(pod: RouteSocket, names: Sequence[str]) -> None:
             present |= {link.index: name for link in found if link is not None}
     if len(present) > 1:
         try:
-            pod.delete_links(list(present))
+            with effect(Effect.REMOVE_LINK):
+                pod.delete_links(list(present))
         except KernelRefusedError:
             # Of one, then; which one is told below.
             pass
@@ -257,7 +277,11 @@ def _delete_links(pod: RouteSocket, names: Sequence[str]) -> None:
 
 
 def _delete_link(pod: RouteSocket, index: int, name: str) -> None:
-    with _told(f"interface {name} cannot be removed"), _ignored(errno.ENODEV):
+    with (
+        _told(f"interface {name} cannot be removed"),
+        _ignored(errno.ENODEV),
+        effect(Effect.REMOVE_LINK),
+    ):
         pod.delete_link(index)
 
 

@@ -19,6 +19,7 @@ from danm_api.model.cni import CniResult
 from danm_api.model.pod import Pod
 from danm_api.names import InterfaceName, PodUid
 from danm_api.telemetry import get_logger
+from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord, SandboxState
 from danm_cni.plan import PRIMARY_INTERFACE
 from danm_cni.result import InterfaceResult, complete_result
@@ -166,9 +167,10 @@ class StatusAnnotations:
             return
         patch = {"metadata": {"uid": pod.uid, "annotations": {ANNOTATION: wanted}}}
         try:
-            await self._api.patch(
-                PODS, pod.name, patch, namespace=pod.namespace, subresource="status"
-            )
+            with effect(Effect.ANNOTATE):
+                await self._api.patch(
+                    PODS, pod.name, patch, namespace=pod.namespace, subresource="status"
+                )
         except (NotFoundError, InvalidObjectError) as error:
             # The Pod is gone, or another one has its name.
             log.info("Pod is not told of its networks", pod=pod.name, error=error.reason)

@@ -12,11 +12,12 @@ import msgspec
 from danm_api.ipam_api import PodOwnerMessage, ReleaseRequest, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
-from danm_api.names import ContainerId, Namespace, NodeName
+from danm_api.names import ContainerId, Namespace, NodeName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.edges import AddressService, EndpointStore, PodSource
+from danm_cni.failpoints import Effect, effect
 from danm_cni.interfaces import SandboxInterfaces
 from danm_cni.journal import (
     InterfaceKind,
@@ -55,22 +56,14 @@ class SandboxRemoval:
         self._pods = pods
         self._news = news
 
-    async def mark(self, record: SandboxRecord) -> SandboxRecord:
+    async def _mark(self, record: SandboxRecord) -> SandboxRecord:
         """Make durable that a sandbox is to go; from then on it will."""
         if record.state is SandboxState.REMOVING:
             return record
         marked = msgspec.structs.replace(record, state=SandboxState.REMOVING, result=b"")
-        await self._journal.put(marked)
+        with effect(Effect.WRITE_REMOVING):
+            await self._journal.put(marked)
         return marked
-
-    async def recover(self, record: SandboxRecord) -> None:
-        """Remove a sandbox whose ADD died with an earlier danmd.
-
-        Raises:
-            DanmError: Something is left; the record stays.
-        """
-        await self._interfaces.end_strays(record)
-        await self.remove(record)
 
     async def remove(self, record: SandboxRecord) -> None:
         """Remove a sandbox; its addresses too, unless its Pod is getting another sandbox.
@@ -98,7 +91,8 @@ class SandboxRemoval:
         Raises:
             DanmError: Something is left; the record stays.
         """
-        marked = await self._clear(record)
+        # Its own plugins have ended.
+        marked = await self._clear(await self._mark(record))
         if keep_addresses and marked.networks():
             await self._hold(marked)
         else:
@@ -113,47 +107,72 @@ class SandboxRemoval:
         networks = record.networks()
         if networks:
             for attempt, interfaces in (await self._attempts(record)).items():
-                answer = await self._addresses.release(
-                    ReleaseRequest(
-                        owner=owner_of(record),
-                        attempt=attempt,
-                        networks=networks,
-                        interfaces=interfaces,
-                        node=self._node,
-                        timeout_s=_RELEASE_TIMEOUT_S,
-                    ),
-                    deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S,
+                request = ReleaseRequest(
+                    owner=owner_of(record),
+                    attempt=attempt,
+                    networks=networks,
+                    interfaces=interfaces,
+                    node=self._node,
+                    timeout_s=_RELEASE_TIMEOUT_S,
                 )
+                with effect(Effect.RELEASE):
+                    answer = await self._addresses.release(
+                        request, deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S
+                    )
                 if record.unasked:
                     self._news.note(NO_DEL, map(of_entry, answer.released))
-        await self._journal.forget(ContainerId(record.container_id))
+        await self._forget(record)
         log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
 
+    async def _forget(self, record: SandboxRecord) -> None:
+        with effect(Effect.FORGET):
+            await self._journal.forget(ContainerId(record.container_id))
+
     async def _clear(self, record: SandboxRecord) -> SandboxRecord:
-        marked = await self.mark(record)
+        if record.state is SandboxState.ADDING:
+            # Its ADD died with an earlier danmd, whose plugins may go on after what follows here.
+            with effect(Effect.END_STRAYS):
+                await self._interfaces.end_strays(record)
+        marked = await self._mark(record)
         await self._interfaces.unmake(marked, marked.interfaces)
         await all_of(
-            self._endpoints.delete(Namespace(marked.namespace), each.endpoint)
+            self._delete_endpoint(marked, each.endpoint)
             for each in marked.interfaces
             if each.endpoint
         )
         return marked
 
+    async def _delete_endpoint(self, record: SandboxRecord, name: str) -> None:
+        with effect(Effect.DELETE_ENDPOINT):
+            await self._endpoints.delete(Namespace(record.namespace), name)
+
     async def _hold(self, record: SandboxRecord) -> SandboxRecord:
+        elsewhere = self._in_other_sandboxes(record)
         held = msgspec.structs.replace(
             record,
             state=SandboxState.HELD,
             interfaces=tuple(
                 msgspec.structs.replace(each, calls=(), endpoint="")
                 for each in record.interfaces
-                if each.reserved
+                if each.reserved and (each.network, each.interface) not in elsewhere
             ),
         )
         if not held.interfaces:
-            await self._journal.forget(ContainerId(record.container_id))
+            await self._forget(record)
             return held
-        await self._journal.put(held)
+        with effect(Effect.WRITE_HELD):
+            await self._journal.put(held)
         return held
+
+    def _in_other_sandboxes(self, record: SandboxRecord) -> set[tuple[str, str]]:
+        """Return the networks and interfaces that other sandboxes of the Pod have, or may have."""
+        return {
+            (each.network, each.interface)
+            for other in self._journal.of_pod(PodUid(record.pod_uid))
+            if other.container_id != record.container_id and other.state is not SandboxState.HELD
+            for each in other.interfaces
+            if each.reserved
+        }
 
     async def _attempts(self, record: SandboxRecord) -> dict[int, list[str]]:
         """Return interfaces by attempt; the record says it unless danmd died before it knew."""
@@ -164,6 +183,8 @@ class SandboxRemoval:
                 found[each.attempt].append(each.interface)
             elif each.reserved:
                 unknown.add(each.interface)
+        # What is another sandbox's by now is given back with that.
+        unknown -= {interface for _, interface in self._in_other_sandboxes(record)}
         if unknown:
             for entry in await self._addresses.node_reservations():
                 if is_owner(entry, record) and entry.interface in unknown:
@@ -178,7 +199,7 @@ class SandboxRemoval:
         """
         await self._interfaces.unmake(record, [interface])
         if interface.endpoint:
-            await self._endpoints.delete(Namespace(record.namespace), interface.endpoint)
+            await self._delete_endpoint(record, interface.endpoint)
         rest = tuple(each for each in record.interfaces if each.interface != interface.interface)
         await self._journal.put(msgspec.structs.replace(record, interfaces=rest, result=b""))
 

@@ -160,9 +160,9 @@ def _endpoint(
 @pytest.mark.parametrize(
     ("network_type", "ip", "ip6", "kind", "reserved"),
     [
-        ("ipvlan", "10.0.0.7/24", None, InterfaceKind.IPVLAN, True),
-        ("ipvlan", None, "2001:db8::7/64", InterfaceKind.IPVLAN, True),
-        ("macvlan", "10.0.0.7/24", "2001:db8::7/64", InterfaceKind.DELEGATE, True),
+        ("ipvlan", "10.0.0.7/24", None, InterfaceKind.OWN, True),
+        ("ipvlan", None, "2001:db8::7/64", InterfaceKind.OWN, True),
+        ("macvlan", "10.0.0.7/24", "2001:db8::7/64", InterfaceKind.OWN, True),
         ("sriov", None, None, InterfaceKind.DELEGATE, False),
         # A static type's addresses are its own plugin's.
         ("calico", "10.0.0.7/24", None, InterfaceKind.DELEGATE, False),

@@ -23,6 +23,7 @@ from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.collection import DelegateCollection
 from danm_cni.concurrency import Admission, KeyedLocks, all_of
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
+from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.network_status import StatusAnnotations
@@ -181,7 +182,7 @@ class Sandboxes:
         """
         container_id = request.container_id
         if not informed and self._is_unknown(container_id):
-            await self.tombstones.put(request)
+            await self._leave_for_later(request)
             return
         task = self.background.spawn(self._delete(request))
         remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
@@ -193,6 +194,10 @@ class Sandboxes:
             return
         record = self.journal.get(container_id)
         if record is None or record.state is not SandboxState.REMOVING:
+            await self._leave_for_later(request)
+
+    async def _leave_for_later(self, request: CniRequest) -> None:
+        with effect(Effect.LEAVE_DEL):
             await self.tombstones.put(request)
 
     def _is_unknown(self, container_id: ContainerId) -> bool:
@@ -210,7 +215,7 @@ class Sandboxes:
             if record.state is SandboxState.HELD:
                 return
             async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
-                await self.removal.remove(await self.removal.mark(record))
+                await self.removal.remove(record)
 
     async def abandon(self, request: CniRequest) -> None:
         """Remove what an ADD made whose answer nobody took."""
@@ -233,9 +238,7 @@ class Sandboxes:
                     case SandboxState.HELD:
                         if not await self.pods.wants_addresses(record):
                             await self.removal.release(record)
-                    case SandboxState.ADDING:
-                        await self.removal.recover(record)
-                    case SandboxState.REMOVING:
+                    case SandboxState.ADDING | SandboxState.REMOVING:
                         await self.removal.remove(record)
                     case SandboxState.ADDED:
                         if not self.kernel.has_netns(record.netns):
@@ -278,7 +281,8 @@ class Sandboxes:
         """Take over what the API server knows of a sandbox and the journal does not."""
         async with self.locks.hold(record.container_id):
             if self.journal.get(ContainerId(record.container_id)) is None:
-                await self.journal.put(record)
+                with effect(Effect.WRITE_ADOPTED):
+                    await self.journal.put(record)
                 log.warning("Adopted sandbox", container_id=record.container_id, pod=record.pod)
 
     async def finish_tombstone(self, request: CniRequest) -> None:

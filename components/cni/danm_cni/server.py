@@ -23,6 +23,7 @@ from danm_api.node_frame import (
 from danm_api.telemetry import extract, get_logger, span
 from danm_cni import metrics
 from danm_cni.cni_errors import CniCode, CniRequestError, error_object
+from danm_cni.failpoints import Effect, effect
 from danm_cni.handlers import RequestHandler
 from danm_cni.request import (
     Frame,
@@ -136,8 +137,9 @@ class CniServer:
             return
         status, output = await self._answer(frame)
         try:
-            writer.write(encode_answer(status=status, stdout=output))
-            await writer.drain()
+            with effect(Effect.ANSWER):
+                writer.write(encode_answer(status=status, stdout=output))
+                await writer.drain()
         except OSError as error:
             log.warning("Nobody waits for the answer", error=str(error))
             if status == 0 and frame.environment.get("CNI_COMMAND") == Verb.ADD:

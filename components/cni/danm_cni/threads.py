@@ -45,7 +45,13 @@ class Threads:
         self._slots = asyncio.Semaphore(limit)
         self._name = name
 
-    async def run(self, work: Callable[[], T], *, cancel: Callable[[], None] = lambda: None) -> T:
+    async def run(
+        self,
+        work: Callable[[], T],
+        *,
+        cancel: Callable[[], None] = lambda: None,
+        then: Callable[[], None] = lambda: None,
+    ) -> T:
         """Run ``work`` in a thread.
 
         It is waited for even when the caller is cancelled: whoever undoes it must find it done.
@@ -53,10 +59,13 @@ class Threads:
         Args:
             work: What to do.
             cancel: Called when the caller is cancelled; makes ``work`` end early.
+            then: Called when ``work`` has succeeded, even when nobody waits for it any more.
         """
         async with self._slots:
             loop = asyncio.get_running_loop()
             future: asyncio.Future[T] = loop.create_future()
+            # The first of its callbacks: whoever waits goes on after it.
+            future.add_done_callback(lambda done: None if done.exception() else then())
 
             def body() -> None:
                 try:

@@ -14,6 +14,7 @@ from danm_api.names import ContainerId, NodeName
 from danm_cni.allocation_upkeep import AllocationUpkeep
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
+from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.news import AddressNews
 from danm_cni.removal import adopted_record, is_owner
@@ -89,7 +90,8 @@ class Upkeep:
 
     async def _finish_tombstone(self, tombstone: Tombstone) -> None:
         await self._sandboxes.finish_tombstone(tombstone.request)
-        await self._tombstones.remove(tombstone.path)
+        with effect(Effect.FORGET_DEL):
+            await self._tombstones.remove(tombstone.path)
 
     async def _adopt(self) -> None:
         """Take over sandboxes that only their DanmEps tell of: a journal that was lost."""

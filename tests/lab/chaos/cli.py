@@ -1,4 +1,4 @@
-"""`lab chaos`: ipam-svc while everything around it breaks."""
+"""`lab chaos`: ipam-svc and danmd while everything around them breaks."""
 
 import asyncio
 import logging
@@ -12,9 +12,18 @@ import click
 from danm_api.uv_loop import UvLoop
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.chaos.cni.failpoints import NODES, Findings, run_failpoints
+from tests.lab.chaos.cni.lab_node import LabNode, LabReach
+from tests.lab.chaos.cni.lab_plan import Kind
+from tests.lab.chaos.cni.lab_run import GRACE_S, LabChaos, run_lab_chaos
+from tests.lab.chaos.cni.lab_run import Result as LabResult
 from tests.lab.chaos.refill import Refill, run_refill
 from tests.lab.chaos.run import KEEPS_S, Result, run_chaos
+from tests.lab.demo_cli import LOCAL_PREFIX, install_on_lab
+from tests.lab.installation import DEMO_IMAGE, image_names
+from tests.lab.lab import Lab
 from tests.lab.progress import Progress
+from tests.lab.topology import NODES as LAB_NODES
 
 _SHOWN = 20
 _SHOWN_OF_HISTORY = 40
@@ -29,7 +38,7 @@ _directory = click.option(
 
 @click.group()
 def chaos() -> None:
-    """Prove promises of ipam-svc while everything around it breaks."""
+    """Prove promises of ipam-svc and danmd while everything around them breaks."""
 
 
 @chaos.command()
@@ -111,6 +120,106 @@ def refill(rounds: int, directory: Path | None) -> None:
     good = _run(run_refill(directory, binaries=_binaries(), rounds=rounds, tell=_tell_refill))
     if not good:
         raise SystemExit(1)
+
+
+@chaos.command()
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the first round.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Three meet every failpoint in every way; one takes some ten minutes.",
+)
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice([kind.name.lower() for kind in Kind]),
+    help="Leave a kind of fault out.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=GRACE_S,
+    show_default=True,
+    help="Seconds after the last fault within which all must be right.",
+)
+@click.option("--name", default="chaos", show_default=True, help="The lab to use.")
+@_directory
+def cni(
+    *,
+    seed: int,
+    rounds: int,
+    without: tuple[str, ...],
+    grace: float,
+    name: str,
+    directory: Path | None,
+) -> None:
+    """Let Pods come and go on the lab while everything around their networks breaks.
+
+    On both nodes danmd is killed, stopped and failed at every step of an ADD and a DEL; its
+    executables, delegates, sandboxes and containerd are killed; nodes are cut off, rebooted and
+    replaced.
+    Afterwards interfaces, rules, routes, addresses, DanmEps, journals and host-local files are
+    compared with the Pods that live, and then with none.
+
+    Exits with 1 when something is missing or left; the lab is left as it is then.
+    """
+    directory = _made(directory)
+    lab = Lab.named(name)
+    install_on_lab(lab)
+    chaos = LabChaos(
+        cluster=lab,
+        nodes=[LabNode(name=node.name, reach=LabReach(lab=lab, node=node)) for node in LAB_NODES],
+        image=image_names(LOCAL_PREFIX)[DEMO_IMAGE.name],
+        directory=directory,
+        without=[Kind[each.upper()] for each in without],
+        grace_s=grace,
+    )
+    if not run_lab_chaos(chaos, seed=seed, rounds=rounds, tell=_tell_lab):
+        click.echo(f"The lab {name} is left as it is: ./lab status --name {name}", err=True)
+        raise SystemExit(1)
+    lab.down()
+
+
+@chaos.command()
+@click.option("--only", default="", help="Play the cases whose names have this text.")
+@click.option("--nodes", type=click.IntRange(min=1), default=NODES, show_default=True)
+@_directory
+def failpoints(*, only: str, nodes: int, directory: Path | None) -> None:
+    """Meet every failpoint of an ADD and a DEL with every action, once, without a lab.
+
+    Nodes are network namespaces of this machine, each with a danmd, on a real API server and
+    ipam-svc. Exits with 1 when something is missing or left.
+    """
+    directory = _made(directory)
+    found: list[Findings] = []
+
+    def tell(findings: Findings) -> None:
+        found.append(findings)
+        click.echo(f"{findings.moment}, {findings.seconds:.0f} s:", nl=False)
+        click.echo(f" {len(findings.differences)} differences")
+        for each in findings.differences[:_SHOWN]:
+            click.echo(f"  {each}")
+
+    with asyncio.Runner() as runner:
+        played = runner.run(
+            run_failpoints(directory, binaries=_binaries(), tell=tell, only=only, nodes=nodes)
+        )
+    click.echo(f"{len(played)} cases")
+    if any(each.differences for each in found):
+        raise SystemExit(1)
+
+
+def _tell_lab(result: LabResult) -> None:
+    click.echo(
+        f"seed {result.seed}: {result.pods} Pods, {result.traps} failpoints, {result.faults} other"
+        f" faults, {result.seconds:.0f} s: {len(result.differences)} differences"
+    )
+    for each in result.differences[:_SHOWN]:
+        click.echo(f"  {each}")
+    if result.kept:
+        click.echo(f"  the world: {result.kept}")
 
 
 def _run(work: Coroutine[Any, Any, bool]) -> bool:

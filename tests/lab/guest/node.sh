@@ -121,6 +121,11 @@ ln -s -t "$snapshots/snapshots" \
 cp "$labdir/images/metadata.db" "$snapshots/metadata.db"
 cp "$labdir/images/meta.db" "$bolt/meta.db"
 
+# A node that is booted again has nothing of before, but for what a test has kept for it.
+if [ -f "$labdir/restore.tar" ]; then
+  tar -C / -xf "$labdir/restore.tar"
+fi
+
 # Signals and context switches are what costs here; memory is plenty.
 export GODEBUG=asyncpreemptoff=1 GOGC=400
 

@@ -330,9 +330,10 @@ class FakePlugins:
         self.alive: dict[tuple[str, str, str], bytes] = {}
         self.results: dict[str, bytes] = {}
         self.missing: set[str] = set()
-        self.strays: set[str] = set()
         self.deleted_with: list[bytes] = []
         self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
+        # Those of sandboxes that an earlier danmd has left running.
+        self.strays: set[str] = set()
 
     def require(self, plugin: str, environment: Mapping[str, str]) -> None:
         """Refuse those that are planned to be missing."""
@@ -365,7 +366,7 @@ class FakePlugins:
         return self.results.get(call.type) or self._result(call, name, netns)
 
     async def end_strays(self, container_id: str) -> None:
-        """End those of a container."""
+        """End those that are planned to be left."""
         self.strays.discard(container_id)
 
     def _result(self, call: PluginCall, name: str, netns: str) -> bytes:

@@ -1,0 +1,96 @@
+"""Taking down what an earlier danmd has left half-made."""
+
+import pytest
+
+from danm_cni.failpoints import Effect, observed_by
+from danm_cni.testing.demo import INTERNAL, MANAGEMENT
+from danm_cni.testing.node import FakeNode
+
+
+async def _killed_beside_its_plugin(node: FakeNode) -> None:
+    """Have a danmd that was killed in an ADD, whose plugin goes on."""
+    left: dict[str, bytes] = {}
+    journal = node.config.paths.state / "journal"
+
+    def keep(point: str) -> None:
+        if point == f"before {Effect.RUN_ADD}":
+            left.update({path.name: path.read_bytes() for path in journal.iterdir()})
+
+    node.add_pod(interfaces=[MANAGEMENT, INTERNAL | {"network": "external"}])
+    with observed_by(keep):
+        await node.add("c1")
+    await node.stop()
+    for name, data in left.items():
+        (journal / name).write_bytes(data)
+    node.plugins.strays.add("c1")
+    await node.restart()
+
+
+@pytest.mark.parametrize("first", ["the comparison", "DEL", "another sandbox"])
+async def test_a_plugin_that_outlived_danmd_is_ended(node: FakeNode, first: str) -> None:
+    """Whoever removes the half-made sandbox first ends its plugin, which could go on afterwards."""
+    # DESIGN, "An ADD", steps 7 and 8
+    await _killed_beside_its_plugin(node)
+    match first:
+        case "the comparison":
+            await node.daemon.upkeep.compare()
+        case "DEL":
+            await node.delete("c1")
+        case "another sandbox":
+            await node.add("c2")
+    assert set() == node.plugins.strays
+
+
+async def test_an_undo_does_not_look_for_plugins(node: FakeNode) -> None:
+    """Plugins of an ADD that this danmd has failed have ended: nothing is searched for them."""
+    node.plugins.strays.add("c1")
+    node.plugins.failures.hang("bridge")
+    node.add_pod(interfaces=[MANAGEMENT])
+    with pytest.raises(Exception, match="the time for the ADD was over"):
+        await node.add("c1", timeout_s=0.1)
+    assert {"c1"} == node.plugins.strays
+
+
+async def _restarted_with_an_older_sandbox(node: FakeNode) -> None:
+    """Have a Pod with a sandbox, and an older one that a danmd left which died in its ADD."""
+    left: dict[str, bytes] = {}
+    journal = node.config.paths.state / "journal"
+
+    def keep(point: str) -> None:
+        if point == f"after {Effect.WRITE_INTENT}" and not left:
+            left.update({path.name: path.read_bytes() for path in journal.iterdir()})
+
+    node.add_pod(interfaces=[INTERNAL])
+    with observed_by(keep):
+        await node.add("c1")
+    await node.delete("c1")
+    await node.add("c2")
+    await node.stop()
+    for name, data in left.items():
+        (journal / name).write_bytes(data)
+    await node.restart()
+
+
+async def test_an_older_sandbox_leaves_the_addresses_to_the_next(node: FakeNode) -> None:
+    """A half-made sandbox of a Pod that has another one by now is forgotten, and frees nothing."""
+    # DESIGN P3: the interface of the next one is still there when the Pod ends.
+    await _restarted_with_an_older_sandbox(node)
+    held = list(node.addresses.entries)
+    await node.daemon.upkeep.compare()
+    assert [each.container_id for each in node.daemon.journal.records()] == ["c2"]
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert held == node.addresses.entries
+    await node.delete("c2")
+    assert node.leftovers() == {}
+
+
+async def test_a_pod_s_end_frees_nothing_of_a_sandbox_that_is_there(node: FakeNode) -> None:
+    """An older sandbox that is found when its Pod ends does not free what the next one has."""
+    # DESIGN P3
+    await _restarted_with_an_older_sandbox(node)
+    held = list(node.addresses.entries)
+    await node.end_pod()
+    await node.daemon.upkeep.compare()
+    assert held == node.addresses.entries
+    assert [each.container_id for each in node.daemon.journal.records()] == ["c2"]

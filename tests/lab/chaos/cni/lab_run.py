@@ -1,0 +1,313 @@
+"""`lab chaos cni`: Pods come and go while everything around their networks breaks."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from danm_api.names import SYSTEM_NAMESPACE
+from tests.lab.chaos.cni.facts import World
+from tests.lab.chaos.cni.lab_node import LabNode, eventually, trap_patch
+from tests.lab.chaos.cni.lab_plan import Kind, PlannedFault, round_plan
+from tests.lab.chaos.cni.lab_world import (
+    NAMESPACE,
+    NETWORKS,
+    SHAPES,
+    lab_world,
+    network_object,
+    own_links_of,
+    pod_object,
+)
+from tests.lab.chaos.cni.model import differences
+from tests.lab.cluster import Cluster, objects
+from tests.lab.errors import LabError
+
+# On two emulated processors.
+_PODS_A_NODE: Final = 4
+_LIVES_S: Final = (8.0, 40.0)
+_BREATH_S: Final = (0.5, 4.0)
+# All traps of a node are met by then: some thirty, of which a third kill danmd.
+_TRAPS_S: Final = 1500.0
+_WHOLE_S: Final = 420.0
+_RUNNING_S: Final = 420.0
+_GONE_S: Final = 240.0
+# P2 says 30 s from the moment that something can be known to be dead; a runtime's own tries, an
+# emulated node's pace and this look at it are beside that.
+GRACE_S: Final = 120.0
+_POLL_S: Final = 2.0
+_KILL_SANDBOX_EVERY_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a round has shown.
+
+    Attributes:
+        pods: How many were made.
+        kept: Where the worlds with differences are written down.
+    """
+
+    seed: int
+    seconds: float
+    pods: int
+    traps: int
+    faults: int
+    differences: tuple[str, ...]
+    kept: Path | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Churn:
+    """Makes and deletes Pods of one node, until it is told to stop."""
+
+    cluster: Cluster
+    node: str
+    image: str
+    seed: int
+    made: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _dies_at: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Go on for the whole time; an API server that does not answer is asked again."""
+        chance = Random(f"{self.seed}/{self.node}")  # noqa: S311  (nothing secret)
+        shapes = sorted(SHAPES)
+        while not self._stop.wait(chance.uniform(*_BREATH_S)):
+            now = time.monotonic()
+            try:
+                for name in [name for name, end in self._dies_at.items() if end < now]:
+                    self.cluster.kubectl(
+                        "delete", "pod", name, "-n", NAMESPACE, "--ignore-not-found", "--wait=false"
+                    )
+                    del self._dies_at[name]
+                if len(self._dies_at) < _PODS_A_NODE:
+                    self._make(chance.choice(shapes), now + chance.uniform(*_LIVES_S))
+            except LabError:
+                continue
+
+    def _make(self, shape: str, dies_at: float) -> None:
+        self.made += 1
+        name = f"p-{self.seed}-{self.node}-{self.made}"
+        pod = pod_object(name, node=self.node, shape=shape, image=self.image)
+        # Noted before: whether a call that failed has made it is not known.
+        self._dies_at[name] = dies_at
+        self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+    def stop(self) -> None:
+        """Let the Pods that there are live on."""
+        self._stop.set()
+
+
+@dataclass(slots=True, kw_only=True)
+class LabChaos:
+    """A cluster with DANM on it, and its nodes.
+
+    Attributes:
+        image: Of the Pods.
+        directory: Where worlds that differ are written down.
+        without: Kinds of faults that are left out.
+        grace_s: How long after the last fault something may be other than it must.
+    """
+
+    cluster: Cluster
+    nodes: Sequence[LabNode]
+    image: str
+    directory: Path
+    without: Sequence[Kind] = ()
+    grace_s: float = GRACE_S
+
+    def prepare(self) -> None:
+        """Have danmd with traps, the networks, and know what nodes have without Pods.
+
+        Raises:
+            LabError: Something did not become ready.
+        """
+        for node in self.nodes:
+            node.install(())
+        patch = json.dumps(trap_patch())
+        daemon_set = ("daemonset", "danm-cni", "-n", SYSTEM_NAMESPACE)
+        self.cluster.kubectl("patch", *daemon_set, "--type=strategic", "-p", patch)
+        self._whole()
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        self._apply(namespace, *(network_object(name) for name in NETWORKS))
+        for node in self.nodes:
+            for shape in SHAPES:
+                name = f"first-{node.name}-{shape}"
+                self._apply(pod_object(name, node=node.name, shape=shape, image=self.image))
+        self._all_running()
+        # The links that netwatcher makes for networks are there now.
+        self._remove_pods()
+
+    def round(self, seed: int) -> Result:
+        """Play one round.
+
+        Raises:
+            LabError: The lab, a node or a Pod did not come back, or a trap was not met.
+        """
+        began = time.monotonic()
+        plan = round_plan(seed, nodes=len(self.nodes), without=self.without)
+        for node, traps in zip(self.nodes, plan.traps, strict=True):
+            node.own_links = own_links_of(node.look())
+            node.install(traps)
+        churns = [
+            _Churn(cluster=self.cluster, node=node.name, image=self.image, seed=seed)
+            for node in self.nodes
+        ]
+        with ThreadPoolExecutor() as pool:
+            churning = [pool.submit(churn.run) for churn in churns]
+            try:
+                breaking = pool.submit(self._break, plan.faults)
+                meeting = [pool.submit(self._meet, node) for node in self.nodes]
+                for future in (breaking, *meeting):
+                    future.result()
+            finally:
+                for churn in churns:
+                    churn.stop()
+            for future in churning:
+                future.result()
+        self._whole()
+        self._all_running()
+        found = self._compare(f"round-{seed}-living")
+        if not found:
+            self._remove_pods()
+            found = self._compare(f"round-{seed}-empty")
+        return Result(
+            seed=seed,
+            seconds=time.monotonic() - began,
+            pods=sum(churn.made for churn in churns),
+            traps=sum(len(traps) for traps in plan.traps),
+            faults=len(plan.faults),
+            differences=tuple(found),
+            kept=self.directory if found else None,
+        )
+
+    def _break(self, faults: Sequence[PlannedFault]) -> None:
+        """Do the faults one after the other, each at its time or as soon as the last is over."""
+        began = time.monotonic()
+        for fault in faults:
+            time.sleep(max(0.0, began + fault.at - time.monotonic()))
+            if fault.kind is Kind.IPAM:
+                selector = "app.kubernetes.io/name=danm-ipam"
+                self.cluster.kubectl(
+                    *("delete", "pod", "-n", SYSTEM_NAMESPACE, "-l", selector),
+                    *("--grace-period=0", "--force", "--wait=false"),
+                )
+                continue
+            node = self.nodes[fault.node]
+            node.wait_answering()
+            node.suffer(fault)
+
+    def _meet(self, node: LabNode) -> None:
+        """Wait until all traps of a node were met; give Pods new sandboxes where that is needed."""
+        struck = 0.0
+
+        def all_met() -> bool:
+            nonlocal struck
+            following = node.next_trap()
+            now = time.monotonic()
+            needs = following is not None and following.needs_new_sandbox
+            if needs and now > struck + _KILL_SANDBOX_EVERY_S:
+                struck = now
+                node.kill_sandbox(str(now))
+            return following is None
+
+        try:
+            eventually(all_met, f"All traps of {node.name} are met", _TRAPS_S)
+        except LabError as error:
+            raise LabError(f"{error}; the next one is {node.next_trap()}") from error
+
+    # The lab
+
+    def _apply(self, *documents: Mapping[str, Any]) -> None:
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
+        self.cluster.kubectl("apply", "-f", "-", stdin=text)
+
+    def _whole(self) -> None:
+        """Wait until nodes and DANM are whole."""
+        eventually(self._nodes_are_ready, "The nodes are Ready", _WHOLE_S)
+        for workload in ("daemonset/danm-cni", "deployment/danm-ipam", "daemonset/danm-netwatcher"):
+            eventually(partial(self._is_rolled_out, workload), f"{workload} is ready", _WHOLE_S)
+
+    def _nodes_are_ready(self) -> bool:
+        conditions = [
+            condition
+            for node in objects(self.cluster, "nodes")
+            for condition in node["status"]["conditions"]
+            if condition["type"] == "Ready"
+        ]
+        return [each["status"] for each in conditions] == ["True"] * len(self.nodes)
+
+    def _is_rolled_out(self, workload: str) -> bool:
+        self.cluster.kubectl("rollout", "status", workload, "-n", SYSTEM_NAMESPACE, "--timeout=5s")
+        return True
+
+    def _pods(self) -> list[dict[str, Any]]:
+        return objects(self.cluster, "pods", "-n", NAMESPACE)
+
+    def _all_running(self) -> None:
+        """Wait until every Pod runs and none is on its way out."""
+
+        def are_running() -> bool:
+            pods = self._pods()
+            return all(
+                pod["status"].get("phase") == "Running"
+                and "deletionTimestamp" not in pod["metadata"]
+                and all(each["ready"] for each in pod["status"].get("containerStatuses", ()))
+                for pod in pods
+            )
+
+        eventually(are_running, "All Pods run", _RUNNING_S)
+
+    def _remove_pods(self) -> None:
+        self.cluster.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--wait=false")
+        eventually(lambda: not self._pods(), "All Pods are gone", _GONE_S)
+
+    def world(self) -> World:
+        """Return everything as it is now."""
+        return lab_world(
+            pods=objects(self.cluster, "pods", "-A"),
+            endpoints=objects(self.cluster, "danmeps", "-n", NAMESPACE),
+            blocks=objects(self.cluster, "danmipblocks", "-n", NAMESPACE),
+            nodes=[node.look() for node in self.nodes],
+            own_links={node.name: node.own_links for node in self.nodes},
+        )
+
+    def _compare(self, moment: str) -> list[str]:
+        """Look until nothing is other than it must, or the grace is over; keep such a world."""
+        deadline = time.monotonic() + self.grace_s
+        while True:
+            try:
+                world = self.world()
+                found = [str(each) for each in differences(world)]
+            except (LabError, OSError) as error:
+                world, found = None, [f"nobody could look: {error}"]
+            if not found:
+                return []
+            if time.monotonic() > deadline:
+                text = "\n".join([*found, "", repr(world)])
+                (self.directory / f"{moment}.txt").write_text(text)
+                return found
+            time.sleep(_POLL_S)
+
+
+def run_lab_chaos(
+    chaos: LabChaos, *, seed: int, rounds: int, tell: Callable[[Result], None]
+) -> bool:
+    """Play rounds; return whether all was right. A round with differences is the last one.
+
+    Raises:
+        LabError: The run itself failed.
+    """
+    chaos.prepare()
+    for number in range(rounds):
+        result = chaos.round(seed + number)
+        tell(result)
+        if result.differences:
+            return False
+    return True
