@@ -1,12 +1,14 @@
 """Judges DanmNets and writes the verdicts (SPEC N1, N3, N5): one replica at a time, by Lease.
 
 Verdicts are given one after the other. What this replica wrote counts at once for the next one,
-before its own watch brings it back; a new leader begins with a consistent list. So two DanmNets
-that contradict each other are never both accepted.
+before its own watch brings it back; a new leader begins with a consistent list. A spec claims what
+it asks for in the API before it is accepted, and the Lease is looked at in between: a replica that
+was frozen meanwhile accepts nothing any more. So two DanmNets that contradict each other are never
+both accepted (decision 0022).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -65,14 +67,19 @@ class Validator:
         networks: Informer[DanmNet],
         use: UseReader,
         events: EventRecorder,
+        confirm: Callable[[], Awaitable[None]],
         now: Callable[[], datetime],
         use_recheck_s: float = _USE_RECHECK_S,
     ) -> None:
-        """Take the edges; ``networks`` has the indices BY_CLAIM and BY_REFUSED."""
+        """Take the edges; ``networks`` has the indices BY_CLAIM and BY_REFUSED.
+
+        ``confirm`` raises a DanmError unless this replica leads, by a consistent read.
+        """
         self._api = api
         self._networks = networks
         self._use = use
         self._events = events
+        self._confirm = confirm
         self._now = now
         self._use_recheck_s = use_recheck_s
         self._queue: WorkQueue[ObjectKey] = WorkQueue()
@@ -93,9 +100,12 @@ class Validator:
     async def lead(self) -> None:
         """Judge all DanmNets, and whatever changes, until cancelled."""
         self._ahead.clear()
-        # Those that were never judged are judged by age.
-        for net in sorted(await self._read_all(), key=lambda n: (n.created, n.namespace, n.name)):
+        for net in await self._read_all():
             self._remember(net)
+        known = {_key(net): net for net in (*self._networks.items(), *self._ahead.values())}
+        # Those that were never judged are judged by age, whatever came by the watch before.
+        self._queue = WorkQueue()
+        for net in sorted(known.values(), key=lambda n: (n.created, n.namespace, n.name)):
             self._queue.add(_key(net))
         await run_workers(self._queue, self.reconcile, concurrency=1, name="validator")
 
@@ -139,7 +149,8 @@ class Validator:
             return
         verdict, in_force = await self._decide(net)
         raw = await self._mark(raw, verdict)
-        claims, changes = self._takes_away(net, verdict, in_force)
+        claims, changes = _takes_away(net, verdict, in_force)
+        fence = changes or (claims and self._has_neighbours(net, verdict))
         if claims or changes:
             status = status_meanwhile(
                 net,
@@ -149,7 +160,9 @@ class Validator:
                 now=self._now(),
             )
             raw = await self._put_status(raw, status)
-            verdict, in_force = await self._decide(net, fence=True)
+            # Whoever leads after this look begins with a list that has the claim.
+            await self._confirm()
+            verdict, in_force = await self._decide(net, fence=fence)
             raw = await self._mark(raw, verdict)
         status = self._status(net, verdict, in_force, decode_danmnet(raw).generation)
         if status != decode_danmnet(raw).status:
@@ -178,23 +191,11 @@ class Validator:
         self._remember(decode_danmnet(raw))
         return raw
 
-    def _takes_away(
-        self, net: DanmNet, verdict: Verdict, in_force: InForce | None
-    ) -> tuple[bool, bool]:
-        """Say whether a verdict takes rights from others on the wire, and from the network itself.
-
-        Then ipam-svc must not go on by what it has read before (decision 0010).
-        """
-        if not isinstance(verdict, Accepted) or in_force is None:
-            return False, False
-        others = on_the_wire(net, verdict.spec, self._rivals(net))
-        applied = net.status.applied
-        changes = (
-            applied is not None
-            and applied != in_force.spec
-            and depends_on_use(applied, in_force.spec)
+    def _has_neighbours(self, net: DanmNet, verdict: Verdict) -> bool:
+        """Say whether somebody else may have addresses on the wire that a network asks for."""
+        return isinstance(verdict, Accepted) and bool(
+            on_the_wire(net, verdict.spec, self._rivals(net))
         )
-        return bool(others) and not is_settled(net), changes
 
     async def _decide(self, net: DanmNet, *, fence: bool = False) -> tuple[Verdict, InForce | None]:
         """Judge a network by who uses it; with ``fence`` the answer stays true."""
@@ -255,6 +256,23 @@ class Validator:
                 reason=condition.reason,
                 message=condition.message,
             )
+
+
+def _takes_away(net: DanmNet, verdict: Verdict, in_force: InForce | None) -> tuple[bool, bool]:
+    """Say whether a verdict takes rights from others, and from the network itself.
+
+    Then neither ipam-svc nor another validator may go on by what it has read before (decisions
+    0010, 0022).
+    """
+    if not isinstance(verdict, Accepted) or in_force is None:
+        return False, False
+    applied = net.status.applied
+    changes = (
+        applied is not None
+        and applied != in_force.spec
+        and depends_on_use(applied, in_force.spec)
+    )
+    return bool(keys_to_rivals(net)) and not is_settled(net), changes
 
 
 def _key(net: DanmNet) -> ObjectKey:

@@ -34,15 +34,16 @@ class ValidatorProcess:
             decode_danmnet,
             indexers={BY_CLAIM: claim_keys, BY_REFUSED: refused_keys},
         )
+        self._election = LeaderElection(
+            api, namespace=config.namespace, name=VALIDATOR_LEASE, identity=config.pod_name
+        )
         self._validator = Validator(
             api=api,
             networks=self._networks,
             use=ClusterUseReader(api),
             events=EventRecorder(api, component="netwatcher-validator", instance=config.pod_name),
+            confirm=self._election.confirm,
             now=lambda: datetime.now(tz=UTC),
-        )
-        self._election = LeaderElection(
-            api, namespace=config.namespace, name=VALIDATOR_LEASE, identity=config.pod_name
         )
 
     async def run(self, stop: asyncio.Event) -> None:

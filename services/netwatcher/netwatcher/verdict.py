@@ -182,7 +182,7 @@ def status_meanwhile(
                 type=kind,
                 status=None,
                 reason=REASON_CHECKING,
-                message="the validator looks for addresses that others have",
+                message="the validator makes sure that no other DanmNet or address is in the way",
                 observed_generation=generation,
                 last_transition=now,
             )
