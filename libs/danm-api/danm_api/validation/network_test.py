@@ -170,6 +170,12 @@ def test_the_nodes_link_has_room_for_its_name(name: str, options: dict[str, Any]
     assert validate_network(a_danmnet(name[:-3], host_device="ens4", **options)) == ()
 
 
+def test_an_sriov_network_may_have_any_name() -> None:
+    """The nodes get no link that would be called after it."""  # SPEC E1
+    options = {"network_type": "sriov", "host_device": "ens4", "vlan": 1000}
+    assert validate_network(a_danmnet("a-long-network-name", **options)) == ()
+
+
 @pytest.mark.parametrize("network_type", ["flannel", "Calico", "my_cni-2.0", "10-flannel"])
 def test_plain_file_names_are_types(network_type: str) -> None:
     """Whether the node has the file is found out at ADD."""  # SPEC E2
