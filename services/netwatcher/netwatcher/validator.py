@@ -8,8 +8,9 @@ both accepted (decision 0022).
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -37,6 +38,7 @@ from netwatcher.verdict import (
     keys_to_rivals,
     news,
     on_the_wire,
+    only_words_differ,
     refused_for,
     refused_keys,
     status_after,
@@ -49,8 +51,15 @@ _log = get_logger(__name__)
 BY_CLAIM: Final = "claim"
 BY_REFUSED: Final = "refused"
 
-# Who uses a network is not watched; while an edit waits for the last user it is asked this often.
+# Who uses a network is not watched; while an edit waits for the last user it is asked this often,
+# and of a network with thousands of users more seldom: a twentieth of the time is spent on it.
 _USE_RECHECK_S: Final = 2.0
+_USE_SHARE: Final = 20
+_MAX_USE_RECHECK_S: Final = 60.0
+
+# Other words for the same, such as who else uses a network meanwhile: every node reads them.
+_WORDS_PERIOD: Final = timedelta(seconds=30)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Of the list that a new leader begins with.
 _BASE_DELAY_S: Final = 0.1
@@ -85,12 +94,15 @@ class Validator:
         self._queue: WorkQueue[ObjectKey] = WorkQueue()
         # What was read or written and has not come by the watch yet.
         self._ahead: dict[ObjectKey, DanmNet] = {}
+        self._told: dict[ObjectKey, datetime] = {}
 
     def on_network(self, change: Change[DanmNet]) -> None:
         """Judge a DanmNet that came or changed, and those for which it may have made way."""
         ahead = self._ahead.get(change.key)
         if change.new is None or (ahead is not None and not _is_newer(ahead, change.new)):
             self._ahead.pop(change.key, None)
+        if change.new is None:
+            self._told.pop(change.key, None)
         self._queue.add(change.key)
         for net in (change.old, change.new):
             for key in () if net is None else {*claim_keys(net), *refused_keys(net)}:
@@ -120,7 +132,12 @@ class Validator:
         if net is None or net.deleting:
             return
         verdict, in_force = await self._decide(net)
-        if self._status(net, verdict, in_force, net.generation) == net.status:
+        status = self._status(net, verdict, in_force, net.generation)
+        if status == net.status:
+            return
+        since = self._now() - self._told.get(key, _LONG_AGO)
+        if since < _WORDS_PERIOD and only_words_differ(status, net.status):
+            self._queue.add_after(key, (_WORDS_PERIOD - since).total_seconds())
             return
         try:
             raw = await self._api.get(DANMNETS, key.name, namespace=key.namespace)
@@ -167,6 +184,7 @@ class Validator:
         status = self._status(net, verdict, in_force, decode_danmnet(raw).generation)
         if status != decode_danmnet(raw).status:
             raw = await self._put_status(raw, status)
+        self._told[_key(net)] = self._now()
         VERDICTS.labels(verdict=type(verdict).__name__).inc()
         valid = isinstance(verdict, Accepted)
         _log.info("Judged DanmNet", namespace=net.namespace, name=net.name, valid=valid)
@@ -207,14 +225,19 @@ class Validator:
                 return verdict, None
             case Accepted(spec=spec):
                 applied = net.status.applied
-                use = UNUSED
+                use, spent_s = UNUSED, 0.0
                 if applied is not None and depends_on_use(applied, spec):
                     lost = partial(loses, applied, spec) if fence else None
+                    asked_at = time.monotonic()
                     use = await self._use.use_of(net, fence=lost)
+                    spent_s = time.monotonic() - asked_at
                 in_force = bring_into_force(applied, spec, use)
                 if in_force.waiting:
-                    self._queue.add_after(_key(net), self._use_recheck_s)
+                    self._queue.add_after(_key(net), self._recheck_after(spent_s))
                 return verdict, in_force
+
+    def _recheck_after(self, spent_s: float) -> float:
+        return max(self._use_recheck_s, min(spent_s * _USE_SHARE, _MAX_USE_RECHECK_S))
 
     async def _judge_holders(self, net: DanmNet, verdict: Accepted, *, fence: bool) -> Verdict:
         """Refuse a network whose pools have addresses that others hold (SPEC N1; DESIGN P1)."""
@@ -222,11 +245,13 @@ class Validator:
         if not hands_out_addresses(spec):
             return verdict
         others = on_the_wire(net, spec, self._rivals(net))
+        asked_at = time.monotonic()
         holders = await self._use.holders_in_pools(net, spec, others, fence=fence)
+        spent_s = time.monotonic() - asked_at
         if not holders:
             return verdict
         # Who holds them is not watched.
-        self._queue.add_after(_key(net), self._use_recheck_s)
+        self._queue.add_after(_key(net), self._recheck_after(spent_s))
         return refused_for(holders, spec)
 
     def _rivals(self, net: DanmNet) -> Iterable[DanmNet]:

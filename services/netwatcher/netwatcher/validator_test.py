@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS, EVENTS, RawObject
 from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet, NetworkSpec, Vlan
+from danm_api.names import PodName
 from danm_api.testing.builders import (
     NAMESPACE,
     a_block,
@@ -104,7 +106,9 @@ class Replica:
 
 
 def a_replica(
-    api: FakeKube, confirm: Callable[[], Awaitable[None]] = nobody_else_leads
+    api: FakeKube,
+    confirm: Callable[[], Awaitable[None]] = nobody_else_leads,
+    now: Callable[[], datetime] = FakeClock().now,
 ) -> Replica:
     """Build a replica that does nothing yet."""
     networks = Informer(
@@ -119,7 +123,7 @@ def a_replica(
         use=ClusterUseReader(api),
         events=EventRecorder(api, component="netwatcher-validator", instance="v-0"),
         confirm=confirm,
-        now=FakeClock().now,
+        now=now,
         use_recheck_s=0.001,
     )
     networks.subscribe(validator.on_network)
@@ -127,9 +131,11 @@ def a_replica(
 
 
 @asynccontextmanager
-async def a_validator(api: FakeKube, *, watching: bool = True) -> AsyncIterator[None]:
+async def a_validator(
+    api: FakeKube, *, watching: bool = True, now: Callable[[], datetime] = FakeClock().now
+) -> AsyncIterator[None]:
     """Run one replica that leads; without its watch it knows what it read as it began to lead."""
-    replica = a_replica(api)
+    replica = a_replica(api, now=now)
     tasks = []
     if watching:
         tasks.append(asyncio.create_task(replica.networks.run()))
@@ -324,6 +330,35 @@ async def test_a_change_of_the_vlan_waits_for_the_pods(cluster: Cluster) -> None
         lambda: cluster.events()
         == [("Normal", "InForce"), ("Normal", "Valid"), ("Warning", "ChangeWaits")]
     )
+
+
+async def test_who_comes_and_goes_while_an_edit_waits_is_told_at_leisure() -> None:
+    """Every node reads the status: other names in it are no reason to write it each time."""
+    # DESIGN P6; SPEC N5
+    api, clock = FakeKube(), FakeClock()
+    cluster = Cluster(api)
+
+    def lists() -> int:
+        return api.calls["list", DANMEPS.plural]
+
+    def waits_for(pod: str) -> bool:
+        return pod in cluster.condition("internal", "Applied")[1]
+
+    async with a_validator(api, now=clock.now):
+        await cluster.create("internal", **GOOD)
+        await cluster.until(lambda: cluster.valid("internal") is True)
+        await api.create(DANMEPS, encode_danmep(a_danmep("ep-1")), namespace=NAMESPACE)
+        await cluster.edit("internal", vlan=301)
+        await cluster.until(lambda: waits_for("processor-1"))
+        writes = api.calls["replace", DANMNETS.plural]
+        other = replace(a_danmep("ep-2"), pod=PodName("another"))
+        await api.create(DANMEPS, encode_danmep(other), namespace=NAMESPACE)
+        asked = lists()
+        await cluster.until(lambda: lists() > asked + 10)
+        assert api.calls["replace", DANMNETS.plural] == writes
+        clock.advance(31)
+        await cluster.until(lambda: waits_for("another"))
+    assert [reason for _, reason in cluster.events()] == ["Valid", "ChangeWaits"]
 
 
 async def test_going_back_clears_what_waits(cluster: Cluster) -> None:
