@@ -273,7 +273,8 @@ class LinkReconciler:
 
     async def _observe(self, name: InterfaceName, wanted: HostLink | None) -> Seen:
         link = await self._kernel.link_by_name(name)
-        stray = None if link is not None else await self._find_stray(name)
+        is_ours = link is not None and link.made_as == name
+        stray = None if is_ours else await self._find_stray(name)
         if wanted is None:
             return Seen(link=link, stray=stray)
         parent = await self._kernel.link_by_name(wanted.parent)
