@@ -212,8 +212,16 @@ async def renamed(node: Node) -> None:
 
     def work(route: IPRoute) -> None:
         for number, name in enumerate(node.links):
-            route.link("set", ifname=name, state="down")
-            route.link("set", index=route.link_lookup(ifname=name)[0], ifname=f"oops{number}")
+            index = route.link_lookup(ifname=name)[0]
+            while True:
+                # Older kernels rename only what is down, and netwatcher may set it up in between.
+                route.link("set", index=index, state="down")
+                try:
+                    route.link("set", index=index, ifname=f"oops{number}")
+                    break
+                except NetlinkError as error:
+                    if error.code != errno.EBUSY:
+                        raise
 
     await node.by_hand(work)
 
