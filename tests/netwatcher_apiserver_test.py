@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
@@ -27,7 +28,7 @@ from danm_api.kube.api import (
     Resource,
 )
 from danm_api.kube.client import KubeClient
-from danm_api.model.danmnet import DanmNet, Vlan
+from danm_api.model.danmnet import DanmNet, NodeSum, Vlan
 from danm_api.names import InterfaceName, NodeName
 from danm_api.testing.builders import a_danmep
 from netwatcher.config import NodeConfig, ValidatorConfig
@@ -37,6 +38,7 @@ from netwatcher.netlink import NetlinkKernel
 from netwatcher.node_process import NodeProcess
 from netwatcher.validator_process import ValidatorProcess
 from tests.lab.apiserver import ApiServer
+from tests.lab.deployed import account_kubeconfig, apply_deployed
 
 DEFINITIONS: Final = Resource(
     group="apiextensions.k8s.io",
@@ -142,12 +144,17 @@ class World:
 
 @pytest.fixture()
 async def world(server: ApiServer, node_netns: str) -> AsyncIterator[World]:
-    """Run a validator and the netwatcher of one node."""
+    """Run a validator and the netwatcher of one node, with the rights that deploy/ gives them."""
 
     def a_kernel() -> NetlinkKernel:
         return NetlinkKernel(
             ThreadPoolExecutor(1, initializer=lambda: netns.setns(node_netns, flags=0))
         )
+
+    def rights_of(account: str) -> Path:
+        path = server.kubeconfig.with_name(f"{account}.kubeconfig")
+        authority = server.trust.authority
+        return account_kubeconfig(path, url=server.url, authority=authority, account=account)
 
     namespace = f"test-{uuid4().hex[:8]}"
     stop = asyncio.Event()
@@ -162,7 +169,7 @@ async def world(server: ApiServer, node_netns: str) -> AsyncIterator[World]:
                 health_host="127.0.0.1",
                 health_port=0,
             ),
-            await stack.enter_async_context(await KubeClient.connect(server.kubeconfig)),
+            await stack.enter_async_context(await KubeClient.connect(rights_of("danm-validator"))),
         )
         node = NodeProcess(
             NodeConfig(
@@ -173,7 +180,7 @@ async def world(server: ApiServer, node_netns: str) -> AsyncIterator[World]:
                 health_host="127.0.0.1",
                 health_port=0,
             ),
-            await stack.enter_async_context(await KubeClient.connect(server.kubeconfig)),
+            await stack.enter_async_context(await KubeClient.connect(rights_of("danm-netwatcher"))),
             await stack.enter_async_context(a_kernel()),
         )
         kernel = await stack.enter_async_context(a_kernel())
@@ -187,10 +194,9 @@ async def world(server: ApiServer, node_netns: str) -> AsyncIterator[World]:
 
 
 async def install(api: KubeClient, namespace: str) -> None:
-    """Make DANM's kinds, a node and the namespaces, unless another test did."""
-    for name in (namespace, "danm-system"):
-        with suppress(ConflictError):
-            await api.create(NAMESPACES, {"metadata": {"name": name}})
+    """Make DANM's kinds and roles, a node and the namespaces, unless another test did."""
+    await api.create(NAMESPACES, {"metadata": {"name": namespace}})
+    await apply_deployed(api, "namespace/namespace.yaml", "netwatcher/rbac.yaml")
     with suppress(ConflictError):
         await api.create(NODES, {"metadata": {"name": NODE}})
     for definition in ALL:
@@ -234,6 +240,9 @@ async def test_from_a_manifest_to_a_link(world: World) -> None:
             told = [n for node in nodes for n in node.networks if n.namespace == net.namespace]
             if [(n.link, n.up) for n in told] == [("vx_internal", True)]:
                 break
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while (await world.net("internal")).status.nodes != NodeSum(ready=1, total=1):
             await asyncio.sleep(0.01)
     events = await world.api.list(EVENTS, namespace=world.namespace)
     assert [event["reason"] for event in events.items] == ["Valid"]

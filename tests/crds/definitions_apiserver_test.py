@@ -85,7 +85,7 @@ def _row(kubectl: Kubectl, kind: str, name: str, *arguments: str) -> dict[str, s
     done = kubectl("get", kind, name, *arguments)
     assert done.returncode == 0, done.stderr
     header, row = done.stdout.splitlines()
-    columns = list(re.finditer(r"\S+ *", header))
+    columns = list(re.finditer(r"\S+( \S+)* *", header))
     return {each[0].strip(): row[each.start() : each.end()].strip() for each in columns[:-1]} | {
         columns[-1][0].strip(): row[columns[-1].start() :].strip()
     }
@@ -103,7 +103,8 @@ def test_the_demo_s_networks_apply(kubectl: Kubectl) -> None:
     done = kubectl("apply", "-f", str(demo))
     assert done.returncode == 0, done.stderr
     header, *rows = kubectl("get", "dnet", "-A").stdout.splitlines()
-    assert header.split()[2:] == ["TYPE", "DEVICE", "CIDR", "VALID", "USED", "FREE", "AGE"]
+    titles = re.split(r"  +", header)
+    assert titles[2:] == ["TYPE", "DEVICE", "CIDR", "VALID", "READY NODES", "USED", "FREE", "AGE"]
     assert any(row.split()[:3] == ["example-vnf", "management", "flannel"] for row in rows)
 
 
@@ -225,7 +226,8 @@ def test_a_row_says_what_whether_and_how_full(
     stored = _applied(kubectl, _manifest(name, host_device="ens4", **options))
     assert set(_row(kubectl, "dnet", name, "-n", "example-vnf").values()) & {"True"} == set()
     condition = {"type": "Valid", "status": "True", "reason": "Accepted", "message": "It may be."}
-    judged = {"applied": stored["spec"], "conditions": [condition], **usage}
+    nodes = {"ready": 2, "total": 3, "summary": "2/3", "why": "node-1: no ens4"}
+    judged = {"applied": stored["spec"], "conditions": [condition], "nodes": nodes, **usage}
     patch = msgspec.json.encode({"status": judged}).decode()
     done = kubectl(
         "patch", "dnet", name, "-n", "example-vnf", "--subresource=status", "--type=merge",
@@ -234,7 +236,7 @@ def test_a_row_says_what_whether_and_how_full(
     assert done.returncode == 0, done.stderr
     row = _row(kubectl, "dnet", name, "-n", "example-vnf")
     wide = _row(kubectl, "dnet", name, "-n", "example-vnf", "-o", "wide")
-    shown = {"NAME": name, "TYPE": "ipvlan", "DEVICE": "ens4", "VALID": "True"}
+    shown = {"NAME": name, "TYPE": "ipvlan", "DEVICE": "ens4", "VALID": "True", "READY NODES": "2/3"}
     shown |= {"CIDR": "", "USED": "", "FREE": "", "AGE": row["AGE"]} | seen
     assert row == {key: shown[key] for key in row}
     shown |= {"AGE": wide["AGE"], "WHY": "It may be."}

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.e2e.conftest import Tenant, eventually
 from tests.lab.cluster import objects
+from tests.lab.errors import LabError
 
 CIDR = {"cidr": "10.77.0.0/24", "container_prefix": "eth0"}
 ONE = json.dumps([{"network": "net", "ip": "dynamic"}])
@@ -50,13 +53,19 @@ def test_full_pool(tenant: Tenant) -> None:
 
 
 def test_pool_outside_its_cidr(tenant: Tenant) -> None:
-    """The DanmNet says what is wrong with it, and hands out nothing."""  # SPEC N1, G1
+    """`kubectl apply` says so at once."""  # SPEC N1
     pool = {"start": "10.78.0.5", "end": "10.78.0.9"}
+    with pytest.raises(LabError, match="allocation_pool: an end lies outside of cidr"):
+        tenant.network("net", vlan=312, allocation_pool=pool, **CIDR)
+
+
+def test_pool_without_host_addresses(tenant: Tenant) -> None:
+    """The DanmNet says what the API server cannot see, and hands out nothing."""  # SPEC N1, G1
+    pool = {"start": "10.77.0.255", "end": "10.77.0.255"}
     tenant.network("net", vlan=312, allocation_pool=pool, **CIDR)
     eventually(
-        lambda: "allocation_pool" in (text := tenant.described("danmnet", "net"))
-        and "10.78.0.5" in text,
-        "`kubectl describe danmnet` says that the pool is outside",
+        lambda: "choose host addresses" in tenant.described("danmnet", "net"),
+        "`kubectl describe danmnet` says what the pool lacks",
     )
     found = objects(tenant.cluster, "danmnet", "net", "-n", tenant.namespace)
     assert found[0]["spec"]["Validation"] == "False"

@@ -30,6 +30,10 @@ _HIGH: Final = {"start": "10.0.0.30", "end": "10.0.0.31"}
 _IN_HIGH: Final = attachment(ip="10.0.0.30/24")
 
 
+async def _nobody_else_leads() -> None:
+    """Confirm that the only validator leads."""
+
+
 @asynccontextmanager
 async def _validator(cluster: Cluster) -> AsyncIterator[None]:
     kube = cluster.kube
@@ -44,6 +48,7 @@ async def _validator(cluster: Cluster) -> AsyncIterator[None]:
         networks=networks,
         use=ClusterUseReader(kube),
         events=EventRecorder(kube, component="netwatcher-validator", instance="v-0"),
+        confirm=_nobody_else_leads,
         now=cluster.clock.now,
         use_recheck_s=0.001,
     )

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from danm_api.model.addresses import IPAddress
-from danm_api.model.danmnet import BuiltInType, DanmNet, NetworkSpec, Untagged, Vlan, Vxlan
+from danm_api.model.danmnet import DanmNet, NetworkSpec, Untagged, Vlan, Vxlan
 from danm_api.names import InterfaceName, NetworkName
 from danm_api.validation import host_link_name
 
@@ -75,9 +75,6 @@ def link_of_spec(spec: NetworkSpec) -> WantedLink | None:
     if spec.host_device is None:
         return None
     parent = InterfaceName(spec.host_device)
-    # The VLAN of an SR-IOV network is a property of its virtual functions (SPEC E1).
-    if spec.network_type is BuiltInType.SRIOV:
-        return PlainLink(name=parent)
     name = host_link_name(spec)
     match spec.segment:
         case Vlan() | Vxlan() if name is not None:

@@ -42,7 +42,7 @@ from netwatcher.plan import (
     SetUp,
     SetVxlanSource,
 )
-from netwatcher.rtnetlink import open_event_socket, read_events
+from netwatcher.rtnetlink import RECEIVE_BUFFER_BYTES, open_event_socket, read_events
 
 _IFF_UP: Final = 0x1
 # RTEXT_FILTER_SKIP_STATS: counters are two thirds of a link's message, and nobody reads them here.
@@ -64,13 +64,19 @@ class NetlinkKernel:
     Attributes:
         executor: Exactly one thread, which belongs to this object from now on.
         group_limit_file: Where the limit of multicast groups is raised when a tunnel meets it.
+        receive_buffer_bytes: Room for events that nobody has read yet.
     """
 
     def __init__(
-        self, executor: ThreadPoolExecutor, *, group_limit_file: Path = LIMIT_FILE
+        self,
+        executor: ThreadPoolExecutor,
+        *,
+        group_limit_file: Path = LIMIT_FILE,
+        receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
     ) -> None:
         self._executor = executor
         self._group_limit_file = group_limit_file
+        self._receive_buffer_bytes = receive_buffer_bytes
         self._route: IPRoute | None = None
         self._events: socket.socket | None = None
 
@@ -136,7 +142,9 @@ class NetlinkKernel:
 
     async def subscribe(self, on_event: Callable[[LinkEvent], None]) -> None:
         """Call ``on_event`` for whatever happens from now on."""
-        self._events = sock = await self._in_thread(open_event_socket)
+        self._events = sock = await self._in_thread(
+            lambda: open_event_socket(self._receive_buffer_bytes)
+        )
         asyncio.get_running_loop().add_reader(sock, read_events, sock, on_event)
 
     async def _get_link(self, **which: str | int) -> ObservedLink | None:

@@ -114,10 +114,15 @@ class NodeProcess:
                 run_workers(self._queue, self._reconciler.reconcile, concurrency=1, name="links"),
                 name="links",
             )
-            group.create_task(self._writer.run(), name="danm-node")
+            group.create_task(self._tell(), name="danm-node")
             while True:
                 self._queue.add(CheckAll())
                 await asyncio.sleep(self._config.compare_period_s)
+
+    async def _tell(self) -> None:
+        # Before that all links would look as if they were not there.
+        await self._reconciler.wait_compared()
+        await self._writer.run()
 
     async def _wait_synced(self) -> None:
         while not self._networks.synced:

@@ -11,6 +11,8 @@ from danm_api.codec.danm_node import decode_danm_node
 from danm_api.codec.danmnet import encode_status
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import DANMNETS, DANMNODES, NODES
+from danm_api.kube.informer import Change, Informer
+from danm_api.model.danm_node import DanmNode
 from danm_api.names import InterfaceName, NodeName
 from danm_api.testing.builders import a_danmnet, a_raw_danmnet, accepted
 from danm_api.testing.fake_kube import FakeKube
@@ -98,6 +100,42 @@ async def test_no_link_goes_before_the_networks_are_known() -> None:
             await asyncio.sleep(0.001)
         assert (await ask(process, "/readyz"))[0] == 503
     assert len(kernel.executed) == before
+
+
+async def test_a_node_without_networks_is_told_of_too() -> None:
+    """It counts among those that a network can be ready on."""  # SPEC N6
+    api = FakeKube()
+    api.add(NODES, {"metadata": {"name": NODE}})
+    async with asyncio.timeout(10), running(api, FakeKernel()):
+        while api.stored(DANMNODES, NODE) is None:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_restart_does_not_look_like_an_outage() -> None:
+    """No version of DanmNode says that a link is missing that nobody has looked at yet."""
+    # SPEC N6; DESIGN P6
+    api, kernel = a_cluster(), FakeKernel()
+    kernel.add_parent("ens4")
+    told: list[tuple[bool, ...]] = []
+
+    def take(change: Change[DanmNode]) -> None:
+        if change.new is not None and change.new.updated is not None:
+            told.append(tuple(network.up for network in change.new.networks))
+
+    nodes = Informer(api, DANMNODES, decode_danm_node)
+    nodes.subscribe(take)
+    watch = asyncio.create_task(nodes.run())
+    async with asyncio.timeout(10):
+        async with running(api, kernel):
+            while (True,) not in told:
+                await asyncio.sleep(0.001)
+        told.clear()
+        async with running(api, kernel):
+            while not told:
+                await asyncio.sleep(0.001)
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+    assert told[0] == (True,)
 
 
 async def test_what_no_event_told_is_found() -> None:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from danm_api.codec.danm_node import decode_danm_node
+from danm_api.codec.danm_node import decode_danm_node, encode_danm_node_status
 from danm_api.errors import ApiUnavailableError, ConflictError, NotFoundError
 from danm_api.kube.api import DANMNODES, NODES, RawObject
-from danm_api.model.danm_node import NodeNetwork
+from danm_api.model.danm_node import DanmNode, NodeNetwork
 from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.node_status import NodeStatusWriter
@@ -41,6 +41,7 @@ class World:
             now=lambda: NOW,
             min_interval_s=0.001,
             retry_s=0.001,
+            again_s=0.01,
         )
 
     def raw(self) -> RawObject | None:
@@ -98,6 +99,40 @@ async def test_a_node_that_the_cluster_does_not_know_gets_none() -> None:
     with pytest.raises(NotFoundError):
         await world.writer.write()
     assert world.raw() is None
+
+
+async def test_what_somebody_else_did_to_it_is_put_right() -> None:
+    """Deleted by hand, or told otherwise by the netwatcher that was there before."""  # SPEC N6
+    world = World()
+    task = asyncio.create_task(world.writer.run())
+
+    async def until_told() -> None:
+        async with asyncio.timeout(5):
+            while world.written() != (DOWN,):
+                await asyncio.sleep(0.001)
+
+    await until_told()
+    await world.api.delete(DANMNODES, NODE)
+    await until_told()
+    stale = encode_danm_node_status(DanmNode(name=NODE, networks=(UP,)))
+    await world.api.patch(DANMNODES, NODE, stale, subresource="status")
+    await until_told()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_telling_it_again_changes_nothing() -> None:
+    """The object stays as it is, time and all, so that nobody hears of it."""  # DESIGN P6
+    world = World()
+    await world.writer.write()
+    before = world.raw()
+    assert before is not None
+    writes = world.api.calls["patch", DANMNODES.plural]
+    await world.writer.write(again=True)
+    assert world.api.calls["patch", DANMNODES.plural] == writes + 1
+    after = world.raw()
+    assert after is not None
+    assert after["status"] == before["status"]
 
 
 async def test_a_failed_write_is_made_again() -> None:

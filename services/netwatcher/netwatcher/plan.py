@@ -154,6 +154,10 @@ def plan_link(
     if wanted is None:
         return Plan() if ours is None else _take_away(ours, users, why="no DanmNet asks for it")
     if seen.link is not None and seen.link is not ours:
+        if seen.link.made_as is not None:
+            # Two of ours have changed names: each can have its own back once the other is away.
+            aside = Rename(index=seen.link.index, name=_name_aside(seen.link))
+            return Plan(actions=(aside,), blocked=f"link {seen.link.made_as} bears the name {name}")
         return Plan(
             blocked=f"a link {name} exists that DANM did not make; rename or remove it, or give"
             " the DanmNet another NetworkID"
@@ -172,9 +176,13 @@ def plan_link(
 
 
 def _ours(name: InterfaceName, seen: Seen) -> ObservedLink | None:
-    if seen.link is not None:
-        return seen.link if seen.link.made_as == name else None
+    if seen.link is not None and seen.link.made_as == name:
+        return seen.link
     return seen.stray
+
+
+def _name_aside(link: ObservedLink) -> InterfaceName:
+    return InterfaceName(f"danm-{link.index}")
 
 
 def _take_away(link: ObservedLink, users: Sequence[str] | None, *, why: str) -> Plan | AskUsers:

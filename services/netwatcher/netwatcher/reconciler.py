@@ -6,6 +6,7 @@ a second netwatcher on the node changes nothing. Every so often, and whenever ev
 links are compared in one pass over a dump.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -113,12 +114,16 @@ class LinkReconciler:
         # tunnel, since pyroute2 asks the kernel for the addresses of all links at once.
         self._addresses: dict[int, tuple[ObservedAddress, ...]] = {}
         self._sources: dict[InterfaceName, IPAddress | None] = {}
-        self._compared = False
+        self._compared = asyncio.Event()
 
     @property
     def compared(self) -> bool:
         """Say whether all links were compared at least once."""
-        return self._compared
+        return self._compared.is_set()
+
+    async def wait_compared(self) -> None:
+        """Wait until all links were compared once."""
+        await self._compared.wait()
 
     def on_network(self, change: Change[DanmNet]) -> None:
         """Look at the links that a DanmNet asks for, and at those that it asked for before."""
@@ -223,7 +228,7 @@ class LinkReconciler:
             )
             if not self._settled(name, wanted, seen):
                 self._queue.add(CheckLink(name))
-        self._compared = True
+        self._compared.set()
 
     def _settled(self, name: InterfaceName, wanted: Demand, seen: Seen) -> bool:
         """Record the state of a link that needs no work, and say whether it needs none."""
@@ -268,7 +273,8 @@ class LinkReconciler:
 
     async def _observe(self, name: InterfaceName, wanted: HostLink | None) -> Seen:
         link = await self._kernel.link_by_name(name)
-        stray = None if link is not None else await self._find_stray(name)
+        is_ours = link is not None and link.made_as == name
+        stray = None if is_ours else await self._find_stray(name)
         if wanted is None:
             return Seen(link=link, stray=stray)
         parent = await self._kernel.link_by_name(wanted.parent)

@@ -299,6 +299,36 @@ async def test_a_renamed_link_keeps_what_hangs_on_it(lab: Lab) -> None:
     assert any(isinstance(action, Rename) for action in lab.kernel.executed)
 
 
+async def test_links_that_changed_names_get_their_own_back(lab: Lab) -> None:
+    """Both are ours: neither is in the other's way for ever."""  # SPEC N4
+    names = ("external.300", "vx_internal")
+    indices = {name: lab.kernel.named(name).index for name in names}
+    lab.kernel.silent = True
+    for old, new in ((names[0], "oops"), (names[1], names[0]), ("oops", names[1])):
+        lab.kernel.change(old, renamed_to=new)
+    lab.kernel.silent = False
+    lab.reconciler.on_event(EventsLost())
+    await lab.until(
+        lambda: set(names) <= lab.kernel.names()
+        and {name: lab.kernel.named(name).index for name in names} == indices
+    )
+    await lab.until(lambda: lab.reason("external") == lab.reason("internal") == "")
+
+
+async def test_a_renamed_link_goes_also_when_another_took_its_name(lab: Lab) -> None:
+    """With the last DanmNet that needs it, and the foreign link stays."""  # SPEC N2; DESIGN P2
+    index = lab.kernel.named("external.300").index
+    lab.kernel.silent = True
+    lab.kernel.change("external.300", renamed_to="oops")
+    lab.kernel.add_foreign("external.300", OtherKind(name="dummy"))
+    lab.kernel.silent = False
+    lab.reconciler.on_event(EventsLost())
+    await lab.until(lambda: "DANM did not make" in lab.reason("external"))
+    await lab.delete(EXTERNAL)
+    await lab.until(lambda: "oops" not in lab.kernel.names())
+    assert lab.kernel.named("external.300").index != index
+
+
 async def test_the_mtu_follows_the_parent(lab: Lab) -> None:
     """Links grow and shrink with the device that they are on."""
     lab.kernel.change("ens3", mtu=9000)

@@ -39,7 +39,7 @@ _FINGERPRINT: Final = frozenset({5, 16, 18, 27})
 _ATTRIBUTE_TYPE_MASK: Final = 0x3FFF
 
 # Room for the events of some thousand links between two turns of the event loop.
-_RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 # linux/socket.h; Python has no name for it. It may exceed the system's limit, as root.
 _SO_RCVBUFFORCE: Final = 33
 # A datagram holds one event, or a few; a link's is about 2 kB.
@@ -48,13 +48,13 @@ _DATAGRAM_BYTES: Final = 64 * 1024
 _DATAGRAMS_PER_TURN: Final = 64
 
 
-def open_event_socket() -> socket.socket:
+def open_event_socket(receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES) -> socket.socket:
     """Return a socket that hears of links and addresses in the calling thread's netns."""
     sock = socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
     )
     try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer_bytes)
         sock.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
     except OSError:
         sock.close()

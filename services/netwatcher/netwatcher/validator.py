@@ -1,13 +1,16 @@
 """Judges DanmNets and writes the verdicts (SPEC N1, N3, N5): one replica at a time, by Lease.
 
 Verdicts are given one after the other. What this replica wrote counts at once for the next one,
-before its own watch brings it back; a new leader begins with a consistent list. So two DanmNets
-that contradict each other are never both accepted.
+before its own watch brings it back; a new leader begins with a consistent list. A spec claims what
+it asks for in the API before it is accepted, and the Lease is looked at in between: a replica that
+was frozen meanwhile accepts nothing any more. So two DanmNets that contradict each other are never
+both accepted (decision 0022).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from datetime import datetime
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -35,6 +38,7 @@ from netwatcher.verdict import (
     keys_to_rivals,
     news,
     on_the_wire,
+    only_words_differ,
     refused_for,
     refused_keys,
     status_after,
@@ -47,8 +51,15 @@ _log = get_logger(__name__)
 BY_CLAIM: Final = "claim"
 BY_REFUSED: Final = "refused"
 
-# Who uses a network is not watched; while an edit waits for the last user it is asked this often.
+# Who uses a network is not watched; while an edit waits for the last user it is asked this often,
+# and of a network with thousands of users more seldom: a twentieth of the time is spent on it.
 _USE_RECHECK_S: Final = 2.0
+_USE_SHARE: Final = 20
+_MAX_USE_RECHECK_S: Final = 60.0
+
+# Other words for the same, such as who else uses a network meanwhile: every node reads them.
+_WORDS_PERIOD: Final = timedelta(seconds=30)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 # Of the list that a new leader begins with.
 _BASE_DELAY_S: Final = 0.1
@@ -65,25 +76,33 @@ class Validator:
         networks: Informer[DanmNet],
         use: UseReader,
         events: EventRecorder,
+        confirm: Callable[[], Awaitable[None]],
         now: Callable[[], datetime],
         use_recheck_s: float = _USE_RECHECK_S,
     ) -> None:
-        """Take the edges; ``networks`` has the indices BY_CLAIM and BY_REFUSED."""
+        """Take the edges; ``networks`` has the indices BY_CLAIM and BY_REFUSED.
+
+        ``confirm`` raises a DanmError unless this replica leads, by a consistent read.
+        """
         self._api = api
         self._networks = networks
         self._use = use
         self._events = events
+        self._confirm = confirm
         self._now = now
         self._use_recheck_s = use_recheck_s
         self._queue: WorkQueue[ObjectKey] = WorkQueue()
         # What was read or written and has not come by the watch yet.
         self._ahead: dict[ObjectKey, DanmNet] = {}
+        self._told: dict[ObjectKey, datetime] = {}
 
     def on_network(self, change: Change[DanmNet]) -> None:
         """Judge a DanmNet that came or changed, and those for which it may have made way."""
         ahead = self._ahead.get(change.key)
         if change.new is None or (ahead is not None and not _is_newer(ahead, change.new)):
             self._ahead.pop(change.key, None)
+        if change.new is None:
+            self._told.pop(change.key, None)
         self._queue.add(change.key)
         for net in (change.old, change.new):
             for key in () if net is None else {*claim_keys(net), *refused_keys(net)}:
@@ -93,9 +112,12 @@ class Validator:
     async def lead(self) -> None:
         """Judge all DanmNets, and whatever changes, until cancelled."""
         self._ahead.clear()
-        # Those that were never judged are judged by age.
-        for net in sorted(await self._read_all(), key=lambda n: (n.created, n.namespace, n.name)):
+        for net in await self._read_all():
             self._remember(net)
+        known = {_key(net): net for net in (*self._networks.items(), *self._ahead.values())}
+        # Those that were never judged are judged by age, whatever came by the watch before.
+        self._queue = WorkQueue()
+        for net in sorted(known.values(), key=lambda n: (n.created, n.namespace, n.name)):
             self._queue.add(_key(net))
         await run_workers(self._queue, self.reconcile, concurrency=1, name="validator")
 
@@ -110,7 +132,12 @@ class Validator:
         if net is None or net.deleting:
             return
         verdict, in_force = await self._decide(net)
-        if self._status(net, verdict, in_force, net.generation) == net.status:
+        status = self._status(net, verdict, in_force, net.generation)
+        if status == net.status:
+            return
+        since = self._now() - self._told.get(key, _LONG_AGO)
+        if since < _WORDS_PERIOD and only_words_differ(status, net.status):
+            self._queue.add_after(key, (_WORDS_PERIOD - since).total_seconds())
             return
         try:
             raw = await self._api.get(DANMNETS, key.name, namespace=key.namespace)
@@ -139,7 +166,8 @@ class Validator:
             return
         verdict, in_force = await self._decide(net)
         raw = await self._mark(raw, verdict)
-        claims, changes = self._takes_away(net, verdict, in_force)
+        claims, changes = _takes_away(net, verdict, in_force)
+        fence = changes or (claims and self._has_neighbours(net, verdict))
         if claims or changes:
             status = status_meanwhile(
                 net,
@@ -149,11 +177,14 @@ class Validator:
                 now=self._now(),
             )
             raw = await self._put_status(raw, status)
-            verdict, in_force = await self._decide(net, fence=True)
+            # Whoever leads after this look begins with a list that has the claim.
+            await self._confirm()
+            verdict, in_force = await self._decide(net, fence=fence)
             raw = await self._mark(raw, verdict)
         status = self._status(net, verdict, in_force, decode_danmnet(raw).generation)
         if status != decode_danmnet(raw).status:
             raw = await self._put_status(raw, status)
+        self._told[_key(net)] = self._now()
         VERDICTS.labels(verdict=type(verdict).__name__).inc()
         valid = isinstance(verdict, Accepted)
         _log.info("Judged DanmNet", namespace=net.namespace, name=net.name, valid=valid)
@@ -178,23 +209,11 @@ class Validator:
         self._remember(decode_danmnet(raw))
         return raw
 
-    def _takes_away(
-        self, net: DanmNet, verdict: Verdict, in_force: InForce | None
-    ) -> tuple[bool, bool]:
-        """Say whether a verdict takes rights from others on the wire, and from the network itself.
-
-        Then ipam-svc must not go on by what it has read before (decision 0010).
-        """
-        if not isinstance(verdict, Accepted) or in_force is None:
-            return False, False
-        others = on_the_wire(net, verdict.spec, self._rivals(net))
-        applied = net.status.applied
-        changes = (
-            applied is not None
-            and applied != in_force.spec
-            and depends_on_use(applied, in_force.spec)
+    def _has_neighbours(self, net: DanmNet, verdict: Verdict) -> bool:
+        """Say whether somebody else may have addresses on the wire that a network asks for."""
+        return isinstance(verdict, Accepted) and bool(
+            on_the_wire(net, verdict.spec, self._rivals(net))
         )
-        return bool(others) and not is_settled(net), changes
 
     async def _decide(self, net: DanmNet, *, fence: bool = False) -> tuple[Verdict, InForce | None]:
         """Judge a network by who uses it; with ``fence`` the answer stays true."""
@@ -206,14 +225,19 @@ class Validator:
                 return verdict, None
             case Accepted(spec=spec):
                 applied = net.status.applied
-                use = UNUSED
+                use, spent_s = UNUSED, 0.0
                 if applied is not None and depends_on_use(applied, spec):
                     lost = partial(loses, applied, spec) if fence else None
+                    asked_at = time.monotonic()
                     use = await self._use.use_of(net, fence=lost)
+                    spent_s = time.monotonic() - asked_at
                 in_force = bring_into_force(applied, spec, use)
                 if in_force.waiting:
-                    self._queue.add_after(_key(net), self._use_recheck_s)
+                    self._queue.add_after(_key(net), self._recheck_after(spent_s))
                 return verdict, in_force
+
+    def _recheck_after(self, spent_s: float) -> float:
+        return max(self._use_recheck_s, min(spent_s * _USE_SHARE, _MAX_USE_RECHECK_S))
 
     async def _judge_holders(self, net: DanmNet, verdict: Accepted, *, fence: bool) -> Verdict:
         """Refuse a network whose pools have addresses that others hold (SPEC N1; DESIGN P1)."""
@@ -221,11 +245,13 @@ class Validator:
         if not hands_out_addresses(spec):
             return verdict
         others = on_the_wire(net, spec, self._rivals(net))
+        asked_at = time.monotonic()
         holders = await self._use.holders_in_pools(net, spec, others, fence=fence)
+        spent_s = time.monotonic() - asked_at
         if not holders:
             return verdict
         # Who holds them is not watched.
-        self._queue.add_after(_key(net), self._use_recheck_s)
+        self._queue.add_after(_key(net), self._recheck_after(spent_s))
         return refused_for(holders, spec)
 
     def _rivals(self, net: DanmNet) -> Iterable[DanmNet]:
@@ -255,6 +281,23 @@ class Validator:
                 reason=condition.reason,
                 message=condition.message,
             )
+
+
+def _takes_away(net: DanmNet, verdict: Verdict, in_force: InForce | None) -> tuple[bool, bool]:
+    """Say whether a verdict takes rights from others, and from the network itself.
+
+    Then neither ipam-svc nor another validator may go on by what it has read before (decisions
+    0010, 0022).
+    """
+    if not isinstance(verdict, Accepted) or in_force is None:
+        return False, False
+    applied = net.status.applied
+    changes = (
+        applied is not None
+        and applied != in_force.spec
+        and depends_on_use(applied, in_force.spec)
+    )
+    return bool(keys_to_rivals(net)) and not is_settled(net), changes
 
 
 def _key(net: DanmNet) -> ObjectKey:

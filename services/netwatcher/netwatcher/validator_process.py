@@ -1,4 +1,4 @@
-"""The running validator role: informer, election, validator and health, put together."""
+"""The running validator role: informer, election, validator, sums and health, put together."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.telemetry import HealthServer, Readiness
 from netwatcher.config import VALIDATOR_LEASE, ValidatorConfig
 from netwatcher.network_use import ClusterUseReader
+from netwatcher.node_summary import NodeSummary
 from netwatcher.validator import BY_CLAIM, BY_REFUSED, Validator
 from netwatcher.verdict import claim_keys, refused_keys
 
@@ -34,16 +35,18 @@ class ValidatorProcess:
             decode_danmnet,
             indexers={BY_CLAIM: claim_keys, BY_REFUSED: refused_keys},
         )
+        self._election = LeaderElection(
+            api, namespace=config.namespace, name=VALIDATOR_LEASE, identity=config.pod_name
+        )
         self._validator = Validator(
             api=api,
             networks=self._networks,
             use=ClusterUseReader(api),
             events=EventRecorder(api, component="netwatcher-validator", instance=config.pod_name),
+            confirm=self._election.confirm,
             now=lambda: datetime.now(tz=UTC),
         )
-        self._election = LeaderElection(
-            api, namespace=config.namespace, name=VALIDATOR_LEASE, identity=config.pod_name
-        )
+        self._summary = NodeSummary(api=api, networks=self._networks)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, and release the Lease.
@@ -64,10 +67,16 @@ class ValidatorProcess:
         return self._networks.synced or "the DanmNets have not been read yet"
 
     async def _serve(self) -> None:
-        self._networks.subscribe(self._validator.on_network)
+        for handler in (self._validator.on_network, self._summary.on_network):
+            self._networks.subscribe(handler)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._networks.run(), name="informer")
-            group.create_task(self._election.run(self._validator.lead), name="election")
+            group.create_task(self._election.run(self._lead), name="election")
+
+    async def _lead(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._validator.lead(), name="validator")
+            group.create_task(self._summary.lead(), name="summary")
 
 
 async def run(config: ValidatorConfig, stop: asyncio.Event) -> None:

@@ -50,8 +50,8 @@ async def judged(api: FakeKube, name: str) -> bool:
         raw = api.stored(DANMNETS, name, namespace=NAMESPACE)
         assert raw is not None
         verdict = decode_danmnet(raw).status.condition("Valid")
-        if verdict is not None:
-            return verdict.status is True
+        if verdict is not None and verdict.status is not None:
+            return verdict.status
         await asyncio.sleep(0.001)
 
 

@@ -1,9 +1,10 @@
 """The validator role against an API server in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 from danm_api.codec.danmep import encode_danmep
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.codec.ip_block import encode_ip_block
-from danm_api.errors import ApiUnavailableError, ConflictError
+from danm_api.errors import ApiUnavailableError, ConflictError, DanmError
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS, EVENTS, RawObject
 from danm_api.kube.events import EventRecorder
-from danm_api.kube.informer import Informer
+from danm_api.kube.informer import Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet, NetworkSpec, Vlan
+from danm_api.names import PodName
 from danm_api.testing.builders import (
     NAMESPACE,
     a_block,
@@ -91,9 +93,24 @@ class Cluster:
                 await asyncio.sleep(0.001)
 
 
-@asynccontextmanager
-async def a_validator(api: FakeKube, *, watching: bool = True) -> AsyncIterator[None]:
-    """Run one replica that leads; without its watch it knows what it read as it began to lead."""
+async def nobody_else_leads() -> None:
+    """Confirm that the only validator leads."""
+
+
+@dataclass
+class Replica:
+    """One validator and its watch."""
+
+    networks: Informer[DanmNet]
+    validator: Validator
+
+
+def a_replica(
+    api: FakeKube,
+    confirm: Callable[[], Awaitable[None]] = nobody_else_leads,
+    now: Callable[[], datetime] = FakeClock().now,
+) -> Replica:
+    """Build a replica that does nothing yet."""
     networks = Informer(
         api,
         DANMNETS,
@@ -105,21 +122,43 @@ async def a_validator(api: FakeKube, *, watching: bool = True) -> AsyncIterator[
         networks=networks,
         use=ClusterUseReader(api),
         events=EventRecorder(api, component="netwatcher-validator", instance="v-0"),
-        now=FakeClock().now,
+        confirm=confirm,
+        now=now,
         use_recheck_s=0.001,
     )
     networks.subscribe(validator.on_network)
+    return Replica(networks, validator)
+
+
+@asynccontextmanager
+async def a_validator(
+    api: FakeKube, *, watching: bool = True, now: Callable[[], datetime] = FakeClock().now
+) -> AsyncIterator[None]:
+    """Run one replica that leads; without its watch it knows what it read as it began to lead."""
+    replica = a_replica(api, now=now)
     tasks = []
     if watching:
-        tasks.append(asyncio.create_task(networks.run()))
-        await networks.wait_synced(5)
-    tasks.append(asyncio.create_task(validator.lead()))
+        tasks.append(asyncio.create_task(replica.networks.run()))
+        await replica.networks.wait_synced(5)
+    tasks.append(asyncio.create_task(replica.validator.lead()))
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def synced(replica: Replica) -> AsyncIterator[None]:
+    """Let a replica read all DanmNets and follow them."""
+    watch = asyncio.create_task(replica.networks.run())
+    await replica.networks.wait_synced(5)
+    try:
+        yield
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
 
 
 @pytest.fixture()
@@ -216,6 +255,64 @@ async def test_networks_that_come_together_are_never_both_accepted() -> None:
         assert [name for name in names if cluster.valid(name)] == ["net0"]
 
 
+async def test_the_older_of_two_wins_when_a_validator_comes_late() -> None:
+    """Neither the order of names nor that of the watch counts, but age."""  # SPEC N1
+    api = FakeKube()
+    cluster = Cluster(api)
+    for name, age in (("a-younger", "2026-01-02"), ("b-older", "2026-01-01")):
+        raw = a_raw_danmnet(name, **GOOD)
+        raw["metadata"]["creationTimestamp"] = f"{age}T00:00:00Z"
+        api.add(DANMNETS, raw)
+    async with a_validator(api):
+        await cluster.until(lambda: cluster.valid("a-younger") is not None)
+        assert cluster.valid("b-older") is True
+        assert cluster.valid("a-younger") is False
+
+
+@pytest.mark.parametrize("stalled_at", [0, 1, 2])
+async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
+    stalled_at: int,
+) -> None:
+    """Whichever write it was about to make, one of two that contradict each other is refused."""
+    # DESIGN P1; decision 0022
+    api = FakeKube()
+    cluster = Cluster(api)
+    lost = asyncio.Event()
+
+    async def leads_until_lost() -> None:
+        if lost.is_set():
+            raise ConflictError("the Lease is another's")
+
+    first, second = (ObjectKey(namespace=NAMESPACE, name=name) for name in ("first", "second"))
+    frozen, successor = a_replica(api, leads_until_lost), a_replica(api)
+    await cluster.create("first", **GOOD)
+    async with synced(frozen):
+        pass
+    # It is about to make this write, and hears of nothing meanwhile.
+    gates = [api.hold_next("replace", DANMNETS) for _ in range(stalled_at + 1)]
+    late = asyncio.create_task(frozen.validator.reconcile(first))
+    for gate in gates:
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        if gate is not gates[-1]:
+            gate.open()
+    lost.set()
+    await cluster.create("second", **GOOD)
+    async with synced(successor):
+        await successor.validator.reconcile(second)
+        gates[-1].open()
+        with suppress(DanmError):
+            await late
+        for key in (first, second, first, second):
+            await cluster.until(
+                lambda key=key: successor.networks.get(key) == cluster.net(key.name)
+            )
+            await successor.validator.reconcile(key)
+    assert sorted([cluster.valid("first") is True, cluster.valid("second") is True]) == [
+        False,
+        True,
+    ]
+
+
 async def test_a_change_of_the_vlan_waits_for_the_pods(cluster: Cluster) -> None:
     """The condition names them, and their end brings the change into force."""  # SPEC N5
     await cluster.create("internal", **GOOD)
@@ -233,6 +330,35 @@ async def test_a_change_of_the_vlan_waits_for_the_pods(cluster: Cluster) -> None
         lambda: cluster.events()
         == [("Normal", "InForce"), ("Normal", "Valid"), ("Warning", "ChangeWaits")]
     )
+
+
+async def test_who_comes_and_goes_while_an_edit_waits_is_told_at_leisure() -> None:
+    """Every node reads the status: other names in it are no reason to write it each time."""
+    # DESIGN P6; SPEC N5
+    api, clock = FakeKube(), FakeClock()
+    cluster = Cluster(api)
+
+    def lists() -> int:
+        return api.calls["list", DANMEPS.plural]
+
+    def waits_for(pod: str) -> bool:
+        return pod in cluster.condition("internal", "Applied")[1]
+
+    async with a_validator(api, now=clock.now):
+        await cluster.create("internal", **GOOD)
+        await cluster.until(lambda: cluster.valid("internal") is True)
+        await api.create(DANMEPS, encode_danmep(a_danmep("ep-1")), namespace=NAMESPACE)
+        await cluster.edit("internal", vlan=301)
+        await cluster.until(lambda: waits_for("processor-1"))
+        writes = api.calls["replace", DANMNETS.plural]
+        other = replace(a_danmep("ep-2"), pod=PodName("another"))
+        await api.create(DANMEPS, encode_danmep(other), namespace=NAMESPACE)
+        asked = lists()
+        await cluster.until(lambda: lists() > asked + 10)
+        assert api.calls["replace", DANMNETS.plural] == writes
+        clock.advance(31)
+        await cluster.until(lambda: waits_for("another"))
+    assert [reason for _, reason in cluster.events()] == ["Valid", "ChangeWaits"]
 
 
 async def test_going_back_clears_what_waits(cluster: Cluster) -> None:

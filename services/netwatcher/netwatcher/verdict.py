@@ -35,6 +35,9 @@ from danm_api.validation.wire import claims, same_wire
 from netwatcher.applied import InForce
 
 _SHOWN: Final = 3
+# Every node reads the status: whatever a user writes, and however many others are in the way.
+_VIOLATIONS_SHOWN: Final = 10
+_VIOLATION_LENGTH: Final = 500
 
 REASON_VALID: Final = "Valid"
 REASON_REFUSED: Final = "Refused"
@@ -58,8 +61,14 @@ class Refused:
 
     @property
     def message(self) -> str:
-        """Return all that is wrong, and what to do, in one line."""
-        return "; ".join(str(violation) for violation in self.violations)
+        """Return what is wrong, and what to do, in one line of bounded length."""
+        shown = [_shortened(str(each)) for each in self.violations[:_VIOLATIONS_SHOWN]]
+        rest = len(self.violations) - len(shown)
+        return "; ".join((*shown, f"and {rest} more") if rest > 0 else shown)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _VIOLATION_LENGTH else f"{text[:_VIOLATION_LENGTH]}..."
 
 
 Verdict = Accepted | Refused
@@ -182,7 +191,7 @@ def status_meanwhile(
                 type=kind,
                 status=None,
                 reason=REASON_CHECKING,
-                message="the validator looks for addresses that others have",
+                message="the validator makes sure that no other DanmNet or address is in the way",
                 observed_generation=generation,
                 last_transition=now,
             )
@@ -260,8 +269,17 @@ def news(before: NetworkStatus, after: NetworkStatus) -> Iterator[Condition]:
 
 
 def _same_statement(one: Condition, other: Condition | None) -> bool:
-    return other is not None and (one.status, one.reason, one.message) == (
-        other.status,
-        other.reason,
-        other.message,
-    )
+    """Say whether a condition is no news: the same, or about the same spec in other words."""
+    if other is None or (one.status, one.reason) != (other.status, other.reason):
+        return False
+    return one.message == other.message or one.observed_generation == other.observed_generation
+
+
+def only_words_differ(one: NetworkStatus, other: NetworkStatus) -> bool:
+    """Say whether two statuses differ in nothing but messages, such as who uses a network."""
+
+    def wordless(status: NetworkStatus) -> NetworkStatus:
+        conditions = tuple(replace(each, message="") for each in status.conditions)
+        return replace(status, conditions=conditions)
+
+    return wordless(one) == wordless(other)

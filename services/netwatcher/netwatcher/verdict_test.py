@@ -20,6 +20,7 @@ from netwatcher.verdict import (
     judge,
     keys_to_rivals,
     news,
+    only_words_differ,
     refused_keys,
     status_after,
 )
@@ -135,6 +136,35 @@ def test_the_owner_hears_of_each_verdict_once() -> None:
     )
     assert [each.reason for each in news(first.status, waiting)] == ["ChangeWaits"]
     assert [each.reason for each in news(waiting, first.status)] == ["InForce"]
+
+
+def test_other_words_about_the_same_spec_are_no_news() -> None:
+    """Who stands in the way may change every second; that something does is said once."""
+    # DESIGN P6
+    refused = judged(edited(judged(a_danmnet("a")), vlan=300))
+    verdict = refused.status.condition("Valid")
+    assert verdict is not None
+    others = tuple(
+        replace(each, message="other words") if each.type == "Valid" else each
+        for each in refused.status.conditions
+    )
+    same_spec = replace(refused.status, conditions=others)
+    assert list(news(refused.status, same_spec)) == []
+    assert only_words_differ(refused.status, same_spec)
+    edited_again = tuple(replace(each, observed_generation=99) for each in others)
+    other_spec = replace(refused.status, conditions=edited_again)
+    assert [each.message for each in news(refused.status, other_spec)] == ["other words"]
+    assert not only_words_differ(refused.status, other_spec)
+
+
+def test_a_refusal_has_bounded_length() -> None:
+    """Every node reads it, whatever a user writes and however much is wrong."""  # DESIGN P6
+    routes = {f"10.{number}.0.0/16": "x" * 10_000 for number in range(200)}
+    verdict = judge(a_danmnet("a", cidr="10.0.0.0/24", routes=routes), ())
+    assert isinstance(verdict, Refused)
+    assert len(verdict.violations) == 200
+    assert len(verdict.message) < 6000
+    assert verdict.message.endswith("; and 190 more")
 
 
 _options = st.fixed_dictionaries(

@@ -9,8 +9,10 @@ import msgspec
 from danm_api.codec.meta import Metadata, RawObject, decode_metadata
 from danm_api.codec.network_status import (
     decode_conditions,
+    decode_node_sum,
     decode_usage,
     encode_condition,
+    encode_node_sum,
     encode_usage,
     encode_usage6,
 )
@@ -331,6 +333,7 @@ def _decode_status(raw: object, metadata: Metadata) -> NetworkStatus:
         conditions=decode_conditions(raw.get("conditions"), where=where),
         ipv4=decode_usage(raw.get("ipv4"), where=where),
         ipv6=decode_usage(raw.get("ipv6"), where=where),
+        nodes=decode_node_sum(raw.get("nodes"), where=where),
         observed_generation=int(raw.get("observedGeneration") or 0),
     )
 
@@ -347,4 +350,6 @@ def encode_status(status: NetworkStatus) -> dict[str, Any]:
         wire["ipv4"] = encode_usage(status.ipv4)
     if status.ipv6 is not None:
         wire["ipv6"] = encode_usage6(status.ipv6)
+    if status.nodes is not None:
+        wire["nodes"] = encode_node_sum(status.nodes)
     return wire

@@ -5,8 +5,8 @@ So fields that this release does not know stay as they are.
 
 from danm_api.codec.danmnet import encode_marked_valid, encode_status
 from danm_api.codec.meta import RawObject
-from danm_api.codec.network_status import encode_usage, encode_usage6
-from danm_api.model.danmnet import NetworkStatus, Usage
+from danm_api.codec.network_status import encode_node_sum, encode_usage, encode_usage6
+from danm_api.model.danmnet import NetworkStatus, NodeSum, Usage
 
 
 def with_mark(raw: RawObject, *, valid: bool) -> RawObject:
@@ -23,6 +23,11 @@ def with_status(raw: RawObject, status: NetworkStatus) -> RawObject:
     for key in ("applied", "ipv4", "ipv6"):
         old.pop(key, None)
     return {**raw, "status": {**old, **encode_status(status)}}
+
+
+def nodes_patch(nodes: NodeSum) -> RawObject:
+    """Return the merge patch of the status subresource that sums up the nodes (SPEC N6)."""
+    return {"status": {"nodes": encode_node_sum(nodes)}}
 
 
 def usage_patch(*, ipv4: Usage | None, ipv6: Usage | None) -> RawObject:

@@ -1,4 +1,4 @@
-"""The wire form of what DanmNet's status consists of: conditions and usage (SPEC A4). Pure.
+"""The wire form of what DanmNet's status consists of: conditions, usage (SPEC A4) and nodes (SPEC N6). Pure.
 
 Counts of IPv4 addresses are JSON numbers. A pool of IPv6 addresses may hold more than 2^63, which
 no number of the Kubernetes API can say, so those counts are decimal strings; both forms are read.
@@ -11,7 +11,7 @@ import msgspec
 
 from danm_api.codec.meta import NEVER, encode_time
 from danm_api.errors import InvalidObjectError
-from danm_api.model.danmnet import Condition, Usage
+from danm_api.model.danmnet import Condition, NodeSum, Usage
 
 _STATUS_TO_WIRE: Final = {True: "True", False: "False", None: "Unknown"}
 _STATUS_FROM_WIRE: Final = {wire: status for status, wire in _STATUS_TO_WIRE.items()}
@@ -35,6 +35,15 @@ class UsageWire(msgspec.Struct, frozen=True, kw_only=True):
     used: int | str = 0
     free: int | str = 0
     ranges: str = ""
+
+
+class NodeSumWire(msgspec.Struct, frozen=True, kw_only=True):
+    """On how many nodes a network can be used; ``summary`` is for ``kubectl get``."""
+
+    ready: int = 0
+    total: int = 0
+    summary: str = ""
+    why: str = ""
 
 
 def decode_conditions(raw: object, *, where: str) -> tuple[Condition, ...]:
@@ -108,4 +117,29 @@ def encode_usage6(usage: Usage) -> dict[str, Any]:
         "used": str(usage.used),
         "free": str(usage.free),
         "ranges": usage.ranges,
+    }
+
+
+def decode_node_sum(raw: object, *, where: str) -> NodeSum | None:
+    """Read the sum of the nodes; None when there is none yet.
+
+    Raises:
+        InvalidObjectError: It is something else.
+    """
+    if raw is None:
+        return None
+    try:
+        wire = msgspec.convert(raw, NodeSumWire)
+    except msgspec.ValidationError as error:
+        raise InvalidObjectError(f"{where} has an unreadable sum of nodes: {error}") from error
+    return NodeSum(ready=wire.ready, total=wire.total, why=wire.why)
+
+
+def encode_node_sum(nodes: NodeSum) -> dict[str, Any]:
+    """Return the wire form; ``why`` is always there, so that a merge patch clears it."""
+    return {
+        "ready": nodes.ready,
+        "total": nodes.total,
+        "summary": f"{nodes.ready}/{nodes.total}",
+        "why": nodes.why,
     }

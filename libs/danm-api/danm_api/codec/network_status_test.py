@@ -5,13 +5,15 @@ from hypothesis import given
 
 from danm_api.codec.network_status import (
     decode_conditions,
+    decode_node_sum,
     decode_usage,
     encode_condition,
+    encode_node_sum,
     encode_usage,
     encode_usage6,
 )
 from danm_api.errors import InvalidObjectError
-from danm_api.model.danmnet import Condition, Usage
+from danm_api.model.danmnet import Condition, NodeSum, Usage
 from danm_api.testing.strategies import conditions, usages, usages6
 
 
@@ -19,6 +21,18 @@ from danm_api.testing.strategies import conditions, usages, usages6
 def test_a_condition_survives_the_round_trip(condition: Condition) -> None:
     """True, False and unknown alike."""
     assert decode_conditions([encode_condition(condition)], where="x") == (condition,)
+
+
+def test_a_sum_of_nodes_survives_the_round_trip() -> None:
+    """People read one text, programs two numbers; what was missing is cleared when it came."""
+    # SPEC N6
+    nodes = NodeSum(ready=2, total=3, why="node-1: no ens4")
+    assert decode_node_sum(encode_node_sum(nodes), where="x") == nodes
+    wire = encode_node_sum(NodeSum(ready=3, total=3))
+    assert (wire["summary"], wire["why"]) == ("3/3", "")
+    assert decode_node_sum(None, where="x") is None
+    with pytest.raises(InvalidObjectError, match="x has an unreadable sum"):
+        decode_node_sum({"ready": "many"}, where="x")
 
 
 @given(usages)

@@ -224,6 +224,15 @@ DANMNET: Final = Definition(
                         "How full the IPv6 subnet is. Counts are texts: they may exceed 64 bits.",
                         text(""),
                     ),
+                    "nodes": group(
+                        "On how many nodes the network can be used. Each node's DanmNode says more.",
+                        {
+                            "ready": number("Nodes on which Pods can be attached to it."),
+                            "total": number("Nodes that netwatcher runs on."),
+                            "summary": text("Both, such as 2/3."),
+                            "why": text("What is missing on the others, of three at most."),
+                        },
+                    ),
                 },
             ),
         },
@@ -242,6 +251,11 @@ DANMNET: Final = Definition(
             name="Valid",
             path='.status.conditions[?(@.type=="Valid")].status',
             description="Whether the network can be used",
+        ),
+        Column(
+            name="Ready Nodes",
+            path=".status.nodes.summary",
+            description="On how many nodes it can be used",
         ),
         Column(
             name="Used",

@@ -1,9 +1,11 @@
-"""All definitions and their files' content. Pure."""
+"""All definitions, the policy that goes with them, and their files' content. Pure."""
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import yaml
 
+from danm_api.crd import admission
 from danm_api.crd.danm_node import DANMNODE
 from danm_api.crd.danmep import DANMEP
 from danm_api.crd.danmnet import DANMNET
@@ -28,5 +30,16 @@ class _Dumper(yaml.SafeDumper):
 
 def render(definition: Definition) -> str:
     """Return the content of a definition's file."""
-    body = yaml.dump(definition.manifest(), Dumper=_Dumper, sort_keys=False, width=_LINE_LENGTH)
-    return _HEADER + body
+    return _render([definition.manifest()])
+
+
+def render_policy() -> str:
+    """Return the content of the file with the policy for DanmNets."""
+    return _render(admission.policy())
+
+
+def _render(objects: Iterable[dict[str, Any]]) -> str:
+    bodies = (
+        yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=_LINE_LENGTH) for each in objects
+    )
+    return _HEADER + "---\n".join(bodies)

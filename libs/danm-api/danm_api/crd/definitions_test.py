@@ -13,7 +13,8 @@ from danm_api.codec.danmep import EndpointSpecWire
 from danm_api.codec.danmep import InterfaceWire as EndpointInterfaceWire
 from danm_api.codec.danmnet import OptionsWire, SpecWire
 from danm_api.codec.ip_block import BlockSpecWire, EntryWire
-from danm_api.codec.network_status import ConditionWire, UsageWire
+from danm_api.codec.network_status import ConditionWire, NodeSumWire, UsageWire
+from danm_api.crd import admission
 from danm_api.crd.__main__ import main
 from danm_api.crd.danm_node import DANMNODE
 from danm_api.crd.danmep import DANMEP
@@ -22,7 +23,9 @@ from danm_api.crd.definition import Definition
 from danm_api.crd.definitions import ALL
 from danm_api.crd.ip_block import DANMIPBLOCK, ENTRY_KEYS
 
-COMMITTED = Path(__file__).parents[4] / "deploy" / "crds"
+DEPLOY = Path(__file__).parents[4] / "deploy"
+COMMITTED = DEPLOY / "crds"
+POLICY = DEPLOY / "policies" / admission.FILE_NAME
 
 
 def _at(definition: Definition, path: str) -> dict[str, Any]:
@@ -47,10 +50,13 @@ def test_the_committed_file_is_what_python_describes(definition: Definition) -> 
 
 def test_the_command_writes_every_file(tmp_path: Path) -> None:
     """``python -m danm_api.crd`` writes what is committed, byte by byte."""
+    for directory in ("crds", "policies"):
+        (tmp_path / directory).mkdir()
     main([str(tmp_path)])
     for definition in ALL:
-        written = (tmp_path / definition.file_name).read_text()
+        written = (tmp_path / "crds" / definition.file_name).read_text()
         assert written == (COMMITTED / definition.file_name).read_text()
+    assert (tmp_path / "policies" / admission.FILE_NAME).read_text() == POLICY.read_text()
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,7 @@ def test_the_command_writes_every_file(tmp_path: Path) -> None:
         pytest.param(DANMNET, "status.applied.Options", OptionsWire, set(), id="applied"),
         pytest.param(DANMNET, "status.conditions.[]", ConditionWire, set(), id="Condition"),
         pytest.param(DANMNET, "status.ipv4", UsageWire, set(), id="Usage"),
+        pytest.param(DANMNET, "status.nodes", NodeSumWire, set(), id="nodes"),
         pytest.param(DANMEP, "spec", EndpointSpecWire, set(), id="DanmEp"),
         pytest.param(DANMEP, "spec.Interface", EndpointInterfaceWire, set(), id="Interface"),
         pytest.param(DANMIPBLOCK, "spec", BlockSpecWire, set(), id="DanmIPBlock"),
@@ -109,7 +116,7 @@ def test_users_cannot_write_what_services_found_out() -> None:
 def test_columns_answer_what_whether_and_how_full() -> None:
     """``kubectl get dnet`` shows the type, the verdict and the counts."""  # SPEC A3
     shown = [column.name for column in DANMNET.columns if not column.wide]
-    assert shown == ["Type", "Device", "CIDR", "Valid", "Used", "Free", "Age"]
+    assert shown == ["Type", "Device", "CIDR", "Valid", "Ready Nodes", "Used", "Free", "Age"]
 
 
 def test_the_group_says_that_kubernetes_did_not_approve_it() -> None:

@@ -6,7 +6,8 @@ renew for ``renew_deadline_s``, counted from the moment that it *sent* its last 
 
 A process that is frozen and wakes up later may run a few instructions more before it notices.
 So what a leader writes must be guarded by resourceVersions as well, and ``is_leader`` looks at the
-clock each time.
+clock each time. Where that is not enough, a leader writes what it is about to do, calls
+``confirm``, and then does it: whoever leads later finds what was written.
 """
 
 import asyncio
@@ -83,6 +84,23 @@ class LeaderElection:
     def is_leader(self) -> bool:
         """Whether this process leads at this moment."""
         return self._leading and self._clock() - self._renewed_at < self._renew_deadline_s
+
+    async def confirm(self) -> None:
+        """Make sure that this process leads, by a consistent read of the Lease.
+
+        Raises:
+            ConflictError: It does not, or not by the record that its term began with.
+            DanmError: Nobody can tell now.
+        """
+        record = decode_lease(await self._api.get(LEASES, self._name, namespace=self._namespace))
+        seen = self._seen
+        if (
+            seen is None
+            or record.holder != self._identity
+            or record.transitions != seen.record.transitions
+        ):
+            reason = f'Lease {self._name} is held by "{record.holder}" now, not {self._identity}'
+            raise ConflictError(reason)
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Run ``lead`` whenever this candidate holds the Lease; returns when ``lead`` does.

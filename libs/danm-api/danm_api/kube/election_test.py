@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from danm_api.codec.lease import decode_lease
-from danm_api.errors import ApiUnavailableError
+from danm_api.errors import ApiUnavailableError, ConflictError
 from danm_api.kube.api import LEASES
 from danm_api.kube.election import LeaderElection
 from danm_api.testing.clock import FakeClock
@@ -165,6 +165,20 @@ async def test_a_usurped_leader_stops() -> None:
         assert (a.working, a.terms) == (False, 1)
         await advance(clock, 20)
         assert (a.working, a.terms) == (True, 2)
+
+
+async def test_a_leader_can_make_sure_that_it_leads() -> None:
+    """It reads the Lease: another's name, or a later term of its own, is no confirmation."""
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a", "b") as (a, b):
+        await advance(clock, 5)
+        await a.election.confirm()
+        with pytest.raises(ConflictError, match='held by "a" now, not b'):
+            await b.election.confirm()
+        for usurped in ({"holderIdentity": "z"}, {"holderIdentity": "a", "leaseTransitions": 7}):
+            await fake.patch(LEASES, "test", {"spec": usurped}, namespace="danm-system")
+            with pytest.raises(ConflictError, match="Lease test is held by"):
+                await a.election.confirm()
 
 
 async def test_the_end_of_the_work_ends_the_term() -> None:

@@ -178,11 +178,27 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSum:
+    """On how many nodes a network can be used (SPEC N6).
+
+    Attributes:
+        ready: Nodes whose DanmNode says so.
+        total: All nodes that have a DanmNode.
+        why: What is missing on the others, of three of them at most; empty when all are ready.
+    """
+
+    ready: int
+    total: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkStatus:
     """What services found out about a DanmNet.
 
     Attributes:
         applied: The spec in force (SPEC N5). None before the first validation.
+        nodes: None before the validator has summed up the nodes.
         observed_generation: The generation that the validator has judged last.
     """
 
@@ -190,6 +206,7 @@ class NetworkStatus:
     conditions: tuple[Condition, ...] = ()
     ipv4: Usage | None = None
     ipv6: Usage | None = None
+    nodes: NodeSum | None = None
     observed_generation: int = 0
 
     def condition(self, kind: str) -> Condition | None:

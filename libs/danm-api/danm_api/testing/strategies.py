@@ -30,6 +30,7 @@ from danm_api.model.danmnet import (
     Condition,
     NetworkSpec,
     NetworkStatus,
+    NodeSum,
     Segment,
     StaticDelegate,
     Untagged,
@@ -173,12 +174,17 @@ usages = st.builds(
     free=st.integers(0, 2**32),
     ranges=st.text(max_size=20),
 )
+node_sums = st.builds(
+    NodeSum, ready=st.integers(0, 5000), total=st.integers(0, 5000), why=st.text(max_size=20)
+)
+
 network_statuses = st.builds(
     NetworkStatus,
     applied=st.none() | network_specs,
     conditions=st.lists(conditions, max_size=3, unique_by=lambda each: each.type).map(tuple),
     ipv4=st.none() | usages,
     ipv6=st.none() | usages6,
+    nodes=st.none() | node_sums,
     observed_generation=st.integers(0, _MAX_INT64),
 )
 

@@ -1,11 +1,16 @@
 """The names of the links that a DanmNet's Pods hang on (SPEC D1, N2). Pure."""
 
-from danm_api.model.danmnet import NetworkSpec, Untagged, Vlan, Vxlan
+from danm_api.model.danmnet import BuiltInType, NetworkSpec, Untagged, Vlan, Vxlan
 from danm_api.names import MAX_INTERFACE_NAME_BYTES
 
 
 def host_link_name(spec: NetworkSpec) -> str | None:
-    """Return the link that netwatcher makes on every node; None when the network needs none."""
+    """Return the link that netwatcher makes on every node; None when the network needs none.
+
+    An SR-IOV network needs none: its VLAN is a property of its virtual functions (SPEC E1).
+    """
+    if spec.network_type is BuiltInType.SRIOV:
+        return None
     match spec.segment:
         case Vxlan():
             return f"vx_{spec.network_id}"
@@ -16,7 +21,7 @@ def host_link_name(spec: NetworkSpec) -> str | None:
 
 
 def parent_link_name(spec: NetworkSpec) -> str | None:
-    """Return the link that Pods hang on; None when the network names none."""
+    """Return the link that Pods hang on, or its virtual functions; None when none is named."""
     return host_link_name(spec) or spec.host_device
 
 

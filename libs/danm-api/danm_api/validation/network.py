@@ -21,17 +21,17 @@ from danm_api.validation.pools import effective_pool, effective_pool6
 _OPTIONS: Final = "spec.Options"
 
 # The stem of a file name in the CNI configuration directory (SPEC E2). ".." is looked for apart.
-_PLAIN_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
+PLAIN_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 # Of an extended resource: a domain, and a name of at most 63 characters.
-_RESOURCE_NAME: Final = re.compile(
+RESOURCE_NAME: Final = re.compile(
     r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
 # A delegate of this name would call DANM itself (SPEC E2).
-_OWN_PLUGIN: Final = "danm"
+OWN_PLUGIN: Final = "danm"
 # Names that a Pod has already, or that Linux keeps for settings of all interfaces.
-_TAKEN_IN_PODS: Final = frozenset({"lo", "all", "default"})
+TAKEN_IN_PODS: Final = frozenset({"lo", "all", "default"})
 # Linux takes IPv6 off a link with less (RFC 8200, section 5).
-_MIN_MTU_IPV6: Final = 1280
+MIN_MTU_IPV6: Final = 1280
 
 
 def validate_network(net: DanmNet) -> tuple[Violation, ...]:
@@ -72,13 +72,13 @@ def _check_type(spec: NetworkSpec) -> Iterable[Violation]:
             return
         case StaticDelegate(name=name):
             known = ", ".join(BuiltInType)
-            if not _PLAIN_FILE_NAME.fullmatch(name) or ".." in name:
+            if not PLAIN_FILE_NAME.fullmatch(name) or ".." in name:
                 message = (
                     f'"{name}" is not a plain file name; write {known}, or the name of a '
                     'configuration file of the nodes without its directory and without ".conf"'
                 )
                 yield Violation(field="spec.NetworkType", rule="N1", message=message)
-            elif name == _OWN_PLUGIN:
+            elif name == OWN_PLUGIN:
                 message = f"DANM cannot delegate to itself; write {known}, or another plugin"
                 yield Violation(field="spec.NetworkType", rule="E2", message=message)
 
@@ -107,7 +107,7 @@ def _check_device_pool(spec: NetworkSpec) -> Iterable[Violation]:
     if spec.network_type is not BuiltInType.SRIOV:
         message = f"is of sriov networks; remove it, or set NetworkType to {BuiltInType.SRIOV}"
         yield _violation("device_pool", message, rule="E1")
-    if not _RESOURCE_NAME.fullmatch(spec.device_pool):
+    if not RESOURCE_NAME.fullmatch(spec.device_pool):
         message = (
             f'"{spec.device_pool}" is not the name of a device plugin\'s resource; write it as in '
             "the node's status.allocatable, such as example.com/sriov_a"
@@ -197,10 +197,10 @@ def _check_interface(spec: NetworkSpec) -> Iterable[Violation]:
     prefix = spec.container_prefix
     if prefix is not None:
         fault = interface_name_fault(prefix)
-        if fault is None and prefix in _TAKEN_IN_PODS:
+        if fault is None and prefix in TAKEN_IN_PODS:
             fault = f'"{prefix}" is taken in every Pod; choose another name'
         if fault is not None:
             yield _violation("container_prefix", fault, rule="B4")
-    if spec.mtu is not None and spec.net6 is not None and spec.mtu < _MIN_MTU_IPV6:
-        message = f"{spec.mtu} is too small for IPv6; choose at least {_MIN_MTU_IPV6}"
+    if spec.mtu is not None and spec.net6 is not None and spec.mtu < MIN_MTU_IPV6:
+        message = f"{spec.mtu} is too small for IPv6; choose at least {MIN_MTU_IPV6}"
         yield _violation("mtu", message, rule="A7")

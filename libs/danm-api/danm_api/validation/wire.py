@@ -36,8 +36,18 @@ def same_wire(one: NetworkSpec, other: NetworkSpec) -> bool:
     if one.host_device is None or other.host_device is None:
         return False
     return (one.host_device, one.segment) == (other.host_device, other.segment) or (
-        parent_link_name(one) == parent_link_name(other)
+        _untagged_link(one) == _untagged_link(other)
     )
+
+
+def _untagged_link(spec: NetworkSpec) -> str | None:
+    """Return the link whose untagged frames are the network's, or what no link is called.
+
+    Virtual functions tag their frames themselves: they are on their host_device only without VLAN.
+    """
+    if spec.network_type is BuiltInType.SRIOV and not isinstance(spec.segment, Untagged):
+        return f"{spec.host_device} {_describe(spec.segment)}"
+    return parent_link_name(spec)
 
 
 def shares_wire(net: DanmNet, spec: NetworkSpec, others: Iterable[DanmNet]) -> bool:

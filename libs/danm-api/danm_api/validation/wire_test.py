@@ -122,6 +122,36 @@ def test_one_parent_has_one_kind(one: str, other: str, found: list[str]) -> None
     assert _rules(second, [first]) == found
 
 
+@pytest.mark.parametrize(
+    ("name", "namespace", "options"),
+    [
+        pytest.param("other", "vnf", {}, id="one VLAN under two names"),
+        pytest.param("sr", "client", {"host_device": "ens5"}, id="one name on two devices"),
+        pytest.param("sr", "client", {"vlan": 301}, id="one name with two VLANs"),
+    ],
+)
+def test_sriov_networks_have_no_link_to_quarrel_about(
+    name: str, namespace: str, options: dict[str, Any]
+) -> None:
+    """Their VLAN is a property of each virtual function; the nodes have no link for it."""
+    # SPEC E1, N1
+    first = accepted(a_danmnet("sr", namespace="vnf", network_type="sriov", **_VLAN))
+    net = a_danmnet(name, namespace=namespace, network_type="sriov", **{**_VLAN, **options})
+    assert conflicts(net, [first]) == ()
+
+
+def test_sriov_networks_share_the_wire_of_their_vlan_alone() -> None:
+    """Their Pods hear those on the nodes' VLAN link, and none on the device itself."""
+    # DESIGN, P1
+    sriov = _spec(a_danmnet("sr", network_type="sriov", **_VLAN))
+    assert same_wire(sriov, _spec(EXTERNAL))
+    assert same_wire(sriov, _spec(a_danmnet("other", network_type="sriov", **_VLAN)))
+    assert not same_wire(sriov, _spec(a_danmnet("other", host_device="ens4")))
+    plain = _spec(a_danmnet("sr", network_type="sriov", host_device="ens4"))
+    assert same_wire(plain, _spec(a_danmnet("other", host_device="ens4")))
+    assert not same_wire(plain, sriov)
+
+
 def test_pools_of_ipv6_may_not_overlap_either() -> None:
     """Two networks that derive addresses from MACs could derive the same."""  # SPEC N1, G5
     options: dict[str, Any] = {"host_device": "ens4", "net6": "2001:db8::/64"}
