@@ -121,7 +121,12 @@ class World:
             while True:
                 net = await self.net(name)
                 found = net.status.condition("Valid")
-                if found is not None and found.observed_generation == net.generation:
+                if (
+                    found is not None
+                    # Or else the validator is still making sure.
+                    and found.status is not None
+                    and found.observed_generation == net.generation
+                ):
                     assert net.marked_valid == found.status
                     return found.status is True
                 await asyncio.sleep(0.01)

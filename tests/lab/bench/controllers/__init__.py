@@ -1,0 +1,1 @@
+"""`lab bench controllers`: how quickly netwatcher follows, and what it costs."""
