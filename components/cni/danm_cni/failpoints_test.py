@@ -3,7 +3,6 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -91,16 +90,10 @@ class Witness:
 
 async def _call(node: FakeNode, verb: str, container_id: str) -> tuple[int, bytes]:
     """Send a request through danmd's socket."""
-    state: dict[str, Any] = {}
-    server = CniServer(
-        node.root / "d.sock",
-        handlers={
-            Program.DANM: SandboxRequests(
-                sandboxes=node.daemon.sandboxes,
-                readiness=Readiness(unready=lambda: state.get("why"), was_ready=lambda: True),
-            )
-        },
-    )
+    readiness = Readiness(node.root / "ready")
+    readiness.set()
+    requests = SandboxRequests(sandboxes=node.daemon.sandboxes, readiness=readiness)
+    server = CniServer(node.root / "d.sock", handlers={Program.DANM: requests})
     request = node.request(verb, container_id)
     frame = encode_request(
         program=PROGRAM_DANM,
