@@ -55,7 +55,7 @@ class Observation:
             ENDPOINT_SLICES,
             decode_endpoint_slice,
             label_selector=f"{MANAGED_BY_LABEL}={SLICES_MANAGED_BY}",
-            indexers={_BY_SERVICE: lambda slice_: [f"{slice_.namespace}/{slice_.service}"]},
+            indexers={_BY_SERVICE: lambda s: [_index_value(_key(s.namespace, s.service))]},
         )
         self._endpoints = (
             Informer(
@@ -67,12 +67,16 @@ class Observation:
             if follow_endpoints
             else None
         )
+        self._own_slices: dict[ServiceKey, dict[str, EndpointSlice]] = {}
+        self._own_endpoints: dict[ServiceKey, Endpoints] = {}
         self._services.subscribe(self._on_service)
         self._pods.subscribe(self._on_pod)
         self._interfaces.subscribe(self._on_interface)
         self._slices.subscribe(self._on_slice)
+        self._slices.subscribe_restore(self._own_slices.clear)
         if self._endpoints is not None:
             self._endpoints.subscribe(self._on_endpoints)
+            self._endpoints.subscribe_restore(self._own_endpoints.clear)
 
     @property
     def synced(self) -> bool:
@@ -111,13 +115,32 @@ class Observation:
             await self._endpoints.wait_synced(timeout_s)
 
     def observed(self, key: ServiceKey) -> Observed:
-        """Return what exists for a Service."""
+        """Return what exists for a Service, one's own latest writes included."""
         object_key = ObjectKey(namespace=key.namespace, name=key.name)
+        slices = {s.name: s for s in self._slices.by_index(_BY_SERVICE, _index_value(key))}
+        for written in tuple(self._own_slices.get(key, {}).values()):
+            if int(written.resource_version) > self._slices.version:
+                slices[written.name] = written
+            else:
+                self._forget_slice(key, written.name)
         return Observed(
             service=self._services.get(object_key),
-            slices=self._slices.by_index(_BY_SERVICE, f"{key.namespace}/{key.name}"),
-            endpoints=None if self._endpoints is None else self._endpoints.get(object_key),
+            slices=tuple(slices.values()),
+            endpoints=self._observed_endpoints(key, object_key),
         )
+
+    def note_written(self, written: EndpointSlice | Endpoints) -> None:
+        """Take in what this replica wrote, before the watch tells of it.
+
+        Otherwise a second change soon after a first would be planned from what is outdated, and
+        refused.
+        """
+        if isinstance(written, EndpointSlice):
+            key = _key(written.namespace, written.service)
+            if int(written.resource_version) > self._slices.version:
+                self._own_slices.setdefault(key, {})[written.name] = written
+        else:
+            self._own_endpoints[_key(written.namespace, written.name)] = written
 
     def members(self, selection: Selection) -> Iterator[Member]:
         """Yield the interfaces that a Service selects."""
@@ -150,10 +173,47 @@ class Observation:
         self._tell(self._index.set_interface(change.old, change.new))
 
     def _on_slice(self, change: Change[EndpointSlice]) -> None:
-        self._tell({_key(s.namespace, s.service) for s in (change.old, change.new) if s})
+        for key in {_key(s.namespace, s.service) for s in (change.old, change.new) if s}:
+            if not self._is_own_echo(key, change.new):
+                self._forget_slice(key, change.key.name)
+                self._tell({key})
+
+    def _is_own_echo(self, key: ServiceKey, told: EndpointSlice | None) -> bool:
+        """Say whether the watch tells what this replica wrote, or wrote over meanwhile."""
+        written = None if told is None else self._own_slices.get(key, {}).get(told.name)
+        if told is None or written is None:
+            return False
+        if told == written:
+            self._forget_slice(key, told.name)
+            return True
+        return int(told.resource_version) < int(written.resource_version)
+
+    def _forget_slice(self, key: ServiceKey, name: str) -> None:
+        own = self._own_slices.get(key, {})
+        own.pop(name, None)
+        if not own:
+            self._own_slices.pop(key, None)
+
+    def _observed_endpoints(self, key: ServiceKey, object_key: ObjectKey) -> Endpoints | None:
+        if self._endpoints is None:
+            return None
+        written = self._own_endpoints.get(key)
+        if written is not None and int(written.resource_version) > self._endpoints.version:
+            return written
+        self._own_endpoints.pop(key, None)
+        return self._endpoints.get(object_key)
 
     def _on_endpoints(self, change: Change[Endpoints]) -> None:
-        self._tell({_key(e.namespace, e.name) for e in (change.old, change.new) if e})
+        key = _key(Namespace(change.key.namespace), ServiceName(change.key.name))
+        written = self._own_endpoints.get(key)
+        if written is not None and change.new is not None:
+            if change.new == written:
+                del self._own_endpoints[key]
+                return
+            if int(change.new.resource_version) < int(written.resource_version):
+                return
+        self._own_endpoints.pop(key, None)
+        self._tell({key})
 
     def _tell(self, keys: set[ServiceKey]) -> None:
         for key in keys:
@@ -163,6 +223,10 @@ class Observation:
 
 def _key(namespace: Namespace, name: ServiceName) -> ServiceKey:
     return ServiceKey(namespace=namespace, name=name)
+
+
+def _index_value(key: ServiceKey) -> str:
+    return f"{key.namespace}/{key.name}"
 
 
 def _decode_pod_view(raw: RawObject) -> PodView:

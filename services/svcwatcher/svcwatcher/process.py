@@ -68,7 +68,7 @@ class Process:
         recorder = EventRecorder(self._api, component="svcwatcher", instance=config.pod_name)
         reconciler = Reconciler(
             observation,
-            Writer(self._api),
+            Writer(self._api, observation.note_written),
             recorder,
             write_endpoints=served and config.endpoints is EndpointsMode.AUTO,
             concurrency=config.concurrency,

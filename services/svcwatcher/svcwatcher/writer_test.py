@@ -13,9 +13,17 @@ from danm_api.kube.api import (
     SERVICES,
 )
 from danm_api.model.service import IpFamily
+from svcwatcher.index import ServiceKey
 from svcwatcher.slicing import MANAGED_BY, slice_name
 from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
-from svcwatcher.testing.cluster import KEY, Cluster, a_foreign, leading, stepping
+from svcwatcher.testing.cluster import (
+    KEY,
+    SELECTION,
+    Cluster,
+    a_foreign,
+    leading,
+    stepping,
+)
 from svcwatcher.writer import FOREIGN_RETRY_S
 
 V4 = (IpFamily.IPV4,)
@@ -149,6 +157,37 @@ async def test_a_write_on_an_outdated_view_conflicts_and_converges() -> None:
         before = cluster.writes()
         await reconciler.reconcile(KEY)
         assert (cluster.writes(), cluster.found()) == (before, ["10.0.0.1"])
+
+
+async def test_one_change_soon_after_another_is_written_though_the_watch_is_behind() -> None:
+    """A replica knows what it wrote before the watch tells, so its next write does not conflict."""
+    # SPEC S3, issue 6 (a readiness change is in its slice at once)
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    gates = [cluster.api.hold_next("watch", kind) for kind in (ENDPOINT_SLICES, ENDPOINTS)]
+    async with stepping(cluster) as (reconciler, observation, clock):
+        await reconciler.reconcile(KEY)
+        for ready in (False, True, False):
+            await cluster.set_ready("lb-0", ready=ready)
+            await cluster.until(
+                lambda ready=ready: all(
+                    m.pod.ready is ready for m in observation.members(SELECTION)
+                )
+            )
+            clock.now += 1
+            await reconciler.reconcile(KEY)
+            assert cluster.found(ready=ready) == ["10.0.0.1"]
+        # What the watch then tells is no news, and what somebody else does is.
+        told: list[ServiceKey] = []
+        observation.subscribe(told.append)
+        for gate in gates:
+            gate.open()
+        await cluster.change(ENDPOINTS, "lb", {"subsets": None})
+        await cluster.until(lambda: told == [KEY])
+        clock.now += 1
+        await reconciler.reconcile(KEY)
+        assert cluster.endpoints() == ([], ["10.0.0.1"])
 
 
 async def test_a_taken_name_is_tried_again_after_a_while() -> None:
