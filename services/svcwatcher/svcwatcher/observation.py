@@ -101,8 +101,8 @@ class Observation:
             if self._endpoints is not None:
                 group.create_task(self._endpoints.run(), name="endpoints")
 
-    async def wait_synced(self, timeout_s: float) -> None:
-        """Wait until everything has been read once.
+    async def wait_synced(self, timeout_s: float | None) -> None:
+        """Wait until everything has been read once; None waits for as long as it takes.
 
         Raises:
             DeadlineExceededError: It was not within ``timeout_s`` for one of the kinds.
