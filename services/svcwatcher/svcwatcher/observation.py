@@ -2,11 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from danm_api import labels
 from danm_api.codec.danmep import decode_danmep
-from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL, decode_endpoint_slice
+from danm_api.codec.endpoint_slice import (
+    HEADLESS_LABEL,
+    MANAGED_BY_LABEL,
+    decode_endpoint_slice,
+    service_of_slice,
+)
 from danm_api.codec.endpoints import decode_endpoints
 from danm_api.codec.pod import decode_pod
 from danm_api.codec.service import decode_service
@@ -28,10 +34,19 @@ from svcwatcher.endpoints import Member
 from svcwatcher.index import Index, ServiceKey
 from svcwatcher.plan import Observed
 from svcwatcher.selection import NotOurs, Selection, select
+from svcwatcher.slicing import KUBERNETES_MANAGERS
 from svcwatcher.slicing import MANAGED_BY as SLICES_MANAGED_BY
 from svcwatcher.views import InterfaceView, PodView, view_of_interface, view_of_pod
 
 _BY_SERVICE: Final = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KubernetesSlice:
+    """A slice that Kubernetes' own controllers made, whatever is in it."""
+
+    service: ServiceKey
+    name: str
 
 
 class Observation:
@@ -57,6 +72,15 @@ class Observation:
             label_selector=f"{MANAGED_BY_LABEL}={SLICES_MANAGED_BY}",
             indexers={_BY_SERVICE: lambda s: [_index_value(_key(s.namespace, s.service))]},
         )
+        # Of headless Services only, since DANM's are: the others' may be many.
+        self._kubernetes_slices = Informer(
+            api,
+            ENDPOINT_SLICES,
+            _decode_kubernetes_slice,
+            label_selector=f"{HEADLESS_LABEL},"
+            f"{MANAGED_BY_LABEL} in ({', '.join(KUBERNETES_MANAGERS)})",
+            indexers={_BY_SERVICE: lambda s: [_index_value(s.service)]},
+        )
         self._endpoints = (
             Informer(
                 api,
@@ -74,6 +98,7 @@ class Observation:
         self._interfaces.subscribe(self._on_interface)
         self._slices.subscribe(self._on_slice)
         self._slices.subscribe_restore(self._own_slices.clear)
+        self._kubernetes_slices.subscribe(self._on_kubernetes_slice)
         if self._endpoints is not None:
             self._endpoints.subscribe(self._on_endpoints)
             self._endpoints.subscribe_restore(self._own_endpoints.clear)
@@ -84,7 +109,13 @@ class Observation:
         endpoints_synced = self._endpoints is None or self._endpoints.synced
         return endpoints_synced and all(
             informer.synced
-            for informer in (self._services, self._pods, self._interfaces, self._slices)
+            for informer in (
+                self._services,
+                self._pods,
+                self._interfaces,
+                self._slices,
+                self._kubernetes_slices,
+            )
         )
 
     def subscribe(self, handler: Callable[[ServiceKey], None]) -> None:
@@ -98,6 +129,7 @@ class Observation:
             group.create_task(self._pods.run(), name="pods")
             group.create_task(self._interfaces.run(), name="interfaces")
             group.create_task(self._slices.run(), name="slices")
+            group.create_task(self._kubernetes_slices.run(), name="kubernetes-slices")
             if self._endpoints is not None:
                 group.create_task(self._endpoints.run(), name="endpoints")
 
@@ -111,6 +143,7 @@ class Observation:
         await self._pods.wait_synced(timeout_s)
         await self._interfaces.wait_synced(timeout_s)
         await self._slices.wait_synced(timeout_s)
+        await self._kubernetes_slices.wait_synced(timeout_s)
         if self._endpoints is not None:
             await self._endpoints.wait_synced(timeout_s)
 
@@ -127,6 +160,9 @@ class Observation:
             service=self._services.get(object_key),
             slices=tuple(slices.values()),
             endpoints=self._observed_endpoints(key, object_key),
+            kubernetes_slices=tuple(
+                s.name for s in self._kubernetes_slices.by_index(_BY_SERVICE, _index_value(key))
+            ),
         )
 
     def note_written(self, written: EndpointSlice | Endpoints) -> None:
@@ -178,6 +214,12 @@ class Observation:
                 self._forget_slice(key, change.key.name)
                 self._tell({key})
 
+    def _on_kubernetes_slice(self, change: Change[_KubernetesSlice]) -> None:
+        keys = {slice_.service for slice_ in (change.old, change.new) if slice_}
+        # What is in them is none of DANM's business, and nearly all are of Services without it.
+        if change.old != change.new:
+            self._tell({key for key in keys if key in self._index.services()})
+
     def _is_own_echo(self, key: ServiceKey, told: EndpointSlice | None) -> bool:
         """Say whether the watch tells what this replica wrote, or wrote over meanwhile."""
         written = None if told is None else self._own_slices.get(key, {}).get(told.name)
@@ -227,6 +269,12 @@ def _key(namespace: Namespace, name: ServiceName) -> ServiceKey:
 
 def _index_value(key: ServiceKey) -> str:
     return f"{key.namespace}/{key.name}"
+
+
+def _decode_kubernetes_slice(raw: RawObject) -> _KubernetesSlice:
+    metadata = raw["metadata"]
+    service = _key(Namespace(metadata["namespace"]), service_of_slice(raw))
+    return _KubernetesSlice(service=service, name=metadata["name"])
 
 
 def _decode_pod_view(raw: RawObject) -> PodView:

@@ -6,6 +6,7 @@ history, so it converges from any state and a doubled or missed event changes no
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from danm_api.model.addresses import IPAddress
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
@@ -13,6 +14,9 @@ from danm_api.model.service import Service
 from svcwatcher.endpoints import Member, Membership, endpoints_object, membership
 from svcwatcher.selection import Refusal, Selection, Verdict
 from svcwatcher.slicing import SlicePlan, plan_slices
+
+# An Event holds 1024 bytes.
+_MAX_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +83,13 @@ class Observed:
         service: None when it does not exist.
         slices: Those that svcwatcher manages.
         endpoints: The Endpoints that svcwatcher manages.
+        kubernetes_slices: Names of those that Kubernetes' own controllers made for it.
     """
 
     service: Service | None
     slices: Collection[EndpointSlice] = ()
     endpoints: Endpoints | None = None
+    kubernetes_slices: Collection[str] = ()
 
 
 def plan_service(
@@ -114,7 +120,10 @@ def plan_service(
     return ServicePlan(
         slices=plan_slices(service, found, observed.slices),
         endpoints=_plan_endpoints(wanted, observed.endpoints),
-        complaints=_complaints(found.refused),
+        complaints=(
+            *_complaints_of_addresses(found.refused),
+            *_complaints_of_slices(observed.kubernetes_slices),
+        ),
     )
 
 
@@ -128,14 +137,33 @@ def _plan_endpoints(wanted: Endpoints | None, present: Endpoints | None) -> Endp
     return ReplaceEndpoints(endpoints=replace(wanted, resource_version=present.resource_version))
 
 
-def _complaints(refused: tuple[IPAddress, ...]) -> tuple[Complaint, ...]:
+def _complaints_of_slices(names: Collection[str]) -> tuple[Complaint, ...]:
+    """Tell of what Kubernetes leaves behind when a Service loses its selector.
+
+    It stays for ever, and look-ups return what is in any slice of a Service.
+    """
+    if not names:
+        return ()
+    some = sorted(names)[:_MAX_NAMED]
+    return (
+        Complaint(
+            reason="OthersAnswerToo",
+            message=f"look-ups of this Service also return what is in {len(names)} EndpointSlice(s)"
+            " that Kubernetes itself made for it and does not keep up any more, as after the "
+            "removal of spec.selector; delete the Endpoints of its name if they are not DANM's, "
+            f"from which some are copied, and: kubectl delete endpointslice {' '.join(some)}",
+        ),
+    )
+
+
+def _complaints_of_addresses(refused: tuple[IPAddress, ...]) -> tuple[Complaint, ...]:
     if not refused:
         return ()
+    some = ", ".join(map(str, refused[:_MAX_NAMED]))
     return (
         Complaint(
             reason="AddressNotPublished",
             message="Kubernetes takes no loopback, link-local or multicast address as an "
-            f"endpoint, so {', '.join(map(str, refused[:10]))} cannot be found by this Service; "
-            "give the DanmNet another cidr",
+            f"endpoint, so {some} cannot be found by this Service; give the DanmNet another cidr",
         ),
     )

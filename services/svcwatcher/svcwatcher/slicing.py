@@ -19,6 +19,12 @@ from svcwatcher.endpoints import Membership
 # The value of the label endpointslice.kubernetes.io/managed-by.
 MANAGED_BY: Final = "svcwatcher.danm.k8s.io"
 
+# Kubernetes' own: of Services with a selector, and copied from Endpoints.
+KUBERNETES_MANAGERS: Final = (
+    "endpointslice-controller.k8s.io",
+    "endpointslicemirroring-controller.k8s.io",
+)
+
 # 32 bits tell a Service from its predecessor of the same name.
 _UID_HASH_LENGTH: Final = 8
 

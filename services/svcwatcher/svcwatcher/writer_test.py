@@ -11,6 +11,7 @@ from danm_api.kube.api import (
     ENDPOINT_SLICES,
     ENDPOINTS,
     SERVICES,
+    RawObject,
 )
 from danm_api.model.service import IpFamily
 from svcwatcher.index import ServiceKey
@@ -104,6 +105,54 @@ async def test_endpoints_that_kubernetes_took_over_are_its_own() -> None:
             lambda: not cluster.api.all_stored(ENDPOINT_SLICES) and len(cluster.events()) > 0
         )
     assert cluster.endpoints() == (["10.244.0.7"], [])
+
+
+async def test_what_kubernetes_left_behind_is_named_and_left_alone() -> None:
+    """A Service that gains a selector and loses it again says why look-ups find more than asked.
+
+    Kubernetes neither keeps up nor removes what it made while the Service had the selector.
+    """
+    # SPEC S2, DESIGN "Controllers", P7
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    async with leading(cluster):
+        await cluster.until(lambda: cluster.endpoints() == (["10.0.0.1"], []))
+        await cluster.change(SERVICES, "lb", {"spec": {"selector": {"app": "lb"}}})
+        await cluster.until(
+            lambda: not cluster.api.all_stored(ENDPOINT_SLICES) and cluster.endpoints() is None
+        )
+        left = kubernetes_made(cluster)
+        await cluster.change(SERVICES, "lb", {"spec": {"selector": None}})
+        await cluster.until(lambda: "10.0.0.1" in cluster.found())
+        await cluster.until(
+            lambda: {reason for _, reason, _ in cluster.events()}
+            == {"InvalidAnnotation", "NameTaken", "OthersAnswerToo"}
+        )
+        (note,) = (note for _, reason, note in cluster.events() if reason == "OthersAnswerToo")
+        assert "kubectl delete endpointslice lb-x7k2p" in note
+        assert left == kubernetes_made(cluster)
+        # The way out that the Events name.
+        for resource, name in ((ENDPOINTS, "lb"), (ENDPOINT_SLICES, "lb-x7k2p")):
+            await cluster.api.delete(resource, name, namespace=NAMESPACE)
+        await cluster.until(lambda: cluster.found() == ["10.0.0.1"])
+
+
+def kubernetes_made(cluster: Cluster) -> list[RawObject]:
+    """Return what Kubernetes' controllers made for the Service; make it if it is not there."""
+    labels_of = {
+        ENDPOINTS: {"endpoints.kubernetes.io/managed-by": "endpoint-controller"},
+        ENDPOINT_SLICES: {
+            "kubernetes.io/service-name": "lb",
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        },
+    }
+    made = []
+    for resource, name in ((ENDPOINTS, "lb"), (ENDPOINT_SLICES, "lb-x7k2p")):
+        marks = {**labels_of[resource], "service.kubernetes.io/headless": ""}
+        stored = cluster.api.stored(resource, name, namespace=NAMESPACE)
+        made.append(stored or cluster.api.add(resource, a_foreign(resource, name, labels=marks)))
+    return made
 
 
 @pytest.mark.parametrize("took_effect", [False, True])
