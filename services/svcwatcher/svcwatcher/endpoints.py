@@ -98,11 +98,13 @@ def membership(service: Service, selection: Selection, members: Iterable[Member]
 def endpoints_object(service: Service, found: Membership) -> Endpoints:
     """Return the Endpoints object of a Service.
 
-    Not-ready addresses stand under ``notReadyAddresses``, those of terminating Pods too. Of more
-    addresses than Kubernetes itself would write, ready ones are kept first (SPEC S2).
+    As in Kubernetes, not-ready addresses stand under ``notReadyAddresses``; a terminating Pod, for
+    which this form has no word, is left out unless it counts as ready; and of more addresses than
+    an object may hold ready ones are kept first (SPEC S2).
     """
-    ready = [_legacy_address(e) for e in found.endpoints if e.ready]
-    not_ready = [_legacy_address(e) for e in found.endpoints if not e.ready]
+    counted = [e for e in found.endpoints if e.ready or not e.terminating]
+    ready = [_legacy_address(e) for e in counted if e.ready]
+    not_ready = [_legacy_address(e) for e in counted if not e.ready]
     kept_ready = ready[:MAX_ENDPOINTS_ADDRESSES]
     kept_not_ready = not_ready[: MAX_ENDPOINTS_ADDRESSES - len(kept_ready)]
     subset = EndpointsSubset(
@@ -117,8 +119,8 @@ def endpoints_object(service: Service, found: Membership) -> Endpoints:
         managed_by=MANAGED_BY,
         headless=service.headless,
         # The API server drops a subset without addresses.
-        subsets=(subset,) if found.endpoints else (),
-        truncated=len(found.endpoints) > MAX_ENDPOINTS_ADDRESSES,
+        subsets=(subset,) if counted else (),
+        truncated=len(counted) > MAX_ENDPOINTS_ADDRESSES,
     )
 
 
