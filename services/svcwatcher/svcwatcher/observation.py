@@ -36,6 +36,7 @@ from svcwatcher.plan import Observed
 from svcwatcher.selection import NotOurs, Selection, select
 from svcwatcher.slicing import KUBERNETES_MANAGERS
 from svcwatcher.slicing import MANAGED_BY as SLICES_MANAGED_BY
+from svcwatcher.standing import Standing
 from svcwatcher.views import InterfaceView, PodView, view_of_interface, view_of_pod
 
 _BY_SERVICE: Final = "service"
@@ -91,6 +92,7 @@ class Observation:
             if follow_endpoints
             else None
         )
+        self._standings: dict[ServiceKey, Standing] = {}
         self._own_slices: dict[ServiceKey, dict[str, EndpointSlice]] = {}
         self._own_endpoints: dict[ServiceKey, Endpoints] = {}
         self._services.subscribe(self._on_service)
@@ -181,6 +183,29 @@ class Observation:
     def members(self, selection: Selection) -> Iterator[Member]:
         """Yield the interfaces that a Service selects."""
         return self._index.members(selection)
+
+    def standing(self, key: ServiceKey, service: Service, selection: Selection) -> Standing:
+        """Return a served Service's endpoints; what is remembered of them is brought up to date."""
+        standing = self._standings.get(key)
+        changed = self._index.take_changed(key)
+        if standing is None or changed is None or standing.roster.families != service.families:
+            standing = Standing(service, selection, self._index.members(selection))
+            self._standings[key] = standing
+            self._index.follow(key)
+            return standing
+        for pod_id in changed:
+            standing.roster.set_pod(pod_id, self._index.members_of(pod_id, selection))
+        return standing
+
+    def forget_standing(self, key: ServiceKey) -> None:
+        """Forget what is remembered of a Service's endpoints; it is computed anew when asked."""
+        self._standings.pop(key, None)
+        self._index.unfollow(key)
+
+    def forget_standings(self) -> None:
+        """Forget what is remembered of all Services' endpoints."""
+        for key in tuple(self._standings):
+            self.forget_standing(key)
 
     def all_keys(self) -> set[ServiceKey]:
         """Return every Service for which something exists or should exist."""

@@ -6,7 +6,6 @@ follow the cluster too, so that a hand-over costs no lists.
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from danm_api.errors import DanmError, NotFoundError
@@ -19,7 +18,7 @@ from svcwatcher import metrics
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
 from svcwatcher.pacing import Pace
-from svcwatcher.plan import Complaint, ServicePlan, plan_service
+from svcwatcher.plan import Complaint, Observed, ServicePlan, plan_service
 from svcwatcher.selection import NotOurs, Selection, select
 from svcwatcher.writer import FOREIGN_RETRY_S, Writer
 
@@ -96,6 +95,7 @@ class Reconciler:
             self._slice_pace.clear()
             self._endpoints_pace.clear()
             self._told.clear()
+            self._observation.forget_standings()
 
     async def reconcile(self, key: ServiceKey) -> None:
         """Bring one Service in order; a second time changes nothing.
@@ -110,14 +110,14 @@ class Reconciler:
             return
         observed = self._observation.observed(key)
         service = observed.service
-        verdict = NotOurs() if service is None else select(service)
-        served = isinstance(verdict, Selection)
-        members = self._observation.members(verdict) if isinstance(verdict, Selection) else ()
-        plan = self._writer.without_obstacles(
-            key, plan_service(observed, verdict, members, write_endpoints=self._write_endpoints)
-        )
-        plan = self._without_early_endpoints(key, plan)
+        plan, served = self._plan(key, observed)
+        if plan.endpoints_deferred:
+            self._add_after(key, self._endpoints_pace.wait_s(key))
         complaints = plan.complaints
+        if plan.slices:
+            self._slice_pace.spend(key)
+        if plan.endpoints is not None:
+            self._endpoints_pace.spend(key)
         if plan.writes:
             try:
                 complaints += await self._writer.write(key, plan)
@@ -130,18 +130,28 @@ class Reconciler:
             self._add_after(key, FOREIGN_RETRY_S)
         self._finish(key, plan, served=served)
 
-    def _without_early_endpoints(self, key: ServiceKey, plan: ServicePlan) -> ServicePlan:
-        """Leave out a write of Endpoints that comes too early, and count what is left."""
-        if plan.endpoints is not None:
-            wait_s = self._endpoints_pace.wait_s(key)
-            if wait_s > 0:
-                self._add_after(key, wait_s)
-                plan = replace(plan, endpoints=None)
+    def _plan(self, key: ServiceKey, observed: Observed) -> tuple[ServicePlan, bool]:
+        """Return what is to be written for a Service now, and whether it is served."""
+        service = observed.service
+        verdict = NotOurs() if service is None else select(service)
+        try:
+            standing = None
+            if service is not None and isinstance(verdict, Selection):
+                standing = self._observation.standing(key, service, verdict)
             else:
-                self._endpoints_pace.spend(key)
-        if plan.slices:
-            self._slice_pace.spend(key)
-        return plan
+                self._observation.forget_standing(key)
+            plan = plan_service(
+                observed,
+                verdict,
+                standing,
+                write_endpoints=self._write_endpoints,
+                endpoints_due=self._endpoints_pace.wait_s(key) <= 0,
+            )
+        except BaseException:
+            # What is remembered may be half changed.
+            self._observation.forget_standing(key)
+            raise
+        return self._writer.without_obstacles(key, plan), standing is not None
 
     def _on_event(self, key: ServiceKey) -> None:
         if self._queue is not None:

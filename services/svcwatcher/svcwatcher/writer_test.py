@@ -15,6 +15,7 @@ from danm_api.kube.api import (
 )
 from danm_api.model.service import IpFamily
 from svcwatcher.index import ServiceKey
+from svcwatcher.observation import Observation
 from svcwatcher.slicing import MANAGED_BY, slice_name
 from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
 from svcwatcher.testing.cluster import (
@@ -219,11 +220,7 @@ async def test_one_change_soon_after_another_is_written_though_the_watch_is_behi
         await reconciler.reconcile(KEY)
         for ready in (False, True, False):
             await cluster.set_ready("lb-0", ready=ready)
-            await cluster.until(
-                lambda ready=ready: all(
-                    m.pod.ready is ready for m in observation.members(SELECTION)
-                )
-            )
+            await until_seen(cluster, observation, ready=ready)
             clock.now += 1
             await reconciler.reconcile(KEY)
             assert cluster.found(ready=ready) == ["10.0.0.1"]
@@ -237,6 +234,11 @@ async def test_one_change_soon_after_another_is_written_though_the_watch_is_behi
         clock.now += 1
         await reconciler.reconcile(KEY)
         assert cluster.endpoints() == ([], ["10.0.0.1"])
+
+
+async def until_seen(cluster: Cluster, observation: Observation, *, ready: bool) -> None:
+    """Wait until the readiness of the Pod is known."""
+    await cluster.until(lambda: all(m.pod.ready is ready for m in observation.members(SELECTION)))
 
 
 async def test_a_taken_name_is_tried_again_after_a_while() -> None:
