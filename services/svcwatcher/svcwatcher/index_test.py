@@ -30,9 +30,10 @@ def test_a_pod_concerns_the_services_that_select_it_on_its_networks() -> None:
     """Neither another network's Service, nor one with other labels, nor another namespace's."""
     # SPEC S1, S3
     index = Index()
+    # Alone when it comes, so it is kept under the label that the Pod has.
+    index.set_selection(key("labels"), selecting(app="lb", tier="x"))
     index.set_selection(key("hit"), selecting(app="lb"))
     index.set_selection(key("network"), selecting(network="external", app="lb"))
-    index.set_selection(key("labels"), selecting(app="lb", tier="x"))
     index.set_selection(key("hit", "other"), selecting(namespace="other", app="lb"))
     pod = a_pod()
     index.set_interface(None, an_interface(pod, "10.0.0.1"))
