@@ -17,9 +17,9 @@ from danm_api.model.endpoint_slice import (
     EndpointsAddress,
     EndpointsSubset,
     PodReference,
-    address_order,
     port_order,
 )
+from danm_api.model.endpoint_slice import address_order as legacy_order
 from danm_api.model.service import IpFamily, Service
 from svcwatcher.selection import Selection
 from svcwatcher.views import InterfaceView, PodView
@@ -34,6 +34,10 @@ class Member:
 
     pod: PodView
     interface: InterfaceView
+
+
+# What makes an endpoint the same one in spite of changed conditions: its address and its Pod's uid.
+Identity = tuple[IPAddress, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,7 @@ def membership(service: Service, selection: Selection, members: Iterable[Member]
 
     Addresses of families that the Service does not have are left out.
     """
-    endpoints: dict[tuple[IPAddress, str], Endpoint] = {}
+    endpoints: dict[Identity, Endpoint] = {}
     refused: set[IPAddress] = set()
     for member in members:
         if member.pod.ended:
@@ -90,24 +94,26 @@ def membership(service: Service, selection: Selection, members: Iterable[Member]
             # While a sandbox is replaced, a Pod may have two records of one address.
             endpoints[address, member.pod.uid] = _endpoint(service, selection, member.pod, address)
     return Membership(
-        endpoints=tuple(sorted(endpoints.values(), key=_endpoint_order)),
-        refused=tuple(sorted(refused, key=lambda address: (address.version, int(address)))),
+        endpoints=tuple(sorted(endpoints.values(), key=endpoint_order)),
+        refused=tuple(sorted(refused, key=address_order)),
     )
 
 
 def endpoints_object(service: Service, found: Membership) -> Endpoints:
     """Return the Endpoints object of a Service.
 
-    Not-ready addresses stand under ``notReadyAddresses``, those of terminating Pods too. Of more
-    addresses than Kubernetes itself would write, ready ones are kept first (SPEC S2).
+    As in Kubernetes, not-ready addresses stand under ``notReadyAddresses``; a terminating Pod, for
+    which this form has no word, is left out unless it counts as ready; and of more addresses than
+    an object may hold ready ones are kept first (SPEC S2).
     """
-    ready = [_legacy_address(e) for e in found.endpoints if e.ready]
-    not_ready = [_legacy_address(e) for e in found.endpoints if not e.ready]
+    counted = [e for e in found.endpoints if e.ready or not e.terminating]
+    ready = [_legacy_address(e) for e in counted if e.ready]
+    not_ready = [_legacy_address(e) for e in counted if not e.ready]
     kept_ready = ready[:MAX_ENDPOINTS_ADDRESSES]
     kept_not_ready = not_ready[: MAX_ENDPOINTS_ADDRESSES - len(kept_ready)]
     subset = EndpointsSubset(
-        ready=tuple(sorted(kept_ready, key=address_order)),
-        not_ready=tuple(sorted(kept_not_ready, key=address_order)),
+        ready=tuple(sorted(kept_ready, key=legacy_order)),
+        not_ready=tuple(sorted(kept_not_ready, key=legacy_order)),
         ports=tuple(sorted(service.ports, key=port_order)),
     )
     return Endpoints(
@@ -117,8 +123,8 @@ def endpoints_object(service: Service, found: Membership) -> Endpoints:
         managed_by=MANAGED_BY,
         headless=service.headless,
         # The API server drops a subset without addresses.
-        subsets=(subset,) if found.endpoints else (),
-        truncated=len(found.endpoints) > MAX_ENDPOINTS_ADDRESSES,
+        subsets=(subset,) if counted else (),
+        truncated=len(counted) > MAX_ENDPOINTS_ADDRESSES,
     )
 
 
@@ -144,6 +150,17 @@ def _legacy_address(endpoint: Endpoint) -> EndpointsAddress:
     )
 
 
-def _endpoint_order(endpoint: Endpoint) -> tuple[int, int, str]:
-    pod = "" if endpoint.pod is None else endpoint.pod.uid
-    return endpoint.address.version, int(endpoint.address), pod
+def identity_of(endpoint: Endpoint) -> Identity:
+    """Return what makes an endpoint the same one in spite of changed conditions."""
+    return endpoint.address, "" if endpoint.pod is None else endpoint.pod.uid
+
+
+def endpoint_order(endpoint: Endpoint) -> tuple[int, int, str]:
+    """Return the key by which endpoints are sorted: family, address, Pod."""
+    address, pod = identity_of(endpoint)
+    return *address_order(address), pod
+
+
+def address_order(address: IPAddress) -> tuple[int, int]:
+    """Return the key by which addresses are sorted: family, number."""
+    return address.version, int(address)

@@ -145,11 +145,33 @@ def test_endpoints_separate_ready_from_not_ready() -> None:
         member(a_pod("a"), "10.0.0.10"),
         member(a_pod("b", ready=False), "10.0.0.9"),
         member(a_pod("c"), "10.0.0.2"),
-        member(a_pod("d", terminating=True), "10.0.0.1"),
+        member(a_pod("d", ready=False), "10.0.0.1"),
     )
     (subset,) = endpoints_object(service, result).subsets
     assert [str(a.address) for a in subset.ready] == ["10.0.0.2", "10.0.0.10"]
     assert [str(a.address) for a in subset.not_ready] == ["10.0.0.1", "10.0.0.9"]
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        pytest.param(a_service(), [], id="left-out"),
+        pytest.param(a_service(publish_not_ready=True), ["10.0.0.1", "10.0.0.2"], id="tolerated"),
+    ],
+)
+def test_terminating_pods_in_endpoints_are_as_in_kubernetes(
+    service: Service, expected: list[str]
+) -> None:
+    """Endpoints cannot say that an address is on its way out, so they do not hold it."""
+    # SPEC S2
+    result = found(
+        service,
+        member(a_pod("a", terminating=True), "10.0.0.1"),
+        member(a_pod("b", terminating=True, ready=False), "10.0.0.2"),
+    )
+    subsets = endpoints_object(service, result).subsets
+    assert [str(a.address) for s in subsets for a in s.ready] == expected
+    assert [s.not_ready for s in subsets if s.not_ready] == []
 
 
 def test_endpoints_carry_all_ports_of_the_service() -> None:
@@ -179,14 +201,37 @@ def test_without_addresses_there_is_no_subset() -> None:
     assert endpoints_object(a_service(), Membership()).subsets == ()
 
 
-def test_endpoints_are_cut_where_kubernetes_cuts_them() -> None:
-    """Of more than 1000 addresses ready ones stay, and the object says that it was cut."""
+@pytest.mark.parametrize(
+    ("ready", "not_ready", "terminating", "expected"),
+    [
+        # kept ready, kept not ready, cut
+        pytest.param(600, 400, 0, (600, 400, False), id="just-fits"),
+        pytest.param(600, 600, 0, (600, 400, True), id="ready-first"),
+        pytest.param(1000, 1, 0, (1000, 0, True), id="full-of-ready"),
+        pytest.param(1100, 50, 0, (1000, 0, True), id="more-ready-than-fit"),
+        pytest.param(990, 10, 20, (990, 10, False), id="terminating-do-not-count"),
+    ],
+)
+def test_endpoints_are_cut_where_kubernetes_cuts_them(
+    ready: int, not_ready: int, terminating: int, expected: tuple[int, int, bool]
+) -> None:
+    """Of more than 1000 addresses ready ones stay, and the object says that it was cut.
+
+    Addresses of Pods that are not ready come first here, so that order alone would keep them.
+    """
     # SPEC S2
     service = a_service()
     members = [
-        member(a_pod(f"p{i}", ready=i >= 600), f"10.0.{i // 250}.{i % 250 + 1}")
-        for i in range(1200)
+        member(
+            a_pod(f"p{i}", ready=i >= not_ready, terminating=i >= not_ready + ready),
+            f"10.0.{i // 250}.{i % 250 + 1}",
+        )
+        for i in range(ready + not_ready + terminating)
     ]
     written = endpoints_object(service, found(service, *members))
     (subset,) = written.subsets
-    assert (len(subset.ready), len(subset.not_ready), written.truncated) == (600, 400, True)
+    assert (len(subset.ready), len(subset.not_ready), written.truncated) == expected
+    assert [a.address for a in subset.ready] == [
+        ip_address(f"10.0.{i // 250}.{i % 250 + 1}")
+        for i in range(not_ready, not_ready + expected[0])
+    ]

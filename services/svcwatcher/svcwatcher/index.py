@@ -38,7 +38,7 @@ class _Pair(NamedTuple):
     value: str
 
 
-class _PodId(NamedTuple):
+class PodId(NamedTuple):
     """A Pod as its interfaces know it.
 
     With its namespace: the uid of a static Pod is an annotation, which a tenant could forge. And
@@ -72,14 +72,16 @@ class Index:
         self._selections: dict[ServiceKey, Selection] = {}
         self._services_by_pair: dict[_NetworkPair, set[ServiceKey]] = {}
         self._pair_of_service: dict[ServiceKey, _NetworkPair] = {}
-        self._pods: dict[_PodId, PodView] = {}
-        self._pods_by_pair: dict[_Pair, set[_PodId]] = {}
-        self._interfaces_by_pod: dict[_PodId, tuple[InterfaceView, ...]] = {}
+        self._pods: dict[PodId, PodView] = {}
+        self._pods_by_pair: dict[_Pair, set[PodId]] = {}
+        self._interfaces_by_pod: dict[PodId, tuple[InterfaceView, ...]] = {}
+        self._changed: dict[ServiceKey, set[PodId]] = {}
 
     def set_selection(self, key: ServiceKey, selection: Selection | None) -> None:
         """Take in what a Service asks for; its own reconciliation is the caller's business."""
         if self._selections.get(key) == selection:
             return
+        self._changed.pop(key, None)
         old_pair = self._pair_of_service.pop(key, None)
         if old_pair is not None:
             _discard(self._services_by_pair, old_pair, key)
@@ -102,17 +104,19 @@ class Index:
             return set()
         affected: set[ServiceKey] = set()
         # What is stored decides what is removed: a name may by now belong to another Pod.
-        for pod_id in {_id_of(pod) for pod in (old, new) if pod is not None}:
+        pod_ids = {id_of(pod) for pod in (old, new) if pod is not None}
+        for pod_id in pod_ids:
             stored = self._pods.pop(pod_id, None)
             if stored is not None:
                 affected |= self._services_of(stored)
                 for pair in _pairs(stored):
                     _discard(self._pods_by_pair, pair, pod_id)
         if new is not None:
-            self._pods[_id_of(new)] = new
+            self._pods[id_of(new)] = new
             affected |= self._services_of(new)
             for pair in _pairs(new):
-                self._pods_by_pair.setdefault(pair, set()).add(_id_of(new))
+                self._pods_by_pair.setdefault(pair, set()).add(id_of(new))
+        self._note(affected, pod_ids)
         return affected
 
     def set_interface(
@@ -133,6 +137,7 @@ class Index:
             self._drop_interface(new)
             others = self._interfaces_by_pod.get(_owner_of(new), ())
             self._interfaces_by_pod[_owner_of(new)] = (*others, new)
+        self._note(affected, {_owner_of(i) for i in (old, new) if i is not None})
         return affected
 
     def members(self, selection: Selection) -> Iterator[Member]:
@@ -145,12 +150,34 @@ class Index:
             key=len,
         )
         for pod_id in candidates:
-            pod = self._pods[pod_id]
-            if not selection.admits(pod.labels):
-                continue
-            for interface in self._interfaces_by_pod.get(pod_id, ()):
-                if interface.network == selection.network:
-                    yield Member(pod=pod, interface=interface)
+            yield from self.members_of(pod_id, selection)
+
+    def members_of(self, pod_id: PodId, selection: Selection) -> Iterator[Member]:
+        """Yield a Pod's interfaces on the selected network; none unless the Pod is selected."""
+        pod = self._pods.get(pod_id)
+        if pod is None or pod.namespace != selection.namespace or not selection.admits(pod.labels):
+            return
+        for interface in self._interfaces_by_pod.get(pod_id, ()):
+            if interface.network == selection.network:
+                yield Member(pod=pod, interface=interface)
+
+    def follow(self, key: ServiceKey) -> None:
+        """Begin to note the Pods whose events concern a Service."""
+        self._changed[key] = set()
+
+    def unfollow(self, key: ServiceKey) -> None:
+        """End what ``follow`` began."""
+        self._changed.pop(key, None)
+
+    def take_changed(self, key: ServiceKey) -> set[PodId] | None:
+        """Return the Pods whose events concerned a Service since this was asked last.
+
+        None means that any Pod may have: the Service is not followed, or asks for others now.
+        """
+        changed = self._changed.get(key)
+        if changed:
+            self._changed[key] = set()
+        return changed
 
     def services(self) -> Collection[ServiceKey]:
         """Return all Services that ask for endpoints."""
@@ -160,9 +187,14 @@ class Index:
         """Return how many Services one label on one network leads to, for each such label."""
         return [len(services) for services in self._services_by_pair.values()]
 
+    def _note(self, affected: set[ServiceKey], pod_ids: set[PodId]) -> None:
+        for key in affected:
+            if key in self._changed:
+                self._changed[key] |= pod_ids
+
     def _services_of(self, pod: PodView) -> set[ServiceKey]:
         """Return the Services that select a Pod on any of its networks."""
-        interfaces = self._interfaces_by_pod.get(_id_of(pod), ())
+        interfaces = self._interfaces_by_pod.get(id_of(pod), ())
         return self._services_on(pod, {interface.network for interface in interfaces})
 
     def _services_on(self, pod: PodView, networks: Iterable[NetworkName]) -> set[ServiceKey]:
@@ -187,12 +219,13 @@ class Index:
             self._interfaces_by_pod.pop(owner, None)
 
 
-def _id_of(pod: PodView) -> _PodId:
-    return _PodId(pod.namespace, pod.node, pod.runtime_uid)
+def id_of(pod: PodView) -> PodId:
+    """Return how the interfaces of a Pod know it."""
+    return PodId(pod.namespace, pod.node, pod.runtime_uid)
 
 
-def _owner_of(interface: InterfaceView) -> _PodId:
-    return _PodId(interface.namespace, interface.node, interface.pod_uid)
+def _owner_of(interface: InterfaceView) -> PodId:
+    return PodId(interface.namespace, interface.node, interface.pod_uid)
 
 
 def _pairs(pod: PodView) -> Iterator[_Pair]:

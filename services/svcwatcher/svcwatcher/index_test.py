@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from danm_api.names import Namespace, PodUid, ServiceName
 from svcwatcher.endpoints import Member
-from svcwatcher.index import Index, ServiceKey
+from svcwatcher.index import Index, PodId, ServiceKey, id_of
 from svcwatcher.selection import Selection, select
 from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, an_interface
 from svcwatcher.views import InterfaceView, PodView
@@ -30,9 +30,10 @@ def test_a_pod_concerns_the_services_that_select_it_on_its_networks() -> None:
     """Neither another network's Service, nor one with other labels, nor another namespace's."""
     # SPEC S1, S3
     index = Index()
+    # Alone when it comes, so it is kept under the label that the Pod has.
+    index.set_selection(key("labels"), selecting(app="lb", tier="x"))
     index.set_selection(key("hit"), selecting(app="lb"))
     index.set_selection(key("network"), selecting(network="external", app="lb"))
-    index.set_selection(key("labels"), selecting(app="lb", tier="x"))
     index.set_selection(key("hit", "other"), selecting(namespace="other", app="lb"))
     pod = a_pod()
     index.set_interface(None, an_interface(pod, "10.0.0.1"))
@@ -160,6 +161,25 @@ def test_nothing_is_left_of_what_has_gone() -> None:
     assert vars(index) == vars(empty)
 
 
+def test_a_service_that_asks_for_something_else_is_read_anew() -> None:
+    """Which Pods have changed means nothing for another selection, nor for nobody who follows."""
+    # SPEC S3
+    index = Index()
+    index.set_selection(key("hit"), selecting(app="lb"))
+    assert index.take_changed(key("hit")) is None
+    index.follow(key("hit"))
+    pod = a_pod()
+    index.set_interface(None, an_interface(pod, "10.0.0.1"))
+    index.set_pod(None, pod)
+    assert index.take_changed(key("hit")) == {id_of(pod)}
+    assert index.take_changed(key("hit")) == set()
+    index.set_selection(key("hit"), selecting(network="external", app="lb"))
+    assert index.take_changed(key("hit")) is None
+    index.follow(key("hit"))
+    index.unfollow(key("hit"))
+    assert index.take_changed(key("hit")) is None
+
+
 NAMESPACES = ("a", "b")
 NODES = ("n1", "n2")
 LABELS = st.dictionaries(st.sampled_from("xyz"), st.sampled_from("12"), max_size=3)
@@ -179,6 +199,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.pods: dict[tuple[str, str], PodView] = {}
         self.interfaces: dict[tuple[str, str], InterfaceView] = {}
         self.known: dict[ServiceKey, set[tuple[str, str, bool]]] = {}
+        self.followed: dict[ServiceKey, dict[PodId, list[Member]]] = {}
 
     def slow_members(self, selection: Selection) -> set[tuple[str, str, bool]]:
         """Walk over everything."""
@@ -287,6 +308,25 @@ class IndexMachine(RuleBasedStateMachine):
             found = {
                 (str(m.pod.uid), m.interface.name, m.pod.ready)
                 for m in self.index.members(selection)
+            }
+            assert found == self.slow_members(selection)
+
+    @rule()
+    def follow_pod_by_pod(self) -> None:
+        """Reading only the Pods that are named as changed is as good as reading all."""
+        for key, selection in self.selections.items():
+            changed = self.index.take_changed(key)
+            if changed is None:
+                self.followed[key] = {}
+                for member in self.index.members(selection):
+                    self.followed[key].setdefault(id_of(member.pod), []).append(member)
+                self.index.follow(key)
+            for pod_id in changed or ():
+                self.followed[key][pod_id] = list(self.index.members_of(pod_id, selection))
+            found = {
+                (str(m.pod.uid), m.interface.name, m.pod.ready)
+                for members in self.followed[key].values()
+                for m in members
             }
             assert found == self.slow_members(selection)
 

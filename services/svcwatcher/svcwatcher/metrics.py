@@ -10,10 +10,10 @@ WRITES: Final = Counter(
     ["resource", "verb"],
 )
 
-# Up to the promise of 2 s (first write at once, then one a second and Service), and beyond.
+# Around the promise of 1 s from a Pod's readiness to its slice, and beyond.
 FOLLOW_SECONDS: Final = Histogram(
     "svcwatcher_follow_seconds",
-    "From the first event that concerned a Service to the end of the writes that it led to.",
+    "From the first event that concerned a Service to the end of the writes of slices for it.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0, 15.0),
 )
 

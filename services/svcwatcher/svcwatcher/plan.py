@@ -4,15 +4,20 @@ Source: SPEC S2, S3; DESIGN "Controllers". The plan follows from the objects alo
 history, so it converges from any state and a doubled or missed event changes nothing.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Final
 
 from danm_api.model.addresses import IPAddress
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
 from danm_api.model.service import Service
-from svcwatcher.endpoints import Member, Membership, endpoints_object, membership
-from svcwatcher.selection import Refusal, Selection, Verdict
-from svcwatcher.slicing import SlicePlan, plan_slices
+from svcwatcher.layout import no_slices
+from svcwatcher.selection import Refusal, Verdict
+from svcwatcher.slicing import SlicePlan
+from svcwatcher.standing import Standing
+
+# An Event holds 1024 bytes.
+_MAX_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +63,13 @@ class ServicePlan:
 
     Attributes:
         endpoints: What happens to the deprecated Endpoints; None for nothing.
+        endpoints_deferred: They may differ, and were not looked at, since it is too early.
         complaints: What is wrong with the Service or its Pods.
     """
 
     slices: SlicePlan = SlicePlan()  # noqa: RUF009  (frozen)
     endpoints: EndpointsWrite | None = None
+    endpoints_deferred: bool = False
     complaints: tuple[Complaint, ...] = ()
 
     @property
@@ -79,63 +86,107 @@ class Observed:
         service: None when it does not exist.
         slices: Those that svcwatcher manages.
         endpoints: The Endpoints that svcwatcher manages.
+        kubernetes_slices: Names of those that Kubernetes' own controllers made for it.
     """
 
     service: Service | None
     slices: Collection[EndpointSlice] = ()
     endpoints: Endpoints | None = None
+    kubernetes_slices: Collection[str] = ()
 
 
 def plan_service(
-    observed: Observed, verdict: Verdict, members: Iterable[Member], *, write_endpoints: bool
+    observed: Observed,
+    verdict: Verdict,
+    standing: Standing | None,
+    *,
+    write_endpoints: bool,
+    endpoints_due: bool = True,
 ) -> ServicePlan:
     """Compute all writes for one Service.
 
     Args:
         observed: What exists.
         verdict: What its annotations ask for.
-        members: The selected interfaces; none unless the verdict is a selection.
+        standing: Its endpoints; None unless the verdict is a selection.
         write_endpoints: Whether Services have Endpoints beside their slices.
+        endpoints_due: Whether Endpoints of a served Service may be written now.
     """
     service = observed.service
-    if service is None or not isinstance(verdict, Selection):
+    if service is None or standing is None:
         complaints = (
             (Complaint(reason="InvalidAnnotation", message=verdict.reason),)
             if isinstance(verdict, Refusal)
             else ()
         )
         return ServicePlan(
-            slices=plan_slices(None, Membership(), observed.slices),
-            endpoints=_plan_endpoints(None, observed.endpoints),
+            slices=no_slices(observed.slices),
+            endpoints=_none_instead_of(observed.endpoints),
             complaints=complaints,
         )
-    found = membership(service, verdict, members)
-    wanted = endpoints_object(service, found) if write_endpoints else None
+    slices = standing.plan_slices(service, observed.slices)
+    present = observed.endpoints
+    endpoints: EndpointsWrite | None = None
+    deferred = False
+    if not write_endpoints:
+        endpoints = _none_instead_of(present)
+    elif not standing.is_settled(service, present):
+        deferred = not endpoints_due
+        endpoints = None if deferred else _plan_endpoints(service, standing, present)
     return ServicePlan(
-        slices=plan_slices(service, found, observed.slices),
-        endpoints=_plan_endpoints(wanted, observed.endpoints),
-        complaints=_complaints(found.refused),
+        slices=slices,
+        endpoints=endpoints,
+        endpoints_deferred=deferred,
+        complaints=(
+            *_complaints_of_addresses(standing.roster.refused()),
+            *_complaints_of_slices(observed.kubernetes_slices),
+        ),
     )
 
 
-def _plan_endpoints(wanted: Endpoints | None, present: Endpoints | None) -> EndpointsWrite | None:
-    if wanted is None:
-        return None if present is None else DeleteEndpoints(endpoints=present)
+def _none_instead_of(present: Endpoints | None) -> EndpointsWrite | None:
+    return None if present is None else DeleteEndpoints(endpoints=present)
+
+
+def _plan_endpoints(
+    service: Service, standing: Standing, present: Endpoints | None
+) -> EndpointsWrite | None:
+    wanted = standing.endpoints(service)
     if present is None:
         return CreateEndpoints(endpoints=wanted)
     if wanted == replace(present, resource_version=""):
+        standing.settle(present)
         return None
     return ReplaceEndpoints(endpoints=replace(wanted, resource_version=present.resource_version))
 
 
-def _complaints(refused: tuple[IPAddress, ...]) -> tuple[Complaint, ...]:
+def _complaints_of_slices(names: Collection[str]) -> tuple[Complaint, ...]:
+    """Tell of what Kubernetes leaves behind when a Service loses its selector.
+
+    It stays for ever, and look-ups return what is in any slice of a Service.
+    """
+    if not names:
+        return ()
+    some = sorted(names)[:_MAX_NAMED]
+    return (
+        Complaint(
+            reason="OthersAnswerToo",
+            message=f"look-ups of this Service also return what is in {len(names)} EndpointSlice(s)"
+            " that Kubernetes itself made for it and does not keep up any more, as after the "
+            "removal of spec.selector; delete the Endpoints of its name if they are not DANM's, "
+            f"from which some are copied, and: kubectl delete endpointslice {' '.join(some)}",
+        ),
+    )
+
+
+def _complaints_of_addresses(refused: tuple[IPAddress, ...]) -> tuple[Complaint, ...]:
     if not refused:
         return ()
+    some = ", ".join(map(str, refused[:_MAX_NAMED]))
     return (
         Complaint(
             reason="AddressNotPublished",
             message="Kubernetes takes no loopback, link-local or multicast address as an "
-            f"endpoint, so {', '.join(map(str, refused[:10]))} cannot be found by this Service; "
-            "give the DanmNet another cidr",
+            f"endpoint, so {some} cannot be found by this Service; give the DanmNet another cidr",
         ),
     )

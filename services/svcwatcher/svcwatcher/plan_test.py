@@ -6,6 +6,8 @@ import pytest
 
 from danm_api.model.service import IpFamily, Service
 from svcwatcher.endpoints import Member, Membership, endpoints_object
+from svcwatcher.index import id_of
+from svcwatcher.layout import no_slices
 from svcwatcher.plan import (
     Complaint,
     CreateEndpoints,
@@ -16,8 +18,8 @@ from svcwatcher.plan import (
     ServicePlan,
     plan_service,
 )
-from svcwatcher.selection import NotOurs, select
-from svcwatcher.slicing import plan_slices
+from svcwatcher.selection import NotOurs, Selection, select
+from svcwatcher.standing import Standing
 from svcwatcher.testing.builders import a_pod, a_service, an_interface
 
 SERVICE = a_service(families=(IpFamily.IPV4,))
@@ -30,7 +32,12 @@ def plan(observed: Observed, *members: Member, write_endpoints: bool = True) -> 
     """Plan for a Service as its annotations say."""
     service = observed.service
     verdict = NotOurs() if service is None else select(service)
-    return plan_service(observed, verdict, members, write_endpoints=write_endpoints)
+    standing = (
+        Standing(service, verdict, members)
+        if service is not None and isinstance(verdict, Selection)
+        else None
+    )
+    return plan_service(observed, verdict, standing, write_endpoints=write_endpoints)
 
 
 def settled(service: Service, *members: Member) -> Observed:
@@ -94,7 +101,7 @@ def test_a_refused_service_loses_everything_and_is_told_why() -> None:
     present = settled(SERVICE, MEMBER)
     refused = a_service(selector="{}", families=(IpFamily.IPV4,))
     result = plan(replace(present, service=refused))
-    assert result.slices == plan_slices(None, Membership(), present.slices)
+    assert result.slices == no_slices(present.slices)
     assert isinstance(result.endpoints, DeleteEndpoints)
     assert [c.reason for c in result.complaints] == ["InvalidAnnotation"]
 
@@ -115,3 +122,24 @@ def test_an_address_that_cannot_be_published_is_named() -> None:
     (complaint,) = plan(Observed(service=SERVICE), member).complaints
     assert isinstance(complaint, Complaint)
     assert "169.254.3.4" in complaint.message
+
+
+def test_endpoints_that_come_too_early_are_put_off() -> None:
+    """Slices do not wait for them, and what is as it should be is not put off."""
+    # DESIGN "Controllers"
+    selection = select(SERVICE)
+    assert isinstance(selection, Selection)
+    standing = Standing(SERVICE, selection, [MEMBER])
+    present = settled(SERVICE, MEMBER)
+
+    def early(observed: Observed) -> ServicePlan:
+        return plan_service(
+            observed, selection, standing, write_endpoints=True, endpoints_due=False
+        )
+
+    first = early(Observed(service=SERVICE))
+    assert (len(first.slices.creates), first.endpoints, first.endpoints_deferred) == (1, None, True)
+    assert plan_service(present, selection, standing, write_endpoints=True) == ServicePlan()
+    assert early(present) == ServicePlan()
+    standing.roster.set_pod(id_of(POD), [])
+    assert early(present).endpoints_deferred

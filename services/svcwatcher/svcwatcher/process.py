@@ -68,7 +68,7 @@ class Process:
         recorder = EventRecorder(self._api, component="svcwatcher", instance=config.pod_name)
         reconciler = Reconciler(
             observation,
-            Writer(self._api),
+            Writer(self._api, observation.note_written),
             recorder,
             write_endpoints=served and config.endpoints is EndpointsMode.AUTO,
             concurrency=config.concurrency,
@@ -82,7 +82,19 @@ class Process:
         self._observation = observation
         async with asyncio.TaskGroup() as group:
             group.create_task(observation.run(), name="observation")
-            group.create_task(election.run(reconciler.lead), name="election")
+            group.create_task(_stand(election, observation, reconciler), name="election")
+
+
+async def _stand(
+    election: LeaderElection, observation: Observation, reconciler: Reconciler
+) -> None:
+    """Stand for election once the cluster has been read.
+
+    A replica that has just started, or may not read something, would keep the Lease from one that
+    can write.
+    """
+    await observation.wait_synced(None)
+    await election.run(reconciler.lead)
 
 
 async def endpoints_are_served(

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 from click.testing import CliRunner
 
-from danm_api.errors import ApiUnavailableError, NotFoundError
-from danm_api.kube.api import ENDPOINT_SLICES, ENDPOINTS, LEASES, SERVICES
+from danm_api.errors import ApiError, ApiUnavailableError, NotFoundError
+from danm_api.kube.api import DANMEPS, ENDPOINT_SLICES, ENDPOINTS, LEASES, SERVICES
 from danm_api.testing.fake_kube import FakeKube
 from svcwatcher.__main__ import main
 from svcwatcher.config import Config, EndpointsMode
@@ -88,6 +88,27 @@ async def test_a_second_replica_stands_by_and_takes_over() -> None:
         while not api.all_stored(ENDPOINT_SLICES):
             await asyncio.sleep(0.001)
         assert holder(api) == "second"
+
+
+async def test_a_replica_that_cannot_read_the_cluster_does_not_take_the_lease() -> None:
+    """Else one that starts, or whose permissions are wrong, would keep the others from writing."""
+    # SPEC S3, DESIGN P5
+    api = FakeKube()
+    api.fail_next("list", DANMEPS, ApiError("may not list danmeps", status=403), times=3)
+    gate = api.hold_next("list", DANMEPS)
+    service = a_service()
+    api.add(SERVICES, raw_service(service, uid=service.uid))
+    async with asyncio.timeout(20), running(api, "sick") as sick:
+        await gate.reached.wait()
+        assert (holder(api), await ask(sick, "/readyz")) == (
+            None,
+            (503, "the cluster has not been read yet\n"),
+        )
+        async with running(api, "well"):
+            while not api.all_stored(ENDPOINT_SLICES):
+                await asyncio.sleep(0.001)
+            assert holder(api) == "well"
+            gate.open()
 
 
 async def test_a_replica_is_not_ready_before_it_has_read_the_cluster() -> None:

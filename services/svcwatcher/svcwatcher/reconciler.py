@@ -17,13 +17,18 @@ from danm_api.telemetry import get_logger
 from svcwatcher import metrics
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
-from svcwatcher.plan import Complaint, plan_service
+from svcwatcher.pacing import Pace
+from svcwatcher.plan import Complaint, Observed, ServicePlan, plan_service
 from svcwatcher.selection import NotOurs, Selection, select
 from svcwatcher.writer import FOREIGN_RETRY_S, Writer
 
-# Every node reads every write, so a Service whose Pods all change at once is written once a
-# second; look-ups still follow within 2 s.
-MIN_WRITE_INTERVAL_S: Final = 1.0
+# Slices are what look-ups are answered from, so single changes are never held back, and of many
+# only as much as keeps one Service from costing more than Kubernetes' own controllers may do for
+# all (20 writes a second).
+SLICE_BURST: Final = 10
+SLICE_INTERVAL_S: Final = 0.1
+# An Endpoints object is up to 1000 addresses and deprecated: once a second is enough.
+ENDPOINTS_INTERVAL_S: Final = 1.0
 
 _SYNC_TIMEOUT_S: Final = 60.0
 
@@ -41,7 +46,8 @@ class Reconciler:
         *,
         write_endpoints: bool,
         concurrency: int = 4,
-        min_write_interval_s: float = MIN_WRITE_INTERVAL_S,
+        slice_interval_s: float = SLICE_INTERVAL_S,
+        endpoints_interval_s: float = ENDPOINTS_INTERVAL_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Subscribe to the observation.
@@ -52,7 +58,8 @@ class Reconciler:
             recorder: Tells a Service's author what is wrong.
             write_endpoints: Whether Services have Endpoints beside their slices.
             concurrency: How many Services are worked on at once.
-            min_write_interval_s: Between two writes for one Service; the first goes at once.
+            slice_interval_s: Between two writes of one Service's slices, after a burst.
+            endpoints_interval_s: Between two writes of one Service's Endpoints.
             clock: Monotonic seconds.
         """
         self._observation = observation
@@ -60,11 +67,11 @@ class Reconciler:
         self._recorder = recorder
         self._write_endpoints = write_endpoints
         self._concurrency = concurrency
-        self._min_write_interval_s = min_write_interval_s
+        self._slice_pace = Pace(burst=SLICE_BURST, interval_s=slice_interval_s, clock=clock)
+        self._endpoints_pace = Pace(burst=1, interval_s=endpoints_interval_s, clock=clock)
         self._clock = clock
         self._queue: WorkQueue[ServiceKey] | None = None
         self._concerned_since: dict[ServiceKey, float] = {}
-        self._next_write_at: dict[ServiceKey, float] = {}
         self._told: dict[ServiceKey, frozenset[Complaint]] = {}
         observation.subscribe(self._on_event)
 
@@ -85,8 +92,10 @@ class Reconciler:
         finally:
             self._queue = None
             self._concerned_since.clear()
-            self._next_write_at.clear()
+            self._slice_pace.clear()
+            self._endpoints_pace.clear()
             self._told.clear()
+            self._observation.forget_standings()
 
     async def reconcile(self, key: ServiceKey) -> None:
         """Bring one Service in order; a second time changes nothing.
@@ -94,22 +103,22 @@ class Reconciler:
         Raises:
             DanmError: Something could not be written; the next try starts from what is then.
         """
+        # Asked before anything is computed: a storm of events costs no more than its writes.
+        wait_s = self._slice_pace.wait_s(key)
+        if wait_s > 0:
+            self._add_after(key, wait_s)
+            return
         observed = self._observation.observed(key)
         service = observed.service
-        verdict = NotOurs() if service is None else select(service)
-        served = isinstance(verdict, Selection)
-        members = self._observation.members(verdict) if isinstance(verdict, Selection) else ()
-        plan = self._writer.without_obstacles(
-            key, plan_service(observed, verdict, members, write_endpoints=self._write_endpoints)
-        )
+        plan, served = self._plan(key, observed)
+        if plan.endpoints_deferred:
+            self._add_after(key, self._endpoints_pace.wait_s(key))
         complaints = plan.complaints
+        if plan.slices:
+            self._slice_pace.spend(key)
+        if plan.endpoints is not None:
+            self._endpoints_pace.spend(key)
         if plan.writes:
-            wait_s = self._next_write_at.get(key, 0.0) - self._clock()
-            if wait_s > 0:
-                self._add_after(key, wait_s)
-                return
-            # A failed try counts: a server in trouble is not asked more often.
-            self._next_write_at[key] = self._clock() + self._min_write_interval_s
             try:
                 complaints += await self._writer.write(key, plan)
             except DanmError as error:
@@ -119,7 +128,30 @@ class Reconciler:
         await self._tell(key, service, complaints)
         if self._writer.is_hindered(key):
             self._add_after(key, FOREIGN_RETRY_S)
-        self._finish(key, wrote=plan.writes, served=served)
+        self._finish(key, plan, served=served)
+
+    def _plan(self, key: ServiceKey, observed: Observed) -> tuple[ServicePlan, bool]:
+        """Return what is to be written for a Service now, and whether it is served."""
+        service = observed.service
+        verdict = NotOurs() if service is None else select(service)
+        try:
+            standing = None
+            if service is not None and isinstance(verdict, Selection):
+                standing = self._observation.standing(key, service, verdict)
+            else:
+                self._observation.forget_standing(key)
+            plan = plan_service(
+                observed,
+                verdict,
+                standing,
+                write_endpoints=self._write_endpoints,
+                endpoints_due=self._endpoints_pace.wait_s(key) <= 0,
+            )
+        except BaseException:
+            # What is remembered may be half changed.
+            self._observation.forget_standing(key)
+            raise
+        return self._writer.without_obstacles(key, plan), standing is not None
 
     def _on_event(self, key: ServiceKey) -> None:
         if self._queue is not None:
@@ -130,15 +162,16 @@ class Reconciler:
         if self._queue is not None:
             self._queue.add_after(key, delay_s)
 
-    def _finish(self, key: ServiceKey, *, wrote: bool, served: bool) -> None:
+    def _finish(self, key: ServiceKey, plan: ServicePlan, *, served: bool) -> None:
         """Measure, and forget what is only needed while something is going on."""
         since = self._concerned_since.pop(key, None)
-        if wrote and since is not None:
+        if plan.slices and since is not None:
             metrics.FOLLOW_SECONDS.observe(self._clock() - since)
         if not served:
             self._writer.forget(key)
-        if not wrote and (not served or self._next_write_at.get(key, 0.0) <= self._clock()):
-            self._next_write_at.pop(key, None)
+            if not plan.writes:
+                self._slice_pace.forget(key)
+                self._endpoints_pace.forget(key)
 
     async def _tell(
         self, key: ServiceKey, service: Service | None, complaints: tuple[Complaint, ...]

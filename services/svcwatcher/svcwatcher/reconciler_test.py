@@ -1,5 +1,6 @@
 """Tests of svcwatcher against an API server in memory: state in, state out."""
 
+from danm_api.codec.endpoint_slice import decode_endpoint_slice
 from danm_api.kube.api import (
     DANMEPS,
     ENDPOINT_SLICES,
@@ -8,6 +9,8 @@ from danm_api.kube.api import (
     SERVICES,
 )
 from danm_api.model.service import IpFamily
+from svcwatcher.observation import Observation
+from svcwatcher.reconciler import SLICE_BURST
 from svcwatcher.slicing import slice_name
 from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
 from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, leading, stepping
@@ -206,24 +209,57 @@ async def test_a_replica_that_does_not_lead_writes_nothing() -> None:
     assert cluster.writes() == 0
 
 
-async def test_a_service_is_written_at_once_and_then_once_a_second() -> None:
-    """A Deployment whose Pods all change costs one write a second, and the last one counts."""
-    # DESIGN "Controllers"
+async def test_slices_follow_at_once_and_endpoints_once_a_second() -> None:
+    """Look-ups wait for nothing; the deprecated object is spared, and its last state counts."""
+    # DESIGN "Controllers", P6
     cluster = Cluster()
     cluster.serve(a_service(families=V4))
     cluster.run_pod(a_pod("p0"), "10.0.0.1")
     cluster.run_pod(a_pod("p1"), "10.0.0.2")
     async with stepping(cluster) as (reconciler, observation, clock):
         await reconciler.reconcile(KEY)
-        assert cluster.found() == ["10.0.0.1", "10.0.0.2"]
         await cluster.until(lambda: len(observation.observed(KEY).slices) == 1)
         await cluster.until(lambda: observation.observed(KEY).endpoints is not None)
-        written = cluster.writes()
         await cluster.set_ready("p0", ready=False)
-        clock.now += 0.5
         await cluster.until(lambda: not all(m.pod.ready for m in observation.members(SELECTION)))
         await reconciler.reconcile(KEY)
-        assert cluster.writes() == written
-        clock.now += 0.5
-        await reconciler.reconcile(KEY)
         assert cluster.found() == ["10.0.0.2"]
+        assert cluster.endpoints() == (["10.0.0.1", "10.0.0.2"], [])
+        clock.now += 0.9
+        await reconciler.reconcile(KEY)
+        assert cluster.endpoints() == (["10.0.0.1", "10.0.0.2"], [])
+        clock.now += 0.1
+        await reconciler.reconcile(KEY)
+        assert cluster.endpoints() == (["10.0.0.2"], ["10.0.0.1"])
+
+
+async def test_a_service_in_a_storm_is_written_ten_times_a_second() -> None:
+    """Pods that flap cost a bounded number of writes, and the last state counts."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod("p0"), "10.0.0.1")
+    async with stepping(cluster) as (reconciler, observation, clock):
+        ready = True
+        for _ in range(100):
+            await reconciler.reconcile(KEY)
+            ready = not ready
+            await flap(cluster, observation, ready=ready)
+            clock.now += 0.01
+        writes = cluster.api.calls["create", "endpointslices"]
+        writes += cluster.api.calls["replace", "endpointslices"]
+        assert SLICE_BURST <= writes <= SLICE_BURST + 10
+        await flap(cluster, observation, ready=False)
+        clock.now += 0.1
+        await reconciler.reconcile(KEY)
+        assert cluster.found(ready=False) == ["10.0.0.1"]
+
+
+async def flap(cluster: Cluster, observation: Observation, *, ready: bool) -> None:
+    """Change the readiness of the Pod, and wait until that and what was written is known."""
+    await cluster.set_ready("p0", ready=ready)
+    (stored,) = map(decode_endpoint_slice, cluster.api.all_stored(ENDPOINT_SLICES))
+    await cluster.until(
+        lambda: all(m.pod.ready is ready for m in observation.members(SELECTION))
+        and tuple(observation.observed(KEY).slices) == (stored,)
+    )

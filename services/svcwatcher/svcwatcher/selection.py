@@ -20,6 +20,8 @@ TOLERATE_UNREADY_ANNOTATION: Final = "service.alpha.kubernetes.io/tolerate-unrea
 
 # A DNS subdomain (RFC 1123), which every object's name is.
 _OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+# What the API server takes as a label: (prefix/)name and value, of which the value may be empty.
+_LABEL_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _SELECTOR_EXAMPLE: Final = '{"app": "loadbalancer"}'
 
 
@@ -114,4 +116,21 @@ def _labels(text: str) -> tuple[tuple[str, str], ...] | Refusal:
     if not value:
         # Kubernetes' own empty selector selects nothing; here it would select every Pod.
         return Refusal(reason=f"The annotation {SELECTOR_ANNOTATION} is empty; {wanted}")
+    impossible = [(key, text) for key, text in value.items() if not _may_be_label(key, text)]
+    if impossible:
+        key, text = impossible[0]
+        return Refusal(
+            reason=f"The annotation {SELECTOR_ANNOTATION} asks for the label {key!r} with the "
+            f"value {text!r}, which Kubernetes lets no Pod have; {wanted}"
+        )
     return tuple(sorted(value.items()))
+
+
+def _may_be_label(key: str, value: str) -> bool:
+    """Say whether the API server takes a label, so that a Pod could have it."""
+    prefix, slash, name = key.rpartition("/")
+    return (
+        _LABEL_NAME.fullmatch(name) is not None
+        and (not slash or _OBJECT_NAME.fullmatch(prefix) is not None)
+        and (not value or _LABEL_NAME.fullmatch(value) is not None)
+    )

@@ -59,6 +59,10 @@ def test_unready_pods_are_tolerated_in_either_spelling(service: Service, *, tole
         pytest.param(a_service(selector='["app"]'), "no map", id="list"),
         pytest.param(a_service(selector='{"app": 1}'), "no map of text", id="number"),
         pytest.param(a_service(selector="{}"), "is empty", id="selects-all"),
+        pytest.param(a_service(selector={"app": "a b"}), "lets no Pod have", id="value-of-none"),
+        pytest.param(a_service(selector={"app": "x" * 64}), "lets no Pod have", id="long-value"),
+        pytest.param(a_service(selector={"a/b/c": "x"}), "lets no Pod have", id="key-of-none"),
+        pytest.param(a_service(selector={"": "x"}), "lets no Pod have", id="no-key"),
         pytest.param(a_service(network=None), "danm.k8s.io/network is missing", id="no-network"),
         pytest.param(a_service(network=""), "no DanmNet's name", id="empty-network"),
         pytest.param(a_service(network="Other/Net"), "no DanmNet's name", id="bad-network"),
@@ -105,6 +109,22 @@ def test_no_annotation_ends_in_an_exception(selector: str, network: str) -> None
     # SPEC S4
     service = a_service(annotations={SELECTOR_ANNOTATION: selector, NETWORK_ANNOTATION: network})
     assert isinstance(select(service), Selection | Refusal)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("app.kubernetes.io/part-of", "VNF_1.2-b", id="prefixed"),
+        pytest.param("x" * 63, "y" * 63, id="long"),
+        pytest.param("canary", "", id="empty-value"),
+    ],
+)
+def test_whatever_a_pod_may_be_labelled_with_may_be_asked_for(key: str, value: str) -> None:
+    """Prefixes, capitals, and labels that only mark."""
+    # SPEC S1
+    selection = select(a_service(selector={key: value}))
+    assert isinstance(selection, Selection)
+    assert selection.labels == ((key, value),)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from danm_api.codec.endpoint_slice import encode_endpoint_slice, manager_of_slic
 from danm_api.codec.endpoints import encode_endpoints, manager_of_endpoints
 from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import ENDPOINT_SLICES, ENDPOINTS, KubeApi, RawObject, Resource
+from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
 from danm_api.telemetry import get_logger
 from svcwatcher import endpoints, metrics, slicing
 from svcwatcher.index import ServiceKey
@@ -52,9 +53,22 @@ class _Obstacle:
 class Writer:
     """Writes slices and Endpoints."""
 
-    def __init__(self, api: KubeApi, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Write to ``api``; ``clock`` gives monotonic seconds."""
+    def __init__(
+        self,
+        api: KubeApi,
+        wrote: Callable[[EndpointSlice | Endpoints], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Write to ``api``.
+
+        Args:
+            api: Where to write.
+            wrote: Is told of each object that was written, with the version that it has now.
+            clock: Monotonic seconds.
+        """
         self._api = api
+        self._wrote = wrote
         self._clock = clock
         self._obstacles: dict[ServiceKey, dict[_Obstacle, float]] = {}
 
@@ -91,21 +105,18 @@ class Writer:
             DanmError: A write failed; what was written before stays. ConflictError means that
                 somebody wrote first, or that the plan was made from what is outdated.
         """
-        obstacles = [
-            await self._create(ENDPOINT_SLICES, encode_endpoint_slice(slice_))
-            for slice_ in plan.slices.creates
-        ]
+        obstacles = [await self._create(slice_) for slice_ in plan.slices.creates]
         for slice_ in plan.slices.replaces:
-            await self._replace(ENDPOINT_SLICES, encode_endpoint_slice(slice_))
+            await self._replace(slice_)
         for slice_ in plan.slices.deletes:
-            await self._delete(ENDPOINT_SLICES, encode_endpoint_slice(slice_))
+            await self._delete(slice_)
         match plan.endpoints:
             case CreateEndpoints(endpoints=wanted):
-                obstacles.append(await self._create(ENDPOINTS, encode_endpoints(wanted)))
+                obstacles.append(await self._create(wanted))
             case ReplaceEndpoints(endpoints=wanted):
-                await self._replace(ENDPOINTS, encode_endpoints(wanted))
+                await self._replace(wanted)
             case DeleteEndpoints(endpoints=present):
-                await self._delete(ENDPOINTS, encode_endpoints(present))
+                await self._delete(present)
             case None:
                 pass
         found = [obstacle for obstacle in obstacles if obstacle is not None]
@@ -122,10 +133,11 @@ class Writer:
         """Forget a Service that is not served any more."""
         self._obstacles.pop(key, None)
 
-    async def _create(self, resource: Resource, body: RawObject) -> _Obstacle | None:
-        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    async def _create(self, wanted: EndpointSlice | Endpoints) -> _Obstacle | None:
+        resource, body = _encode(wanted)
+        namespace, name = wanted.namespace, wanted.name
         try:
-            await self._api.create(resource, body, namespace=namespace)
+            created = await self._api.create(resource, body, namespace=namespace)
         except ConflictError:
             try:
                 present = await self._api.get(resource, name, namespace=namespace)
@@ -137,20 +149,23 @@ class Writer:
                 raise
             return _Obstacle(resource=resource, name=name)
         self._note("create", resource, body)
+        self._wrote(replace(wanted, resource_version=created["metadata"]["resourceVersion"]))
         return None
 
-    async def _replace(self, resource: Resource, body: RawObject) -> None:
-        await self._api.replace(resource, body, namespace=body["metadata"]["namespace"])
+    async def _replace(self, wanted: EndpointSlice | Endpoints) -> None:
+        resource, body = _encode(wanted)
+        replaced = await self._api.replace(resource, body, namespace=wanted.namespace)
         self._note("replace", resource, body)
+        self._wrote(replace(wanted, resource_version=replaced["metadata"]["resourceVersion"]))
 
-    async def _delete(self, resource: Resource, body: RawObject) -> None:
-        metadata = body["metadata"]
+    async def _delete(self, present: EndpointSlice | Endpoints) -> None:
+        resource, body = _encode(present)
         try:
             await self._api.delete(
                 resource,
-                metadata["name"],
-                namespace=metadata["namespace"],
-                resource_version=metadata["resourceVersion"],
+                present.name,
+                namespace=present.namespace,
+                resource_version=present.resource_version,
             )
         except NotFoundError:
             # Kubernetes removes it together with its Service.
@@ -166,6 +181,12 @@ class Writer:
             namespace=body["metadata"]["namespace"],
             name=body["metadata"]["name"],
         )
+
+
+def _encode(written: EndpointSlice | Endpoints) -> tuple[Resource, RawObject]:
+    if isinstance(written, Endpoints):
+        return ENDPOINTS, encode_endpoints(written)
+    return ENDPOINT_SLICES, encode_endpoint_slice(written)
 
 
 def _is_ours(resource: Resource, raw: RawObject) -> bool:

@@ -11,11 +11,21 @@ from danm_api.kube.api import (
     ENDPOINT_SLICES,
     ENDPOINTS,
     SERVICES,
+    RawObject,
 )
 from danm_api.model.service import IpFamily
+from svcwatcher.index import ServiceKey
+from svcwatcher.observation import Observation
 from svcwatcher.slicing import MANAGED_BY, slice_name
 from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
-from svcwatcher.testing.cluster import KEY, Cluster, a_foreign, leading, stepping
+from svcwatcher.testing.cluster import (
+    KEY,
+    SELECTION,
+    Cluster,
+    a_foreign,
+    leading,
+    stepping,
+)
 from svcwatcher.writer import FOREIGN_RETRY_S
 
 V4 = (IpFamily.IPV4,)
@@ -98,6 +108,54 @@ async def test_endpoints_that_kubernetes_took_over_are_its_own() -> None:
     assert cluster.endpoints() == (["10.244.0.7"], [])
 
 
+async def test_what_kubernetes_left_behind_is_named_and_left_alone() -> None:
+    """A Service that gains a selector and loses it again says why look-ups find more than asked.
+
+    Kubernetes neither keeps up nor removes what it made while the Service had the selector.
+    """
+    # SPEC S2, DESIGN "Controllers", P7
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    async with leading(cluster):
+        await cluster.until(lambda: cluster.endpoints() == (["10.0.0.1"], []))
+        await cluster.change(SERVICES, "lb", {"spec": {"selector": {"app": "lb"}}})
+        await cluster.until(
+            lambda: not cluster.api.all_stored(ENDPOINT_SLICES) and cluster.endpoints() is None
+        )
+        left = kubernetes_made(cluster)
+        await cluster.change(SERVICES, "lb", {"spec": {"selector": None}})
+        await cluster.until(lambda: "10.0.0.1" in cluster.found())
+        await cluster.until(
+            lambda: {reason for _, reason, _ in cluster.events()}
+            == {"InvalidAnnotation", "NameTaken", "OthersAnswerToo"}
+        )
+        (note,) = (note for _, reason, note in cluster.events() if reason == "OthersAnswerToo")
+        assert "kubectl delete endpointslice lb-x7k2p" in note
+        assert left == kubernetes_made(cluster)
+        # The way out that the Events name.
+        for resource, name in ((ENDPOINTS, "lb"), (ENDPOINT_SLICES, "lb-x7k2p")):
+            await cluster.api.delete(resource, name, namespace=NAMESPACE)
+        await cluster.until(lambda: cluster.found() == ["10.0.0.1"])
+
+
+def kubernetes_made(cluster: Cluster) -> list[RawObject]:
+    """Return what Kubernetes' controllers made for the Service; make it if it is not there."""
+    labels_of = {
+        ENDPOINTS: {"endpoints.kubernetes.io/managed-by": "endpoint-controller"},
+        ENDPOINT_SLICES: {
+            "kubernetes.io/service-name": "lb",
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        },
+    }
+    made = []
+    for resource, name in ((ENDPOINTS, "lb"), (ENDPOINT_SLICES, "lb-x7k2p")):
+        marks = {**labels_of[resource], "service.kubernetes.io/headless": ""}
+        stored = cluster.api.stored(resource, name, namespace=NAMESPACE)
+        made.append(stored or cluster.api.add(resource, a_foreign(resource, name, labels=marks)))
+    return made
+
+
 @pytest.mark.parametrize("took_effect", [False, True])
 async def test_failed_writes_are_tried_again(*, took_effect: bool) -> None:
     """No failure and no lost answer leaves a Service behind.
@@ -149,6 +207,38 @@ async def test_a_write_on_an_outdated_view_conflicts_and_converges() -> None:
         before = cluster.writes()
         await reconciler.reconcile(KEY)
         assert (cluster.writes(), cluster.found()) == (before, ["10.0.0.1"])
+
+
+async def test_one_change_soon_after_another_is_written_though_the_watch_is_behind() -> None:
+    """A replica knows what it wrote before the watch tells, so its next write does not conflict."""
+    # SPEC S3, issue 6 (a readiness change is in its slice at once)
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    gates = [cluster.api.hold_next("watch", kind) for kind in (ENDPOINT_SLICES, ENDPOINTS)]
+    async with stepping(cluster) as (reconciler, observation, clock):
+        await reconciler.reconcile(KEY)
+        for ready in (False, True, False):
+            await cluster.set_ready("lb-0", ready=ready)
+            await until_seen(cluster, observation, ready=ready)
+            clock.now += 1
+            await reconciler.reconcile(KEY)
+            assert cluster.found(ready=ready) == ["10.0.0.1"]
+        # What the watch then tells is no news, and what somebody else does is.
+        told: list[ServiceKey] = []
+        observation.subscribe(told.append)
+        for gate in gates:
+            gate.open()
+        await cluster.change(ENDPOINTS, "lb", {"subsets": None})
+        await cluster.until(lambda: told == [KEY])
+        clock.now += 1
+        await reconciler.reconcile(KEY)
+        assert cluster.endpoints() == ([], ["10.0.0.1"])
+
+
+async def until_seen(cluster: Cluster, observation: Observation, *, ready: bool) -> None:
+    """Wait until the readiness of the Pod is known."""
+    await cluster.until(lambda: all(m.pod.ready is ready for m in observation.members(SELECTION)))
 
 
 async def test_a_taken_name_is_tried_again_after_a_while() -> None:

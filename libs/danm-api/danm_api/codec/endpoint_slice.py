@@ -71,6 +71,12 @@ def manager_of_slice(raw: RawObject) -> str:
     return labels.get(MANAGED_BY_LABEL, "")
 
 
+def service_of_slice(raw: RawObject) -> ServiceName:
+    """Return which Service a slice names, whatever is in it; empty when it names none."""
+    labels: dict[str, str] = raw["metadata"].get("labels") or {}
+    return ServiceName(labels.get(SERVICE_NAME_LABEL, ""))
+
+
 def decode_service_owner(metadata: dict[str, Any]) -> ServiceUid | None:
     """Return the uid of the Service that controls an object, if one does."""
     owners: list[dict[str, Any]] = metadata.get("ownerReferences") or []

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from danm_api.codec.endpoint_slice import decode_endpoint_slice, encode_endpoint_slice
+from danm_api.codec.endpoint_slice import (
+    decode_endpoint_slice,
+    encode_endpoint_slice,
+    manager_of_slice,
+    service_of_slice,
+)
 from danm_api.model.endpoint_slice import Endpoint, EndpointSlice, PodReference
 from danm_api.model.service import EndpointPort, IpFamily
 from danm_api.names import Namespace, NodeName, PodName, PodUid, ServiceName, ServiceUid
@@ -106,3 +111,19 @@ def test_names_instead_of_addresses_are_refused() -> None:
     raw = encode_endpoint_slice(SLICE) | {"addressType": "FQDN"}
     with pytest.raises(ValueError, match="FQDN"):
         decode_endpoint_slice(raw)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        pytest.param(encode_endpoint_slice(SLICE)["metadata"]["labels"], True, id="labelled"),
+        pytest.param(None, False, id="bare"),
+    ],
+)
+def test_labels_tell_service_and_manager_of_any_slice(
+    labels: dict[str, str] | None, *, expected: bool
+) -> None:
+    """What is in the slice does not count, so slices that DANM could not read are told apart."""
+    raw = {"metadata": {"name": "x", "labels": labels}, "addressType": "FQDN"}
+    told = (service_of_slice(raw), manager_of_slice(raw))
+    assert told == (("lb", "svcwatcher.danm.k8s.io") if expected else ("", ""))

@@ -143,15 +143,17 @@ def a_reconciler(
     *,
     write_endpoints: bool = True,
     clock: Callable[[], float] = time.monotonic,
-    min_write_interval_s: float = 0.0,
+    slice_interval_s: float = 0.0,
+    endpoints_interval_s: float = 0.0,
 ) -> Reconciler:
     """Build a reconciler of a cluster."""
     return Reconciler(
         observation,
-        Writer(cluster.api, clock=clock),
+        Writer(cluster.api, observation.note_written, clock=clock),
         EventRecorder(cluster.api, component="svcwatcher", instance="test", clock=clock),
         write_endpoints=write_endpoints,
-        min_write_interval_s=min_write_interval_s,
+        slice_interval_s=slice_interval_s,
+        endpoints_interval_s=endpoints_interval_s,
         clock=clock,
     )
 
@@ -175,7 +177,9 @@ async def stepping(cluster: Cluster) -> AsyncIterator[tuple[Reconciler, Observat
     """Follow the cluster; the test calls ``reconcile`` itself and says what time it is."""
     observation = Observation(cluster.api, follow_endpoints=True)
     clock = Clock()
-    reconciler = a_reconciler(cluster, observation, clock=clock, min_write_interval_s=1.0)
+    reconciler = a_reconciler(
+        cluster, observation, clock=clock, slice_interval_s=0.1, endpoints_interval_s=1.0
+    )
     task = asyncio.create_task(observation.run())
     await observation.wait_synced(5)
     try:
