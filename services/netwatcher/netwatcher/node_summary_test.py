@@ -8,16 +8,22 @@ from dataclasses import dataclass
 import pytest
 
 from danm_api.codec.danm_node import encode_danm_node
-from danm_api.codec.danmnet import decode_danmnet
+from danm_api.codec.danmnet import decode_danmnet, encode_status
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import DANMNETS, DANMNODES, RawObject
 from danm_api.kube.informer import Informer
 from danm_api.model.danm_node import DanmNode, NodeNetwork
 from danm_api.model.danmnet import NodeSum
 from danm_api.names import Namespace, NetworkName, NodeName
-from danm_api.testing.builders import NAMESPACE, a_raw_danmnet
+from danm_api.testing.builders import NAMESPACE, a_danmnet, a_raw_danmnet, accepted
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.node_summary import NodeSummary
+
+def a_network(name: str) -> RawObject:
+    """Return a DanmNet that was accepted."""
+    status = accepted(a_danmnet(name)).status
+    return a_raw_danmnet(name) | {"status": encode_status(status)}
+
 
 def a_node(name: str, *, up: bool, network: str = "internal") -> RawObject:
     """Return a DanmNode that tells of one network."""
@@ -84,7 +90,7 @@ async def a_leader(
 def api() -> FakeKube:
     """Have a network and two nodes."""
     api = FakeKube()
-    api.add(DANMNETS, a_raw_danmnet("internal"))
+    api.add(DANMNETS, a_network("internal"))
     for name in ("a", "b"):
         api.add(DANMNODES, a_node(name, up=True))
     return api
@@ -104,13 +110,26 @@ async def test_a_network_says_on_how_many_nodes_it_is_ready(api: FakeKube) -> No
 async def test_a_new_network_and_a_new_node_are_counted(api: FakeKube) -> None:
     """A node that has not heard of a network yet is not ready for it."""  # SPEC N6
     async with a_leader(api) as cluster:
-        api.add(DANMNETS, a_raw_danmnet("other"))
+        api.add(DANMNETS, a_network("other"))
         await cluster.until(lambda: cluster.sum_of("other") == NodeSum(ready=0, total=2))
         api.add(DANMNODES, a_node("c", up=True, network="other"))
         await cluster.until(lambda: cluster.sum_of("other") == NodeSum(ready=1, total=3))
         await cluster.until(lambda: cluster.sum_of() == NodeSum(ready=2, total=3))
         await api.delete(DANMNODES, "c")
         await cluster.until(lambda: cluster.sum_of("other") == NodeSum(ready=0, total=2))
+
+
+async def test_a_network_that_was_never_accepted_has_no_sum(api: FakeKube) -> None:
+    """Its conditions explain why it is ready nowhere; the sum comes once it is accepted."""
+    # SPEC N6
+    async with a_leader(api) as cluster:
+        api.add(DANMNETS, a_raw_danmnet("refused"))
+        api.add(DANMNETS, a_network("other"))
+        await cluster.until(lambda: cluster.sum_of("other") is not None)
+        assert cluster.sum_of("refused") is None
+        status = {"status": a_network("refused")["status"]}
+        await api.patch(DANMNETS, "refused", status, namespace=NAMESPACE, subresource="status")
+        await cluster.until(lambda: cluster.sum_of("refused") is not None)
 
 
 async def test_what_settles_is_written_once(api: FakeKube) -> None:
@@ -124,19 +143,19 @@ async def test_what_settles_is_written_once(api: FakeKube) -> None:
         assert cluster.writes() == before + 1
 
 
-async def test_a_node_that_goes_up_and_down_costs_two_writes_a_period(api: FakeKube) -> None:
+async def test_a_node_that_goes_up_and_down_costs_three_writes_a_period(api: FakeKube) -> None:
     """Every node of the cluster reads them."""  # DESIGN P6
     async with a_leader(api, settle_s=0, period_s=1000) as cluster:
         up = False
         for _ in range(10):
             seen = api.calls["patch", DANMNODES.plural]
             await cluster.set_node("b", up=up)
-            api.add(DANMNETS, a_raw_danmnet(f"after-{seen}"))
+            api.add(DANMNETS, a_network(f"after-{seen}"))
             # Whose sum is written after what the node said, since it is asked for later.
             await cluster.until(lambda seen=seen: cluster.sum_of(f"after-{seen}") is not None)
             up = not up
         assert cluster.sum_of() is not None
-        assert cluster.writes() == 2 + 10
+        assert cluster.writes() == 3 + 10
 
 
 async def test_a_new_leader_writes_only_what_changed(api: FakeKube) -> None:
@@ -144,7 +163,7 @@ async def test_a_new_leader_writes_only_what_changed(api: FakeKube) -> None:
     async with a_leader(api) as cluster:
         await cluster.until(lambda: cluster.sum_of() == NodeSum(ready=2, total=2))
     before = cluster.writes()
-    api.add(DANMNETS, a_raw_danmnet("other"))
+    api.add(DANMNETS, a_network("other"))
     async with a_leader(api):
         await cluster.until(lambda: cluster.sum_of("other") is not None)
     assert cluster.writes() == before + 1

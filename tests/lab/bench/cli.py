@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.lab.bench.cni import report as cni_report
+from tests.lab.bench.controllers import report as controllers_report
 from tests.lab.bench.report import page, tables
 from tests.lab.bench.results import Run, Verdict
 from tests.lab.bench.run import run_bench
@@ -115,6 +116,31 @@ def cni(
     kept = keep and not (quick or only)
     _write(run, "cni", cni_report.page(run), json_file=json_file, keep=kept)
     _tell(cni_report.tables(run), run.verdicts, check=check)
+
+
+@bench.command()
+@_with_options
+def controllers(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: bool) -> None:
+    """Measure in a guest how quickly netwatcher repairs links, and what it takes at rest.
+
+    A run takes some minutes. Nothing else should run on the machine meanwhile.
+    """
+    # Here, since it imports all of netwatcher, which no other command needs.
+    from tests.lab.bench.controllers.run import run_controllers
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _directory() as directory:
+        run = run_controllers(
+            Path(directory),
+            cache=Cache(directory=default_cache_directory()),
+            progress=Progress(),
+            quick=quick,
+            only=only,
+        )
+    kept = keep and not (quick or only)
+    page_of_run = controllers_report.page(run)
+    _write(run, "controllers", page_of_run, json_file=json_file, keep=kept)
+    _tell(controllers_report.tables(run), run.verdicts, check=check)
 
 
 def _directory() -> tempfile.TemporaryDirectory[str]:

@@ -26,7 +26,7 @@ from netwatcher.group_limit import LIMIT_FILE
 from netwatcher.netlink import NetlinkKernel
 from netwatcher.node_process import NodeProcess
 from tests.lab.bench.cni.results import times
-from tests.lab.bench.controllers.damage import DAMAGES, enter, repair_s, until_whole
+from tests.lab.bench.controllers.damage import enter, repair_s, until_whole
 from tests.lab.bench.controllers.results import LinkFindings, Repair
 from tests.lab.errors import LabError
 from tests.lab.progress import Progress
@@ -43,6 +43,7 @@ class LinksJob(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be measured.
 
     Attributes:
+        damages: Which kinds, of ``damage.DAMAGES``.
         repeats: Of each kind of damage, to one link after the other.
         rest_s: How long netwatcher is left alone; 0 measures nothing of it.
         namespace: A network namespace; empty for the process's own.
@@ -51,6 +52,7 @@ class LinksJob(msgspec.Struct, frozen=True, kw_only=True):
 
     vlans: int
     vxlans: int
+    damages: list[str]
     repeats: int
     rest_s: float
     namespace: str = ""
@@ -116,7 +118,7 @@ async def measure(job: LinksJob) -> LinkFindings:
                     mtu = await by_hand(until_whole, links)
                 made_s = time.monotonic() - began
                 repairs = []
-                for damage in DAMAGES:
+                for damage in job.damages:
                     with progress.step(f"links {damage}"):
                         single = [
                             1000

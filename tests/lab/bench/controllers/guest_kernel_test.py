@@ -18,7 +18,15 @@ async def test_each_damage_is_done_repaired_and_timed() -> None:
     netns.create(namespace)
     try:
         # Not every kernel that tests run on has VLANs; the guests of a real run have.
-        job = LinksJob(vlans=0, vxlans=3, repeats=2, rest_s=0, namespace=namespace, quiet=True)
+        job = LinksJob(
+            vlans=0,
+            vxlans=3,
+            damages=list(DAMAGES),
+            repeats=2,
+            rest_s=0,
+            namespace=namespace,
+            quiet=True,
+        )
         found = await measure(job)
     finally:
         netns.remove(namespace)
