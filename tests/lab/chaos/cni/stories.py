@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -67,8 +69,9 @@ class Stories:
         go = self.kubelet.node.trap / f"go-{number}"
         if action is Action.ORPHAN:
             if self.kubelet.process is not None:
+                # asyncio's own way looks whether it has ended, and takes its status away.
                 with suppress(ProcessLookupError):
-                    self.kubelet.process.kill()
+                    os.kill(self.kubelet.process.pid, signal.SIGKILL)
             go.touch()
         elif action is Action.CUT:
             await asyncio.to_thread(self.kubelet.node.cut)
