@@ -1,4 +1,4 @@
-"""A whole netwatcher of a node on a real kernel: every damage, and whoever else is at work there."""
+"""A whole netwatcher of a node on a real kernel: every damage, and who else is at work."""
 
 import asyncio
 import errno

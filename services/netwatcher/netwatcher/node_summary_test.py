@@ -19,6 +19,7 @@ from danm_api.testing.builders import NAMESPACE, a_danmnet, a_raw_danmnet, accep
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.node_summary import NodeSummary
 
+
 def a_network(name: str) -> RawObject:
     """Return a DanmNet that was accepted."""
     status = accepted(a_danmnet(name)).status

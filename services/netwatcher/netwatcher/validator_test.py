@@ -31,6 +31,7 @@ from netwatcher.network_use import ClusterUseReader
 from netwatcher.validator import BY_CLAIM, BY_REFUSED, Validator
 from netwatcher.verdict import claim_keys, refused_keys
 
+STANDING = FakeClock()
 GOOD: dict[str, Any] = {"host_device": "ens4", "vlan": 300, "cidr": "10.0.0.0/24"}
 
 
@@ -108,7 +109,7 @@ class Replica:
 def a_replica(
     api: FakeKube,
     confirm: Callable[[], Awaitable[None]] = nobody_else_leads,
-    now: Callable[[], datetime] = FakeClock().now,
+    now: Callable[[], datetime] = STANDING.now,
 ) -> Replica:
     """Build a replica that does nothing yet."""
     networks = Informer(
@@ -132,7 +133,7 @@ def a_replica(
 
 @asynccontextmanager
 async def a_validator(
-    api: FakeKube, *, watching: bool = True, now: Callable[[], datetime] = FakeClock().now
+    api: FakeKube, *, watching: bool = True, now: Callable[[], datetime] = STANDING.now
 ) -> AsyncIterator[None]:
     """Run one replica that leads; without its watch it knows what it read as it began to lead."""
     replica = a_replica(api, now=now)
