@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -280,6 +281,9 @@ async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
     cluster = Cluster(api)
     lost = asyncio.Event()
 
+    def is_up_to_date(key: ObjectKey) -> bool:
+        return successor.networks.get(key) == cluster.net(key.name)
+
     async def leads_until_lost() -> None:
         if lost.is_set():
             raise ConflictError("the Lease is another's")
@@ -304,9 +308,7 @@ async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
         with suppress(DanmError):
             await late
         for key in (first, second, first, second):
-            await cluster.until(
-                lambda key=key: successor.networks.get(key) == cluster.net(key.name)
-            )
+            await cluster.until(partial(is_up_to_date, key))
             await successor.validator.reconcile(key)
     assert sorted([cluster.valid("first") is True, cluster.valid("second") is True]) == [
         False,

@@ -61,7 +61,7 @@ def _pool6(start: str, end: str) -> dict[str, Any]:
     return {"allocation_pool6": {"start": start, "end": end}}
 
 
-def _valid(title: str, options: Mapping[str, Any], **rest: str) -> NetworkCase:
+def _valid(title: str, options: Mapping[str, Any], **rest: Any) -> NetworkCase:  # noqa: ANN401
     return NetworkCase(title=title, options=options, **rest)
 
 
