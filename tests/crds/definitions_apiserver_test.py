@@ -236,7 +236,13 @@ def test_a_row_says_what_whether_and_how_full(
     assert done.returncode == 0, done.stderr
     row = _row(kubectl, "dnet", name, "-n", "example-vnf")
     wide = _row(kubectl, "dnet", name, "-n", "example-vnf", "-o", "wide")
-    shown = {"NAME": name, "TYPE": "ipvlan", "DEVICE": "ens4", "VALID": "True", "READY NODES": "2/3"}
+    shown = {
+        "NAME": name,
+        "TYPE": "ipvlan",
+        "DEVICE": "ens4",
+        "VALID": "True",
+        "READY NODES": "2/3",
+    }
     shown |= {"CIDR": "", "USED": "", "FREE": "", "AGE": row["AGE"]} | seen
     assert row == {key: shown[key] for key in row}
     shown |= {"AGE": wide["AGE"], "WHY": "It may be."}

@@ -1,13 +1,13 @@
-"""A whole netwatcher of a node on a real kernel: every damage, and whoever else is at work there."""
+"""A whole netwatcher of a node on a real kernel: every damage, and who else is at work."""
 
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -175,7 +175,9 @@ async def node(node_netns: str) -> AsyncIterator[Node]:
     bare = Node(node_netns, api, NetlinkKernel(ThreadPoolExecutor(1)), ())
     await bare.by_hand(plug_in)
     await bare.by_hand(lambda route: found.append(has_vlans(route)))
-    networks = {"internal": ({"vxlan": 600}, VXLAN)}
+    networks: dict[str, tuple[dict[str, Any], InterfaceName]] = {
+        "internal": ({"vxlan": 600}, VXLAN)
+    }
     # The lab's guests have VLANs, and most machines.
     if found == [True]:
         networks["external"] = ({"vlan": 300}, VLAN)
@@ -292,7 +294,7 @@ async def on_a_renamed_parent(node: Node) -> None:
     ids=lambda damage: damage.__name__,
 )
 async def test_every_damage_is_repaired(
-    node: Node, damage: Callable[[Node], AsyncIterator[None]]
+    node: Node, damage: Callable[[Node], Awaitable[None]]
 ) -> None:
     """VLAN and VXLAN alike are as they were, and DanmNode says so."""  # SPEC N4, N6
     async with node.netwatcher():

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -18,6 +19,7 @@ from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.testing.builders import NAMESPACE, a_danmnet, a_raw_danmnet, accepted
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.node_summary import NodeSummary
+
 
 def a_network(name: str) -> RawObject:
     """Return a DanmNet that was accepted."""
@@ -146,13 +148,17 @@ async def test_what_settles_is_written_once(api: FakeKube) -> None:
 async def test_a_node_that_goes_up_and_down_costs_three_writes_a_period(api: FakeKube) -> None:
     """Every node of the cluster reads them."""  # DESIGN P6
     async with a_leader(api, settle_s=0, period_s=1000) as cluster:
+
+        def has_sum(name: str) -> bool:
+            return cluster.sum_of(name) is not None
+
         up = False
         for _ in range(10):
             seen = api.calls["patch", DANMNODES.plural]
             await cluster.set_node("b", up=up)
             api.add(DANMNETS, a_network(f"after-{seen}"))
             # Whose sum is written after what the node said, since it is asked for later.
-            await cluster.until(lambda seen=seen: cluster.sum_of(f"after-{seen}") is not None)
+            await cluster.until(partial(has_sum, f"after-{seen}"))
             up = not up
         assert cluster.sum_of() is not None
         assert cluster.writes() == 3 + 10

@@ -1,8 +1,8 @@
 """On how many nodes each network can be used, added up from the DanmNodes (SPEC N6).
 
 Pure. One DanmNode tells of all networks, and only those are counted anew whose state on that node
-is another one than before (DESIGN, P6). Of 5,000 nodes with 200 networks each only names are kept, and each
-of them once.
+is another one than before (DESIGN, P6). Of 5,000 nodes with 200 networks each only names are kept,
+and each of them once.
 """
 
 from collections import Counter

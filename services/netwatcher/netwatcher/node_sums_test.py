@@ -51,17 +51,21 @@ def test_only_what_changed_is_counted_anew() -> None:
 def test_equal_names_are_kept_once() -> None:
     """Thousands of nodes report the same networks."""  # DESIGN P6
     reader = ReportReader()
+
+    def another(text: str) -> str:
+        return text.encode().decode()
+
     first, second = (
         reader.read(
             DanmNode(
                 name=NodeName(name),
                 networks=(
                     NodeNetwork(
-                        namespace=Namespace("".join(["n"])),
-                        network=NetworkName("".join(["ex", "ternal"])),
+                        namespace=Namespace(another("n-1")),
+                        network=NetworkName(another("external")),
                         link="ens4",
                         up=False,
-                        reason="".join(["no ", "ens4"] * 100),
+                        reason=another("no ens4" * 100),
                     ),
                 ),
             )
@@ -76,9 +80,7 @@ def test_equal_names_are_kept_once() -> None:
 _networks = st.dictionaries(
     st.sampled_from(["x", "y", "z"]), st.sampled_from(["", "no ens4", "ens4 is down"])
 )
-_steps = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "c"]), st.none() | _networks), max_size=20
-)
+_steps = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.none() | _networks), max_size=20)
 
 
 @given(_steps)

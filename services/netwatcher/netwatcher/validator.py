@@ -293,9 +293,7 @@ def _takes_away(net: DanmNet, verdict: Verdict, in_force: InForce | None) -> tup
         return False, False
     applied = net.status.applied
     changes = (
-        applied is not None
-        and applied != in_force.spec
-        and depends_on_use(applied, in_force.spec)
+        applied is not None and applied != in_force.spec and depends_on_use(applied, in_force.spec)
     )
     return bool(keys_to_rivals(net)) and not is_settled(net), changes
 

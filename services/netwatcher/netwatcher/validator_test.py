@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from netwatcher.network_use import ClusterUseReader
 from netwatcher.validator import BY_CLAIM, BY_REFUSED, Validator
 from netwatcher.verdict import claim_keys, refused_keys
 
+STANDING = FakeClock()
 GOOD: dict[str, Any] = {"host_device": "ens4", "vlan": 300, "cidr": "10.0.0.0/24"}
 
 
@@ -108,7 +110,7 @@ class Replica:
 def a_replica(
     api: FakeKube,
     confirm: Callable[[], Awaitable[None]] = nobody_else_leads,
-    now: Callable[[], datetime] = FakeClock().now,
+    now: Callable[[], datetime] = STANDING.now,
 ) -> Replica:
     """Build a replica that does nothing yet."""
     networks = Informer(
@@ -132,7 +134,7 @@ def a_replica(
 
 @asynccontextmanager
 async def a_validator(
-    api: FakeKube, *, watching: bool = True, now: Callable[[], datetime] = FakeClock().now
+    api: FakeKube, *, watching: bool = True, now: Callable[[], datetime] = STANDING.now
 ) -> AsyncIterator[None]:
     """Run one replica that leads; without its watch it knows what it read as it began to lead."""
     replica = a_replica(api, now=now)
@@ -279,6 +281,9 @@ async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
     cluster = Cluster(api)
     lost = asyncio.Event()
 
+    def is_up_to_date(key: ObjectKey) -> bool:
+        return successor.networks.get(key) == cluster.net(key.name)
+
     async def leads_until_lost() -> None:
         if lost.is_set():
             raise ConflictError("the Lease is another's")
@@ -303,9 +308,7 @@ async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
         with suppress(DanmError):
             await late
         for key in (first, second, first, second):
-            await cluster.until(
-                lambda key=key: successor.networks.get(key) == cluster.net(key.name)
-            )
+            await cluster.until(partial(is_up_to_date, key))
             await successor.validator.reconcile(key)
     assert sorted([cluster.valid("first") is True, cluster.valid("second") is True]) == [
         False,

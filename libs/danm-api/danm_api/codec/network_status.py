@@ -1,4 +1,4 @@
-"""The wire form of what DanmNet's status consists of: conditions, usage (SPEC A4) and nodes (SPEC N6). Pure.
+"""The wire form of what DanmNet's status consists of (SPEC A4, N6). Pure.
 
 Counts of IPv4 addresses are JSON numbers. A pool of IPv6 addresses may hold more than 2^63, which
 no number of the Kubernetes API can say, so those counts are decimal strings; both forms are read.

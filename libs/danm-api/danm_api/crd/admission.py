@@ -70,9 +70,7 @@ def _pool_end(pool: str, end: str) -> str:
 
 # DANM takes some forms that CEL does not: IPv4 in IPv6, and prefix lengths with leading zeros.
 def _may_be(readable: str, text: str) -> str:
-    return (
-        f"({readable} || {text}.lowerAscii().contains('ffff:') || {text}.matches('/0[0-9]'))"
-    )
+    return f"({readable} || {text}.lowerAscii().contains('ffff:') || {text}.matches('/0[0-9]'))"
 
 
 def _is_ip(text: str, family: int) -> str:
@@ -234,9 +232,7 @@ def _rules() -> list[_Rule]:
         *_interface_name("spec.Options.host_device", "host_device", "N1"),
         _Rule(
             field="spec.Options.host_device",
-            holds=(
-                "variables.host_device != '' || (variables.vlan == 0 && variables.vxlan == 0)"
-            ),
+            holds=("variables.host_device != '' || (variables.vlan == 0 && variables.vxlan == 0)"),
             message="missing, and vlan and vxlan need it; name the device to put their link on",
         ),
         _Rule(
@@ -346,13 +342,11 @@ def policy() -> list[dict[str, Any]]:
     kind = "ValidatingAdmissionPolicy"
     version = "admissionregistration.k8s.io/v1"
     # What netwatcher's mark, finalizers and labels change is no business of these rules.
-    changed = " || ".join(
-        (
-            "oldObject == null",
-            "object.spec.NetworkID != oldObject.spec.NetworkID",
-            "object.spec.?NetworkType != oldObject.spec.?NetworkType",
-            "object.spec.?Options != oldObject.spec.?Options",
-        )
+    changed = (
+        "oldObject == null"
+        " || object.spec.NetworkID != oldObject.spec.NetworkID"
+        " || object.spec.?NetworkType != oldObject.spec.?NetworkType"
+        " || object.spec.?Options != oldObject.spec.?Options"
     )
     return [
         {

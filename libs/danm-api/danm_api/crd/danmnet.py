@@ -225,7 +225,7 @@ DANMNET: Final = Definition(
                         text(""),
                     ),
                     "nodes": group(
-                        "On how many nodes the network can be used. Each node's DanmNode says more.",
+                        "On how many nodes it can be used. Each node's DanmNode says more.",
                         {
                             "ready": number("Nodes on which Pods can be attached to it."),
                             "total": number("Nodes that netwatcher runs on."),

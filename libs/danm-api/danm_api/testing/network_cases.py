@@ -61,7 +61,7 @@ def _pool6(start: str, end: str) -> dict[str, Any]:
     return {"allocation_pool6": {"start": start, "end": end}}
 
 
-def _valid(title: str, options: Mapping[str, Any], **rest: str) -> NetworkCase:
+def _valid(title: str, options: Mapping[str, Any], **rest: Any) -> NetworkCase:  # noqa: ANN401
     return NetworkCase(title=title, options=options, **rest)
 
 
@@ -239,12 +239,8 @@ BROKEN: Final = (
         "routes6[2001:db8:1::/48]",
         "lies outside of net6",
     ),
-    _option(
-        "L2 routes", {"routes": {"10.1.0.0/16": "10.0.0.1"}}, "routes", "stand without cidr"
-    ),
-    _option(
-        "L2 routes, 6", {"routes6": {"::/0": "2001:db8::1"}}, "routes6", "stand without net6"
-    ),
+    _option("L2 routes", {"routes": {"10.1.0.0/16": "10.0.0.1"}}, "routes", "stand without cidr"),
+    _option("L2 routes, 6", {"routes6": {"::/0": "2001:db8::1"}}, "routes6", "stand without net6"),
     _option(
         "bad destination",
         {**_CIDR, "routes": {"everywhere": "10.0.0.1"}},
@@ -277,7 +273,11 @@ BROKEN: Final = (
     _option("device with a slash", {"host_device": "a/b"}, "host_device", "no name"),
     _option("device with a tab", {"host_device": "a\tb"}, "host_device", "no name"),
     _option(
-        "unprintable device", {"host_device": "a\x01b"}, "host_device", "no name", at_admission=False
+        "unprintable device",
+        {"host_device": "a\x01b"},
+        "host_device",
+        "no name",
+        at_admission=False,
     ),
     _option("prefix", {"container_prefix": "x" * 16}, "container_prefix", "16 bytes", rule="B4"),
     _option("parent", {"container_prefix": ".."}, "container_prefix", "no name", rule="B4"),
@@ -290,7 +290,11 @@ BROKEN: Final = (
     _option("negative table", {"rt_tables": -1}, "rt_tables", "choose a number"),
     _option("mtu for IPv6", {**_NET6, "mtu": 1000}, "mtu", "at least 1280", rule="A7"),
     _option(
-        "exclusion with host bits", {"exclude": ["10.0.0.7/24"]}, "exclude[0]", "host bits", rule="A7"
+        "exclusion with host bits",
+        {"exclude": ["10.0.0.7/24"]},
+        "exclude[0]",
+        "host bits",
+        rule="A7",
     ),
     _option(
         "exclusion of words",
@@ -335,6 +339,8 @@ BROKEN: Final = (
     _type("danm", rule="E2", message="cannot delegate to itself"),
     _device_pool("devices without sriov", "macvlan", "example.com/sriov_a", "is of sriov networks"),
     _device_pool("devices without domain", "sriov", "sriov_a", "not the name of a device plugin"),
-    _device_pool("devices without name", "sriov", "example.com/", "not the name of a device plugin"),
+    _device_pool(
+        "devices without name", "sriov", "example.com/", "not the name of a device plugin"
+    ),
     _device_pool("devices with two slashes", "sriov", "a/b/c", "not the name of a device plugin"),
 )

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import uvloop
@@ -68,7 +68,7 @@ def _plug_in() -> None:
         route.addr("add", index=index, address="198.18.0.1", prefixlen=16)
 
 
-def _networks(job: LinksJob) -> dict[str, tuple[str, dict[str, int]]]:
+def _networks(job: LinksJob) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return the link and the segment of each network."""
     vlans = {f"v{number}": (f"v{number}.{number}", {"vlan": number}) for number in
              range(1, job.vlans + 1)}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The part of `lab bench controllers` that runs in a guest: small, with figures that say nothing."""
+"""The part of `lab bench controllers` that runs in a guest: small, and its figures say nothing."""
 
 import os
 from uuid import uuid4

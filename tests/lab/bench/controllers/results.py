@@ -45,4 +45,4 @@ class ControllersRun(Kept, frozen=True, kw_only=True):
     quick: bool
     machine: Machine
     links: LinkFindings
-    verdicts: list[Verdict] = []
+    verdicts: list[Verdict]

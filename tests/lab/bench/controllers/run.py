@@ -54,10 +54,13 @@ def run_controllers(
         rest_s=_QUICK_REST_S if quick else _REST_S,
     )
     links = _in_guest(job, cache, progress)
-    run = ControllersRun(
-        began=began, quick=quick, machine=describe_machine(directory), links=links
+    return ControllersRun(
+        began=began,
+        quick=quick,
+        machine=describe_machine(directory),
+        links=links,
+        verdicts=list(link_verdicts(links)),
     )
-    return msgspec.structs.replace(run, verdicts=list(link_verdicts(links)))
 
 
 def _in_guest(job: _guest.LinksJob, cache: Cache, progress: Progress) -> LinkFindings:
