@@ -215,6 +215,14 @@ def test_no_endpoint_that_stays_is_missing_in_between(before: set[int], then: se
         assert before & then <= set(numbers_in(observed))
 
 
+# Pods by number: few enough for the same ones to come again, and enough for several slices.
+RUNS = st.builds(
+    lambda start, size: range(start, start + size),
+    st.sampled_from([0, 40, 90]),
+    st.sampled_from([1, 30, 130]),
+)
+
+
 class LayoutMachine(RuleBasedStateMachine):
     """One replica that remembers, through changes of Pods and damage to what it wrote.
 
@@ -229,20 +237,24 @@ class LayoutMachine(RuleBasedStateMachine):
         self.observed: list[EndpointSlice] = []
         self.service = SERVICE
 
-    @rule(numbers=st.sets(st.integers(0, 250), max_size=60), ready=st.booleans())
-    def set_pods(self, numbers: set[int], *, ready: bool) -> None:
+    @rule(numbers=RUNS, ready=st.booleans(), written=st.booleans())
+    def set_pods(self, numbers: range, *, ready: bool, written: bool) -> None:
         """Pods come, or their readiness changes."""
         for number in numbers:
             self.pods[number] = ready
             member = a_member(number, ready=ready)
             self.standing.roster.set_pod(id_of(member.pod), [member])
+        if written:
+            self.settle()
 
-    @rule(numbers=st.sets(st.integers(0, 250)))
-    def delete_pods(self, numbers: set[int]) -> None:
+    @rule(numbers=RUNS, written=st.booleans())
+    def delete_pods(self, numbers: range, *, written: bool) -> None:
         """Pods go."""
-        for number in numbers & self.pods.keys():
+        for number in self.pods.keys() & set(numbers):
             del self.pods[number]
             self.standing.roster.set_pod(id_of(a_member(number).pod), [])
+        if written:
+            self.settle()
 
     @rule(data=st.data())
     def damage(self, data: st.DataObject) -> None:
