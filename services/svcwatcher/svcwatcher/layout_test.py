@@ -215,6 +215,14 @@ def test_no_endpoint_that_stays_is_missing_in_between(before: set[int], then: se
         assert before & then <= set(numbers_in(observed))
 
 
+# Pods by number: few enough for the same ones to come again, and enough for several slices.
+RUNS = st.builds(
+    lambda start, size: range(start, start + size),
+    st.sampled_from([0, 40, 90]),
+    st.sampled_from([1, 30, 130]),
+)
+
+
 class LayoutMachine(RuleBasedStateMachine):
     """One replica that remembers, through changes of Pods and damage to what it wrote.
 
@@ -229,24 +237,33 @@ class LayoutMachine(RuleBasedStateMachine):
         self.observed: list[EndpointSlice] = []
         self.service = SERVICE
 
-    @rule(numbers=st.sets(st.integers(0, 250), max_size=60), ready=st.booleans())
-    def set_pods(self, numbers: set[int], *, ready: bool) -> None:
+    @rule(numbers=RUNS, ready=st.booleans(), written=st.booleans())
+    def set_pods(self, numbers: range, *, ready: bool, written: bool) -> None:
         """Pods come, or their readiness changes."""
         for number in numbers:
             self.pods[number] = ready
             member = a_member(number, ready=ready)
             self.standing.roster.set_pod(id_of(member.pod), [member])
+        if written:
+            self.settle()
 
-    @rule(numbers=st.sets(st.integers(0, 250)))
-    def delete_pods(self, numbers: set[int]) -> None:
+    @rule(numbers=RUNS, written=st.booleans())
+    def delete_pods(self, numbers: range, *, written: bool) -> None:
         """Pods go."""
-        for number in numbers & self.pods.keys():
+        for number in self.pods.keys() & set(numbers):
             del self.pods[number]
             self.standing.roster.set_pod(id_of(a_member(number).pod), [])
+        if written:
+            self.settle()
 
-    @rule(data=st.data())
-    def damage(self, data: st.DataObject) -> None:
-        """Somebody deletes a slice, empties it, or doubles its endpoints in another one."""
+    @rule(data=st.data(), planned=st.booleans())
+    def damage(self, data: st.DataObject, *, planned: bool) -> None:
+        """Somebody deletes a slice, empties it, or doubles its endpoints in another one.
+
+        Perhaps after a plan of which nothing could be written.
+        """
+        if planned:
+            self.standing.plan_slices(self.service, self.observed)
         if not self.observed:
             return
         victim = data.draw(st.sampled_from(self.observed))
@@ -267,14 +284,14 @@ class LayoutMachine(RuleBasedStateMachine):
 
     @rule()
     def write(self) -> None:
-        """The plan is carried out, and the watch tells what was written in objects of its own."""
+        """The plan is carried out; what it does not concern stays the very object that it was."""
         plan = self.standing.plan_slices(self.service, self.observed)
-        self.observed = [replace(s) for s in after(plan, self.observed)]
+        self.observed = after(plan, self.observed)
 
     @rule()
-    def fail(self) -> None:
-        """A plan is made, and nothing of it is written."""
-        self.standing.plan_slices(self.service, self.observed)
+    def list_anew(self) -> None:
+        """All slices are read again, which changes none of them."""
+        self.observed = [replace(slice_) for slice_ in self.observed]
 
     @rule()
     def settle(self) -> None:
@@ -332,3 +349,16 @@ def test_the_change_of_one_pod_costs_the_same_in_a_service_of_any_size(size: int
     assert (len(plan.replaces), plan.creates, plan.deletes) == (1, (), ())
     assert roster.counting is not None
     assert 0 < roster.counting.asked <= 3 * MAX_ENDPOINTS_PER_SLICE
+
+
+def test_what_was_planned_and_never_written_is_not_lost() -> None:
+    """A write fails, and the slice that it was for goes: its endpoints are placed again."""
+    # SPEC S3
+    standing = a_standing(SERVICE, of(range(50)))
+    observed = after(standing.plan_slices(SERVICE, ()), ())
+    assert not standing.plan_slices(SERVICE, observed)
+    unready = a_member(0, ready=False)
+    standing.roster.set_pod(id_of(unready.pod), [unready])
+    assert standing.plan_slices(SERVICE, observed).replaces
+    slices = after(standing.plan_slices(SERVICE, ()), ())
+    assert sorted(numbers_in(slices)) == list(range(50))
