@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from danm_api.codec.cni import stated_version
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import InvalidNetworkError
 from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmnet import BuiltInType, NetworkSpec, Untagged, Vlan, Vxlan
@@ -188,7 +189,7 @@ def file_chain(data: bytes, *, source: str) -> PluginChain:
         InvalidNetworkError: It cannot be read, has no plugin, or calls DANM again.
     """
     try:
-        keys = msgspec.json.decode(data, type=dict[str, Any])
+        keys = decode_foreign(data, dict[str, Any])
     except msgspec.DecodeError as error:
         raise InvalidNetworkError(f"{source} cannot be read: {error}") from error
     if "plugins" in keys:
@@ -298,8 +299,8 @@ def with_later_changes(output: bytes, final: CniResult) -> bytes:
 def with_valid_attachments(config: bytes, valid: Collection[tuple[str, str]]) -> bytes:
     """Return a rendered configuration for GC.
 
-    The specification names the list ``cni.dev/attachments``, and libcni, which most plugins are
-    made with, otherwise: they get it under both, as from libcni itself.
+    CNI 1.1.0 was published with ``cni.dev/attachments`` for the list, and was corrected to
+    ``cni.dev/valid-attachments``, which libcni reads: plugins get it under both.
 
     Args:
         config: Of one plugin.

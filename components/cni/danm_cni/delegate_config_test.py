@@ -142,6 +142,8 @@ def test_a_list_chains_results_and_capabilities() -> None:
     ("data", "told"),
     [
         pytest.param(b"{", "cannot be read", id="broken"),
+        pytest.param(b"[" * 100_000, "cannot be read", id="endless"),
+        pytest.param(b'{"type": "\xff"}', "cannot be read", id="no UTF-8"),
         pytest.param(b'{"type":"danm"}', "call itself", id="danm"),
         pytest.param(b'{"plugins":[{"type":"danm"}]}', "call itself", id="danm in a list"),
         pytest.param(b'{"name":"x"}', "without a type", id="no type"),
