@@ -104,6 +104,7 @@ async def run_chaos(
                     return False
                 operations -= result.operations
                 seed += 1
+                await watch.forget()
     return True
 
 
