@@ -35,6 +35,9 @@ class Program:
 
     def start(self) -> None:
         """Start it; it ends with this process at the latest."""
+        if self.background is not None:
+            # Its last life has ended by itself, and its leash is still held.
+            self.background.stop()
         self.lives += 1
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{self.name}-{self.lives}.log"

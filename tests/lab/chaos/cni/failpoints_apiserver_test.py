@@ -1,12 +1,16 @@
-"""Every failpoint of an ADD and a DEL, with every action, on nodes of this machine's own kernel."""
+"""Every failpoint of an ADD and a DEL, on nodes of this machine's own kernel.
+
+One action each: `./lab chaos failpoints` has all of them, and takes too long for every test run.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from danm_cni.failpoints import FAILPOINTS
+from danm_cni.failpoints import FAILPOINTS, Effect
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.chaos.cni.cases import Action
 from tests.lab.chaos.cni.failpoints import Findings, run_failpoints
 from tests.lab.progress import Progress
 
@@ -18,7 +22,7 @@ _QUIET_S = 150.0
 
 
 async def test_nothing_is_missing_and_nothing_left(tmp_path: Path) -> None:
-    """Whatever happens to danmd, its caller, its plugins and its node's wire at whichever step.
+    """At whichever step the node is cut off from everybody.
 
     Pods that live have all they ask for, and nothing is left of those that are gone.
     """
@@ -28,9 +32,12 @@ async def test_nothing_is_missing_and_nothing_left(tmp_path: Path) -> None:
         tmp_path,
         binaries=Binaries(Cache(directory=default_cache_directory()), Progress()),
         tell=found.append,
+        only=Action.CUT,
         quiet_s=_QUIET_S,
     )
-    assert set(FAILPOINTS) == {case.point for case in played if case.point}
+    # A DEL that danmd leaves for later is one that danmd has no time to do, or knows nothing of.
+    without = {f"{when} {Effect.LEAVE_DEL}" for when in ("before", "after")}
+    assert set(FAILPOINTS) - without <= {case.point for case in played if case.point}
     assert [each.moment for each in found] == [
         "with living Pods",
         "with bystanders alone",
