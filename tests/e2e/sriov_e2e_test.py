@@ -22,11 +22,11 @@ _RESOURCE: Final = "example.com/sriov_a"
 _DEVICES: Final = ("0000:18:02.1", "0000:18:02.2", "0000:18:02.5")
 _READY_S: Final = 180.0
 _PLUGIN: Final = "/opt/cni/bin/sriov"
-_RECORD: Final = "/run/danm-test-sriov"
-# A line per call: verb, container, interface, configuration.
+_RECORDS: Final = "/run/danm-test-sriov"
+# A file per call, since interfaces are made at once.
 _RECORDER: Final = rf"""#!/bin/sh
 config=$(cat)
-printf '%s\t%s\t%s\t%s\n' "$CNI_COMMAND" "$CNI_CONTAINERID" "$CNI_IFNAME" "$config" >> {_RECORD}
+printf '%s' "$config" > {_RECORDS}/$CNI_COMMAND-$CNI_IFNAME
 printf '%s' "$config" | sed 's/"type":"sriov"/"type":"macvlan","master":"ens4","mode":"bridge"/' |
   /opt/cni/bin/macvlan
 """
@@ -43,20 +43,19 @@ class Recorder:
     def install(self) -> None:
         """Put it beside the other plugins."""
         for node in NODES:
-            script = f"cat > {_PLUGIN} && chmod 755 {_PLUGIN} && rm -f {_RECORD}"
+            script = f"cat > {_PLUGIN} && chmod 755 {_PLUGIN} && mkdir -p {_RECORDS}"
             done = self._lab.node_exec(node, ["sh", "-c", script], stdin=_RECORDER.encode())
             assert done.status == 0, done.stderr
 
     def remove(self) -> None:
         """Take it and its record away."""
         for node in NODES:
-            self._lab.node_exec(node, ["rm", "-f", _PLUGIN, _RECORD])
+            self._lab.node_exec(node, ["rm", "-rf", _PLUGIN, _RECORDS])
 
-    def calls(self, node: Node, verb: str) -> dict[str, str]:
-        """Return the configuration of each interface for which a verb was called."""
-        done = self._lab.node_exec(node, ["cat", _RECORD])
-        lines = [line.split("\t") for line in done.text.splitlines()]
-        return {interface: config for found, _, interface, config in lines if found == verb}
+    def call(self, node: Node, verb: str, interface: str) -> dict[str, Any]:
+        """Return the configuration of the last call for an interface; empty where there is none."""
+        done = self._lab.node_exec(node, ["cat", f"{_RECORDS}/{verb}-{interface}"])
+        return dict(json.loads(done.stdout or b"{}"))
 
 
 @pytest.fixture()
@@ -142,14 +141,13 @@ def network_status(lab: Lab, tenant: Tenant, pod: str) -> list[dict[str, Any]]:
 def test_a_pods_interfaces_are_the_devices_that_kubelet_gave_it(
     lab: Lab, tenant: Tenant, recorder: Recorder
 ) -> None:
-    """Each attachment has a device of its own, and DEL has the very configuration of ADD."""
+    """Each attachment has a device of its own, and DEL has the configuration and result of ADD."""
     # SPEC E1, E3
     networks(tenant)
     node = NODES[0]
     tenant.pod("vnf", _TWO, node=node.name, limits={_RESOURCE: "2"})
     eventually(lambda: tenant.phase("vnf") == "Running", "The Pod runs", _READY_S)
-    added = recorder.calls(node, "ADD")
-    front, back = (json.loads(added[name]) for name in ("eth0", "vf"))
+    front, back = (recorder.call(node, "ADD", name) for name in ("eth0", "vf"))
     assert {front["deviceID"], back["deviceID"]} < set(_DEVICES)
     assert front["deviceID"] != back["deviceID"]
     assert (front["l2enable"], front["vlan"]) == (False, 350)
@@ -165,7 +163,13 @@ def test_a_pods_interfaces_are_the_devices_that_kubelet_gave_it(
         "The Pod's annotation has the devices",
     )
     tenant.delete_pod("vnf")
-    eventually(lambda: recorder.calls(node, "DEL") == added, "DEL has the bytes of ADD")
+
+    def is_deleted(interface: str, added: dict[str, Any]) -> bool:
+        deleted = recorder.call(node, "DEL", interface)
+        return "interfaces" in deleted.pop("prevResult", {}) and deleted == added
+
+    eventually(lambda: is_deleted("eth0", front), "eth0's DEL has the configuration of its ADD")
+    eventually(lambda: is_deleted("vf", back), "vf's DEL has the configuration of its ADD")
     eventually(lambda: tenant.left_behind() == [], "Nothing is left behind")
 
 
@@ -182,4 +186,4 @@ def test_a_pod_that_requests_too_few_devices_is_told(tenant: Tenant, recorder: R
         _READY_S,
     )
     assert tenant.left_behind() == []
-    assert recorder.calls(NODES[0], "ADD") == {}
+    assert recorder.call(NODES[0], "ADD", "eth0") == {}
