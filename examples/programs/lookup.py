@@ -36,7 +36,13 @@ async def watch(name: str, seconds: float, interval: float) -> int:
     end = time.monotonic() + seconds
     last: list[str] | None = None
     while time.monotonic() < end:
-        found = await addresses(name)
+        try:
+            found = await addresses(name)
+        except OSError as error:
+            # No answer is no change; the name server may be busy.
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
+            await asyncio.sleep(interval)
+            continue
         if found != last:
             print(json.dumps(found), flush=True)
             last = found
