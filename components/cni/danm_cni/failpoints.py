@@ -64,6 +64,21 @@ class Effect(StrEnum):
     ANSWER = "answering"
 
 
+IN_THE_KERNEL: Final = frozenset(
+    {
+        Effect.CREATE_LINK,
+        Effect.NAME_LINK,
+        Effect.ADD_ADDRESS,
+        Effect.SET_LINK_UP,
+        Effect.ADD_ROUTE,
+        Effect.ADD_RULE,
+        Effect.ANNOUNCE,
+        Effect.REMOVE_RULE,
+        Effect.REMOVE_LINK,
+    }
+)
+"""Those that netlink or a packet socket has."""
+
 FAILPOINTS: Final = tuple(f"{when} {each}" for each in Effect for when in ("before", "after"))
 """All failpoints by their names."""
 

@@ -12,25 +12,13 @@ from danm_api.names import ContainerId
 from danm_api.node_call import call_daemon
 from danm_api.node_frame import PROGRAM_DANM, encode_request
 from danm_cni import __main__ as program
-from danm_cni.failpoints import FAILPOINTS, Effect, effect, observed_by
+from danm_cni.failpoints import FAILPOINTS, IN_THE_KERNEL, Effect, effect, observed_by
 from danm_cni.handlers import Readiness, SandboxRequests
 from danm_cni.request import Program
 from danm_cni.server import CniServer
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
 
-# Of the kernel, which is a fake here; tests/lab/chaos/cni/failpoints_apiserver_test.py meets them.
-IN_THE_KERNEL = {
-    Effect.CREATE_LINK,
-    Effect.NAME_LINK,
-    Effect.ADD_ADDRESS,
-    Effect.SET_LINK_UP,
-    Effect.ADD_ROUTE,
-    Effect.ADD_RULE,
-    Effect.ANNOUNCE,
-    Effect.REMOVE_RULE,
-    Effect.REMOVE_LINK,
-}
 _HOST_LOCAL = "var/lib/cni/networks/cbr0/203.0.113.5"
 
 
@@ -158,6 +146,7 @@ async def test_no_effect_is_without_failpoint_and_no_failpoint_is_dead(node: Fak
         witness.look("the end")
     assert [] == witness.unmarked
     wanted = {f"{when} {each}" for each in Effect for when in ("before", "after")}
+    # The kernel is a fake here; tests/lab/chaos/cni/failpoints_apiserver_test.py meets them.
     in_kernel = {f"{when} {each}" for each in IN_THE_KERNEL for when in ("before", "after")}
     assert wanted - in_kernel == set(witness.passed)
     assert wanted == set(FAILPOINTS)

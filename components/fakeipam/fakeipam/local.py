@@ -7,8 +7,8 @@ again.
 
 import json
 
-from danm_api.node_call import DaemonUnreachableError
-from danm_api.node_frame import MAX_STDIN_BYTES, FrameError
+from danm_api.node_call import VERBS, DaemonUnreachableError, ask_daemon, request_frame, was_ready
+from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_FAKEIPAM, FrameError
 from danm_api.node_tombstone import (
     FAKEIPAM_DIRECTORY,
     attachment_name,
@@ -25,7 +25,6 @@ from fakeipam.answer import (
     require_verb,
     version_answer,
 )
-from fakeipam.daemon import VERBS, ask_daemon, request_frame, was_ready
 
 # Codes of the CNI specification 1.1.0, "Error".
 _INVALID_ENVIRONMENT = 4
@@ -67,12 +66,13 @@ def answer_here(
         if not _names_network(config):
             return 0, _given(verb, config)
         name = _attachment(environment) if verb in ("ADD", "DEL", "CHECK") else ""
+        frame = request_frame(PROGRAM_FAKEIPAM, verb, environment, stdin)
         if not unreachable:
             try:
-                return ask_daemon(verb, environment, stdin)
+                return ask_daemon(verb, environment, frame)
             except DaemonUnreachableError as error:
                 unreachable = str(error)
-        return 0, _without_daemon(verb, environment, stdin, name)
+        return 0, _without_daemon(verb, environment, frame, name)
     except FrameError as error:
         refusal = RefusedError(_IO_FAILURE, str(error))
     except RefusedError as error:
@@ -134,7 +134,7 @@ def _attachment(environment: dict[bytes, bytes]) -> str:
     return attachment_name(container_id, interface)
 
 
-def _without_daemon(verb: str, environment: dict[bytes, bytes], stdin: bytes, name: str) -> bytes:
+def _without_daemon(verb: str, environment: dict[bytes, bytes], frame: bytes, name: str) -> bytes:
     """Return what to print while the daemon is away.
 
     Raises:
@@ -149,7 +149,7 @@ def _without_daemon(verb: str, environment: dict[bytes, bytes], stdin: bytes, na
         raise RefusedError(_TRY_AGAIN_LATER, _AWAY)
     directory = environment.get(b"DANM_FAKEIPAM_TOMBSTONES", FAKEIPAM_DIRECTORY.encode()).decode()
     try:
-        write_tombstone(directory, name, request_frame(verb, environment, stdin))
+        write_tombstone(directory, name, frame)
     except OSError as error:
         reason = f"danmd is away and this DEL cannot be kept in {directory}: {error}"
         raise RefusedError(_TRY_AGAIN_LATER, reason) from error

@@ -7,9 +7,8 @@ longer than a whole call (docs/decisions/0018).
 
 import posix
 
-from danm_api.node_call import DaemonUnreachableError
-from danm_api.node_frame import MAX_STDIN_BYTES, FrameError
-from fakeipam.daemon import VERBS, ask_daemon
+from danm_api.node_call import VERBS, DaemonUnreachableError, ask_daemon, request_frame
+from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_FAKEIPAM, FrameError
 
 
 def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, bytes]:
@@ -18,7 +17,8 @@ def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, byt
     unreachable = ""
     if verb in VERBS and b'"network"' in stdin and b'"ip"' not in stdin:
         try:
-            return ask_daemon(verb, environment, stdin)
+            frame = request_frame(PROGRAM_FAKEIPAM, verb, environment, stdin)
+            return ask_daemon(verb, environment, frame)
         except DaemonUnreachableError as error:
             unreachable = str(error) or "no answer"
         except FrameError:

@@ -4,16 +4,25 @@ Imports only what is built into the interpreter: see docs/decisions/0003-static-
 """
 
 import _socket
+import posix
 import time
 
 from danm_api.node_frame import (
     ANSWER_HEAD_BYTES,
     FrameError,
     decode_answer_head,
+    encode_request,
     postpone_request,
 )
 
+# What an executable is asked; VERSION it answers by itself.
+VERBS = ("ADD", "DEL", "CHECK", "GC", "STATUS")
 SOCKET_PATH = "/run/danm/danmd.sock"
+# Exists from the moment that the daemon was first ready since the node booted (DESIGN, step 9).
+_READY_MARKER = b"/run/danm/ready"
+# An ADD's own deadline is 10 s (SPEC C3). A DEL waits 2 s for its release (P5).
+_DEADLINE_NS = 10_000_000_000
+_DEL_DEADLINE_NS = 2_000_000_000
 # Beside the deadline that the daemon keeps itself: what it may need to undo and to answer.
 GRACE_NS = 5_000_000_000
 # So long an ADD waits for a daemon that is being replaced (docs/decisions/0021).
@@ -90,3 +99,46 @@ def call_daemon(
         raise DaemonUnreachableError(message) from error
     finally:
         connection.close()
+
+
+def was_ready(environment: dict[bytes, bytes]) -> bool:
+    """Say whether the daemon has been ready since the node booted."""
+    try:
+        posix.stat(environment.get(b"DANM_READY_MARKER", _READY_MARKER))
+    except OSError:
+        return False
+    return True
+
+
+def _allowance_ns(verb: str) -> int:
+    return _DEL_DEADLINE_NS if verb == "DEL" else _DEADLINE_NS
+
+
+def request_frame(program: int, verb: str, environment: dict[bytes, bytes], stdin: bytes) -> bytes:
+    """Return what an executable sends for a CNI call, with its deadline as from now.
+
+    Raises:
+        FrameError: Environment or input is too large.
+    """
+    return encode_request(
+        program=program,
+        deadline_ns=time.monotonic_ns() + _allowance_ns(verb),
+        environment=b"\0".join(key + b"=" + value for key, value in environment.items()),
+        stdin=stdin,
+    )
+
+
+def ask_daemon(verb: str, environment: dict[bytes, bytes], frame: bytes) -> tuple[int, bytes]:
+    """Send what ``request_frame`` made just now; return exit status and output of the answer.
+
+    Raises:
+        DaemonUnreachableError: As ``call_daemon``.
+    """
+    # One that was there before is being replaced, or starts again.
+    patience_ns = PATIENCE_NS if verb == "ADD" and was_ready(environment) else 0
+    return call_daemon(
+        environment.get(b"DANM_SOCKET", SOCKET_PATH.encode()).decode(),
+        frame,
+        deadline_ns=time.monotonic_ns() + _allowance_ns(verb),
+        patience_ns=patience_ns,
+    )

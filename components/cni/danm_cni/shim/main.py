@@ -5,15 +5,9 @@ call.
 """
 
 import posix
-import time
 
-from danm_api.node_call import (
-    PATIENCE_NS,
-    SOCKET_PATH,
-    DaemonUnreachableError,
-    call_daemon,
-)
-from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError, encode_request
+from danm_api.node_call import VERBS, DaemonUnreachableError, ask_daemon, request_frame, was_ready
+from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError
 from danm_api.node_tombstone import (
     DIRECTORY,
     is_container_id,
@@ -33,12 +27,6 @@ from danm_cni.shim.answers import (
     version_answer,
 )
 
-VERBS = ("ADD", "DEL", "CHECK", "GC", "STATUS")
-# Exists from the moment that the daemon was first ready since the node booted (DESIGN, step 9).
-READY_MARKER = "/run/danm/ready"
-# An ADD's own deadline is 10 s (SPEC C3). A DEL waits 2 s for its release (P5).
-_DEADLINE_NS = 10_000_000_000
-_DEL_DEADLINE_NS = 2_000_000_000
 _AWAY = (
     "danmd, DANM's node daemon, does not answer on this node; the runtime will try again. "
     "Look at the danm-cni Pod of this node: "
@@ -63,15 +51,6 @@ def read_stdin() -> bytes:
     return b"".join(parts)
 
 
-def _was_ready(environment: dict[bytes, bytes]) -> bool:
-    """Say whether the daemon has been ready since the node booted."""
-    try:
-        posix.stat(environment.get(b"DANM_READY_MARKER", READY_MARKER.encode()))
-    except OSError:
-        return False
-    return True
-
-
 def _without_daemon(
     verb: str, environment: dict[bytes, bytes], frame: bytes, stdin: bytes, reason: str
 ) -> tuple[int, bytes]:
@@ -85,7 +64,7 @@ def _without_daemon(
         return 1, error_answer(stdin, code=INCOMPATIBLE_VERSION, message=message)
     if verb == "STATUS":
         # A runtime that sees STATUS fail makes the whole node NotReady, and its Pods leave.
-        if _was_ready(environment):
+        if was_ready(environment):
             return 0, b""
         return 1, error_answer(stdin, code=PLUGIN_NOT_AVAILABLE, message=_AWAY, details=reason)
     if verb == "DEL":
@@ -127,20 +106,12 @@ def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, byt
     message = "; ".join(_faults(verb, environment))
     if message:
         return 1, error_answer(stdin, code=INVALID_ENVIRONMENT, message=message)
-    allowance = _DEL_DEADLINE_NS if verb == "DEL" else _DEADLINE_NS
-    deadline_ns = time.monotonic_ns() + allowance
-    block = b"\0".join(key + b"=" + value for key, value in environment.items())
     try:
-        frame = encode_request(
-            program=PROGRAM_DANM, deadline_ns=deadline_ns, environment=block, stdin=stdin
-        )
+        frame = request_frame(PROGRAM_DANM, verb, environment, stdin)
     except FrameError as error:
         return 1, error_answer(stdin, code=IO_FAILURE, message=str(error))
-    path = environment.get(b"DANM_SOCKET", SOCKET_PATH.encode()).decode()
-    # One that was there before is being replaced, or starts again.
-    patience_ns = PATIENCE_NS if verb == "ADD" and _was_ready(environment) else 0
     try:
-        return call_daemon(path, frame, deadline_ns=deadline_ns, patience_ns=patience_ns)
+        return ask_daemon(verb, environment, frame)
     except DaemonUnreachableError as error:
         return _without_daemon(verb, environment, frame, stdin, str(error))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from danm_api import node_call
 from danm_api.node_call import PATIENCE_NS
 from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_answer
-from danm_cni.shim import main
 from danm_cni.shim.main import answer_call
 
 CONFIG = b'{"cniVersion":"1.1.0","name":"danm","type":"danm"}'
@@ -78,7 +78,7 @@ def test_an_add_waits_for_a_daemon_that_was_there(
         waits.append(patience_ns)
         return 0, b""
 
-    monkeypatch.setattr(main, "call_daemon", call_daemon)
+    monkeypatch.setattr(node_call, "call_daemon", call_daemon)
     answer_call(environment(tmp_path, verb), CONFIG)
     (tmp_path / "ready").write_bytes(b"")
     answer_call(environment(tmp_path, verb), CONFIG)

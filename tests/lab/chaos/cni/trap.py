@@ -28,7 +28,7 @@ from danm_api.errors import (
     IpamUnavailableError,
     LinkSetupError,
 )
-from danm_cni.failpoints import Effect, observed_by
+from danm_cni.failpoints import IN_THE_KERNEL, Effect, observed_by
 
 VARIABLE: Final = "DANM_TRAP"
 # Not empty: start danmd again when it was killed.
@@ -47,17 +47,6 @@ _API: Final = {
     Effect.ANNOTATE,
 }
 _PLUGINS: Final = {Effect.RUN_ADD, Effect.RUN_DEL}
-_KERNEL: Final = {
-    Effect.CREATE_LINK,
-    Effect.NAME_LINK,
-    Effect.ADD_ADDRESS,
-    Effect.SET_LINK_UP,
-    Effect.ADD_ROUTE,
-    Effect.ADD_RULE,
-    Effect.ANNOUNCE,
-    Effect.REMOVE_RULE,
-    Effect.REMOVE_LINK,
-}
 
 
 def error_at(point: str) -> Exception:
@@ -70,7 +59,7 @@ def error_at(point: str) -> Exception:
         return ApiUnavailableError(why, status=0)
     if effect in _PLUGINS:
         return DelegateError(why, code=999)
-    if effect in _KERNEL:
+    if effect in IN_THE_KERNEL:
         return LinkSetupError(why)
     if effect is Effect.ANSWER:
         return BrokenPipeError(why)

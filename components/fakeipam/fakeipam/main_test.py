@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from danm_api import node_call
 from danm_api.node_call import PATIENCE_NS
 from danm_api.node_frame import PROGRAM_FAKEIPAM, decode_request, encode_answer
-from fakeipam import daemon
 from fakeipam.answer import SUPPORTED_VERSIONS
 from fakeipam.main import answer_call
 
@@ -99,7 +99,7 @@ def test_an_add_waits_for_a_daemon_that_was_there(
         waits.append(patience_ns)
         return 0, b""
 
-    monkeypatch.setattr(daemon, "call_daemon", call_daemon)
+    monkeypatch.setattr(node_call, "call_daemon", call_daemon)
     call(tmp_path, verb, config())
     (tmp_path / "ready").write_bytes(b"")
     call(tmp_path, verb, config())
