@@ -79,10 +79,10 @@ async def _a_node(directory: Path, case: Case) -> AsyncIterator[_Node]:
         node.add_pod(_pod(number), interfaces=annotation(case))
     await node.start()
     readiness = Readiness(node.config.paths.ready_marker)
-    readiness.set()
     handler = SandboxRequests(sandboxes=node.daemon.sandboxes, readiness=readiness)
     try:
         async with CniServer(node.config.paths.socket, handlers={Program.DANM: handler}):
+            readiness.set()
             yield node
     finally:
         await node.stop()
