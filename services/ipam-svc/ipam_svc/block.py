@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from danm_api.errors import (
     AddressTakenError,
+    ConflictError,
     InvalidRequestError,
     NetworkNotReadyError,
     StaleAttemptError,
@@ -200,6 +201,7 @@ def apply(
         AddressTakenError: A static address belongs to another owner.
         StaleAttemptError: The owner's entry is of a later attempt.
         NetworkNotReadyError: The block is sealed.
+        ConflictError: The block is going.
     """
     match change:
         case TakeAny():
@@ -279,6 +281,7 @@ def _take_any(
         wanted = [entry for entry in mine if entry.address not in change.left]
         if wanted:
             return _keep(block, wanted[-1], change)
+    _refuse_going(block)
     if block.sealed:
         return block, NoSpace()
     after = change.after if hint.after is None else hint.after
@@ -315,11 +318,23 @@ def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlo
         return block, NotHeld(holder=None)
     if change.dynamic and entry is not None and not is_free(entry, now=now):
         raise AddressTakenError(f"{where} cools; ask for another address or wait until it is free")
+    _refuse_going(block)
     if block.sealed:
         reason = f"{where} is not handed out: the DanmNet is being deleted"
         raise NetworkNotReadyError(reason)
     held = _new_entry(change, change.address, mac=change.mac, now=now)
     return _with_entry(block, held), Took(held=held, new=True)
+
+
+def _refuse_going(block: IPBlock) -> None:
+    """Refuse a new entry that would be removed with the block (decision 0024).
+
+    The committer removes such a block first, so this is met only where somebody does not.
+    """
+    if block.is_going:
+        raise ConflictError(
+            f"DanmIPBlock {block.namespace}/{block.name} is being removed at this moment; try again"
+        )
 
 
 def _give_back(block: IPBlock, change: GiveBack, now: datetime) -> tuple[IPBlock, Outcome]:

@@ -183,8 +183,11 @@ class Committer:
             base, proven = await self._read_again(ref, base)
         tries = 0
         while batch := self._still_wanted(batch):
-            after, verdicts = self._judge(base, batch)
             try:
+                if base.is_going:
+                    await self._remove(base)
+                    base, proven = ref.new_block(), True
+                after, verdicts = self._judge(base, batch)
                 if not self._admissions.allow(base, changes_that_take(batch, verdicts)):
                     base = await self._open(base, batch, verdicts)
                 elif after != base:
@@ -210,6 +213,11 @@ class Committer:
             except DanmError as error:
                 await self._split(ref, batch, error)
                 return
+
+    async def _remove(self, block: IPBlock) -> None:
+        """Bring a block to its end that is going, since others are waiting for its addresses."""
+        await self._store.remove_block(block)
+        self._ledger.forget(block)
 
     def _judge(
         self, base: IPBlock, batch: Sequence[Waiting]

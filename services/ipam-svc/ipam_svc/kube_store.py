@@ -7,7 +7,7 @@ from typing import Final
 
 from danm_api import labels
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.ip_block import as_stored, decode_ip_block, encode_ip_block
+from danm_api.codec.ip_block import as_stored, decode_ip_block, encode_end, encode_ip_block
 from danm_api.errors import (
     ConflictError,
     NetworkNotFoundError,
@@ -51,7 +51,10 @@ class KubeStore:
         return as_stored(block, answer)
 
     async def remove_block(self, block: IPBlock) -> None:
-        """Delete an empty block, unless it was written since it was read."""
+        """Delete an empty block, unless it was written since it was read.
+
+        A block in which only cooled addresses are left is empty too.
+        """
         if not block.deleting:
             await self._api.delete(
                 DANMIPBLOCKS,
@@ -64,8 +67,11 @@ class KubeStore:
             if marked.uid != block.uid or marked.entries != block.entries:
                 raise ConflictError(f"DanmIPBlock {block.namespace}/{block.name} is used again")
             block = marked
-        # Without entries and marked as deleted it is written without its finalizer.
-        await self.write_block(replace(block, entries=()))
+        if not block.is_going:
+            block = await self.write_block(replace(block, entries=()))
+        # By now nobody takes anything into it, so nothing is lost when the API server removes it
+        # some time after it has looked at this write (decision 0024).
+        await self._api.replace(DANMIPBLOCKS, encode_end(block), namespace=block.namespace)
 
     async def list_blocks(self, namespace: Namespace, network_uid: NetworkUid) -> BlockList:
         """Read all blocks of a network consistently."""

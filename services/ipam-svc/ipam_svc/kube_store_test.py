@@ -1,5 +1,6 @@
 """The record in the Kubernetes API."""
 
+import asyncio
 from dataclasses import replace
 from ipaddress import IPv4Network
 
@@ -66,8 +67,8 @@ async def test_empty_block_is_removed_and_a_used_one_is_not() -> None:
         await store.read_block(_NS, made.name)
 
 
-async def test_deleted_block_keeps_its_entries_until_the_last_one_goes() -> None:
-    """`kubectl delete` of a block in use frees nothing; the object goes with its last entry."""
+async def test_deleted_block_keeps_its_entries_and_goes_without_them() -> None:
+    """`kubectl delete` of a block in use frees nothing; without entries the object can go."""
     # DESIGN, "Blocks"
     cluster = Cluster()
     store = KubeStore(cluster.kube)
@@ -77,8 +78,30 @@ async def test_deleted_block_keeps_its_entries_until_the_last_one_goes() -> None
     marked = await store.read_block(_NS, made.name)
     assert marked.deleting
     assert len(marked.entries) == 1
-    await store.write_block(replace(marked, entries=()))
+    emptied = await store.write_block(replace(marked, entries=()))
+    assert emptied.is_going
+    assert await store.read_block(_NS, made.name) == emptied
+    await store.remove_block(emptied)
     assert cluster.kube.all_stored(DANMIPBLOCKS) == []
+
+
+async def test_who_removes_a_block_late_spares_the_next_one_of_its_name() -> None:
+    """The last step of a removal finds another object there, and leaves it alone."""
+    # decision 0024
+    cluster = Cluster()
+    store = KubeStore(cluster.kube)
+    made = await store.create_block(_block())
+    await cluster.kube.delete(DANMIPBLOCKS, made.name, namespace=NAMESPACE)
+    going = await store.read_block(_NS, made.name)
+    gate = cluster.kube.hold_next("end", DANMIPBLOCKS)
+    late = asyncio.create_task(store.remove_block(going))
+    await gate.reached.wait()
+    await store.remove_block(going)
+    following = await store.create_block(_block())
+    used = await store.write_block(replace(following, entries=(a_held_entry("10.0.0.1"),)))
+    gate.open()
+    await asyncio.wait((late,))
+    assert await store.read_block(_NS, made.name) == used
 
 
 async def test_finalizer_is_added_once_and_taken_away() -> None:

@@ -247,7 +247,9 @@ class Reclaimer:
             return
         self._restless.add(block.network_uid)
         since = self._empty_since.setdefault(block.uid, self._clock())
-        if not is_empty(block, now=now) or self._clock() - since < _EMPTY_S:
+        # One that somebody has deleted is of no more use.
+        quiet = block.deleting or self._clock() - since >= _EMPTY_S
+        if not is_empty(block, now=now) or not quiet:
             return
         try:
             await self._store.remove_block(block)

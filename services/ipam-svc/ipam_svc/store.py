@@ -54,8 +54,11 @@ class BlockStore(Protocol):
     async def remove_block(self, block: IPBlock) -> None:
         """Delete a block that is empty, unless it was written since it was read.
 
+        Whoever needs the addresses of a block that is going may do so too.
+
         Raises:
             ConflictError: Somebody else wrote it first.
+            NotFoundError: It is gone.
         """
         ...
 

@@ -242,11 +242,8 @@ def encode_ip_block(block: IPBlock, *, free: int | None = None) -> RawObject:
         "namespace": block.namespace,
         "name": block.name,
         "labels": _encode_labels(block, free),
+        "finalizers": [labels.IP_BLOCK_FINALIZER],
     }
-    # A finalizer cannot be added to an object that is being deleted: only what it has may stay, and
-    # the entries decide whether it does.
-    if block.entries or not block.deleting:
-        metadata["finalizers"] = [labels.IP_BLOCK_FINALIZER]
     if block.resource_version:
         metadata["resourceVersion"] = block.resource_version
         # Who wrote which field is of no use where one program writes, and keeping account of it
@@ -264,6 +261,18 @@ def encode_ip_block(block: IPBlock, *, free: int | None = None) -> RawObject:
     if block.fence:
         spec["fence"] = block.fence
     return {"apiVersion": API_VERSION, "kind": "DanmIPBlock", "metadata": metadata, "spec": spec}
+
+
+def encode_end(block: IPBlock) -> RawObject:
+    """Return the wire form of a block's last write, which takes its finalizer away.
+
+    The API server judges such a write first, and then removes whatever has the block's name and the
+    UID that the write gives, also if it was written in between. So it must name the UID, and the
+    block must be one that is going.
+    """
+    raw = encode_ip_block(block)
+    raw["metadata"] |= {"finalizers": [], "uid": block.uid}
+    return raw
 
 
 def _encode_labels(block: IPBlock, free: int | None) -> dict[str, str]:

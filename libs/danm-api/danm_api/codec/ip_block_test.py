@@ -16,6 +16,7 @@ from danm_api.codec.ip_block import (
     block_name,
     decode_block_labels,
     decode_ip_block,
+    encode_end,
     encode_ip_block,
     version_of,
 )
@@ -99,13 +100,16 @@ def test_labels_that_are_missing_are_refused() -> None:
         decode_block_labels(raw)
 
 
-def test_a_block_stays_while_it_has_entries() -> None:
-    """The finalizer goes with the last entry of a block that is being deleted."""  # DESIGN
+def test_a_block_keeps_its_finalizer_until_its_last_write() -> None:
+    """No other write takes it away: not even the one that leaves a deleted block empty."""
+    # decision 0024
     used = replace(a_block("10.240.1.100", a_held_entry()), deleting=True)
     empty = replace(a_block(), deleting=True)
-    assert encode_ip_block(used)["metadata"]["finalizers"] == [labels.IP_BLOCK_FINALIZER]
-    assert "finalizers" not in encode_ip_block(empty)["metadata"]
-    assert "finalizers" in encode_ip_block(a_block())["metadata"]
+    for block in (a_block(), used, empty):
+        assert encode_ip_block(block)["metadata"]["finalizers"] == [labels.IP_BLOCK_FINALIZER]
+    assert [each.is_going for each in (a_block(), used, empty)] == [False, False, True]
+    last = encode_end(empty)["metadata"]
+    assert (last["finalizers"], last["uid"]) == ([], empty.uid)
 
 
 def test_nobody_keeps_account_of_a_blocks_fields() -> None:

@@ -117,3 +117,11 @@ class IPBlock:
     uid: str = ""
     deleting: bool = False
     unknown: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it is marked as deleted and empty: nobody takes anything into it any more.
+
+        So it can be removed, in two steps (decision 0024).
+        """
+        return self.deleting and not self.entries

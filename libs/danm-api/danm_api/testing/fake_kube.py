@@ -48,7 +48,7 @@ from danm_api.testing.object_rules import (
     title,
     watch_event,
 )
-from danm_api.testing.object_store import Backup, ObjectStore
+from danm_api.testing.object_store import Backup, LastFinalizerGone, ObjectStore
 
 Review = Callable[[RawObject], RawObject]
 
@@ -293,7 +293,10 @@ class FakeKube:
         wanted = copy_json(body)
         # Nobody applies here, so there is no account of fields to be emptied.
         wanted["metadata"].pop("managedFields", None)
-        result = copy_json(self._store.update(resource, old, wanted, subresource))
+        try:
+            result = copy_json(self._store.update(resource, old, wanted, subresource))
+        except LastFinalizerGone as gone:
+            result = await self._end(resource, gone.last, uid=metadata.get("uid"))
         await leave(after)
         return result
 
@@ -310,9 +313,12 @@ class FakeKube:
         """Patch an object; guarded only when the patch sets or tests the resourceVersion."""
         after = await self._enter("patch", resource)
         old = self._store.find(resource, name, namespace)
-        result = copy_json(
-            self._store.update(resource, old, patched(resource, old, patch), subresource)
-        )
+        try:
+            result = copy_json(
+                self._store.update(resource, old, patched(resource, old, patch), subresource)
+            )
+        except LastFinalizerGone as gone:
+            result = await self._end(resource, gone.last, uid=None)
         await leave(after)
         return result
 
@@ -342,6 +348,17 @@ class FakeKube:
         await leave(after)
 
     # Inside.
+
+    async def _end(self, resource: Resource, last: RawObject, *, uid: str | None) -> RawObject:
+        """Remove an object whose last finalizer was taken away.
+
+        A real API server judges the write first and removes the object in a second step, which
+        looks at the UID that the write gave, if any, and at no version: what others write between
+        the two goes with the object.
+        """
+        await leave(await self._enter("end", resource))
+        self._store.remove(resource, last, uid=uid)
+        return copy_json(last)
 
     def _wake(self) -> None:
         self._news.set()

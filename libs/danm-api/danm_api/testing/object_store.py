@@ -32,6 +32,19 @@ class Backup:
     kinds: dict[Resource, _Kind]
 
 
+class LastFinalizerGone(Exception):  # noqa: N818  (no error: the write was right)
+    """A write takes the last finalizer of a deleted object away.
+
+    Attributes:
+        last: The object as it was written.
+    """
+
+    def __init__(self, last: RawObject) -> None:
+        """Carry the object."""
+        super().__init__()
+        self.last = last
+
+
 class ObjectStore:
     """What etcd and the API server's registry are to a real one; hands out stored objects.
 
@@ -113,6 +126,7 @@ class ObjectStore:
         Raises:
             ConflictError: ``body`` is of another version or another object.
             InvalidObjectError: It adds a finalizer to an object that is being deleted.
+            LastFinalizerGone: Nothing is written: the object has to be removed (``remove``).
         """
         metadata = body.get("metadata", {})
         if metadata.get("resourceVersion", old["metadata"]["resourceVersion"]) != (
@@ -130,10 +144,29 @@ class ObjectStore:
             )
         had_finalizers = bool(old["metadata"].get("finalizers"))
         if terminating and had_finalizers and not new["metadata"].get("finalizers"):
-            self.commit(resource, old=old, new=None)
-            return new
+            raise LastFinalizerGone(new)
         # The API server writes nothing, and no watch hears of it, when nothing changes.
         return old if new == old else self.commit(resource, old=old, new=new)
+
+    def remove(self, resource: Resource, last: RawObject, *, uid: str | None) -> None:
+        """Remove an object whose last finalizer was taken away, whatever was written since.
+
+        Args:
+            resource: Its kind.
+            last: How it was when the finalizer went.
+            uid: None removes whatever has its name by now.
+
+        Raises:
+            ConflictError: What has its name is another object.
+        """
+        metadata = last["metadata"]
+        try:
+            present = self.find(resource, metadata["name"], metadata.get("namespace"))
+        except NotFoundError:
+            return
+        if uid not in (None, present["metadata"]["uid"]):
+            raise ConflictError(f"{title(resource, last)}: precondition failed: another uid")
+        self.commit(resource, old=present, new=None)
 
     def commit(
         self, resource: Resource, *, old: RawObject | None, new: RawObject | None
