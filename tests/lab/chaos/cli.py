@@ -64,6 +64,14 @@ def chaos() -> None:
     show_default=True,
     help="How many times as many callers as usual.",
 )
+@click.option(
+    "--apart",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    help="How many times as long as usual it is from fault to fault; by default about 2 s, and"
+    " hardly a moment in which all is whole.",
+)
 @_directory
 @click.option("--keep", is_flag=True, help="Keep the histories of good rounds too.")
 def ipam(
@@ -72,6 +80,7 @@ def ipam(
     operations: int,
     keeps: float,
     crowd: int,
+    apart: float,
     directory: Path | None,
     keep: bool,
 ) -> None:
@@ -95,6 +104,7 @@ def ipam(
             keep=keep,
             keeps_s=keeps,
             crowd=crowd,
+            apart=apart,
         )
     )
     if not good:

@@ -64,6 +64,7 @@ async def run_chaos(
     grace_s: float = GRACE_S,
     keeps_s: float = KEEPS_S,
     crowd: int = 1,
+    apart: float = 1.0,
 ) -> bool:
     """Run rounds until there were so many operations; return whether all was right.
 
@@ -79,6 +80,7 @@ async def run_chaos(
         grace_s: How long after the last fault something may be left.
         keeps_s: How long an owner keeps what it has, at most.
         crowd: How many times as many callers as usual.
+        apart: How many times as long as usual it is from fault to fault.
 
     Raises:
         LabError: The run itself failed.
@@ -98,6 +100,7 @@ async def run_chaos(
                     grace_s=grace_s,
                     keeps_s=keeps_s,
                     times=crowd,
+                    apart=apart,
                 )
                 tell(result)
                 if result.violations:
@@ -118,6 +121,7 @@ async def _round(
     grace_s: float,
     keeps_s: float,
     times: int,
+    apart: float,
 ) -> Result:
     began = time.monotonic()
     recorder = Recorder(wanted=wanted, apart_s=max(ROUND_S / wanted, _SHORTEST_APART_S))
@@ -139,7 +143,8 @@ async def _round(
         async with client, _beside(_look_at_wall_clock(recorder)):
             try:
                 await crowd.come()
-                async with _beside(faults.follow(schedule(seed, replicas=REPLICAS))) as breaking:
+                plan = schedule(seed, replicas=REPLICAS, apart=apart)
+                async with _beside(faults.follow(plan)) as breaking:
                     while not recorder.enough:
                         _raise_first(watch, breaking, crowd, faults)
                         await asyncio.sleep(_POLL_S)

@@ -93,8 +93,14 @@ ROUND_S: Final = len(_DECK) * sum(_APART_S) / 2
 """About how long a round takes in which everything is broken once."""
 
 
-def schedule(seed: int, *, replicas: int) -> Iterator[Fault]:
-    """Yield faults in the order of time, without an end."""
+def schedule(seed: int, *, replicas: int, apart: float = 1.0) -> Iterator[Fault]:
+    """Yield faults in the order of time, without an end.
+
+    Args:
+        seed: Says which ones.
+        replicas: Of ipam-svc.
+        apart: How many times as long as usual it is from one fault's beginning to the next one's.
+    """
     chance = Random(seed)  # noqa: S311  (a schedule is no secret)
     at = 0.0
     busy: dict[tuple[str, int], float] = {}
@@ -102,7 +108,7 @@ def schedule(seed: int, *, replicas: int) -> Iterator[Fault]:
         deck = list(_DECK)
         chance.shuffle(deck)
         for card in deck:
-            at += chance.uniform(*_APART_S)
+            at += chance.uniform(*_APART_S) * apart
             choices = [0] if card.part in _WHOLE_CLUSTER else list(range(replicas))
             chance.shuffle(choices)
             # The one that has been whole for the longest time.

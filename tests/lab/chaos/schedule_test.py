@@ -26,6 +26,14 @@ def test_a_round_breaks_everything(seed: int) -> None:
     assert {fault.replica for fault in faults} <= {0, 1, 2}
 
 
+def test_faults_may_be_further_apart() -> None:
+    """The same faults, with more time between."""
+    usual, calm = _first(7, 21), list(islice(schedule(7, replicas=3, apart=4), 21))
+    assert [fault.kind for fault in usual] == [fault.kind for fault in calm]
+    assert calm[0].at == pytest.approx(4 * usual[0].at)
+    assert calm[-1].at > 2 * usual[-1].at
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_process_is_whole_before_it_is_broken_again(seed: int) -> None:
     """A replica is neither killed while it is frozen nor frozen while it is down."""
