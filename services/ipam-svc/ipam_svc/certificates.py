@@ -56,11 +56,15 @@ class ServingCertificate:
         pem: Certificate and key.
         issuer: The authority's certificate, as PEM.
         renew_at: From when on a new one is due.
+        ends: From when on no client takes it.
+        issuer_ends: The same of the authority.
     """
 
     pem: str
     issuer: str
     renew_at: datetime
+    ends: datetime
+    issuer_ends: datetime
 
     def __repr__(self) -> str:
         """Keep the key out of logs."""
@@ -111,6 +115,8 @@ def issue(
         pem=_certificate_text(certificate) + _key_text(key),
         issuer=authority.certificate,
         renew_at=now + lifetimes.serving_renewal,
+        ends=certificate.not_valid_after_utc,
+        issuer_ends=issuer.not_valid_after_utc,
     )
 
 

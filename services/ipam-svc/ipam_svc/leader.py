@@ -20,6 +20,7 @@ from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.telemetry import get_logger
 from ipam_svc.certificates import USUAL, Lifetimes
 from ipam_svc.lifecycle import NetworkKeeper
+from ipam_svc.network_addresses import NetworkAddresses
 from ipam_svc.reclaim import Reclaimer
 from ipam_svc.replica import Replica
 from ipam_svc.summaries import SummaryWriter
@@ -85,8 +86,13 @@ class Leader:
             now=now,
             clock=clock,
         )
+        self._addresses = NetworkAddresses(now=now)
         self._summaries = SummaryWriter(
-            api, ledger=replica.ledger, cache=replica.cache, clock=clock
+            api,
+            ledger=replica.ledger,
+            cache=replica.cache,
+            addresses=self._addresses,
+            clock=clock,
         )
         self._keeper = NetworkKeeper(
             api, store=replica.store, committer=replica.committer, now=now, clock=clock
@@ -96,6 +102,10 @@ class Leader:
 
     async def run(self) -> None:
         """Lead until cancelled."""
+        with self._addresses.shown():
+            await self._lead()
+
+    async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:
             self._start(group, self._authority_period_s, "authorities", self._authorities.reconcile)
             group.create_task(self._nodes.run())

@@ -52,3 +52,8 @@ RECLAIMED: Final = Counter(
 ENDPOINTS_DELETED: Final = Counter(
     "danm_ipam_endpoints_deleted", "DanmEps of lost nodes that were deleted."
 )
+CERTIFICATE_ENDS: Final = Gauge(
+    "danm_ipam_certificate_expiry_timestamp_seconds",
+    "When a certificate ends, as Unix time: the one that this replica shows, and its authority's.",
+    ["certificate"],
+)

@@ -15,8 +15,9 @@ from danm_api.model.danmnet import DanmNet, Usage
 from danm_api.names import NetworkUid
 from danm_api.telemetry import get_logger
 from ipam_svc.ledger import Ledger
+from ipam_svc.network_addresses import NetworkAddresses
 from ipam_svc.networks import NetworkCache
-from ipam_svc.summary import NetworkSummary, summarise
+from ipam_svc.summary import NetworkSummary, cooling_until, summarise
 
 _log = get_logger(__name__)
 
@@ -42,12 +43,14 @@ class SummaryWriter:
         *,
         ledger: Ledger,
         cache: NetworkCache,
+        addresses: NetworkAddresses,
         clock: Callable[[], float],
     ) -> None:
-        """Count what a ledger knows."""
+        """Count what a ledger knows; Prometheus gets the same numbers as the status."""
         self._api = api
         self._ledger = ledger
         self._cache = cache
+        self._addresses = addresses
         self._clock = clock
         self._written: dict[NetworkUid, _Written] = {}
 
@@ -69,6 +72,7 @@ class SummaryWriter:
         present = {net.uid for net in nets}
         for uid in self._written.keys() - present:
             del self._written[uid]
+        self._addresses.keep_only(nets)
 
     async def _reconcile(self, net: DanmNet) -> None:
         revision = self._ledger.network_revision(net.uid)
@@ -87,7 +91,9 @@ class SummaryWriter:
             if net.status.applied is None:
                 return
             spec = net.status.applied
-        wanted = summarise(net, spec, self._ledger.blocks_of(net.uid))
+        blocks = self._ledger.blocks_of(net.uid)
+        wanted = summarise(net, spec, blocks)
+        self._addresses.count(net, wanted, cooling_until(net, spec, blocks))
         present = NetworkSummary(ipv4=net.status.ipv4, ipv6=net.status.ipv6)
         now = self._clock()
         if wanted != present:

@@ -2,6 +2,7 @@
 
 from danm_api.kube.api import DANMNETS
 from danm_api.model.danmnet import CONDITION_VALID
+from ipam_svc.network_addresses import NetworkAddresses
 from ipam_svc.replica import Replica
 from ipam_svc.summaries import SummaryWriter
 from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
@@ -26,6 +27,7 @@ async def test_summary_is_written_at_once_when_its_kind_changes() -> None:
             cluster.kube,
             ledger=replica.ledger,
             cache=replica.cache,
+            addresses=NetworkAddresses(now=cluster.clock.now),
             clock=cluster.clock.monotonic,
         )
 
@@ -62,6 +64,7 @@ async def test_nothing_is_written_when_nothing_changed() -> None:
             cluster.kube,
             ledger=replica.ledger,
             cache=replica.cache,
+            addresses=NetworkAddresses(now=cluster.clock.now),
             clock=cluster.clock.monotonic,
         )
         await _write(cluster, replica, writer)

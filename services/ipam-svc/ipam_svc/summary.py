@@ -1,11 +1,12 @@
 """How full a network is, in numbers and in words (SPEC A4). Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from danm_api.model.danmnet import DanmNet, NetworkSpec, Usage
-from danm_api.model.ip_block import IPBlock
+from danm_api.model.ip_block import Cooling, IPBlock
 from danm_api.validation import hands_out_addresses
 from ipam_svc.address_space import AddressSpace, Version, address_of, dynamic_ipv4, dynamic_ipv6
 from ipam_svc.allocator import search_seed
@@ -46,6 +47,32 @@ def summarise(net: DanmNet, spec: NetworkSpec, blocks: Iterable[IPBlock]) -> Net
             tracked=spec.net6 is not None,
         ),
     )
+
+
+def cooling_until(
+    net: DanmNet, spec: NetworkSpec, blocks: Iterable[IPBlock]
+) -> Mapping[Version, list[datetime]]:
+    """Return when addresses of the pool, of each family, have cooled down; sorted.
+
+    They count as free in a summary, whatever the time is.
+    """
+    spaces: dict[Version, AddressSpace | None] = {
+        4: dynamic_ipv4(spec),
+        6: dynamic_ipv6(spec, seed=search_seed(net)),
+    }
+    found: dict[Version, list[datetime]] = {4: [], 6: []}
+    for block in blocks:
+        version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
+        space = spaces[version]
+        if space is not None:
+            found[version] += (
+                entry.free_at
+                for entry in block.entries
+                if isinstance(entry, Cooling) and space.has(int(entry.address))
+            )
+    for ends in found.values():
+        ends.sort()
+    return found
 
 
 def _usage(

@@ -23,6 +23,7 @@ from danm_api.ipam_api import CA_SECRET, SERVICE_NAME, TRUST_CONFIG_MAP
 from danm_api.kube.api import CONFIG_MAPS, SECRETS, KubeApi
 from danm_api.model.authority import Authorities
 from danm_api.telemetry import get_logger
+from ipam_svc import metrics
 from ipam_svc.certificates import USUAL, Lifetimes, ServingCertificate, in_step, issue
 
 _log = get_logger(__name__)
@@ -179,6 +180,8 @@ class ServingTls:
         )
         _load(self.context, certificate.pem)
         self.certificate = certificate
+        metrics.CERTIFICATE_ENDS.labels("serving").set(certificate.ends.timestamp())
+        metrics.CERTIFICATE_ENDS.labels("authority").set(certificate.issuer_ends.timestamp())
         _log.info("Issued a serving certificate", renew_at=certificate.renew_at)
 
     async def _try(self) -> bool:

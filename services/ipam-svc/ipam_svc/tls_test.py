@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.codec.authority import decode_authorities, decode_trust
 from danm_api.errors import ApiUnavailableError, ConflictError, NotFoundError
@@ -70,6 +71,29 @@ async def test_lease_holder_that_was_frozen_publishes_no_authority_of_its_own() 
     gate.open()
     await asyncio.wait((frozen,))
     assert world.trust() == world.authorities().current.certificate
+
+
+async def test_ends_of_certificates_are_metrics() -> None:
+    """An alert can see a certificate that nobody renews long before it ends."""
+    world = _World()
+    await world.keeper.reconcile()
+    serving = world.serving()
+
+    def days_left(certificate: str) -> float:
+        ends = REGISTRY.get_sample_value(
+            "danm_ipam_certificate_expiry_timestamp_seconds", {"certificate": certificate}
+        )
+        assert ends is not None
+        return (datetime.fromtimestamp(ends, tz=UTC) - world.moment).total_seconds() / 86400
+
+    await serving.renew()
+    assert (days_left("serving"), days_left("authority")) == (30, 3650)
+    world.moment += timedelta(days=14)
+    await serving.renew()
+    assert (days_left("serving"), days_left("authority")) == (16, 3636)
+    world.moment += timedelta(days=2)
+    await serving.renew()
+    assert (days_left("serving"), days_left("authority")) == (30, 3634)
 
 
 async def test_trust_is_published_before_the_authority_can_sign() -> None:
