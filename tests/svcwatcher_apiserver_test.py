@@ -15,6 +15,7 @@ from danm_api.crd.definitions import ALL
 from danm_api.errors import ConflictError, DanmError, NotFoundError
 from danm_api.kube.api import (
     DANMEPS,
+    DANMNETS,
     ENDPOINT_SLICES,
     ENDPOINTS,
     EVENTS,
@@ -283,6 +284,25 @@ async def test_a_bad_annotation_becomes_an_event(server: ApiServer, cluster: Clu
             while not (events := (await events_of(cluster, "bad"))):
                 await asyncio.sleep(0.01)
     assert events[0]["reason"] == "InvalidAnnotation"
+
+
+async def test_a_network_that_is_not_there_becomes_an_event(
+    server: ApiServer, cluster: Cluster
+) -> None:
+    """The Service is told once, and found when the DanmNet and its Pods are there."""
+    # SPEC S4
+    await cluster.serve("lb")
+    async with running(server):
+        async with asyncio.timeout(60):
+            while not (await events_of(cluster, "lb")):
+                await asyncio.sleep(0.05)
+        network = {"metadata": {"name": "internal"}, "spec": {"NetworkID": "internal"}}
+        await cluster.create(DANMNETS, network)
+        await cluster.run_pod("a", "10.240.1.100")
+        await cluster.until_found("lb", ["10.240.1.100"])
+    (event,) = await events_of(cluster, "lb")
+    assert event["reason"] == "NetworkNotFound"
+    assert f"DanmNet {cluster.namespace}/internal" in event["note"]
 
 
 async def events_of(cluster: Cluster, service: str) -> list[RawObject]:

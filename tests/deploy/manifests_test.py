@@ -1,5 +1,6 @@
 """What deploy/ promises of rolling updates, drained nodes and lost ones."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -7,7 +8,11 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from danm_api.kube.api import ENDPOINTS, LEASES, SERVICES
+from danm_api.testing.fake_kube import FakeKube
 from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S
+from svcwatcher.config import Config, EndpointsMode
+from svcwatcher.process import Process
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 _WORKLOADS: Final = frozenset({"Deployment", "DaemonSet"})
@@ -126,6 +131,45 @@ def test_danmd_may_ask_ipam_svc_what_it_asks(path: str) -> None:
     assert granted == {"create", "delete", "list"}
 
 
+async def test_svcwatcher_may_do_what_it_does() -> None:
+    """A replica that starts reads and writes nothing that its ClusterRole does not name."""
+    api = FakeKube()
+    # Something must be written: a Service that asks.
+    annotations = {
+        "danm.k8s.io/selector": '{"app": "lb"}',
+        "danm.k8s.io/network": "internal",
+    }
+    api.add(
+        SERVICES,
+        {
+            "metadata": {"namespace": "vnf", "name": "lb", "annotations": annotations},
+            "spec": {"clusterIP": "None", "ipFamilies": ["IPv4"]},
+        },
+    )
+    config = Config(
+        kubeconfig=None,
+        pod_name="one",
+        namespace="danm-system",
+        endpoints=EndpointsMode.AUTO,
+        concurrency=1,
+        health_host="127.0.0.1",
+        health_port=0,
+    )
+    stop = asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(Process(config, api).run(stop))
+        while not api.all_stored(ENDPOINTS):
+            await asyncio.sleep(0.01)
+        stop.set()
+    done = {
+        (plural, {"replace": "update"}.get(method, method))
+        for method, plural in api.calls
+        if plural != LEASES.plural  # granted by a Role
+    }
+    assert ("danmnets", "watch") in done
+    assert done <= _granted(_named("ClusterRole", "danm-svcwatcher"))
+
+
 def _grants_to_danmd(path: str) -> set[tuple[str, str]]:
     """Return what a file's ClusterRole grants: resources and verbs."""
     (role,) = (
@@ -134,6 +178,11 @@ def _grants_to_danmd(path: str) -> set[tuple[str, str]]:
         if raw["kind"] == "ClusterRole"
     )
     assert role["metadata"]["name"] == "danm-cni"
+    return _granted(role)
+
+
+def _granted(role: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return what a role grants: resources and verbs."""
     return {
         (resource, verb)
         for rule in role["rules"]

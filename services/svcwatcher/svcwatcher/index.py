@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 from danm_api.names import Namespace, NetworkName, NodeName, PodUid, ServiceName
 from svcwatcher.endpoints import Member
 from svcwatcher.selection import Selection
-from svcwatcher.views import InterfaceView, PodView
+from svcwatcher.views import InterfaceView, NetworkView, PodView
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -51,6 +51,13 @@ class PodId(NamedTuple):
     runtime_uid: PodUid
 
 
+class _Network(NamedTuple):
+    """A network of a namespace: the key of an index."""
+
+    namespace: Namespace
+    name: NetworkName
+
+
 class _NetworkPair(NamedTuple):
     """A label in a namespace and one of its networks: the key of an index."""
 
@@ -72,6 +79,7 @@ class Index:
         self._selections: dict[ServiceKey, Selection] = {}
         self._services_by_pair: dict[_NetworkPair, set[ServiceKey]] = {}
         self._pair_of_service: dict[ServiceKey, _NetworkPair] = {}
+        self._services_by_network: dict[_Network, set[ServiceKey]] = {}
         self._pods: dict[PodId, PodView] = {}
         self._pods_by_pair: dict[_Pair, set[PodId]] = {}
         self._interfaces_by_pod: dict[PodId, tuple[InterfaceView, ...]] = {}
@@ -85,7 +93,9 @@ class Index:
         old_pair = self._pair_of_service.pop(key, None)
         if old_pair is not None:
             _discard(self._services_by_pair, old_pair, key)
-        self._selections.pop(key, None)
+        old = self._selections.pop(key, None)
+        if old is not None:
+            _discard(self._services_by_network, _network_of(old), key)
         if selection is None:
             return
         pairs = [
@@ -97,6 +107,7 @@ class Index:
         self._selections[key] = selection
         self._pair_of_service[key] = pair
         self._services_by_pair.setdefault(pair, set()).add(key)
+        self._services_by_network.setdefault(_network_of(selection), set()).add(key)
 
     def set_pod(self, old: PodView | None, new: PodView | None) -> set[ServiceKey]:
         """Take in a Pod; a change of nothing that endpoints are made of concerns nobody."""
@@ -183,6 +194,10 @@ class Index:
         """Return all Services that ask for endpoints."""
         return self._selections.keys()
 
+    def services_naming(self, network: NetworkView) -> Collection[ServiceKey]:
+        """Return the Services that name a network, whether or not it is there."""
+        return self._services_by_network.get(_Network(network.namespace, network.name), ())
+
     def bucket_sizes(self) -> list[int]:
         """Return how many Services one label on one network leads to, for each such label."""
         return [len(services) for services in self._services_by_pair.values()]
@@ -222,6 +237,10 @@ class Index:
 def id_of(pod: PodView) -> PodId:
     """Return how the interfaces of a Pod know it."""
     return PodId(pod.namespace, pod.node, pod.runtime_uid)
+
+
+def _network_of(selection: Selection) -> _Network:
+    return _Network(selection.namespace, selection.network)
 
 
 def _owner_of(interface: InterfaceView) -> PodId:

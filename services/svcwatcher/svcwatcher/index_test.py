@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from danm_api.names import Namespace, PodUid, ServiceName
 from svcwatcher.endpoints import Member
 from svcwatcher.index import Index, PodId, ServiceKey, id_of
-from svcwatcher.selection import Selection, select
-from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, an_interface
+from svcwatcher.selection import Selection
+from svcwatcher.testing.builders import NAMESPACE, a_network, a_pod, a_selection, an_interface
 from svcwatcher.views import InterfaceView, PodView
 
 
@@ -19,22 +19,15 @@ def key(name: str, namespace: str = NAMESPACE) -> ServiceKey:
     return ServiceKey(namespace=Namespace(namespace), name=ServiceName(name))
 
 
-def selecting(network: str = "internal", namespace: str = NAMESPACE, **labels: str) -> Selection:
-    """Build a selection."""
-    selection = select(a_service(selector=labels, network=network, namespace=namespace))
-    assert isinstance(selection, Selection)
-    return selection
-
-
 def test_a_pod_concerns_the_services_that_select_it_on_its_networks() -> None:
     """Neither another network's Service, nor one with other labels, nor another namespace's."""
     # SPEC S1, S3
     index = Index()
     # Alone when it comes, so it is kept under the label that the Pod has.
-    index.set_selection(key("labels"), selecting(app="lb", tier="x"))
-    index.set_selection(key("hit"), selecting(app="lb"))
-    index.set_selection(key("network"), selecting(network="external", app="lb"))
-    index.set_selection(key("hit", "other"), selecting(namespace="other", app="lb"))
+    index.set_selection(key("labels"), a_selection(app="lb", tier="x"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
+    index.set_selection(key("network"), a_selection(network="external", app="lb"))
+    index.set_selection(key("hit", "other"), a_selection(namespace="other", app="lb"))
     pod = a_pod()
     index.set_interface(None, an_interface(pod, "10.0.0.1"))
     assert index.set_pod(None, pod) == {key("hit")}
@@ -44,19 +37,19 @@ def test_pod_and_interface_may_come_in_either_order() -> None:
     """Whichever event is the second one leads to the Service."""
     # SPEC S3
     index = Index()
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     pod = a_pod()
     interface = an_interface(pod, "10.0.0.1")
     assert index.set_pod(None, pod) == set()
     assert index.set_interface(None, interface) == {key("hit")}
-    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    assert list(index.members(a_selection(app="lb"))) == [Member(pod=pod, interface=interface)]
 
 
 def test_a_change_of_labels_concerns_the_services_before_and_after() -> None:
     """One loses the Pod, the other gains it."""
     index = Index()
-    index.set_selection(key("old"), selecting(app="lb"))
-    index.set_selection(key("new"), selecting(app="db"))
+    index.set_selection(key("old"), a_selection(app="lb"))
+    index.set_selection(key("new"), a_selection(app="db"))
     pod = a_pod()
     index.set_pod(None, pod)
     index.set_interface(None, an_interface(pod, "10.0.0.1"))
@@ -68,7 +61,7 @@ def test_a_heartbeat_concerns_nobody() -> None:
     """A Pod whose view is the same costs nothing."""
     # DESIGN P6
     index = Index()
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     pod = a_pod()
     index.set_pod(None, pod)
     index.set_interface(None, an_interface(pod, "10.0.0.1"))
@@ -78,24 +71,24 @@ def test_a_heartbeat_concerns_nobody() -> None:
 def test_a_pod_of_the_same_name_and_another_uid_replaces_its_predecessor() -> None:
     """A StatefulSet's next Pod shares only the name."""
     index = Index()
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     first, second = a_pod(uid="1"), a_pod(uid="2")
     index.set_pod(None, first)
     index.set_interface(None, an_interface(first, "10.0.0.1", name="one"))
     assert index.set_pod(first, second) == {key("hit")}
-    assert list(index.members(selecting(app="lb"))) == []
+    assert list(index.members(a_selection(app="lb"))) == []
 
 
 def test_a_static_pod_is_known_by_its_runtimes_uid() -> None:
     """Its interfaces carry the uid that its node knows, not the one of its mirror object."""
     # DESIGN "An ADD"
     index = Index()
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     pod = replace(a_pod(uid="mirror"), runtime_uid=PodUid("static"))
     interface = an_interface(pod, "10.0.0.1")
     index.set_interface(None, interface)
     assert index.set_pod(None, pod) == {key("hit")}
-    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    assert list(index.members(a_selection(app="lb"))) == [Member(pod=pod, interface=interface)]
 
 
 def test_a_forged_uid_takes_nothing_out_of_another_namespace() -> None:
@@ -107,16 +100,16 @@ def test_a_forged_uid_takes_nothing_out_of_another_namespace() -> None:
     index.set_interface(None, interface)
     forged = a_pod("thief", uid="u", namespace="other")
     index.set_pod(None, forged)
-    assert list(index.members(selecting(namespace="other", app="lb"))) == []
+    assert list(index.members(a_selection(namespace="other", app="lb"))) == []
     index.set_pod(forged, None)
-    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    assert list(index.members(a_selection(app="lb"))) == [Member(pod=pod, interface=interface)]
 
 
 def test_a_node_publishes_nothing_for_pods_of_other_nodes() -> None:
     """Neither an interface nor a mirror Pod of another node counts, whatever uid it bears."""
     # DESIGN, "A rooted node must stay one node"
     index = Index()
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     pod = a_pod(uid="u")
     interface = an_interface(pod, "10.0.0.1")
     index.set_pod(None, pod)
@@ -124,22 +117,22 @@ def test_a_node_publishes_nothing_for_pods_of_other_nodes() -> None:
     mirror = a_pod("mirror", uid="u", node="rooted", labels={})
     assert index.set_interface(None, an_interface(mirror, "10.0.0.66", name="forged")) == set()
     index.set_pod(None, mirror)
-    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    assert list(index.members(a_selection(app="lb"))) == [Member(pod=pod, interface=interface)]
     index.set_pod(mirror, None)
-    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    assert list(index.members(a_selection(app="lb"))) == [Member(pod=pod, interface=interface)]
 
 
 def test_a_pod_is_found_once_it_has_its_node() -> None:
     """A Pod that was seen before it was scheduled is the same one afterwards."""
     index = Index()
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     pod = a_pod()
     waiting = replace(pod, node=None)
     interface = an_interface(pod, "10.0.0.1")
     index.set_pod(None, waiting)
     index.set_pod(waiting, pod)
     assert index.set_interface(None, interface) == {key("hit")}
-    assert list(index.members(selecting(app="lb"))) == [Member(pod=pod, interface=interface)]
+    assert list(index.members(a_selection(app="lb"))) == [Member(pod=pod, interface=interface)]
     index.set_pod(pod, None)
     index.set_interface(interface, None)
     index.set_selection(key("hit"), None)
@@ -152,7 +145,7 @@ def test_nothing_is_left_of_what_has_gone() -> None:
     index, empty = Index(), Index()
     pod = a_pod()
     interface = an_interface(pod, "10.0.0.1")
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     index.set_pod(None, pod)
     index.set_interface(None, interface)
     index.set_pod(pod, None)
@@ -165,7 +158,7 @@ def test_a_service_that_asks_for_something_else_is_read_anew() -> None:
     """Which Pods have changed means nothing for another selection, nor for nobody who follows."""
     # SPEC S3
     index = Index()
-    index.set_selection(key("hit"), selecting(app="lb"))
+    index.set_selection(key("hit"), a_selection(app="lb"))
     assert index.take_changed(key("hit")) is None
     index.follow(key("hit"))
     pod = a_pod()
@@ -173,11 +166,27 @@ def test_a_service_that_asks_for_something_else_is_read_anew() -> None:
     index.set_pod(None, pod)
     assert index.take_changed(key("hit")) == {id_of(pod)}
     assert index.take_changed(key("hit")) == set()
-    index.set_selection(key("hit"), selecting(network="external", app="lb"))
+    index.set_selection(key("hit"), a_selection(network="external", app="lb"))
     assert index.take_changed(key("hit")) is None
     index.follow(key("hit"))
     index.unfollow(key("hit"))
     assert index.take_changed(key("hit")) is None
+
+
+def test_a_network_concerns_the_services_that_name_it() -> None:
+    """Whatever labels they ask for; neither another network's nor another namespace's."""
+    # SPEC S4, DESIGN P6
+    index = Index()
+    internal = a_network()
+    assert set(index.services_naming(internal)) == set()
+    index.set_selection(key("one"), a_selection(app="lb"))
+    index.set_selection(key("two"), a_selection(app="db"))
+    index.set_selection(key("three"), a_selection("external", app="lb"))
+    index.set_selection(key("one", "other"), a_selection(namespace="other", app="lb"))
+    assert set(index.services_naming(internal)) == {key("one"), key("two")}
+    index.set_selection(key("two"), a_selection("external", app="db"))
+    index.set_selection(key("one"), None)
+    assert set(index.services_naming(internal)) == set()
 
 
 NAMESPACES = ("a", "b")
@@ -232,7 +241,7 @@ class IndexMachine(RuleBasedStateMachine):
     ) -> None:
         """A Service appears, changes, or stops asking."""
         service = key(name, namespace)
-        selection = selecting(network, namespace, **labels) if labels else None
+        selection = a_selection(network, namespace, **labels) if labels else None
         self.index.set_selection(service, selection)
         self.selections.pop(service, None)
         if selection is not None:
@@ -343,7 +352,7 @@ def test_the_work_for_one_pod_does_not_grow_with_the_cluster() -> None:
     # SPEC S3, DESIGN P6
     index = Index()
     for number in range(200):
-        index.set_selection(key(f"s{number}"), selecting(part="vnf", app=f"a{number}"))
+        index.set_selection(key(f"s{number}"), a_selection(part="vnf", app=f"a{number}"))
     buckets = index.bucket_sizes()
     assert max(buckets) == 1
     pod = a_pod(uid=PodUid("u"), labels={"part": "vnf", "app": "a7"})

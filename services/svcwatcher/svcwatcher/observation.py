@@ -1,4 +1,4 @@
-"""What svcwatcher follows in the cluster: Services, Pods, interfaces, and what it wrote itself."""
+"""What svcwatcher follows in the cluster: Services, Pods, their networks, and what it wrote."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,10 +14,12 @@ from danm_api.codec.endpoint_slice import (
     service_of_slice,
 )
 from danm_api.codec.endpoints import decode_endpoints
+from danm_api.codec.meta import decode_metadata
 from danm_api.codec.pod import decode_pod
 from danm_api.codec.service import decode_service
 from danm_api.kube.api import (
     DANMEPS,
+    DANMNETS,
     ENDPOINT_SLICES,
     ENDPOINTS,
     PODS,
@@ -28,7 +30,7 @@ from danm_api.kube.api import (
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
 from danm_api.model.service import Service
-from danm_api.names import Namespace, ServiceName
+from danm_api.names import Namespace, NetworkName, ServiceName
 from svcwatcher.endpoints import MANAGED_BY as ENDPOINTS_MANAGED_BY
 from svcwatcher.endpoints import Member
 from svcwatcher.index import Index, ServiceKey
@@ -37,7 +39,13 @@ from svcwatcher.selection import NotOurs, Selection, select
 from svcwatcher.slicing import KUBERNETES_MANAGERS
 from svcwatcher.slicing import MANAGED_BY as SLICES_MANAGED_BY
 from svcwatcher.standing import Standing
-from svcwatcher.views import InterfaceView, PodView, view_of_interface, view_of_pod
+from svcwatcher.views import (
+    InterfaceView,
+    NetworkView,
+    PodView,
+    view_of_interface,
+    view_of_pod,
+)
 
 _BY_SERVICE: Final = "service"
 
@@ -66,6 +74,7 @@ class Observation:
         self._services = Informer(api, SERVICES, decode_service)
         self._pods = Informer(api, PODS, _decode_pod_view)
         self._interfaces = Informer(api, DANMEPS, _decode_interface_view)
+        self._networks = Informer(api, DANMNETS, _decode_network_view)
         self._slices = Informer(
             api,
             ENDPOINT_SLICES,
@@ -98,6 +107,7 @@ class Observation:
         self._services.subscribe(self._on_service)
         self._pods.subscribe(self._on_pod)
         self._interfaces.subscribe(self._on_interface)
+        self._networks.subscribe(self._on_network)
         self._slices.subscribe(self._on_slice)
         self._slices.subscribe_restore(self._own_slices.clear)
         self._kubernetes_slices.subscribe(self._on_kubernetes_slice)
@@ -115,6 +125,7 @@ class Observation:
                 self._services,
                 self._pods,
                 self._interfaces,
+                self._networks,
                 self._slices,
                 self._kubernetes_slices,
             )
@@ -130,6 +141,7 @@ class Observation:
             group.create_task(self._services.run(), name="services")
             group.create_task(self._pods.run(), name="pods")
             group.create_task(self._interfaces.run(), name="interfaces")
+            group.create_task(self._networks.run(), name="networks")
             group.create_task(self._slices.run(), name="slices")
             group.create_task(self._kubernetes_slices.run(), name="kubernetes-slices")
             if self._endpoints is not None:
@@ -144,6 +156,7 @@ class Observation:
         await self._services.wait_synced(timeout_s)
         await self._pods.wait_synced(timeout_s)
         await self._interfaces.wait_synced(timeout_s)
+        await self._networks.wait_synced(timeout_s)
         await self._slices.wait_synced(timeout_s)
         await self._kubernetes_slices.wait_synced(timeout_s)
         if self._endpoints is not None:
@@ -179,6 +192,10 @@ class Observation:
                 self._own_slices.setdefault(key, {})[written.name] = written
         else:
             self._own_endpoints[_key(written.namespace, written.name)] = written
+
+    def network(self, selection: Selection) -> NetworkView | None:
+        """Return the network that a Service names, if it is there."""
+        return self._networks.get(ObjectKey(namespace=selection.namespace, name=selection.network))
 
     def members(self, selection: Selection) -> Iterator[Member]:
         """Yield the interfaces that a Service selects."""
@@ -232,6 +249,12 @@ class Observation:
 
     def _on_interface(self, change: Change[InterfaceView]) -> None:
         self._tell(self._index.set_interface(change.old, change.new))
+
+    def _on_network(self, change: Change[NetworkView]) -> None:
+        # A DanmNet's status changes all the time, and nearly all are there.
+        network = change.new or change.old
+        if network is not None and change.old != change.new:
+            self._tell(set(self._index.services_naming(network)))
 
     def _on_slice(self, change: Change[EndpointSlice]) -> None:
         for key in {_key(s.namespace, s.service) for s in (change.old, change.new) if s}:
@@ -308,3 +331,13 @@ def _decode_pod_view(raw: RawObject) -> PodView:
 
 def _decode_interface_view(raw: RawObject) -> InterfaceView:
     return view_of_interface(decode_danmep(raw))
+
+
+def _decode_network_view(raw: RawObject) -> NetworkView:
+    """Read no more than the metadata: a network whose spec cannot be read is there, too."""
+    metadata = decode_metadata(raw)
+    return NetworkView(
+        namespace=Namespace(metadata.namespace),
+        name=NetworkName(metadata.name),
+        deleting=metadata.deleting,
+    )

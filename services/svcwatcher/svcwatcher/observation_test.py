@@ -4,11 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from danm_api.kube.api import DANMEPS, ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
+from danm_api.kube.api import DANMEPS, DANMNETS, ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
 from danm_api.names import ServiceName
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
-from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
+from svcwatcher.testing.builders import (
+    NAMESPACE,
+    a_network,
+    a_pod,
+    a_service,
+    raw_network,
+    raw_service,
+)
 from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, leading
 
 
@@ -65,6 +72,30 @@ async def test_each_kind_of_event_leads_to_its_service() -> None:
         await world.tells(KEY)
         await cluster.api.delete(DANMEPS, "lb-0-internal", namespace=NAMESPACE)
         await world.tells(KEY)
+
+
+async def test_a_network_that_comes_or_goes_leads_to_the_services_that_name_it() -> None:
+    """Whether it is there is what matters, and what is in it does not."""
+    # SPEC S4, DESIGN P6
+    async with watched() as world:
+        api = world.cluster.api
+        await api.patch(
+            DANMNETS,
+            "external",
+            {"status": {"ipv4": {"used": 7}}},
+            namespace=NAMESPACE,
+            subresource="status",
+        )
+        api.mark_deleted(DANMNETS, "internal", namespace=NAMESPACE)
+        await world.tells(KEY)
+        assert world.observation.network(SELECTION) == a_network(deleting=True)
+        await api.delete(DANMNETS, "internal", namespace=NAMESPACE)
+        await world.tells(KEY)
+        assert world.observation.network(SELECTION) is None
+        # One whose spec cannot be read is there as well.
+        api.add(DANMNETS, raw_network() | {"spec": {"NetworkID": 7}})
+        await world.tells(KEY)
+        assert world.observation.network(SELECTION) is not None
 
 
 async def test_what_concerns_nobody_tells_nobody() -> None:

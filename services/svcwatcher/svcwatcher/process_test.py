@@ -5,10 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
+import pytest
 from click.testing import CliRunner
 
 from danm_api.errors import ApiError, ApiUnavailableError, NotFoundError
-from danm_api.kube.api import DANMEPS, ENDPOINT_SLICES, ENDPOINTS, LEASES, SERVICES
+from danm_api.kube.api import (
+    DANMEPS,
+    DANMNETS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    LEASES,
+    SERVICES,
+    Resource,
+)
 from danm_api.testing.fake_kube import FakeKube
 from svcwatcher.__main__ import main
 from svcwatcher.config import Config, EndpointsMode
@@ -90,12 +99,15 @@ async def test_a_second_replica_stands_by_and_takes_over() -> None:
         assert holder(api) == "second"
 
 
-async def test_a_replica_that_cannot_read_the_cluster_does_not_take_the_lease() -> None:
+@pytest.mark.parametrize("kind", [DANMEPS, DANMNETS], ids=lambda kind: kind.plural)
+async def test_a_replica_that_cannot_read_the_cluster_does_not_take_the_lease(
+    kind: Resource,
+) -> None:
     """Else one that starts, or whose permissions are wrong, would keep the others from writing."""
     # SPEC S3, DESIGN P5
     api = FakeKube()
-    api.fail_next("list", DANMEPS, ApiError("may not list danmeps", status=403), times=3)
-    gate = api.hold_next("list", DANMEPS)
+    api.fail_next("list", kind, ApiError("may not list it", status=403), times=3)
+    gate = api.hold_next("list", kind)
     service = a_service()
     api.add(SERVICES, raw_service(service, uid=service.uid))
     async with asyncio.timeout(20), running(api, "sick") as sick:

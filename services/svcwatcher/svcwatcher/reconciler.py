@@ -6,6 +6,7 @@ follow the cluster too, so that a hand-over costs no lists.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from danm_api.errors import DanmError, NotFoundError
@@ -15,6 +16,7 @@ from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.model.service import Service
 from danm_api.telemetry import get_logger
 from svcwatcher import metrics
+from svcwatcher.absence import GRACE_S, Absences
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
 from svcwatcher.pacing import Pace
@@ -48,6 +50,7 @@ class Reconciler:
         concurrency: int = 4,
         slice_interval_s: float = SLICE_INTERVAL_S,
         endpoints_interval_s: float = ENDPOINTS_INTERVAL_S,
+        grace_s: float = GRACE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Subscribe to the observation.
@@ -60,6 +63,7 @@ class Reconciler:
             concurrency: How many Services are worked on at once.
             slice_interval_s: Between two writes of one Service's slices, after a burst.
             endpoints_interval_s: Between two writes of one Service's Endpoints.
+            grace_s: Until a Service's author is told that its network is not there.
             clock: Monotonic seconds.
         """
         self._observation = observation
@@ -69,6 +73,7 @@ class Reconciler:
         self._concurrency = concurrency
         self._slice_pace = Pace(burst=SLICE_BURST, interval_s=slice_interval_s, clock=clock)
         self._endpoints_pace = Pace(burst=1, interval_s=endpoints_interval_s, clock=clock)
+        self._absences = Absences(clock=clock, grace_s=grace_s)
         self._clock = clock
         self._queue: WorkQueue[ServiceKey] | None = None
         self._concerned_since: dict[ServiceKey, float] = {}
@@ -94,6 +99,7 @@ class Reconciler:
             self._concerned_since.clear()
             self._slice_pace.clear()
             self._endpoints_pace.clear()
+            self._absences.clear()
             self._told.clear()
             self._observation.forget_standings()
 
@@ -113,6 +119,8 @@ class Reconciler:
         plan, served = self._plan(key, observed)
         if plan.endpoints_deferred:
             self._add_after(key, self._endpoints_pace.wait_s(key))
+        if (judge_in_s := self._absences.wait_s(key)) > 0:
+            self._add_after(key, judge_in_s)
         complaints = plan.complaints
         if plan.slices:
             self._slice_pace.spend(key)
@@ -134,6 +142,11 @@ class Reconciler:
         """Return what is to be written for a Service now, and whether it is served."""
         service = observed.service
         verdict = NotOurs() if service is None else select(service)
+        absence = None
+        if isinstance(verdict, Selection):
+            absence = self._absences.judge(key, verdict, self._observation.network(verdict))
+        else:
+            self._absences.forget(key)
         try:
             standing = None
             if service is not None and isinstance(verdict, Selection):
@@ -151,6 +164,8 @@ class Reconciler:
             # What is remembered may be half changed.
             self._observation.forget_standing(key)
             raise
+        if absence is not None:
+            plan = replace(plan, complaints=(*plan.complaints, absence))
         return self._writer.without_obstacles(key, plan), standing is not None
 
     def _on_event(self, key: ServiceKey) -> None:

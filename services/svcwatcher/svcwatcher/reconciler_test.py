@@ -1,21 +1,36 @@
 """Tests of svcwatcher against an API server in memory: state in, state out."""
 
+import asyncio
+
 from danm_api.codec.endpoint_slice import decode_endpoint_slice
 from danm_api.kube.api import (
     DANMEPS,
+    DANMNETS,
     ENDPOINT_SLICES,
     ENDPOINTS,
     PODS,
     SERVICES,
 )
 from danm_api.model.service import IpFamily
+from danm_api.names import ServiceName
+from svcwatcher.absence import GRACE_S
+from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
 from svcwatcher.reconciler import SLICE_BURST
 from svcwatcher.slicing import slice_name
-from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
+from svcwatcher.testing.builders import (
+    NAMESPACE,
+    a_network,
+    a_pod,
+    a_selection,
+    a_service,
+    raw_network,
+    raw_service,
+)
 from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, leading, stepping
 
 V4 = (IpFamily.IPV4,)
+OTHER = ServiceKey(namespace=NAMESPACE, name=ServiceName("other"))
 
 
 async def test_a_service_is_found_at_the_addresses_of_its_network() -> None:
@@ -253,6 +268,98 @@ async def test_a_service_in_a_storm_is_written_ten_times_a_second() -> None:
         clock.now += 0.1
         await reconciler.reconcile(KEY)
         assert cluster.found(ready=False) == ["10.0.0.1"]
+
+
+async def test_a_missing_network_is_told_once_and_endpoints_follow_when_it_comes() -> None:
+    """Its author learns which DanmNet is missing, unless it comes right after its Service."""
+    # SPEC S4, DESIGN P7
+    cluster = Cluster()
+    cluster.serve(a_service(network="late"))
+    cluster.serve(a_service("other", uid="2"))
+    late = a_selection("late", app="lb")
+    async with stepping(cluster) as (reconciler, observation, clock):
+        await reconciler.reconcile(KEY)
+        clock.now += GRACE_S - 0.1
+        await reconciler.reconcile(KEY)
+        assert cluster.events() == []
+        for _ in range(3):
+            clock.now += GRACE_S
+            await reconciler.reconcile(KEY)
+            await reconciler.reconcile(OTHER)
+        assert [(name, reason) for name, reason, _ in cluster.events()] == [
+            ("lb", "NetworkNotFound")
+        ]
+        cluster.api.add(DANMNETS, raw_network("late"))
+        cluster.run_pod(a_pod(), "10.0.0.1", network="late")
+        await cluster.until(lambda: observation.network(late) is not None)
+        await cluster.until(lambda: bool(list(observation.members(late))))
+        await reconciler.reconcile(KEY)
+        assert cluster.found() == ["10.0.0.1"]
+        # What its Pods have is found also while it waits for them.
+        cluster.api.mark_deleted(DANMNETS, "late", namespace=NAMESPACE)
+        await cluster.until(lambda: observation.network(late) != a_network("late"))
+        await reconciler.reconcile(KEY)
+        assert (cluster.found(), len(cluster.events())) == (["10.0.0.1"], 1)
+        clock.now += GRACE_S
+        await reconciler.reconcile(KEY)
+    assert cluster.found() == ["10.0.0.1"]
+    assert {reason for _, reason, _ in cluster.events()} == {
+        "NetworkNotFound",
+        "NetworkBeingDeleted",
+    }
+
+
+async def test_a_network_that_stays_away_is_told_without_another_event() -> None:
+    """A Service of which nothing is heard is looked at again when its time is over."""
+    # SPEC S4
+    cluster = Cluster()
+    cluster.serve(a_service(network="none"))
+    async with leading(cluster, grace_s=0.05):
+        await cluster.until(lambda: [e[1] for e in cluster.events()] == ["NetworkNotFound"])
+
+
+async def test_all_that_is_wrong_is_told() -> None:
+    """A network that is gone does not hide what else keeps a Pod from being found."""
+    # DESIGN P7
+    cluster = Cluster()
+    cluster.serve(a_service(network="none"))
+    cluster.run_pod(a_pod(), "169.254.3.4", network="none")
+    async with leading(cluster, grace_s=0):
+        await cluster.until(
+            lambda: {e[1] for e in cluster.events()} == {"NetworkNotFound", "AddressNotPublished"}
+        )
+
+
+async def test_a_replica_that_leads_again_knows_nothing_of_absences_of_before() -> None:
+    """Services may have gone while another one led; nothing of them stays in memory."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.serve(a_service(network="none"))
+    async with stepping(cluster) as (reconciler, _observation, clock):
+        leads = asyncio.create_task(reconciler.lead())
+        await cluster.until(lambda: cluster.endpoints() == ([], []))
+        leads.cancel()
+        await asyncio.gather(leads, return_exceptions=True)
+        clock.now += GRACE_S
+        await reconciler.reconcile(KEY)
+    assert cluster.events() == []
+
+
+async def test_a_service_that_goes_is_not_told_of_its_network() -> None:
+    """Nothing of it stays in memory, and another one of its name has its time again."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.serve(a_service(network="none"))
+    async with stepping(cluster) as (reconciler, observation, clock):
+        await reconciler.reconcile(KEY)
+        await cluster.api.delete(SERVICES, "lb", namespace=NAMESPACE)
+        await cluster.until(lambda: observation.observed(KEY).service is None)
+        await reconciler.reconcile(KEY)
+        clock.now += GRACE_S
+        cluster.serve(a_service(network="none", uid="s-2"))
+        await cluster.until(lambda: observation.observed(KEY).service is not None)
+        await reconciler.reconcile(KEY)
+    assert cluster.events() == []
 
 
 async def flap(cluster: Cluster, observation: Observation, *, ready: bool) -> None:

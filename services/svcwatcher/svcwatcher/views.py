@@ -1,7 +1,7 @@
-"""What svcwatcher keeps in memory of each Pod and each interface. Pure.
+"""What svcwatcher keeps in memory of each Pod, interface and network. Pure.
 
-A cluster has many of both, and their status changes all the time. These views hold what endpoints
-are made of and nothing else: two views are equal exactly when no endpoint can differ.
+A cluster has many of them, and their status changes all the time. These views hold what matters for
+Services and nothing else: two views are equal exactly when no endpoint, and no Event, can differ.
 """
 
 from dataclasses import dataclass
@@ -56,6 +56,19 @@ class InterfaceView:
     node: NodeName
     pod_uid: PodUid
     addresses: tuple[IPAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkView:
+    """One DanmNet: that it is there, whatever is in it.
+
+    Attributes:
+        deleting: It carries a deletion mark, and stays as long as Pods use it.
+    """
+
+    namespace: Namespace
+    name: NetworkName
+    deleting: bool = False
 
 
 def view_of_pod(pod: Pod) -> PodView:

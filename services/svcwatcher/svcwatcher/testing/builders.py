@@ -15,8 +15,8 @@ from danm_api.names import (
     ServiceName,
     ServiceUid,
 )
-from svcwatcher.selection import NETWORK_ANNOTATION, SELECTOR_ANNOTATION
-from svcwatcher.views import InterfaceView, PodView
+from svcwatcher.selection import NETWORK_ANNOTATION, SELECTOR_ANNOTATION, Selection, select
+from svcwatcher.views import InterfaceView, NetworkView, PodView
 
 NAMESPACE = Namespace("vnf")
 LABELS = {"app": "lb"}
@@ -98,6 +98,29 @@ def an_interface(
         pod_uid=pod.runtime_uid,
         addresses=tuple(ip_address(address) for address in addresses),
     )
+
+
+def a_selection(network: str = "internal", namespace: str = NAMESPACE, **labels: str) -> Selection:
+    """Build what a Service asks for."""
+    selection = select(a_service(selector=labels, network=network, namespace=namespace))
+    assert isinstance(selection, Selection)
+    return selection
+
+
+def a_network(name: str = "internal", *, deleting: bool = False) -> NetworkView:
+    """Build a network of the namespace of ``a_service``."""
+    return NetworkView(namespace=NAMESPACE, name=NetworkName(name), deleting=deleting)
+
+
+def raw_network(name: str = "internal", **status: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
+    """Return a DanmNet as the API server sends it."""
+    return {
+        "apiVersion": "danm.k8s.io/v1",
+        "kind": "DanmNet",
+        "metadata": {"namespace": NAMESPACE, "name": name},
+        "spec": {"NetworkID": name},
+        "status": status,
+    }
 
 
 def raw_service(service: Service, **metadata: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)

@@ -13,6 +13,7 @@ from danm_api.codec.endpoint_slice import decode_endpoint_slice
 from danm_api.codec.endpoints import decode_endpoints
 from danm_api.kube.api import (
     DANMEPS,
+    DANMNETS,
     ENDPOINT_SLICES,
     ENDPOINTS,
     EVENTS,
@@ -26,11 +27,12 @@ from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.model.service import Service
 from danm_api.names import ContainerId, InterfaceName, NetworkName, NodeName, ServiceName
 from danm_api.testing.fake_kube import FakeKube
+from svcwatcher.absence import GRACE_S
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
 from svcwatcher.reconciler import Reconciler
 from svcwatcher.selection import Selection
-from svcwatcher.testing.builders import NAMESPACE, raw_pod, raw_service
+from svcwatcher.testing.builders import NAMESPACE, raw_network, raw_pod, raw_service
 from svcwatcher.views import PodView
 from svcwatcher.writer import Writer
 
@@ -48,9 +50,14 @@ class Clock:
 
 @dataclass
 class Cluster:
-    """An API server in memory, and what the tests do to it and read from it."""
+    """An API server in memory with two DanmNets, and what the tests do to it and read from it."""
 
     api: FakeKube = field(default_factory=FakeKube)
+
+    def __post_init__(self) -> None:
+        """Create the networks that tests name."""
+        for name in ("internal", "external"):
+            self.api.add(DANMNETS, raw_network(name))
 
     def serve(self, service: Service) -> None:
         """Create a Service."""
@@ -145,6 +152,7 @@ def a_reconciler(
     clock: Callable[[], float] = time.monotonic,
     slice_interval_s: float = 0.0,
     endpoints_interval_s: float = 0.0,
+    grace_s: float = GRACE_S,
 ) -> Reconciler:
     """Build a reconciler of a cluster."""
     return Reconciler(
@@ -154,15 +162,20 @@ def a_reconciler(
         write_endpoints=write_endpoints,
         slice_interval_s=slice_interval_s,
         endpoints_interval_s=endpoints_interval_s,
+        grace_s=grace_s,
         clock=clock,
     )
 
 
 @asynccontextmanager
-async def leading(cluster: Cluster, *, write_endpoints: bool = True) -> AsyncIterator[None]:
+async def leading(
+    cluster: Cluster, *, write_endpoints: bool = True, grace_s: float = GRACE_S
+) -> AsyncIterator[None]:
     """Run a svcwatcher that leads, without a pause between writes."""
     observation = Observation(cluster.api, follow_endpoints=True)
-    reconciler = a_reconciler(cluster, observation, write_endpoints=write_endpoints)
+    reconciler = a_reconciler(
+        cluster, observation, write_endpoints=write_endpoints, grace_s=grace_s
+    )
     tasks = [asyncio.create_task(observation.run()), asyncio.create_task(reconciler.lead())]
     try:
         yield
