@@ -46,3 +46,42 @@ def test_without_an_interval_nothing_waits() -> None:
     for _ in range(3):
         pace.spend(KEY)
         assert pace.wait_s(KEY) == 0
+
+
+def test_writes_that_did_not_wait_put_the_next_one_off() -> None:
+    """What is removed at once, or written by a burst, is made up for."""
+    # DESIGN P6
+    clock = Clock()
+    pace = Pace(burst=2, interval_s=1.0, clock=clock)
+    for _ in range(5):
+        pace.spend(KEY)
+    assert pace.wait_s(KEY) == 4.0
+    clock.now += 3.5
+    assert pace.wait_s(KEY) == 0.5
+
+
+def test_a_long_silence_saves_up_no_more_than_the_burst() -> None:
+    """Also where nobody has asked meanwhile whether the next write may go."""
+    # DESIGN P6
+    clock = Clock()
+    pace = Pace(burst=2, interval_s=1.0, clock=clock)
+    pace.spend(KEY)
+    clock.now += 100.0
+    for _ in range(2):
+        pace.spend(KEY)
+    assert pace.wait_s(KEY) == 1.0
+
+
+def test_what_is_forgotten_has_all_its_writes_again() -> None:
+    """One Service that goes, or all; the others' writes still count."""
+    # DESIGN P6
+    clock = Clock()
+    pace = Pace(burst=1, interval_s=1.0, clock=clock)
+    pace.spend(KEY)
+    pace.spend(OTHER)
+    pace.forget(KEY)
+    pace.forget(KEY)
+    assert (pace.wait_s(KEY), pace.wait_s(OTHER), len(pace)) == (0, 1.0, 1)
+    pace.spend(KEY)
+    pace.clear()
+    assert (pace.wait_s(KEY), pace.wait_s(OTHER), len(pace)) == (0, 0, 0)
