@@ -151,10 +151,9 @@ class SandboxAddition:
             netns=request.netns or "",
             environment=request.environment,
             runtime_config=request.runtime_config,
+            progress=progress,
         )
-        made = await all_of(
-            self._make(context, group, progress) for group in _groups(ready) if group
-        )
+        made = await all_of(self._make(context, group) for group in _groups(ready) if group)
         parts = _in_order_of(ready, made)
         merged = merge(parts, netns=context.netns, previous=previous)
         require_primary_address(str(identity), merged)
@@ -166,12 +165,12 @@ class SandboxAddition:
         return encode_result(merged, request.version)
 
     async def _make(
-        self, context: SandboxContext, group: Sequence[ReadyAttachment], progress: Progress
+        self, context: SandboxContext, group: Sequence[ReadyAttachment]
     ) -> Sequence[InterfaceResult]:
         """Make interfaces; their DanmEps say what will exist, before it does."""
         with span("create DanmEps"):
             await all_of(self._tell(each.endpoint) for each in group)
-        progress.enter("making the interfaces")
+        context.progress.enter("making the interfaces")
         with span("make interfaces"):
             return await self.interfaces.make(context, group)
 
@@ -212,7 +211,7 @@ class SandboxAddition:
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
         with effect(Effect.WRITE_INTENT):
             await self.journal.put(_intent(request, pod, (record,)))
-        output = await self.fallback.add(request, chain)
+        output = await self.fallback.add(request, chain, progress)
         answer = answer_in_version(output, request)
         await self._finish(request.container_id, output, outputs={request.interface: output})
         return answer

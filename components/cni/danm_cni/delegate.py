@@ -25,6 +25,7 @@ from danm_cni.delegate_config import (
 from danm_cni.edges import PluginRunner
 from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import InterfaceRecord, PluginCall, SandboxRecord
+from danm_cni.progress import Progress
 from danm_cni.request import Verb
 
 # Enough of a plugin's complaint to understand it.
@@ -122,6 +123,8 @@ async def add_chain(
     note: Callable[[PluginCall], Awaitable[None]],
     environment: Mapping[str, str],
     runtime_config: Mapping[str, Any],
+    progress: Progress,
+    subject: str,
 ) -> bytes:
     """Run ADD of all plugins, each with the result of the one before it.
 
@@ -133,6 +136,8 @@ async def add_chain(
         note: Makes durable that a plugin is about to be started.
         environment: With CNI_IFNAME of the attachment.
         runtime_config: From the runtime.
+        progress: Of the ADD whose part this is; it knows for which plugin the time was over.
+        subject: For which interface, on which network.
 
     Returns:
         The last plugin's result.
@@ -149,7 +154,7 @@ async def add_chain(
             call = PluginCall(type=plugin.type, config=config, checks=chain.checks)
             with effect(Effect.WRITE_PLUGIN):
                 await note(call)
-            with effect(Effect.RUN_ADD):
+            with progress.waiting(_wait_for(plugin.type, chain, subject)), effect(Effect.RUN_ADD):
                 output = await runner.run(call, verb=Verb.ADD, environment=environment)
             previous = _checked(call, output)
     except DelegateError as error:
@@ -157,6 +162,13 @@ async def add_chain(
     if previous is None:
         raise InvalidNetworkError(f"{chain.source} has no plugin")
     return previous
+
+
+def _wait_for(plugin: str, chain: PluginChain, subject: str) -> str:
+    return (
+        f"{subject} needs plugin {plugin} of {chain.source}, which has not ended (find out on the "
+        "node what it waits for, or correct its configuration)"
+    )
 
 
 def _checked(call: PluginCall, output: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Other plugins: their files, and chains of them."""
 
+import math
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,27 @@ from danm_cni.delegate import (
     load_static_chain,
     plugin_environment,
 )
-from danm_cni.delegate_config import file_chain
+from danm_cni.delegate_config import PluginChain, file_chain
 from danm_cni.journal import PluginCall
 from danm_cni.processes import PluginProcesses
+from danm_cni.progress import Progress
 from danm_cni.testing.scripts import environment_of, write_plugin
 
 RUNNER = PluginProcesses(host_root=Path("/"), in_host_mounts=False)
+
+
+async def _add(
+    chain: PluginChain, note: Callable[[PluginCall], Awaitable[None]], plugins: Path
+) -> bytes:
+    return await add_chain(
+        chain,
+        runner=RUNNER,
+        note=note,
+        environment=environment_of(plugins),
+        runtime_config={},
+        progress=Progress("testing", deadline_s=math.inf),
+        subject="interface eth0",
+    )
 
 
 async def test_a_chain_is_noted_before_it_runs_and_deleted_in_reverse(tmp_path: Path) -> None:
@@ -35,9 +52,7 @@ async def test_a_chain_is_noted_before_it_runs_and_deleted_in_reverse(tmp_path: 
         assert not log.exists() or call.type not in log.read_text()
         noted.append(call)
 
-    await add_chain(
-        chain, runner=RUNNER, note=note, environment=environment_of(tmp_path), runtime_config={}
-    )
+    await _add(chain, note, tmp_path)
     await delete_calls(noted, runner=RUNNER, environment=environment_of(tmp_path), timeout_s=5)
     lines = log.read_text().splitlines()
     assert ["ADD one", "ADD two", "DEL two", "DEL one"] == [" ".join(x.split()[:2]) for x in lines]
@@ -58,9 +73,7 @@ async def test_nothing_is_started_when_a_plugin_of_the_chain_is_missing(tmp_path
         noted.append(call)
 
     with pytest.raises(DelegateError, match="l: plugin two is not in CNI_PATH"):
-        await add_chain(
-            chain, runner=RUNNER, note=note, environment=environment_of(tmp_path), runtime_config={}
-        )
+        await _add(chain, note, tmp_path)
     assert (noted, log.exists()) == ([], False)
 
 

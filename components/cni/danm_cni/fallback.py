@@ -18,6 +18,7 @@ from danm_cni.delegate import add_chain, delete_calls, load_chain, plugin_enviro
 from danm_cni.delegate_config import PluginChain, render
 from danm_cni.edges import PluginRunner
 from danm_cni.journal import Journal, PluginCall
+from danm_cni.progress import Progress
 from danm_cni.request import CniRequest, PodIdentity
 
 log = get_logger(__name__)
@@ -54,7 +55,7 @@ class Fallback:
             )
         return load_chain(path)
 
-    async def add(self, request: CniRequest, chain: PluginChain) -> bytes:
+    async def add(self, request: CniRequest, chain: PluginChain, progress: Progress) -> bytes:
         """Run ADD; each plugin is journalled before it starts.
 
         Returns:
@@ -77,6 +78,8 @@ class Fallback:
             note=note,
             environment=plugin_environment(request.environment),
             runtime_config=request.runtime_config,
+            progress=progress,
+            subject=f"interface {request.interface} on the fallback network",
         )
         try:
             decode_result(output)

@@ -53,6 +53,7 @@ from danm_cni.journal import (
 )
 from danm_cni.netns import NetnsGoneError
 from danm_cni.plan import PlannedAttachment, PlannedRoute
+from danm_cni.progress import Progress
 from danm_cni.result import InterfaceResult, complete_result
 
 # A DEL that a plugin does not finish in this time is killed and tried again later.
@@ -66,12 +67,14 @@ class SandboxContext:
     Attributes:
         environment: The runtime's.
         runtime_config: The runtime's, for plugins that declare capabilities.
+        progress: The ADD's.
     """
 
     container_id: ContainerId
     netns: str
     environment: Mapping[str, str]
     runtime_config: Mapping[str, Any]
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +250,7 @@ class SandboxInterfaces:
     async def _run(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
     ) -> InterfaceResult:
-        interface = ready.planned.interface
+        interface, network = ready.planned.interface, ready.planned.network
 
         async def note(call: PluginCall) -> None:
             await self._journal.change(
@@ -262,6 +265,8 @@ class SandboxInterfaces:
             note=note,
             environment={**plugin_environment(context.environment), "CNI_IFNAME": interface},
             runtime_config=context.runtime_config,
+            progress=context.progress,
+            subject=f"interface {interface} on DanmNet {network.namespace}/{network.name}",
         )
         try:
             result = decode_result(output)

@@ -382,6 +382,6 @@ def _is_repeated(known: SandboxRecord, request: CniRequest) -> bool:
 
 def _too_late(identity: PodIdentity, progress: Progress) -> DeadlineExceededError:
     return DeadlineExceededError(
-        f"{identity}: the time for the ADD was over while {progress.step}; what was done is "
+        f"{identity}: the time for the ADD was over while {progress.describe()}; what was done is "
         "undone, and the runtime will try again"
     )
