@@ -4,10 +4,12 @@ A tombstone of `danm` beats every later ADD of its container id (DESIGN, "An ADD
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from danm_api.names import ContainerId
 from danm_api.node_frame import FrameError, decode_request, encode_request
@@ -19,6 +21,10 @@ from danm_cni.request import CniRequest, Program, frame_of
 from danm_cni.request import decode_request as decode_cni_request
 
 log = get_logger(__name__)
+
+# Executables write while danmd is away or just starting, and are not to lose what they write. No
+# write takes so long, and a few small files are in no hurry.
+_ABANDONED_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +38,23 @@ class Tombstone:
 class Tombstones:
     """The directory of DELs to finish that one executable leaves."""
 
-    def __init__(self, directory: Path, *, program: Program = Program.DANM) -> None:
-        """Create the directory."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        program: Program = Program.DANM,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Create the directory.
+
+        Args:
+            directory: Where both write.
+            program: Whose DELs are left there.
+            now: Seconds since the epoch, as the disk's files have them.
+        """
         self._directory = directory
         self._program = program
+        self._now = now
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def has(self, container_id: ContainerId) -> bool:
@@ -70,7 +89,7 @@ class Tombstones:
         await asyncio.to_thread(remove_durably, path)
 
     async def waiting(self) -> Sequence[Tombstone]:
-        """Return the DELs to finish; what is none is told and removed, if the disk allows it.
+        """Return the DELs to finish; what is none is removed, if the disk allows it.
 
         Raises:
             OSError: The directory cannot be read.
@@ -78,6 +97,7 @@ class Tombstones:
         found = []
         for path in await asyncio.to_thread(lambda: sorted(self._directory.iterdir())):
             if path.name.startswith(TEMPORARY_PREFIX):
+                self._remove_if_abandoned(path)
                 continue
             try:
                 found.append(Tombstone(path=path, request=_read(path)))
@@ -91,6 +111,13 @@ class Tombstones:
                 # The others are not to wait for a file that a broken disk, or a hand, has spoilt.
                 log.warning("Tombstone cannot be read", name=path.name, error=str(error))
         return found
+
+    def _remove_if_abandoned(self, temporary: Path) -> None:
+        """Remove what a crash has cut off, and never what an executable is writing now."""
+        with suppress(OSError):
+            if temporary.stat().st_mtime < self._now() - _ABANDONED_S:
+                temporary.unlink()
+                log.info("Removed an unfinished tombstone", name=temporary.name)
 
 
 def _read(path: Path) -> CniRequest:

@@ -1,5 +1,7 @@
 """DELs that wait on the disk: as they were left, and what else may lie beside them."""
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +134,20 @@ async def test_what_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     assert ["good"] == [each.request.container_id for each in await tombstones.waiting()]
     assert (tmp_path / ".c1.77").exists()
+
+
+async def test_what_a_crash_cut_off_is_removed(tmp_path: Path) -> None:
+    """A file that nobody goes on writing does not stay for ever; one that is new does."""
+    # DESIGN P2
+    moment = time.time()
+    tombstones = Tombstones(tmp_path, now=lambda: moment)
+    for name in (".c1.77", ".c1:net1.78.79", ".new.80"):
+        (tmp_path / name).write_bytes(b"half a")
+    for cut_off in (".c1.77", ".c1:net1.78.79"):
+        os.utime(tmp_path / cut_off, (moment - 601, moment - 601))
+    os.utime(tmp_path / ".new.80", (moment - 599, moment - 599))
+    assert await tombstones.waiting() == []
+    assert [".new.80"] == [each.name for each in tmp_path.iterdir()]
 
 
 async def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
