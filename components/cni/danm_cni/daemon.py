@@ -240,6 +240,7 @@ class Daemon:
                     tasks.create_task(self.statuses.follow()),
                 ]
                 await stop.wait()
+                self.readiness.end()
             # The last requests have been answered.
             for task in running:
                 task.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import time
 from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -30,14 +31,26 @@ def _call(
     pod: str = "pod-1",
     **config: Any,  # noqa: ANN401  (JSON values)
 ) -> tuple[int, bytes]:
+    frame = _frame(node, verb, program=program, pod=pod, **config)
+    return call_daemon(str(node.config.paths.socket), frame, deadline_ns=2**63)
+
+
+def _frame(
+    node: FakeNode,
+    verb: str,
+    *,
+    program: int = PROGRAM_DANM,
+    pod: str = "pod-1",
+    deadline_ns: int = 0,
+    **config: Any,  # noqa: ANN401  (JSON values)
+) -> bytes:
     request = node.request(verb, f"c-{pod}", pod=pod, **config)
-    frame = encode_request(
+    return encode_request(
         program=program,
-        deadline_ns=0,
+        deadline_ns=deadline_ns,
         environment=b"\0".join(f"{k}={v}".encode() for k, v in request.environment.items()),
         stdin=request.config,
     )
-    return call_daemon(str(node.config.paths.socket), frame, deadline_ns=2**63)
 
 
 async def test_a_whole_life(tmp_path: Path) -> None:
@@ -115,6 +128,27 @@ async def test_nothing_is_installed_before_it_works(tmp_path: Path) -> None:
     assert [] == list((tmp_path / "opt/cni/bin").iterdir())
     stop.set()
     await asyncio.wait_for(running, 30)
+
+
+async def test_a_waiting_add_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """A danmd that never gets ready ends when it is told to, and answers whoever waits for it."""
+    node = FakeNode(tmp_path)
+    node.kube.fail_next("list", PODS, ApiUnavailableError("away", status=0), times=10**6)
+    node.add_pod(interfaces=[INTERNAL])
+    stop = asyncio.Event()
+    running = asyncio.create_task(node.daemon.run(stop))
+    await node.until(node.config.paths.socket.exists)
+    reader, writer = await asyncio.open_unix_connection(node.config.paths.socket)
+    writer.write(_frame(node, "ADD", deadline_ns=time.monotonic_ns() + 300 * 10**9))
+    await writer.drain()
+    # It has been accepted, and then this one, which is answered.
+    await asyncio.to_thread(_call, node, "STATUS")
+    stop.set()
+    async with asyncio.timeout(60):
+        await running
+        assert b'"code":11' in await reader.read()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_no_configuration_without_its_executables(tmp_path: Path) -> None:

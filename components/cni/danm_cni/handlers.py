@@ -41,19 +41,30 @@ class Readiness:
             marker: A file that is there since danmd was first ready after the node's boot.
         """
         self._marker = marker
-        self._ready = asyncio.Event()
+        self._ended = False
+        # Nobody waits (any more): it is ready, or ends.
+        self._settled = asyncio.Event()
         self.reason: str | None = "the API server has not been read yet"
 
     def set(self) -> None:
         """Be ready."""
         write_atomically(self._marker, b"")
         self.reason = None
-        self._ready.set()
+        self._settled.set()
 
     def refuse(self, reason: str) -> None:
         """Say why it is not ready."""
         self.reason = reason
-        self._ready.clear()
+        if not self._ended:
+            self._settled.clear()
+
+    def end(self) -> None:
+        """Let go who waits, and who comes still: this danmd is told to stop.
+
+        One that has been ready goes on serving those who have connected.
+        """
+        self._ended = True
+        self._settled.set()
 
     async def wait(self, *, until_s: float) -> None:
         """Wait for a danmd that is starting, since the runtime would wait longer to try again.
@@ -62,23 +73,30 @@ class Readiness:
             until_s: When the request's time is over, by the monotonic clock.
 
         Raises:
-            CniRequestError: danmd is still starting then.
+            CniRequestError: danmd is still starting then, or ends before it is ready.
         """
         if self.reason is None:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(until_s - time.monotonic()):
-                await self._ready.wait()
+                await self._settled.wait()
         self.require(CniCode.TRY_AGAIN)
 
     def require(self, code: CniCode) -> None:
         """Refuse what cannot be served yet.
 
         Raises:
-            CniRequestError: danmd is still starting.
+            CniRequestError: danmd is still starting, or ends before it is ready.
         """
-        if self.reason is not None:
-            raise CniRequestError(f"danmd of this node is still starting: {self.reason}", code=code)
+        if self.reason is None:
+            return
+        if self._ended:
+            raise CniRequestError(
+                f"danmd of this node was stopped before it could serve ({self.reason}); the "
+                "runtime will try again, with the danmd that comes next",
+                code=code,
+            )
+        raise CniRequestError(f"danmd of this node is still starting: {self.reason}", code=code)
 
     def require_once(self) -> None:
         """Refuse STATUS until danmd has once been ready since the node booted.

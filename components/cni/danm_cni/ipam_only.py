@@ -102,6 +102,7 @@ class IpamOnlyDaemon:
                     tasks.create_task(self._serve()),
                 ]
                 await stop.wait()
+                self.readiness.end()
             for task in running:
                 task.cancel()
         await self.allocations.allocations.end()

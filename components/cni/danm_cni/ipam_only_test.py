@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from danm_api.errors import ApiError, DanmError
 from danm_api.ipam_api import PodOwnerMessage
-from danm_api.kube.api import DANMEPS, PODS
+from danm_api.kube.api import DANMEPS, DANMNETS, PODS
 from danm_api.node_call import DaemonUnreachableError, call_daemon
 from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM, encode_request
 from danm_api.testing.builders import NAMESPACE
@@ -51,20 +52,34 @@ async def running(node: FakeNode) -> AsyncIterator[IpamOnlyDaemon]:
         await asyncio.wait_for(task, 30)
 
 
-async def call(node: FakeNode, verb: str, *, program: int = PROGRAM_FAKEIPAM) -> tuple[int, Any]:
+async def call(
+    node: FakeNode,
+    verb: str,
+    *,
+    program: int = PROGRAM_FAKEIPAM,
+) -> tuple[int, Any]:
     """Send a request as the executable does."""
+    status, output = await asyncio.to_thread(
+        call_daemon,
+        str(node.config.paths.socket),
+        a_frame(node, verb, program=program),
+        deadline_ns=2**63,
+    )
+    return status, json.loads(output) if output else None
+
+
+def a_frame(
+    node: FakeNode, verb: str, *, program: int = PROGRAM_FAKEIPAM, deadline_ns: int = 0
+) -> bytes:
+    """Return what an executable sends."""
     environment = node.request(verb, "c1").environment
     config = {"cniVersion": "1.1.0", "name": "cfg", "ipam": {"network": "lan"}}
-    frame = encode_request(
+    return encode_request(
         program=program,
-        deadline_ns=0,
+        deadline_ns=deadline_ns,
         environment=b"\0".join(f"{k}={v}".encode() for k, v in environment.items()),
         stdin=json.dumps(config).encode(),
     )
-    status, output = await asyncio.to_thread(
-        call_daemon, str(node.config.paths.socket), frame, deadline_ns=2**63
-    )
-    return status, json.loads(output) if output else None
 
 
 async def test_a_whole_life(node: FakeNode) -> None:
@@ -86,6 +101,25 @@ async def test_a_whole_life(node: FakeNode) -> None:
         assert await call(node, "DEL") == (0, None)
         assert node.addresses.entries == []
         assert (await call(node, "CHECK"))[1]["code"] == 3
+
+
+async def test_a_waiting_add_does_not_hold_up_the_end(node: FakeNode) -> None:
+    """A danmd that never gets ready ends when it is told to, and answers whoever waits for it."""
+    node.kube.fail_next("list", DANMNETS, ApiError("not allowed", status=403), times=10**6)
+    stop = asyncio.Event()
+    task = asyncio.create_task(a_daemon(node).run(stop))
+    await node.until(node.config.paths.socket.exists)
+    reader, writer = await asyncio.open_unix_connection(node.config.paths.socket)
+    writer.write(a_frame(node, "ADD", deadline_ns=time.monotonic_ns() + 300 * 10**9))
+    await writer.drain()
+    # It has been accepted, and then this one, which is answered.
+    await call(node, "STATUS")
+    stop.set()
+    async with asyncio.timeout(60):
+        await task
+        assert b'"code":11' in await reader.read()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_it_reads_neither_pods_nor_danmeps(node: FakeNode) -> None:

@@ -150,6 +150,36 @@ async def test_an_add_waits_for_a_starting_daemon(served: Served) -> None:
     assert (await adding)[0] == 0
 
 
+async def test_an_add_does_not_wait_for_a_daemon_that_is_stopped(unserved: Served) -> None:
+    """Who waits, and who is still in the kernel's queue, is told at once to come again."""
+    unserved.readiness.refuse("still reading")
+    async with asyncio.timeout(60):
+        async with unserved.server():
+            reader, writer = await asyncio.open_unix_connection(unserved.path)
+            writer.write(unserved.frame("ADD", deadline_ns=time.monotonic_ns() + 300 * 10**9))
+            await writer.drain()
+            # It has been accepted, and then this one, which is answered.
+            assert await unserved.call("STATUS") == (0, None)
+            unserved.readiness.end()
+            # The watches may still say why they do not get on.
+            unserved.readiness.refuse("no answer")
+            status, error = await unserved.call("ADD", "c2", within_s=300.0)
+            assert (status, error["code"]) == (1, 11)
+            assert "stopped before it could serve" in error["msg"]
+            assert "will try again" in error["msg"]
+        assert b'"code":11' in await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_daemon_that_was_ready_serves_on_when_it_is_stopped(served: Served) -> None:
+    """Whoever has connected gets what was asked for."""
+    # docs/decisions/0021
+    served.node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}])
+    served.readiness.end()
+    assert (await served.call("ADD"))[0] == 0
+
+
 async def test_who_has_connected_is_answered(unserved: Served) -> None:
     """Also who is still in the kernel's queue when danmd is told to stop."""
     # docs/decisions/0021
