@@ -7,7 +7,7 @@ from tests.cni.node import CniNode
 from tests.cni.strict import read_error, read_result
 from tests.cni.table import IN_A_GUEST, VERSIONS, Backend, Kind, has, rows
 from tests.cni.tool import cnitool, known_to_cnitool
-from tests.ipam.plugin_node import ip
+from tests.lab.own_network import ip
 
 IPVLAN = Backend(kind=Kind.IPVLAN, families="dual")
 

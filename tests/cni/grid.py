@@ -11,7 +11,7 @@ from tests.cni.node import CniNode
 from tests.cni.sandbox import Sandbox, a_sandbox
 from tests.cni.strict import read_error, read_nothing, read_result, read_versions
 from tests.cni.table import FAMILIES, SINCE, Backend, Kind, has, versions_with
-from tests.ipam.plugin_node import ip
+from tests.lab.own_network import ip
 from tests.lab.process import wait_until
 
 _SOON_S: Final = 20.0

@@ -29,7 +29,7 @@ from tests.cni.executables import call_executable, install_executables
 from tests.cni.sandbox import Sandbox, a_sandbox
 from tests.cni.strict import Outcome
 from tests.cni.table import NEWEST, Backend, Kind, backends, static_file
-from tests.ipam.plugin_node import PARENT, own_network
+from tests.ipam.plugin_node import PARENT, node_network
 from tests.lab.binaries import CNI_PLUGINS, CNITOOL, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.process import wait_until
@@ -302,7 +302,7 @@ def a_cni_node(directory: Path) -> Iterator[CniNode]:
         except BaseException as error:  # noqa: BLE001  (raised in the test's thread)
             failed.append(error)
 
-    with own_network():
+    with node_network():
         # A thread is in the namespace of the one that starts it.
         thread = threading.Thread(target=run, name="danmd")
         thread.start()

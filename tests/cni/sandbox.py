@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from danm_api.testing.builders import NAMESPACE
-from tests.ipam.plugin_node import ip
+from tests.lab.own_network import ip
 from tests.lab.system import program
 
 

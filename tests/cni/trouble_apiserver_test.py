@@ -16,7 +16,7 @@ from tests.cni.table import (
     static_file,
     versions_with,
 )
-from tests.ipam.plugin_node import ip
+from tests.lab.own_network import ip
 
 FALLBACK = Backend(kind=Kind.FALLBACK, families="dual")
 DUAL = [backend for backend in ON_THIS_KERNEL if backend.families == "dual"]

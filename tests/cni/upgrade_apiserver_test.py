@@ -23,7 +23,8 @@ from tests.cni.node import CniNode
 from tests.cni.sandbox import Sandbox
 from tests.cni.strict import read_error, read_nothing
 from tests.cni.table import NEWEST, Backend, Kind
-from tests.ipam.plugin_node import PARENT, ip
+from tests.ipam.plugin_node import PARENT
+from tests.lab.own_network import ip
 
 MACVLAN = Backend(kind=Kind.MACVLAN, families="v4")
 ADDRESS, GATEWAY, MAC = "198.18.0.200", "198.18.0.1", "fa:16:3e:12:00:c8"

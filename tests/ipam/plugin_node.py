@@ -23,7 +23,6 @@ from danm_api.ipam_api import SERVICE_NAME
 from danm_api.kube.api import ENDPOINT_SLICES, NODES, RawObject, Resource
 from danm_api.names import SYSTEM_NAMESPACE
 from danm_cni import __main__ as danmd_program
-from danm_cni.netns import enter_netns
 from fakeipam import main as fakeipam_program
 from ipam_svc import __main__ as ipam_program
 from ipam_svc.config import API_PORT
@@ -31,6 +30,7 @@ from tests.ipam.cluster import Cluster
 from tests.ipam.controllers import cached_binaries
 from tests.lab.binaries import CNI_PLUGINS
 from tests.lab.deployed import apply_deployed, ipam_kubeconfig
+from tests.lab.own_network import ip, own_network
 from tests.lab.process import Background, start_leashed, wait_until
 from tests.lab.system import program
 
@@ -41,38 +41,18 @@ _HEALTH_PORTS: Final = {"ipam": 9440, "danmd": 9441}
 _READY_S: Final = 60.0
 
 
-def ip(*arguments: str) -> None:
-    """Run iproute2.
-
-    Raises:
-        subprocess.CalledProcessError: It failed.
-    """
-    subprocess.run([program("ip"), *arguments], check=True, capture_output=True)
-
-
 @contextmanager
-def own_network() -> Iterator[None]:
-    """Move this thread, and what it starts, into a new network namespace for the block.
+def node_network() -> Iterator[None]:
+    """Move this thread, and what it starts, into a node's network namespace for the block.
 
     It has a loopback interface with ``ADDRESS``, and ``PARENT`` for macvlan interfaces.
     """
-    name = f"danm-node-{uuid4().hex[:8]}"
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    ip("netns", "add", name)
-    try:
-        inside = os.open(f"/var/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        enter_netns(inside)
-        os.close(inside)
-        ip("link", "set", "lo", "up")
+    with own_network("danm-node"):
         ip("addr", "add", f"{ADDRESS}/32", "dev", "lo")
         ip("link", "add", PARENT, "type", "veth", "peer", "name", "up1")
         for link in (PARENT, "up1"):
             ip("link", "set", link, "up")
         yield
-    finally:
-        enter_netns(before)
-        os.close(before)
-        ip("netns", "del", name)
 
 
 class PluginError(Exception):

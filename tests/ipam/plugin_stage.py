@@ -10,7 +10,7 @@ from uuid import uuid4
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
 from tests.ipam.cluster import Cluster, eventually, install_kinds
-from tests.ipam.plugin_node import PARENT, Container, PluginNode, own_network
+from tests.ipam.plugin_node import PARENT, Container, PluginNode, node_network
 from tests.lab.apiserver import ApiServer
 from tests.lab.kube_objects import NAMESPACES
 
@@ -48,7 +48,7 @@ def macvlan(version: str = "1.0.0", *, network: str = "lan") -> dict[str, Any]:
 @contextmanager
 def joined_node(directory: Path) -> Iterator[PluginNode]:
     """Have an API server, and a node with ipam-svc and danmd, in a network of their own."""
-    with own_network(), ApiServer.start(directory) as server:
+    with node_network(), ApiServer.start(directory) as server:
         node = asyncio.run(_join(server, directory))
         try:
             node.start_what_ended()

@@ -26,7 +26,6 @@ from danm_api.ipam_api import SERVICE_NAME
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, ENDPOINT_SLICES, NODES
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
-from danm_cni.netns import enter_netns
 from tests.cni.executables import install_executables
 from tests.ipam.cluster import Cluster, install_kinds
 from tests.lab.apiserver import LOOPBACK, ApiServer, Place, free_ports
@@ -38,6 +37,7 @@ from tests.lab.chaos.cni.objects import endpoint_of, entries_of
 from tests.lab.chaos.program import Program
 from tests.lab.deployed import apply_deployed, ipam_kubeconfig
 from tests.lab.kube_objects import NAMESPACES
+from tests.lab.own_network import ip, own_network
 from tests.lab.process import Background, start_leashed, wait_until
 from tests.lab.system import program
 
@@ -55,34 +55,14 @@ _CONNECT_S: Final = 2.0
 _OWN_VAR_LIB: Final = 'mount --bind "$0" /var/lib && exec "$@"'
 
 
-def ip(*arguments: str) -> None:
-    """Run iproute2.
-
-    Raises:
-        subprocess.CalledProcessError: It failed.
-    """
-    subprocess.run([program("ip"), *arguments], check=True, capture_output=True)
-
-
 @contextmanager
 def _centre() -> Iterator[None]:
     """Move this thread, and what it starts, into a namespace with the wire's middle."""
-    name = f"danm-chaos-{uuid4().hex[:8]}"
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    ip("netns", "add", name)
-    try:
-        inside = os.open(f"/var/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        enter_netns(inside)
-        os.close(inside)
-        ip("link", "set", "lo", "up")
+    with own_network("danm-chaos"):
         ip("link", "add", _HUB, "type", "bridge")
         ip("addr", "add", f"{_CENTRE}/24", "dev", _HUB)
         ip("link", "set", _HUB, "up")
         yield
-    finally:
-        enter_netns(before)
-        os.close(before)
-        ip("netns", "del", name)
 
 
 @dataclass(slots=True, kw_only=True)
