@@ -218,26 +218,13 @@ async def test_delegates_that_do_not_end_are_named(node: FakeNode) -> None:
     node.add_pod(interfaces=[MANAGEMENT, {"network": "hung"}])
     node.plugins.failures.hang("ptp-half")
     with pytest.raises(DeadlineExceededError) as caught:
-        await node.add(timeout_s=1.0)
+        await node.add(timeout_s=3.0)
     assert "while making the interfaces: interface net1 on DanmNet" in caught.value.reason
     assert "/hung needs plugin ptp of hung.conf, which has not ended" in caught.value.reason
     assert "find out on the node what it waits for" in caught.value.reason
     assert "the runtime will try again" in caught.value.reason
     assert "flannel.conf" not in caught.value.reason
     assert {} == node.leftovers()
-
-
-async def test_a_delegate_that_has_failed_is_not_waited_for(node: FakeNode) -> None:
-    """When the time is over for another one, what is named is that one."""
-    node.add_network("hung", network_type="hung", container_prefix="net1")
-    node.write_cni_config("hung.conf", {"cniVersion": "1.0.0", "name": "hung", "type": "ptp"})
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
-    node.add_pod(interfaces=[MANAGEMENT, {"network": "hung"}])
-    node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
-    node.plugins.failures.hang("ptp")
-    with pytest.raises(DeadlineExceededError, match="interface net1 on DanmNet") as caught:
-        await node.add(timeout_s=1.0)
-    assert "flannel.conf" not in caught.value.reason
 
 
 async def test_a_fallback_that_does_not_end_is_named(node: FakeNode) -> None:
@@ -248,4 +235,4 @@ async def test_a_fallback_that_does_not_end_is_named(node: FakeNode) -> None:
     node.plugins.failures.hang("ptp")
     told = "interface eth0 on the fallback network needs plugin ptp of 10-old.conf"
     with pytest.raises(DeadlineExceededError, match=told):
-        await node.add(timeout_s=1.0)
+        await node.add(timeout_s=3.0)
