@@ -1,19 +1,13 @@
 """Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
 
-import asyncio
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import Final
 
 import msgspec
 
-from danm_api.codec.attachment import encode_ip_request
 from danm_api.codec.cni import encode_result
-from danm_api.codec.danmep import endpoint_object_name
-from danm_api.errors import AddressTakenError
-from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
+from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
@@ -22,21 +16,17 @@ from danm_api.names import INTERFACES_ANNOTATION, ContainerId, InterfaceName, No
 from danm_api.telemetry import span
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
-from danm_cni.delegate import plugin_environment
 from danm_cni.delegate_config import DynamicAddresses
 from danm_cni.devices import assign_devices, wants_devices
 from danm_cni.edges import (
-    AddressService,
     DeviceSource,
     EndpointStore,
     InterfaceMaker,
     NetworkSource,
-    PodSource,
 )
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
-from danm_cni.interface_records import interface_record
 from danm_cni.interface_setup import LinkFacts
 from danm_cni.interfaces import (
     ReadyAttachment,
@@ -58,8 +48,8 @@ from danm_cni.plan import (
     require_parents,
 )
 from danm_cni.progress import Progress
-from danm_cni.removal import owner_of
 from danm_cni.request import CniRequest, PodIdentity
+from danm_cni.reservation import SandboxReservation
 from danm_cni.result import (
     InterfaceResult,
     answer_in_version,
@@ -68,13 +58,6 @@ from danm_cni.result import (
     require_primary_address,
     sandbox_interfaces,
 )
-
-# How long a static address that somebody holds is waited for: a Pod's end takes its grace period,
-# and the runtime tries again anyway.
-_TAKEN_PATIENCE_S: Final = 5.0
-_TAKEN_POLL_S: Final = 0.25
-# So much before the ADD's own deadline ipam-svc is given up: its client tells what it tried.
-_TELL_S: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +69,7 @@ class SandboxAddition:
     kernel: InterfaceMaker
     interfaces: SandboxInterfaces
     endpoints: EndpointStore
-    addresses: AddressService
-    pods: PodSource
+    reservation: SandboxReservation
     networks: NetworkSource
     devices: DeviceSource
     fallback: Fallback
@@ -122,8 +104,7 @@ class SandboxAddition:
         if isinstance(planned, UseFallback):
             if previous is not None:
                 # The plugins before danm are what the Pod has; that is handed on as it came.
-                with effect(Effect.WRITE_INTENT):
-                    await self.journal.put(_intent(request, pod, ()))
+                await self.reservation.intend(request, pod, ())
                 await self._finish(request.container_id, request.previous, outputs={})
                 return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
@@ -131,9 +112,9 @@ class SandboxAddition:
         require_parents(identity, planned, {name: facts.mtu for name, facts in parents.items()})
         devices = await self._devices(identity, planned, progress)
         progress.enter("writing the journal")
-        await self._write_intent(request, pod, planned, parents, devices, held)
+        await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
         progress.enter("waiting for addresses from ipam-svc")
-        answers = await self._reserve(request.container_id, pod, planned, progress)
+        answers = await self.reservation.reserve(request.container_id, pod, planned, progress)
         progress.enter("writing DanmEps")
         ready = [
             self._ready(
@@ -209,109 +190,15 @@ class SandboxAddition:
         progress.enter("waiting for the fallback network's plugin")
         chain = self.fallback.chain(identity)
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
-        with effect(Effect.WRITE_INTENT):
-            await self.journal.put(_intent(request, pod, (record,)))
+        await self.reservation.intend(request, pod, (record,))
         output = await self.fallback.add(request, chain, progress)
         answer = answer_in_version(output, request)
         await self._finish(request.container_id, output, outputs={request.interface: output})
         return answer
 
-    async def _write_intent(
-        self,
-        request: CniRequest,
-        pod: Pod,
-        planned: Sequence[PlannedAttachment],
-        parents: Mapping[str, LinkFacts],
-        devices: Mapping[InterfaceName, str],
-        held: Sequence[SandboxRecord],
-    ) -> None:
-        records = tuple(
-            interface_record(
-                each,
-                endpoint=endpoint_object_name(
-                    pod.runtime_uid, request.container_id, each.interface
-                ),
-                parent=parents.get(each.parent),
-                device=devices.get(each.interface, ""),
-            )
-            for each in planned
-        )
-        with effect(Effect.WRITE_INTENT):
-            await self.journal.put(_intent(request, pod, records))
-        # The new record now stands for the addresses of the old ones: while ipam-svc is away, a
-        # Pod that is tried again and again has one record and not hundreds.
-        for old in held:
-            if old.container_id != request.container_id and _covers(records, old):
-                with effect(Effect.FORGET_OLDER):
-                    await self.journal.forget(ContainerId(old.container_id))
-
     async def _tell(self, endpoint: DanmEp) -> None:
         with effect(Effect.CREATE_ENDPOINT):
             await self.endpoints.create(endpoint)
-
-    async def _reserve(
-        self,
-        container_id: ContainerId,
-        pod: Pod,
-        planned: Sequence[PlannedAttachment],
-        progress: Progress,
-    ) -> Mapping[InterfaceName, AttachmentAnswer]:
-        wanted = [
-            AttachmentRequest(
-                network=each.network.name,
-                interface=each.interface,
-                ip=encode_ip_request(each.attachment.ip),
-                ip6=encode_ip_request(each.attachment.ip6),
-            )
-            for each in planned
-            if each.asks_for_addresses
-        ]
-        if not wanted:
-            return {}
-        with span("reserve"):
-            answer = await self._reserve_in_time(container_id, pod, wanted, progress)
-        by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
-        record = self.journal.existing(container_id)
-        interfaces = tuple(
-            _with_answer(each, by_interface.get(InterfaceName(each.interface)), answer.attempt)
-            for each in record.interfaces
-        )
-        with effect(Effect.WRITE_ADDRESSES):
-            await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
-        return by_interface
-
-    async def _reserve_in_time(
-        self,
-        container_id: ContainerId,
-        pod: Pod,
-        wanted: Sequence[AttachmentRequest],
-        progress: Progress,
-    ) -> ReserveAnswer:
-        """Reserve; a static address whose holder may be about to go is waited for.
-
-        The successor of a terminating Pod starts before its predecessor's DEL (DESIGN, "When an
-        address is released").
-        """
-        ask_until_s = progress.deadline_s - _TELL_S
-        # The last time must leave ipam-svc some time, or the error would be that it did not answer.
-        give_up_s = min(time.monotonic() + _TAKEN_PATIENCE_S, ask_until_s - 2 * _TAKEN_POLL_S)
-        while True:
-            try:
-                with effect(Effect.RESERVE):
-                    return await self.addresses.reserve(
-                        owner_of(self.journal.existing(container_id)),
-                        wanted,
-                        deadline_s=ask_until_s,
-                        note_attempt=lambda attempt: self.journal.remember_attempt(
-                            container_id, [each.interface for each in wanted], attempt
-                        ),
-                        fresh=self.pods.is_first_use(pod),
-                    )
-            except AddressTakenError:
-                if time.monotonic() >= give_up_s:
-                    raise
-            progress.enter("waiting for the static address to be released by its holder")
-            await asyncio.sleep(_TAKEN_POLL_S)
 
     def _ready(
         self,
@@ -375,35 +262,3 @@ def _in_order_of(
 ) -> list[InterfaceResult]:
     found = {part.interface: part for group in made for part in group}
     return [found[each.planned.interface] for each in ready]
-
-
-def _intent(
-    request: CniRequest, pod: Pod, interfaces: tuple[InterfaceRecord, ...]
-) -> SandboxRecord:
-    return SandboxRecord(
-        container_id=request.container_id,
-        namespace=pod.namespace,
-        pod=pod.name,
-        pod_uid=pod.runtime_uid,
-        netns=request.netns or "",
-        state=SandboxState.ADDING,
-        interfaces=interfaces,
-        environment=plugin_environment(request.environment),
-        request_interface=request.interface,
-    )
-
-
-def _covers(records: Sequence[InterfaceRecord], old: SandboxRecord) -> bool:
-    """Say whether the new interfaces stand for every address that an old sandbox holds."""
-    new = {(each.network, each.interface) for each in records if each.reserved}
-    return all((each.network, each.interface) in new for each in old.interfaces if each.reserved)
-
-
-def _with_answer(
-    record: InterfaceRecord, answer: AttachmentAnswer | None, attempt: int
-) -> InterfaceRecord:
-    if answer is None:
-        return record
-    return msgspec.structs.replace(
-        record, ip=answer.ip, ip6=answer.ip6, mac=record.mac or answer.mac, attempt=attempt
-    )

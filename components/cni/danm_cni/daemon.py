@@ -41,6 +41,7 @@ from danm_cni.pods import NodePods, PodEvents
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval
 from danm_cni.request import Program
+from danm_cni.reservation import SandboxReservation
 from danm_cni.sandbox import Sandboxes
 from danm_cni.server import CniServer
 from danm_cni.tombstones import Tombstones
@@ -167,8 +168,9 @@ class Daemon:
                 kernel=edges.kernel,
                 interfaces=interfaces,
                 endpoints=self._endpoints,
-                addresses=edges.addresses,
-                pods=self._pods,
+                reservation=SandboxReservation(
+                    journal=self.journal, addresses=edges.addresses, pods=self._pods
+                ),
                 networks=self._networks,
                 devices=edges.devices,
                 fallback=fallback,

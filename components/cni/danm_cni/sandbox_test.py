@@ -5,20 +5,14 @@ import asyncio
 import pytest
 
 from danm_api.errors import (
-    AddressTakenError,
     ApiUnavailableError,
     DanmError,
     DeadlineExceededError,
-    DelegateError,
     InvalidAttachmentError,
-    IpamUnavailableError,
-    LinkSetupError,
-    PoolExhaustedError,
     SeveralErrors,
 )
-from danm_api.kube.api import DANMEPS, EVENTS, PODS
+from danm_api.kube.api import DANMEPS, PODS
 from danm_api.testing.builders import NAMESPACE
-from danm_cni.journal import SandboxState
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fakes import PARENT_MAC
 from danm_cni.testing.node import FakeNode, netns_of
@@ -155,21 +149,6 @@ async def test_a_container_id_may_be_used_again(node: FakeNode) -> None:
     assert {} == node.leftovers()
 
 
-async def test_a_slow_undo_keeps_its_pod_to_itself(node: FakeNode) -> None:
-    """While an ADD is undone, the Pod's next ADD waits, and says what for."""
-    node.add_pod(interfaces=[MANAGEMENT])
-    node.plugins.failures.fail("bridge-half", _boom())
-    node.plugins.failures.hang("bridge-del")
-    first = asyncio.create_task(node.add("c1"))
-    await node.until(
-        lambda: any(each.state is SandboxState.REMOVING for each in node.daemon.journal.records())
-    )
-    with pytest.raises(DeadlineExceededError, match="waiting for another sandbox"):
-        await node.add("c2", timeout_s=0.2)
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
-
-
 async def test_an_add_first_removes_the_pods_older_sandbox(node: FakeNode) -> None:
     """An older sandbox that the runtime did not DEL loses its interfaces before the new has any."""
     node.add_pod(interfaces=[INTERNAL])
@@ -177,78 +156,6 @@ async def test_an_add_first_removes_the_pods_older_sandbox(node: FakeNode) -> No
     await node.add("c2")
     assert {} == node.interfaces("c1")
     assert len(node.endpoints()) == 1
-
-
-def _boom(reason: str = "boom") -> DanmError:
-    return LinkSetupError(reason)
-
-
-@pytest.mark.parametrize(
-    ("edge", "step"),
-    [
-        pytest.param("kernel", "parents", id="reading parents"),
-        pytest.param("addresses", "reserve", id="reserving"),
-        pytest.param("addresses", "reserve-lost", id="the answer of the reserve is lost"),
-        pytest.param("kernel", "create", id="creating a link"),
-        pytest.param("kernel", "create-half", id="setting a link up"),
-        pytest.param("plugins", "bridge", id="a static delegate"),
-        pytest.param("plugins", "bridge-half", id="a static delegate that did half"),
-        pytest.param("plugins", "sriov-half", id="a dynamic delegate that did half"),
-        pytest.param("kernel", "set_up", id="routes of a delegate"),
-    ],
-)
-async def test_a_failure_at_any_step_leaves_nothing(node: FakeNode, edge: str, step: str) -> None:
-    """Whatever step of an ADD fails, no interface, rule, address, DanmEp or record is left."""
-    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL, {"network": "device", "ip": "dynamic"}])
-    getattr(node, edge).failures.fail(step, _boom())
-    # SPEC C3
-    with pytest.raises(DanmError, match="boom"):
-        await node.add()
-    assert {} == node.leftovers()
-    assert len((await node.add("c2")).ips) == 3
-
-
-@pytest.mark.parametrize("took_effect", [False, True])
-async def test_a_failing_danmep_leaves_nothing(node: FakeNode, took_effect: bool) -> None:
-    """A DanmEp that cannot be written, or was written and not answered, undoes the ADD."""
-    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
-    error = ApiUnavailableError("no answer", status=0)
-    node.kube.fail_next("create", DANMEPS, error, took_effect=took_effect)
-    with pytest.raises(ApiUnavailableError):
-        await node.add()
-    assert {} == node.leftovers()
-
-
-@pytest.mark.parametrize(
-    ("edge", "step"),
-    [
-        pytest.param("addresses", "reserve", id="ipam-svc"),
-        pytest.param("kernel", "create-half", id="the kernel"),
-        pytest.param("plugins", "bridge-half", id="a delegate"),
-    ],
-)
-async def test_the_deadline_undoes_too(node: FakeNode, edge: str, step: str) -> None:
-    """An ADD that cannot be done in time fails, says what it waited for, and leaves nothing."""
-    node.add_pod(interfaces=[MANAGEMENT, INTERNAL | {"network": "external"}])
-    getattr(node, edge).failures.hang(step)
-    with pytest.raises(DeadlineExceededError, match="waiting for addresses|making the interfaces"):
-        await node.add(timeout_s=1.0)
-    assert {} == node.leftovers()
-
-
-async def test_all_errors_are_told_together(node: FakeNode) -> None:
-    """Two attachments that fail are both named in the answer and in an Event on the Pod."""
-    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
-    node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
-    node.kernel.failures.fail("create", _boom("no link"))
-    # SPEC C3
-    with pytest.raises(SeveralErrors, match="no link.*no bridge") as caught:
-        await node.add()
-    assert len(caught.value.errors) == 2
-    await node.until(lambda: bool(node.kube.all_stored(EVENTS)))
-    (event,) = node.kube.all_stored(EVENTS)
-    assert "no bridge" in event["note"]
-    assert "no link" in event["note"]
 
 
 async def test_del_is_answered_in_time_and_finished_later(node: FakeNode) -> None:
@@ -379,65 +286,3 @@ async def test_bad_annotations_are_refused_before_anything_is_touched(node: Fake
     with pytest.raises(InvalidAttachmentError, match="pod-1"):
         await node.add()
     assert {} == node.leftovers()
-
-
-@pytest.mark.parametrize("output", [b"rubbish", b"[]", b'{"ips":[{"address":"nope"}]}'])
-async def test_rubbish_of_a_delegate_undoes_the_add(node: FakeNode, output: bytes) -> None:
-    """A plugin that succeeds and prints no result is an error that names its configuration."""
-    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
-    node.plugins.results["bridge"] = output
-    with pytest.raises(DelegateError, match="flannel.conf"):
-        await node.add()
-    assert {} == node.leftovers()
-
-
-async def test_a_full_pool_is_the_adds_error(node: FakeNode) -> None:
-    """Regression: the old program answered success with an empty address when the pool was full."""
-    node.add_pod(interfaces=[INTERNAL])
-    node.addresses.failures.fail("reserve", PoolExhaustedError("pool is full"))
-    with pytest.raises(PoolExhaustedError):
-        await node.add()
-    assert {} == node.leftovers()
-
-
-async def test_a_static_address_of_a_pod_that_goes_is_waited_for(node: FakeNode) -> None:
-    """An ADD whose static address is still held gets it once the holder has let go."""
-    node.add_pod(interfaces=[{"network": "internal", "ip": "10.240.1.7/24"}])
-    node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"), times=2)
-    # DESIGN, "When an address is released"
-    assert ["10.240.1.7/24"] == [str(ip.address) for ip in (await node.add()).ips]
-
-
-async def test_a_static_address_that_stays_taken_is_told(node: FakeNode) -> None:
-    """When the holder does not let go in time, the error is who holds it, not that time is over."""
-    node.add_pod(interfaces=[{"network": "internal", "ip": "10.240.1.7/24"}])
-    node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"), times=100)
-    with pytest.raises(AddressTakenError, match="held by Pod x"):
-        await node.add(timeout_s=0.6)
-    assert {} == node.leftovers()
-
-
-async def test_only_the_first_reserve_for_a_pod_is_fresh(node: FakeNode) -> None:
-    """ipam-svc is told that there is nothing to look for once, and never after a restart."""
-    node.add_pod(interfaces=[INTERNAL])
-    node.addresses.failures.fail("reserve", IpamUnavailableError("away"))
-    with pytest.raises(IpamUnavailableError):
-        await node.add("c1")
-    await node.add("c2")
-    node.add_pod("pod-2", interfaces=[INTERNAL])
-    await node.restart()
-    await node.add("c3", pod="pod-2")
-    # DESIGN, "Attempts fence"
-    assert [True, False, False] == node.addresses.fresh
-
-
-async def test_hundreds_of_tries_without_ipam_leave_one_record(node: FakeNode) -> None:
-    """While ipam-svc is away, a Pod that is tried again and again does not fill the journal."""
-    node.add_pod(interfaces=[INTERNAL])
-    for name in ("reserve", "release"):
-        node.addresses.failures.fail(name, IpamUnavailableError("away"), times=1000)
-    for number in range(20):
-        with pytest.raises(IpamUnavailableError):
-            await node.add(f"c{number}")
-    # DESIGN, P6
-    assert len(node.daemon.journal.records()) <= 1

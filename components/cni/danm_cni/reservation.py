@@ -1,0 +1,188 @@
+"""What comes before a sandbox's interfaces: the intent in the journal, and addresses (SPEC C3)."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from danm_api.codec.attachment import encode_ip_request
+from danm_api.codec.danmep import endpoint_object_name
+from danm_api.errors import AddressTakenError
+from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
+from danm_api.model.pod import Pod
+from danm_api.names import ContainerId, InterfaceName
+from danm_api.telemetry import span
+from danm_cni.delegate import plugin_environment
+from danm_cni.edges import AddressService, PodSource
+from danm_cni.failpoints import Effect, effect
+from danm_cni.interface_records import interface_record
+from danm_cni.interface_setup import LinkFacts
+from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord, SandboxState
+from danm_cni.plan import PlannedAttachment
+from danm_cni.progress import Progress
+from danm_cni.removal import owner_of
+from danm_cni.request import CniRequest
+
+# How long a static address that somebody holds is waited for: a Pod's end takes its grace period,
+# and the runtime tries again anyway.
+_TAKEN_PATIENCE_S: Final = 5.0
+_TAKEN_POLL_S: Final = 0.25
+# So much before the ADD's own deadline ipam-svc is given up: its client tells what it tried.
+_TELL_S: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxReservation:
+    """Writes what will be made before it is, and gets its addresses."""
+
+    journal: Journal
+    addresses: AddressService
+    pods: PodSource
+
+    async def intend(
+        self, request: CniRequest, pod: Pod, interfaces: tuple[InterfaceRecord, ...]
+    ) -> None:
+        """Make durable what will be made: from now on it can be undone."""
+        intent = SandboxRecord(
+            container_id=request.container_id,
+            namespace=pod.namespace,
+            pod=pod.name,
+            pod_uid=pod.runtime_uid,
+            netns=request.netns or "",
+            state=SandboxState.ADDING,
+            interfaces=interfaces,
+            environment=plugin_environment(request.environment),
+            request_interface=request.interface,
+        )
+        with effect(Effect.WRITE_INTENT):
+            await self.journal.put(intent)
+
+    async def intend_planned(
+        self,
+        request: CniRequest,
+        pod: Pod,
+        planned: Sequence[PlannedAttachment],
+        parents: Mapping[str, LinkFacts],
+        devices: Mapping[InterfaceName, str],
+        held: Sequence[SandboxRecord],
+    ) -> None:
+        """Make durable which interfaces will be made.
+
+        Args:
+            request: The runtime's.
+            pod: Whose sandbox it is.
+            planned: Its attachments.
+            parents: By name.
+            devices: By interface.
+            held: Earlier sandboxes of the Pod; those whose addresses the new one stands for are
+                forgotten.
+        """
+        records = tuple(
+            interface_record(
+                each,
+                endpoint=endpoint_object_name(
+                    pod.runtime_uid, request.container_id, each.interface
+                ),
+                parent=parents.get(each.parent),
+                device=devices.get(each.interface, ""),
+            )
+            for each in planned
+        )
+        await self.intend(request, pod, records)
+        # The new record now stands for the addresses of the old ones: while ipam-svc is away, a
+        # Pod that is tried again and again has one record and not hundreds.
+        for old in held:
+            if old.container_id != request.container_id and _covers(records, old):
+                with effect(Effect.FORGET_OLDER):
+                    await self.journal.forget(ContainerId(old.container_id))
+
+    async def reserve(
+        self,
+        container_id: ContainerId,
+        pod: Pod,
+        planned: Sequence[PlannedAttachment],
+        progress: Progress,
+    ) -> Mapping[InterfaceName, AttachmentAnswer]:
+        """Get the addresses that a sandbox's attachments ask for, and make them durable.
+
+        Returns:
+            Of each interface that has asked what it got.
+
+        Raises:
+            DanmError: None is got, or ipam-svc does not answer in time.
+        """
+        wanted = [
+            AttachmentRequest(
+                network=each.network.name,
+                interface=each.interface,
+                ip=encode_ip_request(each.attachment.ip),
+                ip6=encode_ip_request(each.attachment.ip6),
+            )
+            for each in planned
+            if each.asks_for_addresses
+        ]
+        if not wanted:
+            return {}
+        with span("reserve"):
+            answer = await self._reserve_in_time(container_id, pod, wanted, progress)
+        by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
+        record = self.journal.existing(container_id)
+        interfaces = tuple(
+            _with_answer(each, by_interface.get(InterfaceName(each.interface)), answer.attempt)
+            for each in record.interfaces
+        )
+        with effect(Effect.WRITE_ADDRESSES):
+            await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
+        return by_interface
+
+    async def _reserve_in_time(
+        self,
+        container_id: ContainerId,
+        pod: Pod,
+        wanted: Sequence[AttachmentRequest],
+        progress: Progress,
+    ) -> ReserveAnswer:
+        """Reserve; a static address whose holder may be about to go is waited for.
+
+        The successor of a terminating Pod starts before its predecessor's DEL (DESIGN, "When an
+        address is released").
+        """
+        ask_until_s = progress.deadline_s - _TELL_S
+        # The last time must leave ipam-svc some time, or the error would be that it did not answer.
+        give_up_s = min(time.monotonic() + _TAKEN_PATIENCE_S, ask_until_s - 2 * _TAKEN_POLL_S)
+        while True:
+            try:
+                with effect(Effect.RESERVE):
+                    return await self.addresses.reserve(
+                        owner_of(self.journal.existing(container_id)),
+                        wanted,
+                        deadline_s=ask_until_s,
+                        note_attempt=lambda attempt: self.journal.remember_attempt(
+                            container_id, [each.interface for each in wanted], attempt
+                        ),
+                        fresh=self.pods.is_first_use(pod),
+                    )
+            except AddressTakenError:
+                if time.monotonic() >= give_up_s:
+                    raise
+            progress.enter("waiting for the static address to be released by its holder")
+            await asyncio.sleep(_TAKEN_POLL_S)
+
+
+def _covers(records: Sequence[InterfaceRecord], old: SandboxRecord) -> bool:
+    """Say whether the new interfaces stand for every address that an old sandbox holds."""
+    new = {(each.network, each.interface) for each in records if each.reserved}
+    return all((each.network, each.interface) in new for each in old.interfaces if each.reserved)
+
+
+def _with_answer(
+    record: InterfaceRecord, answer: AttachmentAnswer | None, attempt: int
+) -> InterfaceRecord:
+    if answer is None:
+        return record
+    return msgspec.structs.replace(
+        record, ip=answer.ip, ip6=answer.ip6, mac=record.mac or answer.mac, attempt=attempt
+    )
