@@ -6,10 +6,12 @@ cost three times as much, and much more on slow machines.
 """
 
 import asyncio
+import math
 import os
 import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,7 +37,8 @@ _CHUNK: Final = 1 << 16
 # Plugins may take long; each has a thread that waits for it.
 _MAX_PLUGINS: Final = 256
 
-# A plugin that has ended and left somebody with its output is not waited for longer.
+# A plugin that has ended and left somebody with its output is not waited for longer. No less than
+# what a pipe holds is read at once, so nothing of its own is lost.
 _QUIET_S: Final = 0.5
 
 # Tells danmd's own plugins from those of others with the same CNI variables.
@@ -197,11 +200,12 @@ def _talk(process: subprocess.Popen[bytes], config: bytes) -> tuple[bytes | None
             selector.register(stream, selectors.EVENT_READ)
         os.set_blocking(process.stdin.fileno(), False)
         selector.register(process.stdin, selectors.EVENT_WRITE)
+        give_up_s = math.inf
         while selector.get_map():
+            # Asked first: what a plugin that has ended wrote is in the pipes, which are read below.
+            if _has_ended(process):
+                give_up_s = min(give_up_s, time.monotonic() + _QUIET_S)
             ready = selector.select(_QUIET_S)
-            if not ready and _has_ended(process):
-                # What holds its output open is not the plugin any more.
-                break
             for key, _ in ready:
                 if key.fileobj is process.stdin:
                     todo = _write_some(process.stdin, todo)
@@ -215,6 +219,9 @@ def _talk(process: subprocess.Popen[bytes], config: bytes) -> tuple[bytes | None
                     selector.unregister(key.fileobj)
                 if len(read[key.fd]) > _MAX_OUTPUT_BYTES:
                     return None, bytes(read[process.stderr.fileno()])
+            if give_up_s < math.inf and (not ready or time.monotonic() >= give_up_s):
+                # Whoever holds its output open is not the plugin, and may write for ever.
+                break
     output, complaint = read.values()
     return bytes(output), bytes(complaint)
 

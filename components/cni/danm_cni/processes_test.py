@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,17 @@ from danm_cni.request import Verb
 from danm_cni.testing.scripts import environment_of, write_plugin
 
 RUNNER = PluginProcesses(host_root=Path("/"), in_host_mounts=False)
+
+# It writes on until nobody listens any more.
+_DAEMON = """
+import os, sys, time
+os.setsid()
+os.write(2, b"noise")
+with open(sys.argv[1], "w") as file:
+    file.write(str(os.getpid()))
+while os.write(2, b"noise"):
+    time.sleep(0.01)
+"""
 
 
 async def _run(directory: Path, script: str, *, verb: Verb = Verb.ADD) -> bytes:
@@ -89,6 +102,25 @@ async def test_a_daemon_that_keeps_the_output_open_is_not_waited_for(tmp_path: P
             assert await _run(tmp_path, script) == b"{}\n"
     finally:
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+async def test_a_daemon_that_goes_on_writing_is_not_waited_for(tmp_path: Path) -> None:
+    """What a plugin leaves behind may write to its outputs for ever; the answer is the plugin's."""
+    (tmp_path / "daemon.py").write_text(_DAEMON)
+    daemon = f"{sys.executable} {tmp_path}/daemon.py {tmp_path}/pid"
+    script = f"{daemon} & until test -s {tmp_path}/pid; do sleep 0.01; done; echo '{{}}'"
+    try:
+        async with asyncio.timeout(30):
+            assert await _run(tmp_path, script) == b"{}\n"
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+async def test_all_that_a_plugin_wrote_is_read(tmp_path: Path) -> None:
+    """An answer that is still in the pipe when the plugin has ended is no less of an answer."""
+    output = await _run(tmp_path, "head -c 60000 /dev/zero | tr '\\0' x")
+    assert output == b"x" * 60_000
 
 
 async def test_a_file_that_is_no_program_is_told(tmp_path: Path) -> None:
