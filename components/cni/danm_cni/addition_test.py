@@ -121,6 +121,26 @@ async def test_an_interface_name_that_nobody_makes_is_refused(node: FakeNode) ->
     await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
 
 
+async def test_another_interface_name_leaves_a_sandbox_alone(node: FakeNode) -> None:
+    """A sandbox is of the CNI_IFNAME of its ADD: no ADD or DEL of another name takes it down."""
+    # CNI 1.1.0, section 2: what is there already is an error; DEL is of one interface
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    before = dict(node.interfaces())
+    add, delete = (
+        replace(node.request(verb, "c1"), interface=InterfaceName("ext")) for verb in ("ADD", "DEL")
+    )
+    with pytest.raises(CniRequestError, match="CNI_IFNAME is 'ext'.*eth0") as caught:
+        await node.daemon.sandboxes.add(add, deadline_s=time.monotonic() + 5)
+    assert caught.value.code == CniCode.INVALID_ENVIRONMENT
+    await node.daemon.sandboxes.delete(delete, deadline_s=time.monotonic() + 5, informed=True)
+    assert before == node.interfaces()
+    await node.check()
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
 @pytest.mark.parametrize(
     "previous",
     [

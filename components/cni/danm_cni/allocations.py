@@ -158,7 +158,7 @@ class Allocations:
         record = AllocationRecord(
             container_id=request.call.container_id,
             interface=request.call.interface,
-            config=request.config_name,
+            config=request.call.config_name,
             owner=owner,
             network=request.network,
             netns=request.call.netns or "",
@@ -337,7 +337,7 @@ class Allocations:
             return
         for record in self.journal.records():
             if (
-                record.config == request.config_name
+                record.config == request.call.config_name
                 and record.key not in listed
                 and not self.locks.is_held(record.key)
                 and not self._is_in_the_making(record)

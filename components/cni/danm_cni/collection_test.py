@@ -29,6 +29,21 @@ async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None
     assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
 
 
+async def test_gc_of_another_network_configuration_removes_nothing(node: FakeNode) -> None:
+    """A list of valid attachments is of one network: the sandboxes of others are not missing."""
+    # CNI 1.1.0, section 2: "attachments to this network"
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add("c1")
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    await node.collect([], name="mixed")
+    assert {"eth0"} == set(node.interfaces("c1"))
+    await node.restart()
+    await node.collect([], name="mixed")
+    assert ["c1"] == [each.container_id for each in node.daemon.journal.records()]
+    await node.collect([])
+    assert {} == node.leftovers()
+
+
 async def test_gc_of_a_runtime_that_does_not_say_what_it_has_removes_nothing(
     node: FakeNode,
 ) -> None:

@@ -34,7 +34,6 @@ class IpamRequest:
 
     Attributes:
         call: Verb, container, interface, Pod and version.
-        config_name: The network configuration's name; GC speaks of this configuration alone.
         network: The DanmNet.
         namespace: The Pod's, or the one that the configuration names for other containers.
         routes: Of the ``ipam`` section; they join those of the DanmNet.
@@ -42,7 +41,6 @@ class IpamRequest:
     """
 
     call: CniRequest
-    config_name: str
     network: NetworkName
     namespace: Namespace
     routes: tuple[CniRoute, ...] = ()
@@ -67,7 +65,6 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True):
 class _Config(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of a network configuration that are for its IPAM plugin."""
 
-    name: str = ""
     ipam: _Section = msgspec.field(default_factory=_Section)
     previous: msgspec.Raw = msgspec.field(name="prevResult", default=msgspec.Raw(b"null"))
 
@@ -97,7 +94,6 @@ def decode_ipam_request(environment: Mapping[str, str], stdin: bytes) -> IpamReq
         namespace = call.pod.namespace
     return IpamRequest(
         call=call,
-        config_name=config.name,
         network=NetworkName(config.ipam.network),
         namespace=Namespace(namespace or _DEFAULT_NAMESPACE),
         routes=routes,

@@ -57,7 +57,7 @@ def test_a_pod_is_the_owner() -> None:
     """Of a Pod's interface the Pod is the owner, and the DanmNet is of its namespace."""
     # SPEC F2, G7
     request = decoded()
-    assert (request.network, request.namespace, request.config_name) == ("lan", "shop", "cfg")
+    assert (request.network, request.namespace, request.call.config_name) == ("lan", "shop", "cfg")
     assert owner_message(request, PodUid("u1")) == PodOwnerMessage(
         namespace="shop", name="web", uid="u1"
     )

@@ -116,6 +116,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
         netns: Its path on the host.
         environment: What delegates are called with, less the verb and the interface.
         request_interface: CNI_IFNAME of the ADD.
+        config_name: Of the network configuration; empty where it is not known.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.
         adopted: Only DanmEps have told of it, which do not say everything.
         unasked: It is removed without a DEL, since its network namespace is gone.
@@ -133,6 +134,12 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     result: bytes = b""
     adopted: bool = False
     unasked: bool = False
+    config_name: str = ""
+
+    def is_of_other(self, interface: str) -> bool:
+        """Say whether it is alive and was made by an ADD of another CNI_IFNAME."""
+        alive = self.state is SandboxState.ADDED and not self.adopted
+        return alive and self.request_interface != interface
 
     @property
     def is_fallback(self) -> bool:

@@ -1,5 +1,6 @@
 """Taking sandboxes down: what goes, in which order, and what stays when something fails."""
 
+import errno
 from ipaddress import IPv4Interface, IPv6Interface
 
 import msgspec
@@ -18,6 +19,7 @@ from danm_api.names import (
     PodUid,
 )
 from danm_api.testing.builders import NAMESPACE
+from danm_cni.failpoints import Effect, observed_by
 from danm_cni.journal import InterfaceKind, SandboxState
 from danm_cni.removal import adopted_record
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
@@ -189,3 +191,21 @@ def test_all_danmeps_of_a_sandbox_make_one_record() -> None:
     assert ["ep-eth0", "ep-ext"] == [each.endpoint for each in record.interfaces]
     assert (record.container_id, record.pod_uid, record.netns) == ("c1", "u1", netns_of("c1"))
     assert adopted_record([]) is None
+
+
+async def test_a_del_that_the_journal_refuses_is_kept_elsewhere(node: FakeNode) -> None:
+    """A DEL succeeds only when the disk has the intent; here that is a tombstone."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.end_pod()
+
+    def refuse(point: str) -> None:
+        if point == f"before {Effect.WRITE_REMOVING}":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    # SPEC C4
+    with observed_by(refuse):
+        await node.delete()
+    await node.restart()
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()

@@ -99,6 +99,7 @@ class CniRequest:
         netns: Path of the network namespace on the host; None when it is gone.
         pod: None when CNI_ARGS names no Pod (another tool than a kubelet's runtime).
         config: The network configuration, byte for byte.
+        config_name: Its name; GC speaks of the attachments to this network alone.
         runtime_config: What the runtime adds for the capabilities that the configuration declares.
         previous: The result of the plugin before danm in its list, as it came; empty for the first.
         valid_attachments: GC: (container id, interface) of what the runtime still has; None when
@@ -116,6 +117,7 @@ class CniRequest:
     runtime_config: Mapping[str, Any]
     previous: bytes = b""
     valid_attachments: frozenset[tuple[ContainerId, InterfaceName]] | None = None
+    config_name: str = ""
 
 
 class _Attachment(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +138,7 @@ class _Config(VersionedWire, frozen=True, kw_only=True):
     both. Go programs write null for an empty list.
     """
 
+    name: str | None = None
     runtime_config: dict[str, Any] | None = msgspec.field(name="runtimeConfig", default=None)
     previous: msgspec.Raw = msgspec.field(name="prevResult", default=msgspec.Raw(b"null"))
     attachments: _Attachments = msgspec.field(name="cni.dev/attachments", default=msgspec.UNSET)
@@ -193,6 +196,7 @@ def decode_request(environment: Mapping[str, str], stdin: bytes) -> CniRequest:
         runtime_config=config.runtime_config or {},
         previous=b"" if bytes(config.previous) == b"null" else bytes(config.previous),
         valid_attachments=_valid_attachments(config),
+        config_name=config.name or "",
     )
 
 

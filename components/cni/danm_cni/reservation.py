@@ -56,6 +56,7 @@ class SandboxReservation:
             interfaces=interfaces,
             environment=plugin_environment(request.environment),
             request_interface=request.interface,
+            config_name=request.config_name,
         )
         with effect(Effect.WRITE_INTENT):
             await self.journal.put(intent)

@@ -114,8 +114,10 @@ class Sandboxes:
                 code=CniCode.CONTAINER_UNKNOWN,
             )
         known = self.journal.get(container_id)
-        if known is not None and _is_repeated(known, request):
-            return answer_in_version(known.result, request)
+        if known is not None:
+            _refuse_other_interface(known, request)
+            if _is_repeated(known, request):
+                return answer_in_version(known.result, request)
         held: Collection[SandboxRecord] = ()
         try:
             async with asyncio.timeout(progress.deadline_s - time.monotonic()):
@@ -189,9 +191,10 @@ class Sandboxes:
         await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
         if task.done():
             error = task.exception()
-            if error is not None and self._is_unknown(container_id):
+            if error is None:
+                return
+            if self._is_unknown(container_id):
                 raise error
-            return
         record = self.journal.get(container_id)
         if record is None or record.state is not SandboxState.REMOVING:
             await self._leave_for_later(request)
@@ -212,7 +215,7 @@ class Sandboxes:
                 if not self.journal.saw_add(request.container_id):
                     await self.fallback.delete_unknown(request)
                 return
-            if record.state is SandboxState.HELD:
+            if record.state is SandboxState.HELD or record.is_of_other(request.interface):
                 return
             async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
                 await self.removal.remove(record)
@@ -333,7 +336,7 @@ class Sandboxes:
         await all_of(
             self._remove_added(each)
             for each in self.journal.records()
-            if each.container_id not in listed
+            if each.container_id not in listed and each.config_name in ("", request.config_name)
         )
 
     async def _remove_added(self, record: SandboxRecord) -> None:
@@ -378,6 +381,23 @@ def _is_repeated(known: SandboxRecord, request: CniRequest) -> bool:
         and known.netns == request.netns
         and known.request_interface == request.interface
     )
+
+
+def _refuse_other_interface(known: SandboxRecord, request: CniRequest) -> None:
+    """Refuse to make again what is there.
+
+    Source: CNI specification 1.1.0, section 2.
+
+    Raises:
+        CniRequestError: The container has its interfaces by an ADD of another CNI_IFNAME.
+    """
+    if known.netns == request.netns and known.is_of_other(request.interface):
+        raise CniRequestError(
+            f"the variable CNI_IFNAME is {request.interface!r}, and container "
+            f"{request.container_id} has all interfaces of its Pod since its ADD of "
+            f"{known.request_interface}: one configuration of danm is enough for a container",
+            code=CniCode.INVALID_ENVIRONMENT,
+        )
 
 
 def _too_late(identity: PodIdentity, progress: Progress) -> DeadlineExceededError:

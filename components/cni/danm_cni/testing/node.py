@@ -180,9 +180,9 @@ class FakeNode:
         request = self.request("CHECK", container_id)
         await self.daemon.sandboxes.check(request, deadline_s=time.monotonic() + timeout_s)
 
-    async def collect(self, listed: Sequence[Mapping[str, str]]) -> None:
-        """Send a GC with the attachments that the runtime still has."""
-        valid: dict[str, Any] = {"cni.dev/valid-attachments": listed}
+    async def collect(self, listed: Sequence[Mapping[str, str]], *, name: str = "danm") -> None:
+        """Send a GC with the attachments that the runtime still has of a network."""
+        valid: dict[str, Any] = {"cni.dev/valid-attachments": listed, "name": name}
         await self.daemon.sandboxes.collect(self.request("GC", "", **valid))
 
     async def lose_journal(self) -> None:
