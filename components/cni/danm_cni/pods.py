@@ -1,5 +1,9 @@
 """The Pods of this node, from a watch; what it has not shown yet is fetched (DESIGN, step 2)."""
 
+from collections.abc import Sequence
+from typing import Final
+
+from danm_api.codec.event import MAX_NOTE_LENGTH
 from danm_api.codec.pod import decode_pod
 from danm_api.errors import DanmError, NotFoundError, PodNotFoundError
 from danm_api.kube.api import PODS, KubeApi
@@ -12,6 +16,9 @@ from danm_cni.journal import SandboxRecord
 from danm_cni.request import PodIdentity
 
 log = get_logger(__name__)
+
+# Between the errors of one ADD, and the clauses of an error.
+_PARTS_END: Final = "; "
 
 
 class NodePods:
@@ -91,6 +98,22 @@ def _is(pod: Pod, identity: PodIdentity) -> bool:
     return identity.uid is None or pod.runtime_uid == identity.uid
 
 
+def notes_of(message: str) -> Sequence[str]:
+    """Return a message in parts that an Event holds; pure.
+
+    It is parted between errors, or the clauses of one, so that nothing is cut off that is not
+    longer than an Event by itself.
+    """
+    notes: list[str] = []
+    for part in message.split(_PARTS_END):
+        longer = f"{notes[-1]}{_PARTS_END}{part}" if notes else part
+        if notes and len(longer.encode()) <= MAX_NOTE_LENGTH:
+            notes[-1] = longer
+        else:
+            notes.append(part)
+    return notes
+
+
 class PodEvents:
     """Events on Pods whose networks could not be made, and on DanmNets."""
 
@@ -99,8 +122,9 @@ class PodEvents:
         self._recorder = recorder
 
     async def attachment_failed(self, pod: Pod, message: str) -> None:
-        """Tell the Pod's owner; never raises."""
-        await self._record(pod, "FailedAttachment", message)
+        """Tell the Pod's owner, in as many Events as hold all attachments; never raises."""
+        for note in notes_of(message):
+            await self._record(pod, "FailedAttachment", note)
 
     async def address_lost(self, pod: Pod, message: str) -> None:
         """Tell the Pod's owner that an interface was taken down; never raises."""

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from danm_api.errors import ApiUnavailableError, PodNotFoundError
-from danm_api.kube.api import DANMNETS, PODS, RawObject
+from danm_api.errors import ApiUnavailableError, PodNotFoundError, SeveralErrors
+from danm_api.kube.api import DANMNETS, EVENTS, PODS, RawObject
 from danm_api.names import Namespace, NetworkName, NodeName, PodName, PodUid
 from danm_api.testing.builders import a_raw_danmnet
 from danm_api.testing.fake_kube import FakeKube
@@ -14,6 +14,7 @@ from danm_cni.journal import SandboxRecord, SandboxState
 from danm_cni.networks import Networks
 from danm_cni.pods import NodePods
 from danm_cni.request import PodIdentity
+from danm_cni.testing.node import FakeNode
 
 NAMESPACE = Namespace("ns")
 
@@ -129,6 +130,17 @@ async def test_unknown_counts_as_living(kube: FakeKube) -> None:
     kube.fail_next("get", PODS, ApiUnavailableError("away", status=0))
     # DESIGN, P3
     assert await NodePods(kube, NodeName("n1")).wants_addresses(_record())
+
+
+async def test_every_failed_attachment_is_in_an_event(node: FakeNode) -> None:
+    """However many fail: an Event holds 1024 bytes, and what does not fit is in the next one."""
+    node.add_pod(interfaces=[{"network": f"absent-{number}"} for number in range(16)])
+    with pytest.raises(SeveralErrors):
+        await node.add()
+    await node.until(lambda: len(node.kube.all_stored(EVENTS)) > 2)
+    notes = [each["note"] for each in node.kube.all_stored(EVENTS)]
+    assert all(any(f"'absent-{number}'" in note for note in notes) for number in range(16))
+    assert not any(note.endswith("...") for note in notes)
 
 
 async def test_a_network_not_seen_yet_is_fetched(kube: FakeKube) -> None:
