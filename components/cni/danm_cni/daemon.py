@@ -296,8 +296,10 @@ class Daemon:
                 self.upkeep.wake()
 
     def _endpoint_changed(self, change: Change[DanmEp]) -> None:
-        if change.old is None and change.new is not None:
-            self._relabel.add(ObjectKey(namespace=change.new.namespace, name=change.new.pod))
+        old, new = change.old, change.new
+        # Also one that was written with the labels of a moment ago, whoever did that.
+        if new is not None and (old is None or old.pod_labels != new.pod_labels):
+            self._relabel.add(ObjectKey(namespace=new.namespace, name=new.pod))
 
     async def follow_labels(self) -> None:
         """Keep the labels of DanmEps in step with their Pods', for ever (SPEC A2)."""

@@ -8,7 +8,7 @@ from danm_api.errors import (
     LinkSetupError,
 )
 from danm_api.ipam_api import PodOwnerMessage
-from danm_api.kube.api import EVENTS, PODS
+from danm_api.kube.api import DANMEPS, EVENTS, PODS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.journal import SandboxState
@@ -207,3 +207,16 @@ async def test_labels_of_danmeps_follow_the_pods(node: FakeNode) -> None:
     labels = node.endpoints()[0]["metadata"]["labels"]
     assert "tier" not in labels
     assert labels["danm.k8s.io/network"] == "internal"
+
+
+async def test_labels_that_were_written_late_are_put_right(node: FakeNode) -> None:
+    """A DanmEp that is written with labels that its Pod has lost since gets the present ones."""
+    node.add_pod(interfaces=[INTERNAL], labels={"app": "new"})
+    await node.add()
+    (endpoint,) = node.endpoints()
+    await node.until(lambda: len(node.daemon.informers[2].items()) == 1)
+    late = {"metadata": {"labels": {"app": "old", "tier": "x"}}}
+    await node.kube.patch(DANMEPS, endpoint["metadata"]["name"], late, namespace=NAMESPACE)
+    # SPEC A2
+    await node.until(lambda: node.endpoints()[0]["metadata"]["labels"].get("app") == "new")
+    assert "tier" not in node.endpoints()[0]["metadata"]["labels"]
