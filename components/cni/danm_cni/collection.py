@@ -30,6 +30,7 @@ class DelegateCollection:
     Attributes:
         find_fallback: Returns the fallback's file.
         config_directory: Where static types have their files.
+        host_root: The host's root directory, in which links among them lead on.
     """
 
     journal: Journal
@@ -38,6 +39,7 @@ class DelegateCollection:
     plugins: PluginRunner
     find_fallback: Callable[[], Path | None]
     config_directory: Path
+    host_root: Path
 
     async def collect(self, request: CniRequest) -> None:
         """Have everything removed that is not of a sandbox of this node.
@@ -84,7 +86,8 @@ class DelegateCollection:
     def _chains(self) -> Iterator[PluginChain]:
         fallback = self.find_fallback()
         names = sorted(self.networks.static_types())
-        sources = [partial(load_static_chain, self.config_directory, name) for name in names]
+        load = partial(load_static_chain, self.config_directory, root=self.host_root)
+        sources = [partial(load, name) for name in names]
         if fallback is not None:
             sources.append(partial(load_chain, fallback))
         seen: set[str] = set()

@@ -194,6 +194,7 @@ class Daemon:
                 plugins=edges.plugins,
                 find_fallback=self._installation.fallback_path,
                 config_directory=self._installation.config_directory,
+                host_root=config.paths.root,
             ),
             tombstones=tombstones,
             admission=self._admission,

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from danm_api.codec.cni import stated_version
+from danm_api.codec.cni import VersionedWire, decode_result, encode_result, stated_version
 from danm_api.codec.json_text import decode_foreign
-from danm_api.errors import InvalidNetworkError
+from danm_api.errors import InvalidNetworkError, InvalidRequestError
 from danm_api.model.cni import CniResult, CniVersion
 from danm_api.model.danmnet import BuiltInType, NetworkSpec, Untagged, Vlan, Vxlan
 from danm_api.names import InterfaceName
+from danm_cni.plan import PlannedRoute
 
 # What a generated configuration speaks: the reference plugins of the last five years know it.
 GENERATED_VERSION: Final = CniVersion.V0_4_0
@@ -196,7 +197,8 @@ def file_chain(data: bytes, *, source: str) -> PluginChain:
         chain = _list_chain(keys, source)
     else:
         plugin = PluginConfig(type=str(keys.get("type", "")), keys=keys, exact=data)
-        chain = PluginChain(source=source, version=_version(keys), plugins=(plugin,))
+        version = str(keys.get("cniVersion") or CniVersion.V0_1_0)
+        chain = PluginChain(source=source, version=version, plugins=(plugin,))
     for plugin in chain.plugins:
         if plugin.type == OWN_TYPE:
             raise InvalidNetworkError(f"{source} calls the plugin danm, which would call itself")
@@ -207,7 +209,14 @@ def file_chain(data: bytes, *, source: str) -> PluginChain:
 
 
 def _version(keys: Mapping[str, Any]) -> str:
-    return str(keys.get("cniVersion") or CniVersion.V0_1_0)
+    """Return the newest of a configuration's versions that is known, as runtimes choose it.
+
+    Source: CNI specification 1.1.0, section 1, "Version considerations".
+    """
+    single, several = keys.get("cniVersion"), keys.get("cniVersions")
+    stated = [single, *several] if isinstance(several, list) else [single]
+    known = [each for each in CniVersion if each.value in stated]
+    return str(known[-1]) if known else str(single or CniVersion.V0_1_0)
 
 
 def _list_chain(keys: Mapping[str, Any], source: str) -> PluginChain:
@@ -264,6 +273,28 @@ def knows(config: bytes, since: CniVersion) -> bool:
     """Say whether a rendered configuration's version has what came with ``since``."""
     version = stated_version(config)
     return version is not None and version.has(since)
+
+
+def result_for(config: bytes, output: bytes) -> bytes:
+    """Return a result in the version of a configuration, whose plugin is to read it.
+
+    Plugins refuse a previous result of a version that is not theirs, or of none; libcni sees to it
+    in the same way. What has the version already, or is no result, stays as it is.
+
+    Args:
+        config: Rendered.
+        output: What a plugin printed, or a runtime kept.
+    """
+    try:
+        wanted = stated_version(config)
+        keys = decode_foreign(output, dict[str, msgspec.Raw])
+        if wanted is None or ("cniVersion" in keys and stated_version(output) is wanted):
+            return output
+        if decode_foreign(output, VersionedWire).cni_version:
+            return encode_result(decode_result(output), wanted)
+    except (InvalidRequestError, msgspec.DecodeError):
+        return output
+    return msgspec.json.encode({**keys, "cniVersion": wanted.value})
 
 
 def with_previous(config: bytes, output: bytes) -> bytes:

@@ -181,6 +181,59 @@ def test_the_first_configuration(names: list[str], first: str | None) -> None:
     assert first == first_configuration(names, own="00-danm.conflist")
 
 
+@pytest.mark.parametrize(
+    ("stated", "used"),
+    [
+        pytest.param({"cniVersion": "0.4.0", "cniVersions": ["1.0.0", "0.3.1"]}, "1.0.0", id="max"),
+        pytest.param({"cniVersion": "1.1.0", "cniVersions": ["0.4.0"]}, "1.1.0", id="the single"),
+        pytest.param({"cniVersions": ["0.4.0", "9.0.0"]}, "0.4.0", id="not one of the future"),
+        pytest.param({"cniVersion": "0.4.0", "cniVersions": 7}, "0.4.0", id="no list"),
+        pytest.param({"cniVersion": "9.0.0"}, "9.0.0", id="nothing known"),
+        pytest.param({}, "0.1.0", id="none"),
+    ],
+)
+def test_the_newest_version_of_a_list_is_used(stated: dict[str, Any], used: str) -> None:
+    """A list may offer several versions; its plugins are called with the newest that is known."""
+    # CNI 1.1.0, section 1: "MUST select the highest supported version"
+    data = msgspec.json.encode({"name": "x", "plugins": [{"type": "bridge"}], **stated})
+    chain = file_chain(data, source="x.conflist")
+    rendered = render(chain.plugins[0], previous=None, runtime_config={})
+    assert msgspec.json.decode(rendered)["cniVersion"] == used
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        pytest.param(
+            b'{"ips":[],"own":1}', {"cniVersion": "0.4.0", "ips": [], "own": 1}, id="none"
+        ),
+        pytest.param(
+            b'{"cniVersion":"1.1.0","ips":[{"address":"192.0.2.7/24"}],"routes":[]}',
+            {
+                "cniVersion": "0.4.0",
+                "ips": [{"address": "192.0.2.7/24", "version": "4"}],
+                "routes": [],
+                "dns": {},
+            },
+            id="another one",
+        ),
+    ],
+)
+def test_a_result_goes_on_in_the_version_of_its_reader(output: bytes, told: object) -> None:
+    """A plugin refuses a previous result of a version that it does not speak, or of none."""
+    config = b'{"cniVersion":"0.4.0","type":"portmap"}'
+    # CNI 1.1.0, section 3; libcni does the same
+    assert msgspec.json.decode(result_for(config, output)) == told
+
+
+@pytest.mark.parametrize(
+    "output", [b'{ "cniVersion":"0.4.0", "odd": 1 }', b"[]", b'{"cniVersion":"1.1.0","ips":7}']
+)
+def test_a_result_that_needs_nothing_goes_on_as_it_is(output: bytes) -> None:
+    """What has the version already, or is no result, is not touched."""
+    assert result_for(b'{"cniVersion":"0.4.0"}', output) == output
+
+
 def test_a_plugin_never_sees_the_capabilities_of_its_file() -> None:
     """They are for whoever calls it; a file that declares none goes as it is, byte for byte."""
     # CNI 1.1.0, section 3

@@ -57,7 +57,7 @@ async def test_a_chain_is_noted_before_it_runs_and_deleted_in_reverse(tmp_path: 
     lines = log.read_text().splitlines()
     assert ["ADD one", "ADD two", "DEL two", "DEL one"] == [" ".join(x.split()[:2]) for x in lines]
     assert lines[1].split(maxsplit=2)[2] == lines[2].split(maxsplit=2)[2]
-    assert '"prevResult":{"n":1}' in lines[1]
+    assert '"prevResult":{"n":1,"cniVersion":"1.0.0"}' in lines[1]
 
 
 async def test_nothing_is_started_when_a_plugin_of_the_chain_is_missing(tmp_path: Path) -> None:
@@ -99,12 +99,23 @@ def test_static_types_are_found_by_name(tmp_path: Path) -> None:
     """A type's .conflist is taken before its .conf; nothing outside of the directory is read."""
     (tmp_path / "x.conf").write_text('{"type":"a"}')
     # SPEC E2
-    assert load_static_chain(tmp_path, "x").source == "x.conf"
+    assert load_static_chain(tmp_path, "x", root=tmp_path).source == "x.conf"
     (tmp_path / "x.conflist").write_text('{"plugins":[{"type":"b"}]}')
-    assert load_static_chain(tmp_path, "x").source == "x.conflist"
+    assert load_static_chain(tmp_path, "x", root=tmp_path).source == "x.conflist"
     for name in ("absent", "../x"):
         with pytest.raises(InvalidNetworkError):
-            load_static_chain(tmp_path, name)
+            load_static_chain(tmp_path, name, root=tmp_path)
+
+
+def test_a_link_among_the_files_is_the_hosts(tmp_path: Path) -> None:
+    """Hosts that keep their files elsewhere have absolute links, which lead on in their root."""
+    directory = tmp_path / "etc/cni/net.d"
+    directory.mkdir(parents=True)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/abc.conf").write_text('{"type":"a"}')
+    (directory / "x.conf").symlink_to("/store/abc.conf")
+    chain = load_static_chain(directory, "x", root=tmp_path)
+    assert (chain.source, chain.plugins[0].type) == ("x.conf", "a")
 
 
 def test_delegates_inherit_what_concerns_them() -> None:

@@ -119,6 +119,7 @@ class Fallback:
         ]
         await delete_calls(
             calls,
+            output=request.previous,
             runner=self._runner,
             environment=plugin_environment(request.environment),
             timeout_s=_DEL_TIMEOUT_S,

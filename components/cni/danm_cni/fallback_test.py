@@ -1,5 +1,8 @@
 """The fallback's plugins when they fail; what they do otherwise is in sandbox_test."""
 
+import time
+
+import msgspec
 import pytest
 
 from danm_api.errors import DelegateError
@@ -45,6 +48,18 @@ async def test_a_plugin_s_del_of_an_unknown_container_fails(node: FakeNode) -> N
         await node.delete("from-before")
     assert len(node.plugins.deleted_with) == 1
     await node.delete("from-before")
+
+
+async def test_del_of_an_unknown_container_tells_what_the_runtime_knows(node: FakeNode) -> None:
+    """Plugins that clean up by their result get it, in the version of their configuration."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "0.4.0", "name": "old", "type": "firewall"})
+    result = {"cniVersion": "1.1.0", "ips": [{"address": "203.0.113.9/24"}]}
+    request = node.request("DEL", "from-before", prevResult=result)
+    # CNI 1.1.0, section 2: "A prevResult must be supplied"
+    await node.daemon.sandboxes.delete(request, deadline_s=time.monotonic() + 5, informed=True)
+    (config,) = map(msgspec.json.decode, node.plugins.deleted_with)
+    assert config["prevResult"]["cniVersion"] == "0.4.0"
+    assert config["prevResult"]["ips"] == [{"address": "203.0.113.9/24", "version": "4"}]
 
 
 async def test_an_edited_file_is_used_at_the_next_add(node: FakeNode) -> None:

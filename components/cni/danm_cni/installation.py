@@ -96,17 +96,38 @@ class Installation:
 
     def _configuration(self) -> dict[str, Any]:
         plugin: dict[str, Any] = {"type": "danm"}
-        path = self.fallback_path()
-        if path is not None:
-            try:
-                capabilities = declared_capabilities(load_chain(path))
-            except InvalidNetworkError as error:
-                log.warning("Fallback is not usable", path=str(path), error=error.reason)
-                capabilities = {}
-            if capabilities:
-                # Or the runtime would keep host ports and the like from the fallback's plugins.
-                plugin["capabilities"] = capabilities
+        fallback = self.fallback_path()
+        capabilities = {} if fallback is None else self._capabilities(fallback)
+        for name in self._configurations():
+            # Any of them may be a static type's.
+            capabilities |= self._capabilities(self._file(name))
+        if capabilities:
+            # Or the runtime would keep host ports and the like from these plugins.
+            plugin["capabilities"] = dict(sorted(capabilities.items()))
         return {"cniVersion": self._cni_version, "name": NETWORK_NAME, "plugins": [plugin]}
+
+    def _capabilities(self, path: Path) -> dict[str, bool]:
+        try:
+            return declared_capabilities(load_chain(path))
+        except InvalidNetworkError as error:
+            log.warning("CNI configuration is not usable", path=str(path), error=error.reason)
+            return {}
+
+    def _configurations(self) -> list[str]:
+        """Return the names of the CNI configurations beside DANM's own."""
+        try:
+            names = sorted(each.name for each in self.config_directory.iterdir())
+        except FileNotFoundError:
+            return []
+        return [each for each in names if first_configuration([each], own=CONFIG_NAME)]
+
+    def _file(self, name: str) -> Path:
+        """Return a configuration's file; a link leads on in the host's root."""
+        try:
+            return resolve_in_root(self._paths.root, f"{self._paths.cni_config}/{name}")
+        except OSError:
+            # A link that leads nowhere: whoever reads it says so.
+            return self.config_directory / name
 
     def fallback_path(self) -> Path | None:
         """Return the configuration of Pods that ask for nothing, or None when there is none.
@@ -118,19 +139,16 @@ class Installation:
             return None
         if self._fallback:
             return resolve_in_root(self._paths.root, self._fallback)
-        directory = self.config_directory
         remembered = self._remembered()
-        if remembered is not None and (directory / remembered).is_file():
-            return directory / remembered
-        if not directory.is_dir():
-            return None
-        chosen = first_configuration([each.name for each in directory.iterdir()], own=CONFIG_NAME)
+        if remembered is not None and self._file(remembered).is_file():
+            return self._file(remembered)
+        chosen = next(iter(self._configurations()), None)
         if chosen is None:
             return None
         self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(self._memory, msgspec.json.encode(_Remembered(file=chosen)))
         log.info("Chose fallback network", name=chosen)
-        return directory / chosen
+        return self._file(chosen)
 
     @property
     def _memory(self) -> Path:

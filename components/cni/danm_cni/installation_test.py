@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from danm_cni.delegate import load_chain
 from danm_cni.installation import CONFIG_NAME, Installation
 from danm_cni.testing.node import config_for
 
@@ -88,6 +89,31 @@ def test_capabilities_of_the_fallback_are_asked_for(tmp_path: Path) -> None:
     config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
     # SPEC B2
     assert {"portMappings": True} == config["plugins"][0]["capabilities"]
+
+
+def test_capabilities_of_static_types_are_asked_for(tmp_path: Path) -> None:
+    """Host ports of Pods on a static type's network need them as those of the fallback do."""
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True, "dns": False}}
+    keys = {"cniVersion": "1.0.0", "name": "x", "plugins": [{"type": "bridge"}, portmap]}
+    _write(tmp_path, "flannel.conflist", keys)
+    _write(tmp_path, "shaped.conf", {"type": "x", "capabilities": {"bandwidth": True}})
+    _write(tmp_path, "broken.conf", [])
+    _installation(tmp_path, fallback="none").write_configuration()
+    config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
+    assert {"portMappings": True, "bandwidth": True} == config["plugins"][0]["capabilities"]
+
+
+def test_a_fallback_may_be_a_link_of_the_host(tmp_path: Path) -> None:
+    """An absolute link among the configurations leads on in the host's root."""
+    _write(tmp_path, "README", {})
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/10-x.conf").write_text('{"type":"bridge"}')
+    (tmp_path / "etc/cni/net.d/10-x.conf").symlink_to("/store/10-x.conf")
+    installation = _installation(tmp_path)
+    for _ in range(2):
+        path = installation.fallback_path()
+        assert path is not None
+        assert load_chain(path).plugins[0].type == "bridge"
 
 
 def test_the_fallback_is_remembered(tmp_path: Path) -> None:

@@ -168,13 +168,16 @@ class SandboxInterfaces:
                         spec=ready.planned.spec,
                         interface=ready.planned.interface,
                         addresses=ready.addresses,
+                        routes=ready.planned.routes,
                         device=ready.device,
                         dpdk=self._settings.dpdk,
                     )
                 )
                 return [await self._make_sriov(context, ready, chain)]
             case StaticDelegate(name=name):
-                chain = load_static_chain(self._settings.config_directory, name)
+                chain = load_static_chain(
+                    self._settings.config_directory, name, root=self._settings.host_root
+                )
                 return [await self._make_static(context, ready, chain)]
 
     async def _make_sriov(
