@@ -95,12 +95,14 @@ class SriovRequest:
     """What an sriov delegate's configuration is made of.
 
     Attributes:
+        routes: Of all tables.
         device: The id, as its device plugin names it, of the one that the Pod was given.
     """
 
     spec: NetworkSpec
     interface: InterfaceName
     addresses: DynamicAddresses
+    routes: tuple[PlannedRoute, ...] = ()
     device: str = ""
     dpdk: DpdkSettings = field(default=_NO_DPDK)
 
@@ -152,7 +154,8 @@ def _ipam(request: SriovRequest) -> dict[str, Any]:
     if address is None:
         return {}
     spec = request.spec
-    routes = spec.routes if isinstance(address, IPv4Interface) else spec.routes6
+    routes = plugin_routes(request.routes, address)
+    of_family = spec.routes if isinstance(address, IPv4Interface) else spec.routes6
     keys: dict[str, Any] = {
         "type": "fakeipam",
         "ip": str(address.ip),
@@ -162,10 +165,29 @@ def _ipam(request: SriovRequest) -> dict[str, Any]:
         keys["routes"] = [
             {"dst": str(each.destination), "gw": str(each.gateway)} for each in routes
         ]
-    default = next((each for each in routes if each.destination.prefixlen == 0), None)
+    default = next((each for each in of_family if each.destination.prefixlen == 0), None)
     if default is not None:
         keys["gateway"] = str(default.gateway)
     return keys
+
+
+def plugin_routes(
+    routes: Sequence[PlannedRoute], address: IPv4Interface | IPv6Interface | None
+) -> tuple[PlannedRoute, ...]:
+    """Return the routes that a plugin adds itself: it knows neither tables nor metrics.
+
+    Args:
+        routes: All of an interface.
+        address: The one that the plugin is given.
+    """
+    return tuple(
+        each
+        for each in routes
+        if address is not None
+        and each.destination.version == address.version
+        and each.table is None
+        and each.metric is None
+    )
 
 
 def require_plain_name(name: str) -> None:

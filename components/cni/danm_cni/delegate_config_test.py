@@ -8,6 +8,7 @@ import pytest
 
 from danm_api.codec.cni import decode_result
 from danm_api.errors import InvalidNetworkError
+from danm_api.model.addresses import Route
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.names import InterfaceName
 from danm_api.testing.builders import a_danmnet, accepted
@@ -20,18 +21,24 @@ from danm_cni.delegate_config import (
     first_configuration,
     render,
     require_plain_name,
+    result_for,
     sriov_chain,
     with_later_changes,
 )
+from danm_cni.plan import PlannedRoute
 
 
 def _sriov(addresses: DynamicAddresses, **options: Any) -> dict[str, Any]:  # noqa: ANN401
     spec = a_danmnet("net", network_type="sriov", **options).spec
     assert isinstance(spec, NetworkSpec)
+    of_network: list[Route] = [*spec.routes, *spec.routes6]
     request = SriovRequest(
         spec=spec,
         interface=InterfaceName("net1"),
         addresses=addresses,
+        routes=tuple(
+            PlannedRoute(destination=each.destination, gateway=each.gateway) for each in of_network
+        ),
         dpdk=DpdkSettings(kernel_driver="k", dpdk_driver="d", dpdk_tool="t"),
     )
     chain = sriov_chain(request)

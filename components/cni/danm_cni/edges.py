@@ -17,7 +17,7 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.pod import Pod
 from danm_api.names import Namespace, NetworkName
-from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, TakeDown
+from danm_cni.interface_setup import Address, ChildLink, InterfaceSetup, LinkFacts, TakeDown
 from danm_cni.journal import PluginCall, SandboxRecord
 from danm_cni.request import PodIdentity, Verb
 
@@ -113,6 +113,10 @@ class InterfaceMaker(Protocol):
 
     async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
         """Set up what a delegate has created."""
+        ...
+
+    async def announce(self, name: str, addresses: Sequence[Address], netns: str) -> None:
+        """Tell the neighbours of an interface; one that cannot be told of is no error."""
         ...
 
     async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:

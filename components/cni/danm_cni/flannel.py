@@ -22,6 +22,7 @@ def clean_flannel(host_root: Path, *, bridge: str, container_id: str, address: s
         address: With or without prefix length.
     """
     file = resolve_in_root(host_root, f"{_HOST_LOCAL}/{bridge}/{ip_interface(address).ip}")
-    if file.is_file() and file.read_text().startswith(container_id):
+    # host-local writes the container's id and, on another line, the interface.
+    if file.is_file() and file.read_bytes().split()[:1] == [container_id.encode()]:
         with effect(Effect.CLEAN_FLANNEL):
             file.unlink(missing_ok=True)

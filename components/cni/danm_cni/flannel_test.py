@@ -11,7 +11,10 @@ from danm_cni.flannel import clean_flannel
     ("content", "is_left"),
     [
         pytest.param("c1\r\neth0", False, id="its own"),
+        pytest.param("c1", False, id="its own, of an old host-local"),
         pytest.param("c2\r\neth0", True, id="somebody else's by now"),
+        pytest.param("c10\r\neth0", True, id="of an id that begins alike"),
+        pytest.param("\xff", True, id="rubbish"),
     ],
 )
 def test_only_the_container_s_own_reservation_goes(
@@ -26,6 +29,6 @@ def test_only_the_container_s_own_reservation_goes(
 
     clean()
     file.parent.mkdir(parents=True)
-    file.write_text(content)
+    file.write_text(content, encoding="latin-1")
     clean()
     assert is_left == file.exists()

@@ -42,10 +42,12 @@ class InterfaceSetup:
 
     Attributes:
         mac: What it is to have since its creation; None for any.
+        mtu: Bytes, where it is not to keep what it was created with.
     """
 
     name: str
     mac: str | None = None
+    mtu: int | None = None
     addresses: tuple[Address, ...] = ()
     routes: tuple[PlannedRoute, ...] = ()
     rules: tuple[PolicyRule, ...] = ()

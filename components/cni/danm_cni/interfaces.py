@@ -31,6 +31,7 @@ from danm_cni.delegate_config import (
     DynamicAddresses,
     PluginChain,
     SriovRequest,
+    plugin_routes,
     sriov_chain,
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
@@ -54,7 +55,13 @@ from danm_cni.journal import (
 from danm_cni.netns import NetnsGoneError
 from danm_cni.plan import PlannedAttachment, PlannedRoute
 from danm_cni.progress import Progress
-from danm_cni.result import InterfaceResult, complete_result
+from danm_cni.result import (
+    InterfaceResult,
+    complete_result,
+    is_own,
+    own_addresses,
+    with_mtu,
+)
 
 # A DEL that a plugin does not finish in this time is killed and tried again later.
 _DELEGATE_DEL_TIMEOUT_S: Final = 30.0
@@ -189,20 +196,14 @@ class SandboxInterfaces:
         if planned.spec.dpdk:
             # A user-space driver owns the device: the kernel has no interface to set up.
             return made
-        given = ready.addresses.delegated
-        rest = tuple(address for address in addresses if address != given)
-        routes = tuple(
-            route
-            for route in planned.routes
-            if route.table is not None
-            or given is None
-            or route.destination.version != given.version
-        )
+        # The address that the plugin has given it is in the way of nothing, and is announced.
+        by_plugin = plugin_routes(planned.routes, ready.addresses.delegated)
         facts = await self._kernel.set_up(
             InterfaceSetup(
                 name=planned.interface,
-                addresses=rest,
-                routes=routes,
+                mtu=planned.spec.mtu,
+                addresses=addresses,
+                routes=tuple(each for each in planned.routes if each not in by_plugin),
                 rules=policy_rules(planned.routes, addresses),
             ),
             context.netns,
@@ -218,8 +219,8 @@ class SandboxInterfaces:
         planned = ready.planned
         made = await self._run(context, ready, chain)
         result = complete_result(made, netns=context.netns)
-        addresses = _own_addresses(result, planned.interface)
-        mac = next((each.mac for each in result.interfaces if each.name == planned.interface), None)
+        addresses = own_addresses(result, planned.interface)
+        mac = next(each.mac for each in result.interfaces if is_own(each, planned.interface))
         ip, ip6 = _first(addresses, IPv4Interface), _first(addresses, IPv6Interface)
         interface = replace(ready.endpoint.interface, address=ip, address_ipv6=ip6, mac_address=mac)
 
@@ -235,11 +236,15 @@ class SandboxInterfaces:
                 )
             families = {address.version for address in addresses}
             routes = tuple(each for each in planned.routes if each.destination.version in families)
-            if routes:
+            if routes or planned.spec.mtu is not None:
                 setup = InterfaceSetup(
-                    name=planned.interface, routes=routes, rules=policy_rules(routes, addresses)
+                    name=planned.interface,
+                    mtu=planned.spec.mtu,
+                    routes=routes,
+                    rules=policy_rules(routes, addresses),
                 )
                 await self._kernel.set_up(setup, context.netns)
+            await self._kernel.announce(planned.interface, addresses, context.netns)
 
         async def tell() -> None:
             with effect(Effect.UPDATE_ENDPOINT):
@@ -248,7 +253,7 @@ class SandboxInterfaces:
         # The DanmEp has said since before the plugin's start that there is an interface (a DanmNet
         # stays while it does, and a lost journal is made up for); now it says with what.
         await all_of([record_and_route(), tell()])
-        return replace(made, result=result)
+        return replace(made, result=with_mtu(result, planned.interface, planned.spec.mtu))
 
     async def _run(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
@@ -319,13 +324,14 @@ class SandboxInterfaces:
             environment=attachment_environment(sandbox, interface, netns=netns),
             timeout_s=_DELEGATE_DEL_TIMEOUT_S,
         )
-        if interface.network_type == FLANNEL and interface.ip:
-            clean_flannel(
-                self._settings.host_root,
-                bridge=self._settings.flannel_bridge,
-                container_id=sandbox.container_id,
-                address=interface.ip,
-            )
+        if interface.network_type == FLANNEL:
+            for address in interface.addresses:
+                clean_flannel(
+                    self._settings.host_root,
+                    bridge=self._settings.flannel_bridge,
+                    container_id=sandbox.container_id,
+                    address=address,
+                )
 
 
 def _own_link(ready: ReadyAttachment, own_type: OwnType) -> ChildLink:
@@ -350,14 +356,6 @@ def _own_setup(ready: ReadyAttachment) -> InterfaceSetup:
 
 def _both(addresses: DynamicAddresses) -> tuple[Address, ...]:
     return tuple(each for each in (addresses.ip, addresses.ip6) if each is not None)
-
-
-def _own_addresses(result: CniResult, name: str) -> tuple[Address, ...]:
-    return tuple(
-        ip.address
-        for ip in result.ips
-        if ip.interface is not None and result.interfaces[ip.interface].name == name
-    )
 
 
 def _first(addresses: tuple[Address, ...], family: type[Any]) -> Any:  # noqa: ANN401

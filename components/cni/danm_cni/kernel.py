@@ -8,8 +8,9 @@ from typing import Final, TypeVar
 
 from danm_api.model.addresses import IPAddress
 from danm_cni.held_addresses import read_addresses, remove_addresses
-from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, TakeDown
+from danm_cni.interface_setup import Address, ChildLink, InterfaceSetup, LinkFacts, TakeDown
 from danm_cni.netlink import (
+    announce,
     create_and_set_up,
     find_faults,
     read_links,
@@ -51,6 +52,10 @@ class KernelInterfaces:
     async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
         """Set up what a delegate has created."""
         return await self._in_netns(netns, partial(set_up, setup))
+
+    async def announce(self, name: str, addresses: Sequence[Address], netns: str) -> None:
+        """Tell the neighbours of what a delegate has created, if it is a link of the kernel's."""
+        await self._in_netns(netns, partial(announce, name, addresses))
 
     async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
         """Remove interfaces and their rules, where they are there."""

@@ -9,6 +9,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from ipaddress import IPv4Interface, IPv6Interface
@@ -17,6 +18,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from danm_api.errors import DanmError, LinkSetupError
+from danm_api.telemetry import get_logger
 from danm_cni.announce import (
     ETH_P_ARP,
     ETH_P_IPV6,
@@ -42,6 +44,8 @@ from danm_cni.rtnetlink import (
     Link,
     RouteSocket,
 )
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -194,7 +198,7 @@ def _set_up(
         _told(f"interface {setup.name} cannot be set up", _MAC_IN_USE),
         effect(Effect.SET_LINK_UP),
     ):
-        pod.set_up(link.index)
+        pod.set_up(link.index, mtu=setup.mtu)
     for route in setup.routes:
         with effect(Effect.ADD_ROUTE):
             _add_route(pod, link, setup.name, route)
@@ -207,7 +211,7 @@ def _set_up(
             pod.add_rule(rule)
     with effect(Effect.ANNOUNCE):
         _announce(frames, setup.name, link.mac, setup.addresses)
-    return _facts(link)
+    return replace(_facts(link), mtu=setup.mtu or link.mtu)
 
 
 def _facts(link: Link) -> LinkFacts:
@@ -223,6 +227,27 @@ def _keep_telling(name: str) -> None:
     for switch in _NOTIFY_SWITCHES:
         with suppress(OSError):
             Path(switch.format(name=name)).write_text("1")
+
+
+def announce(name: str, addresses: Sequence[Address], netns: int) -> None:
+    """Enter a namespace and tell the neighbours of an interface that another plugin has made.
+
+    Some make what is no link of the kernel's, or leave theirs down: nobody can be told of that.
+
+    Raises:
+        LinkSetupError: The kernel does not tell what it has.
+        NetnsGoneError: The namespace is gone.
+    """
+    enter_netns(netns)
+    with RouteSocket() as pod, _told(f"interface {name} cannot be read"):
+        link = pod.link(name)
+    if link is None:
+        return
+    with _frame_socket() as frames, effect(Effect.ANNOUNCE):
+        try:
+            _announce(frames, name, link.mac, addresses)
+        except LinkSetupError as error:
+            log.warning("Neighbours are not told", interface=name, error=error.reason)
 
 
 def take_down(downs: Sequence[TakeDown], netns: int) -> None:
@@ -339,16 +364,22 @@ def _enable_ipv6(name: str) -> None:
 
 def _add_route(pod: RouteSocket, link: Link, name: str, route: PlannedRoute) -> None:
     where = "" if route.table is None else f" in table {route.table}"
+    wanted = GatewayRoute(
+        destination=route.destination,
+        gateway=route.gateway,
+        link=link.index,
+        table=MAIN_TABLE if route.table is None else route.table,
+        metric=route.metric,
+    )
     with _told(f"route {route.destination} via {route.gateway} on {name}{where}"):
-        pod.add_route(
-            GatewayRoute(
-                destination=route.destination,
-                gateway=route.gateway,
-                link=link.index,
-                table=MAIN_TABLE if route.table is None else route.table,
-                metric=route.metric,
-            )
-        )
+        try:
+            pod.add_route(wanted)
+        except KernelRefusedError as error:
+            # A plugin may have made the very same.
+            if error.number != errno.EEXIST or _shown(link.index, route) not in set(
+                pod.gateway_routes()
+            ):
+                raise
 
 
 @contextmanager

@@ -8,18 +8,16 @@ import asyncio
 import os
 import socket
 import subprocess
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from pyroute2 import IPRoute
 
 from danm_api.errors import LinkSetupError, SeveralErrors
 from danm_api.model.danmnet import BuiltInType
@@ -27,12 +25,9 @@ from danm_cni.announce import ETH_P_ARP, arp_announcement
 from danm_cni.child_link import OwnType, child_link
 from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, PolicyRule, TakeDown
 from danm_cni.kernel import KernelInterfaces
-from danm_cni.netns import NetnsGoneError, enter_netns, open_netns, resolve_in_root
+from danm_cni.netns import NetnsGoneError, resolve_in_root
 from danm_cni.plan import PlannedRoute
-
-T = TypeVar("T")
-
-ROOT = Path("/")
+from danm_cni.testing.namespaces import ROOT, World, a_world, in_netns, ip
 
 
 @cache
@@ -40,85 +35,21 @@ def _kernel_has_ipvlan() -> bool:
     """Try it: the kernel may load the module when it is asked for."""
     namespace = f"danm-probe-{uuid4().hex[:8]}"
     try:
-        _ip("netns", "add", namespace)
-        _ip("-n", namespace, "link", "add", "p0", "type", "veth", "peer", "name", "p1")
-        _ip("-n", namespace, "link", "add", "link", "p0", "name", "i0", "type", "ipvlan")
+        ip("netns", "add", namespace)
+        ip("-n", namespace, "link", "add", "p0", "type", "veth", "peer", "name", "p1")
+        ip("-n", namespace, "link", "add", "link", "p0", "name", "i0", "type", "ipvlan")
     except subprocess.CalledProcessError:
         return False
     finally:
-        _ip("netns", "del", namespace)
+        ip("netns", "del", namespace)
     return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """Two namespaces: a node with a link ``parent0`` and a peer ``peer0``, and a Pod."""
-
-    node: str
-    pod: str
-
-    @property
-    def pod_path(self) -> str:
-        """Return the Pod's namespace as a runtime names it."""
-        return f"/var/run/netns/{self.pod}"
-
-    def on_node(self, work: Callable[[KernelInterfaces], Coroutine[Any, Any, T]]) -> T:
-        """Run danmd's kernel work as on that node: threads inherit their maker's namespace."""
-        return _in_netns(self.node, lambda: asyncio.run(work(KernelInterfaces(host_root=ROOT))))
-
-    def in_pod(self, look: Callable[[Any], T]) -> T:
-        """Look at the Pod's namespace."""
-
-        def body() -> T:
-            with IPRoute() as netlink:
-                return look(netlink)
-
-        return _in_netns(self.pod, body)
-
-
-def _in_netns(name: str, work: Callable[[], T]) -> T:
-    outcome: list[T | BaseException] = []
-
-    def body() -> None:
-        try:
-            descriptor = open_netns(ROOT, f"/run/netns/{name}")
-            try:
-                enter_netns(descriptor)
-            finally:
-                os.close(descriptor)
-            outcome.append(work())
-        except BaseException as error:  # noqa: BLE001  (raised below)
-            outcome.append(error)
-
-    thread = threading.Thread(target=body)
-    thread.start()
-    thread.join()
-    (result,) = outcome
-    if isinstance(result, BaseException):
-        raise result
-    return result
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture()
 def world() -> Iterator[World]:
-    """Make the two namespaces, and remove them."""
-    tag = uuid4().hex[:8]
-    made = World(node=f"danm-node-{tag}", pod=f"danm-pod-{tag}")
-    try:
-        for name in (made.node, made.pod):
-            _ip("netns", "add", name)
-        peer = ("peer", "name", "peer0")
-        _ip("-n", made.node, "link", "add", "parent0", "mtu", "1400", "type", "veth", *peer)
-        for link in ("parent0", "peer0"):
-            _ip("-n", made.node, "link", "set", link, "up")
+    """Give the two namespaces."""
+    with a_world() as made:
         yield made
-    finally:
-        for name in (made.node, made.pod):
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
 def _child(name: str = "ext0", *, parent: str = "parent0") -> ChildLink:
@@ -201,7 +132,7 @@ def test_an_interface_is_made_whole(world: World) -> None:
 
 def test_ipv6_is_usable_at_once(world: World) -> None:
     """No duplicate address detection is waited for, and IPv6 that was off is turned on."""
-    _ip("netns", "exec", world.pod, "sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1")
+    ip("netns", "exec", world.pod, "sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1")
 
     def bind() -> None:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
@@ -209,7 +140,7 @@ def test_ipv6_is_usable_at_once(world: World) -> None:
 
     world.on_node(lambda kernel: _create(kernel, world))
     # SPEC D4
-    _in_netns(world.pod, bind)
+    in_netns(world.pod, bind)
 
 
 def test_a_macvlan_interface_has_its_own_mac(world: World) -> None:
@@ -228,7 +159,7 @@ def test_a_macvlan_interface_has_its_own_mac(world: World) -> None:
 
     assert {"kind": "macvlan", "mode": "bridge"} == world.in_pod(look)
     assert [] == world.on_node(lambda kernel: kernel.faults([setup], world.pod_path))
-    _ip("-n", world.pod, "link", "set", "ext0", "address", "02:00:00:00:05:07")
+    ip("-n", world.pod, "link", "set", "ext0", "address", "02:00:00:00:05:07")
     # SPEC C6
     assert [f"interface ext0 has the MAC 02:00:00:00:05:07 and not {MAC}"] == world.on_node(
         lambda kernel: kernel.faults([setup], world.pod_path)
@@ -245,8 +176,8 @@ def test_a_mac_that_another_has_is_told(world: World) -> None:
 
 def test_a_parent_that_something_else_has_is_told(world: World) -> None:
     """The kernel gives a link to one master: its refusal is told with what that may be."""
-    _ip("-n", world.node, "link", "add", "br0", "type", "bridge")
-    _ip("-n", world.node, "link", "set", "parent0", "master", "br0")
+    ip("-n", world.node, "link", "add", "br0", "type", "bridge")
+    ip("-n", world.node, "link", "set", "parent0", "master", "br0")
     # SPEC N1
     told = "on parent0: Device or resource busy; parent0 is a port of a bridge .* ipvlan and macv"
     with pytest.raises(LinkSetupError, match=told):
@@ -269,7 +200,7 @@ def _hears(raw: socket.socket, mac: str) -> bool:
 
 def test_the_neighbours_are_told(world: World) -> None:
     """The peer of the parent sees a gratuitous ARP of the new address."""
-    with _in_netns(world.node, _listen) as raw:
+    with in_netns(world.node, _listen) as raw:
         facts = world.on_node(lambda kernel: _create(kernel, world))
         assert facts.mac is not None
         # SPEC D2
@@ -281,8 +212,8 @@ def test_the_neighbours_are_told_of_a_later_mac(world: World) -> None:
     link = _child()
     world.on_node(lambda kernel: _made(kernel, world, link, SETUP))
     space, name = (world.pod, "ext0") if link.kind == "macvlan" else (world.node, "parent0")
-    with _in_netns(world.node, _listen) as raw:
-        _ip("-n", space, "link", "set", name, "address", "02:00:00:00:05:07")
+    with in_netns(world.node, _listen) as raw:
+        ip("-n", space, "link", "set", name, "address", "02:00:00:00:05:07")
         # SPEC D2
         assert _hears(raw, "02:00:00:00:05:07")
 
@@ -317,13 +248,13 @@ def test_what_is_missing_is_found(world: World, damage: tuple[str, ...], told: s
     world.on_node(lambda kernel: _create(kernel, world))
     # SPEC C6
     assert [] == _faults(world)
-    _ip("-n", world.pod, *damage)
+    ip("-n", world.pod, *damage)
     assert any(told in fault for fault in _faults(world))
 
 
 def test_the_node_may_have_a_link_of_that_name(world: World) -> None:
     """An interface may be called as a link of the node is: most nodes have an eth0 themselves."""
-    _ip("-n", world.node, "link", "add", "ext0", "type", "bridge")
+    ip("-n", world.node, "link", "add", "ext0", "type", "bridge")
     world.on_node(lambda kernel: _create(kernel, world))
     links = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
     assert {"lo", "ext0"} == links

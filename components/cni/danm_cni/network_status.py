@@ -22,7 +22,7 @@ from danm_api.telemetry import get_logger
 from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord, SandboxState
 from danm_cni.plan import PRIMARY_INTERFACE
-from danm_cni.result import InterfaceResult, complete_result
+from danm_cni.result import InterfaceResult, complete_result, is_own, own_addresses
 
 log = get_logger(__name__)
 
@@ -65,10 +65,7 @@ def network_status(record: SandboxRecord) -> str:
 
 
 def _entry(record: SandboxRecord, interface: InterfaceRecord, result: CniResult) -> _Attachment:
-    made = next(
-        (each for each in result.interfaces if each.name == interface.interface and each.sandbox),
-        None,
-    )
+    made = next((each for each in result.interfaces if is_own(each, interface.interface)), None)
     is_default = interface.interface == PRIMARY_INTERFACE
     return _Attachment(
         name=_network_name(record, interface),
@@ -91,13 +88,9 @@ def _network_name(record: SandboxRecord, interface: InterfaceRecord) -> str:
 
 
 def _addresses(interface: InterfaceRecord, result: CniResult) -> Iterator[str]:
-    told = [
-        str(ip.address.ip)
-        for ip in result.ips
-        if ip.interface is not None and result.interfaces[ip.interface].name == interface.interface
-    ]
+    told = own_addresses(result, interface.interface)
     if told:
-        yield from told
+        yield from (str(each.ip) for each in told)
         return
     for text in (interface.ip, interface.ip6):
         if text:

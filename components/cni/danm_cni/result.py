@@ -6,6 +6,7 @@ Pod's.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv6Interface
 
 from danm_api.codec.cni import decode_result, encode_result, stated_version
 from danm_api.errors import DelegateError, InvalidAttachmentError, InvalidRequestError
@@ -117,6 +118,29 @@ def sandbox_interfaces(result: CniResult) -> frozenset[str]:
     return frozenset(each.name for each in result.interfaces if each.sandbox)
 
 
+def is_own(interface: CniInterface, name: str) -> bool:
+    """Say whether an interface of a result is the Pod's: the host may have one of that name."""
+    return interface.name == name and bool(interface.sandbox)
+
+
+def own_addresses(result: CniResult, name: str) -> tuple[IPv4Interface | IPv6Interface, ...]:
+    """Return the addresses of an interface of the Pod."""
+    return tuple(
+        ip.address
+        for ip in result.ips
+        if ip.interface is not None and is_own(result.interfaces[ip.interface], name)
+    )
+
+
+def with_mtu(result: CniResult, name: str, mtu: int | None) -> CniResult:
+    """Return a plugin's result with the MTU that its interface has got since; None for none."""
+    interfaces = tuple(
+        replace(each, mtu=mtu or each.mtu) if is_own(each, name) else each
+        for each in result.interfaces
+    )
+    return replace(result, interfaces=interfaces)
+
+
 def _position(interfaces: list[CniInterface], interface: CniInterface) -> int:
     if interface not in interfaces:
         interfaces.append(interface)
@@ -126,11 +150,9 @@ def _position(interfaces: list[CniInterface], interface: CniInterface) -> int:
 def complete_result(part: InterfaceResult, *, netns: str) -> CniResult:
     """Add what results of CNI 0.2.0 and older leave out: the interface, and whose an address is."""
     interfaces = part.result.interfaces
-    if not any(each.name == part.interface and each.sandbox for each in interfaces):
+    if not any(is_own(each, part.interface) for each in interfaces):
         interfaces = (*interfaces, CniInterface(name=part.interface, sandbox=netns))
-    own = next(
-        i for i, each in enumerate(interfaces) if each.name == part.interface and each.sandbox
-    )
+    own = next(i for i, each in enumerate(interfaces) if is_own(each, part.interface))
     known = range(len(interfaces))
     ips = tuple(
         replace(ip, interface=ip.interface if ip.interface in known else own)
@@ -160,11 +182,8 @@ def require_primary_address(pod: str, result: CniResult) -> None:
     Raises:
         InvalidAttachmentError: No address is on eth0.
     """
-    for ip in result.ips:
-        if ip.interface is not None:
-            owner = result.interfaces[ip.interface]
-            if owner.name == PRIMARY_INTERFACE and owner.sandbox:
-                return
+    if own_addresses(result, PRIMARY_INTERFACE):
+        return
     raise InvalidAttachmentError(
         f"{pod}: eth0 got no address, and the container runtime takes the Pod's address from eth0; "
         "give the plugin of its network an IPAM configuration"

@@ -201,9 +201,10 @@ class RouteSocket:
         """Give a link another name."""
         self._change(_NEW_LINK, _LINK.pack(0, 0, index, 0, 0) + text_attribute(_LINK_NAME, name))
 
-    def set_up(self, index: int) -> None:
-        """Set a link up."""
-        self._change(_NEW_LINK, _LINK.pack(0, 0, index, _UP, _UP))
+    def set_up(self, index: int, *, mtu: int | None = None) -> None:
+        """Set a link up, with another MTU in bytes where there is one."""
+        size = b"" if mtu is None else u32_attribute(_LINK_MTU, mtu)
+        self._change(_NEW_LINK, _LINK.pack(0, 0, index, _UP, _UP) + size)
 
     def delete_link(self, index: int) -> None:
         """Remove a link."""

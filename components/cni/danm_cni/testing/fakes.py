@@ -23,9 +23,17 @@ from danm_api.ipam_api import (
 )
 from danm_api.model.addresses import IPAddress
 from danm_cni.concurrency import all_of
-from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, PolicyRule, TakeDown
+from danm_cni.interface_setup import (
+    Address,
+    ChildLink,
+    InterfaceSetup,
+    LinkFacts,
+    PolicyRule,
+    TakeDown,
+)
 from danm_cni.journal import PluginCall
 from danm_cni.netns import NetnsGoneError
+from danm_cni.plan import PlannedRoute
 from danm_cni.request import Verb
 
 PARENT_MAC = "02:00:00:00:00:01"
@@ -204,10 +212,17 @@ def identity(owner: OwnerMessage) -> str:
 
 @dataclass(kw_only=True)
 class FakeNetns:
-    """A namespace: interfaces with their addresses, MACs of their own, and rules."""
+    """A namespace: interfaces with their addresses, MACs and MTUs of their own, routes, and rules.
+
+    Attributes:
+        announced: What the neighbours were told: interface and address.
+    """
 
     interfaces: dict[str, list[str]] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
+    mtus: dict[str, int] = field(default_factory=dict)
+    routes: dict[str, list[PlannedRoute]] = field(default_factory=dict)
+    announced: set[tuple[str, str]] = field(default_factory=set)
     rules: set[PolicyRule] = field(default_factory=set)
 
 
@@ -244,14 +259,25 @@ class FakeKernel:
         return await self.set_up(setup, netns)
 
     async def set_up(self, setup: InterfaceSetup, netns: str) -> LinkFacts:
-        """Add addresses and rules."""
+        """Add addresses, routes and rules, and set the MTU."""
         await self.failures.meet("set_up")
         space = self._space(netns)
         if setup.name not in space.interfaces:
             raise LinkSetupError(f"the Pod has no interface {setup.name}")
         space.interfaces[setup.name] += [str(each) for each in setup.addresses]
+        space.routes[setup.name] = list(setup.routes)
         space.rules |= set(setup.rules)
-        return LinkFacts(mac=space.macs.get(setup.name, PARENT_MAC), mtu=1500)
+        if setup.mtu is not None:
+            space.mtus[setup.name] = setup.mtu
+        await self.announce(setup.name, setup.addresses, netns)
+        mtu = space.mtus.get(setup.name, 1500)
+        return LinkFacts(mac=space.macs.get(setup.name, PARENT_MAC), mtu=mtu)
+
+    async def announce(self, name: str, addresses: Sequence[Address], netns: str) -> None:
+        """Tell the neighbours of an interface that is there."""
+        space = self._space(netns)
+        if name in space.interfaces:
+            space.announced |= {(name, str(each)) for each in addresses}
 
     async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
         """Remove rules and links."""

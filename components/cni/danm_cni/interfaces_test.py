@@ -1,0 +1,142 @@
+"""What danmd does for interfaces that other plugins make."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from danm_api.errors import LinkSetupError
+from danm_cni.network_status import network_status
+from danm_cni.testing.demo import INTERNAL
+from danm_cni.testing.node import FakeNode, netns_of
+
+DEVICE = {"network": "fast", "ip": "dynamic", "ip6": "dynamic"}
+
+
+async def _has_network(node: FakeNode, name: str, **options: Any) -> None:  # noqa: ANN401
+    count = len(node.daemon.informers[1].items())
+    node.add_network(name, **options)
+    await node.until(lambda: len(node.daemon.informers[1].items()) == count + 1)
+
+
+async def _has_device(node: FakeNode, **options: Any) -> None:  # noqa: ANN401
+    addresses = {"cidr": "10.8.1.0/24", "net6": "2001:db8::/64"}
+    keys = {"network_type": "sriov", "host_device": "ens3", "container_prefix": "fast0"}
+    await _has_network(node, "fast", **keys, **addresses, **options)
+    node.add_pod(interfaces=[INTERNAL, DEVICE])
+
+
+def _says(node: FakeNode, plugin: str, *addresses: str) -> None:
+    """Have a plugin report an interface of the host, and eth0 with addresses."""
+    result = {
+        "cniVersion": "1.1.0",
+        "interfaces": [
+            {"name": "eth0", "mac": "02:00:00:00:00:09"},
+            {"name": "eth0", "mac": "02:00:00:00:00:02", "sandbox": netns_of("c1"), "mtu": 1500},
+        ],
+        "ips": [
+            {"address": "192.0.2.1/24", "interface": 0},
+            *({"address": each, "interface": 1} for each in addresses),
+        ],
+    }
+    node.plugins.results[plugin] = msgspec.json.encode(result)
+
+
+async def test_the_neighbours_of_a_device_are_told_of_all_addresses(node: FakeNode) -> None:
+    """Of the one that the plugin has given it, too: somebody else had it before."""
+    # SPEC D2, E4
+    await _has_device(node)
+    await node.add()
+    told = node.kernel.namespaces[netns_of("c1")].announced
+    assert {("fast0", "198.18.0.11/24"), ("fast0", "2001:db8::b/64")} <= told
+
+
+async def test_the_neighbours_of_a_static_type_are_told(node: FakeNode) -> None:
+    """The addresses that its plugin reports for the Pod's interface, and no others."""
+    # SPEC D2, E4
+    _says(node, "bridge", "203.0.113.5/24", "2001:db8:1::5/64")
+    node.add_pod(interfaces=[{"network": "management"}])
+    await node.add()
+    space = node.kernel.namespaces[netns_of("c1")]
+    assert {("eth0", "203.0.113.5/24"), ("eth0", "2001:db8:1::5/64")} == space.announced
+    (endpoint,) = node.endpoints()
+    interface = endpoint["spec"]["Interface"]
+    # SPEC E3: the host's interface of that name has others.
+    assert (interface["Address"], interface["MacAddress"]) == (
+        "203.0.113.5/24",
+        "02:00:00:00:00:02",
+    )
+    assert {"eth0": []} == space.interfaces
+    (record,) = node.daemon.journal.records()
+    (told,) = msgspec.json.decode(network_status(record))
+    assert told["ips"] == ["203.0.113.5", "2001:db8:1::5"]
+
+
+async def test_a_device_has_the_mtu_of_its_network(node: FakeNode) -> None:
+    """Its plugin knows no MTU, so danmd sets it; the result says it."""
+    # SPEC A7, D1
+    await _has_device(node, mtu=9000)
+    result = await node.add()
+    assert {"fast0": 9000} == node.kernel.namespaces[netns_of("c1")].mtus
+    assert [1500, 9000] == [each.mtu for each in result.interfaces]
+
+
+async def test_an_interface_of_a_static_type_has_the_mtu_of_its_network(node: FakeNode) -> None:
+    """An MTU of the DanmNet overrides that of the plugin's file, and failing to is an error."""
+    # SPEC A7, E4
+    await _has_network(node, "small", network_type="flannel", mtu=1400)
+    _says(node, "bridge", "203.0.113.5/24")
+    node.add_pod(interfaces=[{"network": "small"}])
+    node.kernel.failures.fail("set_up", LinkSetupError("the kernel says no"))
+    with pytest.raises(LinkSetupError, match="the kernel says no"):
+        await node.add()
+    assert {} == node.leftovers()
+    result = await node.add()
+    assert {"eth0": 1400} == node.kernel.namespaces[netns_of("c1")].mtus
+    assert [None, 1400] == [each.mtu for each in result.interfaces]
+
+
+async def test_a_route_that_another_interface_has_keeps_its_metric(node: FakeNode) -> None:
+    """A device's plugin knows no metrics: danmd adds what must not take precedence."""
+    await _has_network(
+        node, "routed", host_device="ens3", cidr="10.5.0.0/24", routes={"0.0.0.0/0": "10.5.0.1"}
+    )
+    routes = {"0.0.0.0/0": "10.8.1.1", "192.0.2.0/24": "10.8.1.2"}
+    await _has_network(
+        node,
+        "fast",
+        network_type="sriov",
+        host_device="ens3",
+        container_prefix="fast0",
+        cidr="10.8.1.0/24",
+        routes=routes,
+    )
+    node.add_pod(
+        interfaces=[INTERNAL | {"network": "routed"}, {"network": "fast", "ip": "dynamic"}]
+    )
+    result = await node.add()
+    config = msgspec.json.decode(node.plugins.alive["sriov", "c1", "fast0"])
+    # SPEC E1
+    assert config["ipam"]["routes"] == [{"dst": "192.0.2.0/24", "gw": "10.8.1.2"}]
+    assert config["ipam"]["gateway"] == "10.8.1.1"
+    (added,) = node.kernel.namespaces[netns_of("c1")].routes["fast0"]
+    assert (str(added.destination), added.metric) == ("0.0.0.0/0", 100)
+    told = {(str(each.destination), each.priority) for each in result.routes}
+    assert told == {("0.0.0.0/0", None), ("0.0.0.0/0", 100), ("192.0.2.0/24", None)}
+
+
+@pytest.mark.parametrize("address", ["203.0.113.5", "2001:db8:1::5"])
+async def test_flannels_reservations_of_both_families_are_cleaned(
+    node: FakeNode, address: str
+) -> None:
+    """What its plugin leaves in host-local's directory goes, whatever family it is of."""
+    # SPEC E5
+    _says(node, "bridge", "203.0.113.5/24", "2001:db8:1::5/64")
+    node.add_pod(interfaces=[{"network": "management"}])
+    await node.add()
+    file = node.root / "var/lib/cni/networks/cbr0" / address
+    file.parent.mkdir(parents=True)
+    file.write_text("c1\r\neth0")
+    await node.end_pod()
+    await node.delete()
+    assert not file.exists()
