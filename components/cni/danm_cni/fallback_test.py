@@ -1,11 +1,12 @@
 """The fallback's plugins when they fail; what they do otherwise is in sandbox_test."""
 
+import asyncio
 import time
 
 import msgspec
 import pytest
 
-from danm_api.errors import DelegateError
+from danm_api.errors import DelegateError, InvalidNetworkError
 from danm_cni.cni_errors import code_of
 from danm_cni.testing.node import FakeNode
 
@@ -60,6 +61,20 @@ async def test_del_of_an_unknown_container_tells_what_the_runtime_knows(node: Fa
     (config,) = map(msgspec.json.decode, node.plugins.deleted_with)
     assert config["prevResult"]["cniVersion"] == "0.4.0"
     assert config["prevResult"]["ips"] == [{"address": "203.0.113.9/24", "version": "4"}]
+
+
+async def test_a_fallback_that_calls_danm_is_told(node: FakeNode) -> None:
+    """A meta-plugin whose default network is danm would have danm wait for itself."""
+    # SPEC E2
+    node.write_cni_config("10-meta.conf", {"cniVersion": "1.0.0", "name": "m", "type": "meta"})
+    node.add_pod()
+    node.plugins.failures.hang("meta")
+    outer = asyncio.create_task(node.add(timeout_s=60))
+    await node.until(lambda: node.plugins.failures.hanging["meta"] == 1)
+    with pytest.raises(InvalidNetworkError, match=r"pod-1: danm is called while .*\(meta\)"):
+        await node.add(timeout_s=60)
+    outer.cancel()
+    await asyncio.gather(outer, return_exceptions=True)
 
 
 async def test_an_edited_file_is_used_at_the_next_add(node: FakeNode) -> None:

@@ -142,6 +142,11 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
         return alive and self.request_interface != interface
 
     @property
+    def runs_plugins(self) -> bool:
+        """Say whether an ADD has started other plugins and has not come to its end."""
+        return self.state is SandboxState.ADDING and any(each.calls for each in self.interfaces)
+
+    @property
     def is_fallback(self) -> bool:
         """Say whether the fallback made it, so that no DanmNet is concerned."""
         return any(not each.network for each in self.interfaces)

@@ -34,6 +34,8 @@ log = get_logger(__name__)
 # A result with hundreds of interfaces has some ten kilobytes; what prints more is broken.
 _MAX_OUTPUT_BYTES: Final = 4 << 20
 _CHUNK: Final = 1 << 16
+# The end of what a plugin writes to standard error says what it did last.
+_MAX_LOGGED_BYTES: Final = 2000
 # Plugins may take long; each has a thread that waits for it.
 _MAX_PLUGINS: Final = 256
 
@@ -122,6 +124,15 @@ class PluginProcesses:
             lambda: self._execute(running, executable, {**environment, **marked}, call.config),
             cancel=running.kill,
         )
+        if outcome.complaint:
+            # What danmd raises or answers holds little of it, and nothing where all went well.
+            log.info(
+                "Plugin wrote to standard error",
+                plugin=call.type,
+                verb=str(verb),
+                container_id=environment.get("CNI_CONTAINERID", ""),
+                text=outcome.complaint[-_MAX_LOGGED_BYTES:].decode("utf-8", "replace"),
+            )
         if outcome.output is None:
             raise DelegateError(
                 f"plugin {call.type} printed more than {_MAX_OUTPUT_BYTES} bytes",

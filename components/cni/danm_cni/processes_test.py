@@ -71,6 +71,19 @@ async def test_bad_plugins_are_told(tmp_path: Path, script: str, code: int, told
     assert code == caught.value.code
 
 
+@pytest.mark.parametrize("status", [0, 1])
+async def test_what_a_plugin_says_beside_its_answer_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """Nobody else sees its standard error, which may tell why it will go wrong later."""
+    # CNI 1.1.0, section 4
+    script = f"""echo "almost full" >&2; echo '{{"code":7,"msg":"x"}}'; exit {status}"""
+    with caplog.at_level("INFO"), suppress(DelegateError):
+        await _run(tmp_path, script)
+    (record,) = [each for each in caplog.records if "standard error" in str(each.msg)]
+    assert "almost full" in str(vars(record))
+
+
 async def test_a_missing_plugin_is_told(tmp_path: Path) -> None:
     """A plugin that is not in CNI_PATH is an error that says where to install it."""
     call = PluginCall(type="absent", config=b"{}")

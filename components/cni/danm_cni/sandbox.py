@@ -13,7 +13,12 @@ from typing import Final
 
 import msgspec
 
-from danm_api.errors import DanmError, DeadlineExceededError, SeveralErrors
+from danm_api.errors import (
+    DanmError,
+    DeadlineExceededError,
+    InvalidNetworkError,
+    SeveralErrors,
+)
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, PodUid
 from danm_api.telemetry import get_logger
@@ -74,6 +79,7 @@ class Sandboxes:
             DanmError: What went wrong, all of it; nothing is left, or will be left soon.
         """
         identity = _require_pod(request)
+        self._refuse_own_call(request)
         self.journal.note_add(request.container_id)
         progress = Progress("waiting for its turn", deadline_s=deadline_s)
         task = asyncio.create_task(self._add_in_turn(request, identity, progress))
@@ -84,6 +90,24 @@ class Sandboxes:
             task.add_done_callback(_take_note)
             raise _too_late(identity, progress)
         return task.result()
+
+    def _refuse_own_call(self, request: CniRequest) -> None:
+        """Refuse an ADD that comes out of an ADD of the same container (SPEC E2).
+
+        It would wait for itself. Runtimes ask one thing of a container after the other.
+
+        Raises:
+            InvalidNetworkError: The fallback or a static type calls danm.
+        """
+        record = self.journal.get(request.container_id)
+        if record is None or not record.runs_plugins or not self.locks.is_held(record.container_id):
+            return
+        plugins = dict.fromkeys(call.type for each in record.interfaces for call in each.calls)
+        raise InvalidNetworkError(
+            f"{record.namespace}/{record.pod}: danm is called while the plugins that it calls for "
+            f"this Pod run ({', '.join(plugins)}), as by a meta-plugin whose default network is "
+            "danm; name another network to it, or another --fallback-config to danmd"
+        )
 
     async def _add_in_turn(
         self, request: CniRequest, identity: PodIdentity, progress: Progress
