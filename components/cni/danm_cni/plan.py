@@ -19,10 +19,16 @@ from danm_api.errors import (
     NetworkNotReadyError,
     SeveralErrors,
 )
+from danm_api.ipam_api import MAX_ATTACHMENTS
 from danm_api.model.addresses import IPAddress, IPNetwork, Route
 from danm_api.model.attachment import Attachment, Dynamic, NoAddress
 from danm_api.model.danmnet import BuiltInType, DanmNet, NetworkSpec, StaticDelegate
-from danm_api.names import DEFAULT_NETWORK, InterfaceName, NetworkName
+from danm_api.names import (
+    DEFAULT_NETWORK,
+    INTERFACES_ANNOTATION,
+    InterfaceName,
+    NetworkName,
+)
 from danm_api.validation import check_attachment, interface_name_fault, parent_link_name
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.request import PodIdentity
@@ -83,11 +89,16 @@ def requested_attachments(
     """Return what a Pod asks for, its namespace's default network included.
 
     Raises:
-        InvalidAttachmentError: The annotation cannot be read (SPEC B3).
+        InvalidAttachmentError: The annotation cannot be read (SPEC B3), or asks for too much.
         NetworkNotReadyError: The default network exists but is not usable yet.
         InvalidNetworkError: The default network exists but is not valid.
     """
     attachments = decode_annotation(annotation, pod=f"{pod.namespace}/{pod.name}")
+    if len(attachments) > MAX_ATTACHMENTS:
+        raise InvalidAttachmentError(
+            f"{pod}: annotation {INTERFACES_ANNOTATION} has {len(attachments)} entries, and a Pod "
+            f"may have {MAX_ATTACHMENTS}; leave out what it does not need"
+        )
     if attachments:
         return attachments
     default = networks(DEFAULT_NETWORK)

@@ -14,6 +14,7 @@ from danm_api.errors import (
     NetworkNotReadyError,
     SeveralErrors,
 )
+from danm_api.ipam_api import MAX_ATTACHMENTS
 from danm_api.model.attachment import Attachment, Dynamic, NoAddress
 from danm_api.model.danmnet import DanmNet
 from danm_api.names import Namespace, NetworkName, PodName
@@ -180,6 +181,16 @@ def test_what_is_wrong_is_told(
     with pytest.raises(SeveralErrors, match=told) as caught:
         _plan(*entries)
     assert any(isinstance(error, kind) for error in caught.value.errors)
+
+
+def test_a_pod_may_not_ask_for_any_number_of_interfaces() -> None:
+    """A tenant's annotation of 256 KiB could name thousands, which a node would have to make."""
+    # SPEC B3; DESIGN, P6
+    entry = {"network": "l2", "ip": "none"}
+    first = {"network": "plain", "ip": "dynamic"}
+    assert len(_plan(first, *[entry] * (MAX_ATTACHMENTS - 1))) == MAX_ATTACHMENTS
+    with pytest.raises(InvalidAttachmentError, match="example-vnf/lb: .*65 entries.* 64"):
+        _plan(first, *[entry] * MAX_ATTACHMENTS)
 
 
 def test_everything_wrong_is_told_at_once() -> None:

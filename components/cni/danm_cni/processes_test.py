@@ -80,7 +80,7 @@ async def test_what_a_plugin_says_beside_its_answer_is_kept(
     script = f"""echo "almost full" >&2; echo '{{"code":7,"msg":"x"}}'; exit {status}"""
     with caplog.at_level("INFO"), suppress(DelegateError):
         await _run(tmp_path, script)
-    (record,) = [each for each in caplog.records if "standard error" in str(each.msg)]
+    (record,) = (each for each in caplog.records if "standard error" in str(each.msg))
     assert "almost full" in str(vars(record))
 
 
