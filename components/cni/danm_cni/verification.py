@@ -41,7 +41,7 @@ class SandboxVerification:
             SeveralErrors: More than one of these.
         """
         errors: list[DanmError] = []
-        setups = [_as_told(recorded_setup(each), final, record.netns) for each in record.interfaces]
+        setups = [as_told(recorded_setup(each), final, record.netns) for each in record.interfaces]
         faults = await self.kernel.faults(setups, record.netns)
         if faults:
             errors.append(
@@ -73,16 +73,35 @@ class SandboxVerification:
         )
 
 
-def _as_told(setup: InterfaceSetup, final: CniResult | None, netns: str) -> InterfaceSetup:
-    """Return what an interface is to have after plugins behind danm in its list have set its MAC.
+def as_told(setup: InterfaceSetup, final: CniResult | None, netns: str) -> InterfaceSetup:
+    """Return what an interface is to have after plugins behind danm in its list have changed it.
 
-    Source: CNI specification 1.1.0, section 2.
+    They may set its MAC, and take addresses and routes away: what the final result does not list
+    is nobody's fault. Policy routes and rules are in no result. Pure.
+
+    Source: CNI specification 1.1.0, section 2, "CHECK".
+
+    Args:
+        setup: What danm has made of it.
+        final: What the runtime says that its whole list has made; None for nothing.
+        netns: The Pod's.
     """
-    if setup.mac is None or final is None:
+    if final is None:
         return setup
-    told = [
+    macs = [
         each.mac.lower()
         for each in final.interfaces
         if (each.name, each.sandbox) == (setup.name, netns) and each.mac
     ]
-    return replace(setup, mac=told[0] if told else setup.mac)
+    addresses = {ip.address for ip in final.ips}
+    routes = {(each.destination, each.gateway) for each in final.routes}
+    return replace(
+        setup,
+        mac=macs[0] if setup.mac is not None and macs else setup.mac,
+        addresses=tuple(each for each in setup.addresses if each in addresses),
+        routes=tuple(
+            each
+            for each in setup.routes
+            if each.table is not None or (each.destination, each.gateway) in routes
+        ),
+    )

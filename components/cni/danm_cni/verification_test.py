@@ -3,17 +3,22 @@
 import asyncio
 import time
 from contextlib import nullcontext
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 
 import msgspec
 import pytest
 
 from danm_api.codec.cni import encode_result
 from danm_api.errors import DanmError, DelegateError, LinkSetupError, SeveralErrors
-from danm_api.model.cni import CniVersion
+from danm_api.model.cni import CniIp, CniResult, CniRoute, CniVersion
 from danm_cni.cni_errors import CniCode, CniRequestError, code_of
+from danm_cni.interface_setup import InterfaceSetup, PolicyRule
+from danm_cni.plan import PlannedRoute
 from danm_cni.request import Verb
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode, netns_of
+from danm_cni.verification import as_told
 
 MACVLAN = {"network": "mac", "ip": "dynamic"}
 DEVICE = {"network": "device", "ip": "dynamic"}
@@ -157,3 +162,25 @@ async def test_a_macvlan_interface_keeps_the_mac_that_it_was_told(
     outcome = nullcontext() if content else pytest.raises(LinkSetupError, match="mac0 has another")
     with outcome:
         await node.daemon.sandboxes.check(request, deadline_s=time.monotonic() + 5)
+
+
+def test_what_the_final_result_does_not_list_may_be_missing() -> None:
+    """A plugin behind danm may take an address or a route away; policy routes are in no result."""
+    # CNI 1.1.0, section 2: "The plugin must allow for a later chained plugin"
+    address, other = IPv4Interface("198.18.0.7/24"), IPv6Interface("2001:db8::7/64")
+    kept = PlannedRoute(destination=ip_network("0.0.0.0/0"), gateway=ip_address("198.18.0.1"))
+    moved = replace(kept, destination=ip_network("192.0.2.0/24"))
+    policy = replace(moved, table=7)
+    setup = InterfaceSetup(
+        name="ext",
+        addresses=(address, other),
+        routes=(kept, moved, policy),
+        rules=(PolicyRule(source=address.ip, table=7),),
+    )
+    assert as_told(setup, None, "/x") == setup
+    final = CniResult(
+        ips=(CniIp(address=address),),
+        routes=(CniRoute(destination=kept.destination, gateway=kept.gateway),),
+    )
+    expected = replace(setup, addresses=(address,), routes=(kept, policy))
+    assert as_told(setup, final, "/x") == expected
