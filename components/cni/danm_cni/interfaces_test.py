@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from danm_api.errors import LinkSetupError
+from danm_cni.netns import NetnsGoneError
 from danm_cni.network_status import network_status
 from danm_cni.testing.demo import INTERNAL
 from danm_cni.testing.node import FakeNode, netns_of
@@ -77,7 +78,7 @@ async def test_a_device_has_the_mtu_of_its_network(node: FakeNode) -> None:
     # SPEC A7, D1
     await _has_device(node, mtu=9000)
     result = await node.add()
-    assert {"fast0": 9000} == node.kernel.namespaces[netns_of("c1")].mtus
+    assert {"eth0": 1500, "fast0": 9000} == node.kernel.namespaces[netns_of("c1")].mtus
     assert [1500, 9000] == [each.mtu for each in result.interfaces]
 
 
@@ -94,6 +95,86 @@ async def test_an_interface_of_a_static_type_has_the_mtu_of_its_network(node: Fa
     result = await node.add()
     assert {"eth0": 1400} == node.kernel.namespaces[netns_of("c1")].mtus
     assert [None, 1400] == [each.mtu for each in result.interfaces]
+
+
+async def test_what_a_devices_plugin_tells_beside_its_interface_is_told_on(node: FakeNode) -> None:
+    """Its interfaces of the host and its DNS settings are in the result; the rest danmd knows."""
+    # SPEC C3
+    await _has_device(node)
+    result = {
+        "cniVersion": "0.4.0",
+        "interfaces": [
+            {"name": "enp1s0v3", "mac": "02:00:00:00:00:09"},
+            {"name": "fast0", "mac": "02:00:00:00:00:02", "sandbox": netns_of("c1")},
+        ],
+        "ips": [{"version": "4", "address": "198.18.0.11/24", "interface": 1}],
+        "dns": {"nameservers": ["192.0.2.53"]},
+    }
+    node.plugins.results["sriov"] = msgspec.json.encode(result)
+    told = await node.add()
+    assert ["eth0", "fast0", "enp1s0v3"] == [each.name for each in told.interfaces]
+    assert told.dns.nameservers == ("192.0.2.53",)
+    of_device = [str(ip.address) for ip in told.ips if ip.interface == 1]
+    assert of_device == ["198.18.0.11/24", "2001:db8::b/64"]
+
+
+async def test_a_device_of_a_user_space_driver_is_not_set_up(node: FakeNode) -> None:
+    """The kernel has no interface of it: what its plugin tells is all there is."""
+    # SPEC E1, E6
+    await _has_device(node, dpdk=True)
+    await node.add()
+    space = node.kernel.namespaces[netns_of("c1")]
+    assert "fast0" not in space.routes
+    assert {"eth0"} == {name for name, _ in space.announced}
+
+
+async def test_own_interfaces_have_mtu_and_gateways_of_their_network(node: FakeNode) -> None:
+    """The result names the gateway of each family, which is the default route's."""
+    # SPEC D1, A7, C3
+    await _has_network(
+        node,
+        "dual",
+        host_device="ens3",
+        mtu=1300,
+        cidr="10.5.0.0/24",
+        net6="2001:db8::/64",
+        routes={"192.0.2.0/24": "10.5.0.9", "0.0.0.0/0": "10.5.0.1"},
+        routes6={"::/0": "2001:db8::1"},
+    )
+    node.add_pod(interfaces=[{"network": "dual", "ip": "dynamic", "ip6": "dynamic"}])
+    result = await node.add()
+    assert ["10.5.0.1", "2001:db8::1"] == [str(ip.gateway) for ip in result.ips]
+    assert [1300] == [each.mtu for each in result.interfaces]
+
+
+async def test_a_namespace_that_goes_while_it_is_cleared_holds_up_nothing(node: FakeNode) -> None:
+    """The runtime may remove it between danmd's look and its work: all in it is gone then."""
+    # SPEC C4
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.end_pod()
+    node.kernel.failures.fail("take_down", NetnsGoneError("gone"))
+    await node.delete()
+    node.kernel.namespaces.clear()
+    assert {} == node.leftovers()
+
+
+async def test_rules_of_a_static_types_interface_go_with_it(node: FakeNode) -> None:
+    """Its plugin removes the interface, and danmd the rules that it has added."""
+    # SPEC D3, E4
+    await _has_network(node, "ruled", network_type="flannel", rt_tables=250)
+    _says(node, "bridge", "203.0.113.5/24", "2001:db8:1::5/64")
+    policy = {"proutes": {"192.0.2.0/24": "203.0.113.1"}, "proutes6": {"::/0": "2001:db8:1::1"}}
+    node.add_pod(interfaces=[{"network": "ruled", **policy}])
+    await node.add()
+    space = node.kernel.namespaces[netns_of("c1")]
+    expected = {("203.0.113.5", 250), ("2001:db8:1::5", 250)}
+    assert expected == {(str(rule.source), rule.table) for rule in space.rules}
+    # Of a danmd that has the journal alone.
+    await node.restart()
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
 
 
 async def test_a_route_that_another_interface_has_keeps_its_metric(node: FakeNode) -> None:

@@ -255,6 +255,7 @@ class FakeKernel:
             raise LinkSetupError(f"interface {link.name}: File exists")
         space.interfaces[link.name] = []
         space.macs[link.name] = link.mac or PARENT_MAC
+        space.mtus[link.name] = link.mtu or 1500
         await self.failures.meet("create-half")
         return await self.set_up(setup, netns)
 
