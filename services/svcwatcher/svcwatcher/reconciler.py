@@ -32,6 +32,9 @@ SLICE_INTERVAL_S: Final = 0.1
 # An Endpoints object is up to 1000 addresses and deprecated: once a second is enough.
 ENDPOINTS_INTERVAL_S: Final = 1.0
 
+# An Event that could not be written is tried again; all together are bounded by the recorder.
+TELL_AGAIN_S: Final = 10.0
+
 _SYNC_TIMEOUT_S: Final = 60.0
 
 _log = get_logger(__name__)
@@ -51,6 +54,7 @@ class Reconciler:
         slice_interval_s: float = SLICE_INTERVAL_S,
         endpoints_interval_s: float = ENDPOINTS_INTERVAL_S,
         grace_s: float = GRACE_S,
+        tell_again_s: float = TELL_AGAIN_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Subscribe to the observation.
@@ -64,6 +68,7 @@ class Reconciler:
             slice_interval_s: Between two writes of one Service's slices, after a burst.
             endpoints_interval_s: Between two writes of one Service's Endpoints.
             grace_s: Until a Service's author is told that its network is not there.
+            tell_again_s: After which an Event that could not be written is tried again.
             clock: Monotonic seconds.
         """
         self._observation = observation
@@ -74,6 +79,7 @@ class Reconciler:
         self._slice_pace = Pace(burst=SLICE_BURST, interval_s=slice_interval_s, clock=clock)
         self._endpoints_pace = Pace(burst=1, interval_s=endpoints_interval_s, clock=clock)
         self._absences = Absences(clock=clock, grace_s=grace_s)
+        self._tell_again_s = tell_again_s
         self._clock = clock
         self._queue: WorkQueue[ServiceKey] | None = None
         self._concerned_since: dict[ServiceKey, float] = {}
@@ -191,12 +197,15 @@ class Reconciler:
     async def _tell(
         self, key: ServiceKey, service: Service | None, complaints: tuple[Complaint, ...]
     ) -> None:
-        """Record Events on a Service for what is new since the last time."""
-        now = frozenset(complaints)
+        """Record Events on a Service for what is new since the last time.
+
+        Nothing else tells the Service's author, so what could not be written is new again.
+        """
         before = self._told.pop(key, frozenset())
-        if service is None or not now:
+        if service is None or not complaints:
             return
-        self._told[key] = now
+        now = frozenset(complaints)
+        told = set(now & before)
         regarding = ObjectReference(
             api_version=SERVICES.api_version,
             kind=SERVICES.kind,
@@ -205,6 +214,12 @@ class Reconciler:
             uid=service.uid,
         )
         for complaint in sorted(now - before, key=lambda c: (c.reason, c.message)):
+            if not await self._recorder.record(
+                regarding, reason=complaint.reason, message=complaint.message
+            ):
+                continue
+            told.add(complaint)
+            metrics.COMPLAINTS.labels(complaint.reason).inc()
             _log.warning(
                 "Service is not served as asked",
                 namespace=service.namespace,
@@ -212,10 +227,9 @@ class Reconciler:
                 reason=complaint.reason,
                 explanation=complaint.message,
             )
-            metrics.COMPLAINTS.labels(complaint.reason).inc()
-            await self._recorder.record(
-                regarding, reason=complaint.reason, message=complaint.message
-            )
+        self._told[key] = frozenset(told)
+        if told != now:
+            self._add_after(key, self._tell_again_s)
 
 
 def _not_written(error: DanmError) -> Complaint:

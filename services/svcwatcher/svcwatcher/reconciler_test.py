@@ -3,11 +3,13 @@
 import asyncio
 
 from danm_api.codec.endpoint_slice import decode_endpoint_slice
+from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import (
     DANMEPS,
     DANMNETS,
     ENDPOINT_SLICES,
     ENDPOINTS,
+    EVENTS,
     PODS,
     SERVICES,
 )
@@ -103,6 +105,17 @@ async def test_one_bad_annotation_stops_nobody_else() -> None:
         ("a-bad", "InvalidAnnotation"),
         ("z-bad", "InvalidAnnotation"),
     ]
+
+
+async def test_an_event_that_was_lost_is_told_again() -> None:
+    """An Event is all that the Service's author hears: it does not stay with one that failed."""
+    # SPEC S4, DESIGN P7
+    cluster = Cluster()
+    cluster.serve(a_service("a-bad", selector="{app: lb}", uid="1"))
+    cluster.api.fail_next("create", EVENTS, ApiUnavailableError("no answer", status=0))
+    async with leading(cluster):
+        await cluster.until(lambda: len(cluster.events()) == 1)
+        await cluster.until(lambda: cluster.api.calls["create", "events"] == 2)
 
 
 async def test_a_bad_edit_removes_the_endpoints_until_it_is_corrected() -> None:

@@ -90,7 +90,7 @@ class EventRecorder:
         reason: str,
         message: str,
         type: EventType | str = EventType.WARNING,  # noqa: A002  (the API's word)
-    ) -> None:
+    ) -> bool:
         """Tell the owner of an object what happened to it.
 
         Errors are logged and counted: nothing depends on an Event.
@@ -100,6 +100,9 @@ class EventRecorder:
             reason: One CamelCase word, such as ``InvalidSelector``.
             message: What happened and what to do.
             type: ``Warning`` or ``Normal``.
+
+        Returns:
+            Whether there is such an Event now; False also while too many are written.
         """
         key = (regarding, str(type), reason, message)
         at = self._clock()
@@ -108,17 +111,16 @@ class EventRecorder:
             self._series.move_to_end(key)
             series.count += 1
             if at - series.written_at < _SERIES_PERIOD_S:
-                return
+                return True
         else:
             series = None
         if not self._take_token(at):
             metrics.EVENTS_LOST.labels("rate").inc()
-            return
+            return False
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                if series is not None and await self._continue(regarding, series):
-                    return
-                await self._begin(key, regarding, EventType(type), reason, message)
+                if series is None or not await self._continue(regarding, series):
+                    await self._begin(key, regarding, EventType(type), reason, message)
         except (DanmError, TimeoutError, ValueError) as error:
             metrics.EVENTS_LOST.labels("error").inc()
             _log.warning(
@@ -127,8 +129,11 @@ class EventRecorder:
                 namespace=regarding.namespace,
                 name=regarding.name,
                 reason=reason,
+                explanation=message,
                 error=error,
             )
+            return False
+        return True
 
     async def _begin(
         self,

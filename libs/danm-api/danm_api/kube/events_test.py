@@ -70,10 +70,12 @@ async def test_failures_harm_nobody() -> None:
     fake = FakeKube()
     events = recorder(fake, FakeClock())
     fake.fail_next("create", EVENTS, ApiUnavailableError("no answer", status=0))
-    await events.record(NET, reason="Invalid", message="m")
+    assert not await events.record(NET, reason="Invalid", message="m")
     assert fake.all_stored(EVENTS) == []
-    await events.record(NET, reason="Invalid", message="m")
+    assert await events.record(NET, reason="Invalid", message="m")
     assert len(fake.all_stored(EVENTS)) == 1
+    # It stands, though nothing is written.
+    assert await events.record(NET, reason="Invalid", message="m")
 
 
 async def test_a_flood_is_bounded() -> None:
@@ -81,7 +83,8 @@ async def test_a_flood_is_bounded() -> None:
     fake, clock = FakeKube(), FakeClock()
     events = recorder(fake, clock)
     for number in range(500):
-        await events.record(NET, reason="Invalid", message=f"sentence {number}")
+        written = await events.record(NET, reason="Invalid", message=f"sentence {number}")
+        assert written == (number < 100)
     assert len(fake.all_stored(EVENTS)) == 100
     clock.advance(10)
     await events.record(NET, reason="Invalid", message="later")

@@ -163,6 +163,7 @@ def a_reconciler(
         slice_interval_s=slice_interval_s,
         endpoints_interval_s=endpoints_interval_s,
         grace_s=grace_s,
+        tell_again_s=0.01,
         clock=clock,
     )
 
