@@ -1,16 +1,14 @@
 """Carries out the faults of a schedule, and writes down when each one was over."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Any, Final, Protocol
 
 from tests.lab.chaos import history
-from tests.lab.chaos.crowd import Crowd
+from tests.lab.chaos.backbone import Backbone, Replica
 from tests.lab.chaos.proxy import Proxy, Weather
-from tests.lab.chaos.recorder import Recorder
 from tests.lab.chaos.schedule import Fault, Kind
-from tests.lab.chaos.world import World
 
 _API_WEATHER: Final = {
     Kind.API_CUT: Weather.CUT,
@@ -19,21 +17,32 @@ _API_WEATHER: Final = {
     Kind.API_LOSE_REQUESTS: Weather.LOSE_REQUESTS,
     Kind.API_LOSE_ANSWERS: Weather.LOSE_ANSWERS,
 }
-_CALLERS_WEATHER: Final = {
-    Kind.CALLERS_CUT: Weather.CUT,
-    Kind.CALLERS_STALL: Weather.STALL,
-    Kind.CALLERS_LOSE_REQUESTS: Weather.LOSE_REQUESTS,
-    Kind.CALLERS_LOSE_ANSWERS: Weather.LOSE_ANSWERS,
-}
+
+
+class FaultRecorder(Protocol):
+    """Where faults are written down."""
+
+    def now(self) -> float:
+        """Return the seconds of the history's clock."""
+        ...
+
+    def add(self, record: history.Fault, /) -> None:
+        """Write a fault down."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Faults:
-    """What breaks."""
+    """What breaks.
 
-    world: World
-    crowd: Crowd
-    recorder: Recorder
+    Attributes:
+        others: Breaks what only this kind of run has, and returns what it was.
+    """
+
+    backbone: Backbone
+    replicas: Sequence[Replica]
+    recorder: FaultRecorder
+    others: Callable[[Fault], Coroutine[Any, Any, str]]
     _under_way: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: list[BaseException] = field(default_factory=list)
 
@@ -63,20 +72,19 @@ class Faults:
 
     async def _break(self, fault: Fault) -> None:
         start = self.recorder.now()
-        target = self.world.replicas[fault.replica].program.name
+        replica = self.replicas[fault.replica]
+        target = replica.program.name
         match fault.kind:
             case Kind.KILL:
-                await self._kill(fault)
+                await kill(replica, fault.duration_s)
             case Kind.FREEZE:
-                await self._freeze(fault)
+                await freeze(replica, fault.duration_s)
             case Kind.RESTART_API_SERVER:
                 target = "API server"
-                await self.world.restart_server(hard=fault.hard, down_s=fault.duration_s)
+                await self.backbone.restart_server(hard=fault.hard, down_s=fault.duration_s)
             case Kind.RESTART_ETCD:
                 target = "etcd"
-                await self.world.restart_etcd(hard=fault.hard, down_s=fault.duration_s)
-            case Kind.LOSE_NODE:
-                target = await self.crowd.lose_node(gone=fault.hard)
+                await self.backbone.restart_etcd(hard=fault.hard, down_s=fault.duration_s)
             case (
                 Kind.API_CUT
                 | Kind.API_STALL
@@ -84,38 +92,32 @@ class Faults:
                 | Kind.API_LOSE_REQUESTS
                 | Kind.API_LOSE_ANSWERS
             ):
-                proxy = self.world.replicas[fault.replica].api
-                await _storm(proxy, _API_WEATHER[fault.kind], fault.duration_s)
-            case (
-                Kind.CALLERS_CUT
-                | Kind.CALLERS_STALL
-                | Kind.CALLERS_LOSE_REQUESTS
-                | Kind.CALLERS_LOSE_ANSWERS
-            ):
-                proxy = self.world.replicas[fault.replica].callers
-                await _storm(proxy, _CALLERS_WEATHER[fault.kind], fault.duration_s)
+                await storm(replica.api, _API_WEATHER[fault.kind], fault.duration_s)
             case _:
-                assert_never(fault.kind)
+                target = await self.others(fault)
         self.recorder.add(
             history.Fault(kind=str(fault.kind), target=target, start=start, end=self.recorder.now())
         )
 
-    async def _kill(self, fault: Fault) -> None:
-        program = self.world.replicas[fault.replica].program
-        program.kill()
-        await asyncio.sleep(fault.duration_s)
-        program.start()
 
-    async def _freeze(self, fault: Fault) -> None:
-        program = self.world.replicas[fault.replica].program
-        program.freeze()
-        try:
-            await asyncio.sleep(fault.duration_s)
-        finally:
-            program.thaw()
+async def kill(replica: Replica, down_s: float) -> None:
+    """Kill a program and start it again after a while."""
+    replica.program.kill()
+    await asyncio.sleep(down_s)
+    replica.program.start()
 
 
-async def _storm(proxy: Proxy, weather: Weather, duration_s: float) -> None:
+async def freeze(replica: Replica, duration_s: float) -> None:
+    """Stop a program for a while."""
+    replica.program.freeze()
+    try:
+        await asyncio.sleep(duration_s)
+    finally:
+        replica.program.thaw()
+
+
+async def storm(proxy: Proxy, weather: Weather, duration_s: float) -> None:
+    """Break what passes for a while."""
     proxy.set_weather(weather)
     try:
         await asyncio.sleep(duration_s)

@@ -58,12 +58,8 @@ class Objects:
 
     async def install(self) -> None:
         """Make DANM's kinds, the namespaces, the rights of ipam-svc, and who may reserve."""
-        for definition in ALL:
-            await self._create(DEFINITIONS, definition.manifest())
-        async with asyncio.timeout(_SERVED_WITHIN_S):
-            for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
-                await self._until_served(kind)
-        await self._create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+        await self.install_kinds()
+        await self.add_namespace(NAMESPACE)
         await grant_ipam(self.api)
         rule = {
             "apiGroups": ["danm.k8s.io"],
@@ -84,6 +80,18 @@ class Objects:
                 "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
             }
             await self._create(CLUSTER_ROLE_BINDINGS, binding)
+
+    async def install_kinds(self) -> None:
+        """Make DANM's kinds; they are served afterwards."""
+        for definition in ALL:
+            await self._create(DEFINITIONS, definition.manifest())
+        async with asyncio.timeout(_SERVED_WITHIN_S):
+            for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
+                await self._until_served(kind)
+
+    async def add_namespace(self, name: str) -> None:
+        """Make a namespace."""
+        await self._create(NAMESPACES, {"metadata": {"name": name}})
 
     async def add_network(self, name: str, **options: object) -> None:
         """Make a DanmNet and do the validator's part."""
@@ -107,7 +115,7 @@ class Objects:
             await self._remove(NODES, name)
             return
         taint = {"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}
-        await _in_the_end(lambda: self.api.patch(NODES, name, {"spec": {"taints": [taint]}}))
+        await in_the_end(lambda: self.api.patch(NODES, name, {"spec": {"taints": [taint]}}))
 
     async def run_pod(
         self, name: str, node: str, attachments: Sequence[AttachmentRequest]
@@ -129,7 +137,7 @@ class Objects:
 
     async def _remove(self, kind: Resource, name: str, namespace: str | None = None) -> None:
         with suppress(NotFoundError):
-            await _in_the_end(lambda: self.api.delete(kind, name, namespace=namespace))
+            await in_the_end(lambda: self.api.delete(kind, name, namespace=namespace))
 
     async def _create(
         self, kind: Resource, body: RawObject, namespace: str | None = None
@@ -137,9 +145,9 @@ class Objects:
         """Make an object; one that is there already is what an unanswered try has made."""
         whole = {"apiVersion": kind.api_version, "kind": kind.kind} | body
         with suppress(ConflictError):
-            return await _in_the_end(lambda: self.api.create(kind, whole, namespace=namespace))
+            return await in_the_end(lambda: self.api.create(kind, whole, namespace=namespace))
         name = body["metadata"]["name"]
-        return await _in_the_end(lambda: self.api.get(kind, name, namespace=namespace))
+        return await in_the_end(lambda: self.api.get(kind, name, namespace=namespace))
 
     async def _until_served(self, kind: Resource) -> None:
         """Wait until the server knows a kind; it tells nobody when."""
@@ -162,7 +170,7 @@ class Objects:
         path = Resource(
             group="", version="v1", plural=f"serviceaccounts/{account}/token", kind="TokenRequest"
         )
-        answer = await _in_the_end(lambda: self.api.create(path, body, namespace=namespace))
+        answer = await in_the_end(lambda: self.api.create(path, body, namespace=namespace))
         return str(answer["status"]["token"])
 
 
@@ -179,7 +187,7 @@ def _pod(name: str, node: str, annotation: str) -> RawObject:
     return {"metadata": {"name": name, "annotations": annotations}, "spec": spec}
 
 
-async def _in_the_end(call: Callable[[], Awaitable[T]]) -> T:
+async def in_the_end(call: Callable[[], Awaitable[T]]) -> T:
     """Call until the API server answers: it may be away for a while."""
     while True:
         try:

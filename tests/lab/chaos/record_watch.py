@@ -12,6 +12,7 @@ import msgspec
 
 from danm_api.codec.ip_block import decode_ip_block
 from danm_api.model.ip_block import ExternalOwner, Held, IPBlock, PodOwner
+from tests.lab.chaos.etcd import forget_history
 from tests.lab.chaos.history import Entry, Seen
 from tests.lab.chaos.recorder import Recorder
 from tests.lab.errors import LabError
@@ -105,17 +106,7 @@ class RecordWatch:
         Raises:
             LabError: etcd does not do it.
         """
-        requests: tuple[tuple[str, dict[str, object]], ...] = (
-            ("kv/compaction", {"revision": self._revision - 1, "physical": True}),
-            ("maintenance/defragment", {}),
-        )
-        try:
-            async with aiohttp.ClientSession(raise_for_status=True) as session:
-                for path, request in requests:
-                    async with session.post(f"{self.url}/v3/{path}", json=request):
-                        pass
-        except (aiohttp.ClientError, OSError) as error:
-            raise LabError(f"etcd cannot forget what has been seen: {error}") from error
+        await forget_history(self.url, self._revision - 1)
 
     def held(self) -> set[Entry]:
         """Return the whole record as it was seen last."""

@@ -80,7 +80,7 @@ async def run_refill(
         async with (
             client_of(world, token) as client,
             client_of(world, tool_token) as tool_client,
-            following(world.etcd_url) as watch,
+            following(world.backbone.etcd_url) as watch,
         ):
             for number in range(1, rounds + 1):
                 recorder = Recorder(wanted=2 * PODS, apart_s=0.0)

@@ -16,10 +16,11 @@ from tests.lab.chaos.evidence import evidence
 from tests.lab.chaos.faults import Faults
 from tests.lab.chaos.history import Entry, Fault, Record, Snapshot, write_history
 from tests.lab.chaos.holds import holds_of
+from tests.lab.chaos.ipam_faults import ipam_faults
 from tests.lab.chaos.networks import NETWORKS, pools
 from tests.lab.chaos.record_watch import RecordWatch, following
 from tests.lab.chaos.recorder import Recorder
-from tests.lab.chaos.schedule import ROUND_S, schedule
+from tests.lab.chaos.schedule import IPAM_DECK, round_s, schedule
 from tests.lab.chaos.world import World, running_world
 
 REPLICAS: Final = 3
@@ -88,7 +89,7 @@ async def run_chaos(
     async with running_world(directory, binaries=binaries, replicas=REPLICAS) as world:
         for name, options in NETWORKS.items():
             await world.objects.add_network(name, **options)
-        async with following(world.etcd_url) as watch:
+        async with following(world.backbone.etcd_url) as watch:
             while operations > 0:
                 wanted = min(operations, _ROUND_OPERATIONS)
                 result = await _round(
@@ -124,7 +125,7 @@ async def _round(
     apart: float,
 ) -> Result:
     began = time.monotonic()
-    recorder = Recorder(wanted=wanted, apart_s=max(ROUND_S / wanted, _SHORTEST_APART_S))
+    recorder = Recorder(wanted=wanted, apart_s=max(round_s(IPAM_DECK) / wanted, _SHORTEST_APART_S))
     for pool in pools():
         recorder.add(pool)
     watch.recorder = recorder
@@ -137,7 +138,12 @@ async def _round(
         keeps_s=keeps_s,
         times=times,
     )
-    faults = Faults(world=world, crowd=crowd, recorder=recorder)
+    faults = Faults(
+        backbone=world.backbone,
+        replicas=world.replicas,
+        recorder=recorder,
+        others=ipam_faults(world, crowd),
+    )
     path = world.directory / f"history-{seed}.jsonl"
     try:
         async with client, _beside(_look_at_wall_clock(recorder)):
