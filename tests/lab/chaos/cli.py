@@ -1,4 +1,4 @@
-"""`lab chaos`: ipam-svc and danmd while everything around them breaks."""
+"""`lab chaos`: DANM's services and danmd while everything around them breaks."""
 
 import asyncio
 import logging
@@ -14,11 +14,18 @@ from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.chaos.cni.failpoints import NODES, Findings, run_failpoints
 from tests.lab.chaos.cni.lab_node import LabNode, LabReach
-from tests.lab.chaos.cni.lab_plan import Kind
+from tests.lab.chaos.cni.lab_plan import Kind as LabKind
 from tests.lab.chaos.cni.lab_run import GRACE_S, LabChaos, run_lab_chaos
 from tests.lab.chaos.cni.lab_run import Result as LabResult
+from tests.lab.chaos.controllers.deck import DECK
+from tests.lab.chaos.controllers.deck import KINDS as CONTROLLER_KINDS
+from tests.lab.chaos.controllers.run import CHANGES, ControllerChaos, run_controller
+from tests.lab.chaos.controllers.run import GRACE_S as CONTROLLER_GRACE_S
+from tests.lab.chaos.controllers.run import Result as ControllerResult
+from tests.lab.chaos.controllers.subjects import SUBJECTS
 from tests.lab.chaos.refill import Refill, run_refill
 from tests.lab.chaos.run import KEEPS_S, Result, run_chaos
+from tests.lab.chaos.schedule import Kind
 from tests.lab.demo_cli import LOCAL_PREFIX, install_on_lab
 from tests.lab.installation import DEMO_IMAGE, image_names
 from tests.lab.lab import Lab
@@ -38,7 +45,7 @@ _directory = click.option(
 
 @click.group()
 def chaos() -> None:
-    """Prove promises of ipam-svc and danmd while everything around them breaks."""
+    """Prove promises of DANM's parts while everything around them breaks."""
 
 
 @chaos.command()
@@ -144,7 +151,7 @@ def refill(rounds: int, directory: Path | None) -> None:
 @click.option(
     "--without",
     multiple=True,
-    type=click.Choice([kind.name.lower() for kind in Kind]),
+    type=click.Choice([kind.name.lower() for kind in LabKind]),
     help="Leave a kind of fault out.",
 )
 @click.option(
@@ -183,7 +190,7 @@ def cni(
         nodes=[LabNode(name=node.name, reach=LabReach(lab=lab, node=node)) for node in LAB_NODES],
         image=image_names(LOCAL_PREFIX)[DEMO_IMAGE.name],
         directory=directory,
-        without=[Kind[each.upper()] for each in without],
+        without=[LabKind[each.upper()] for each in without],
         grace_s=grace,
     )
     if not run_lab_chaos(chaos, seed=seed, rounds=rounds, tell=_tell_lab):
@@ -219,6 +226,89 @@ def failpoints(*, only: str, nodes: int, directory: Path | None) -> None:
     click.echo(f"{len(played)} cases")
     if any(each.differences for each in found):
         raise SystemExit(1)
+
+
+@chaos.command()
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the first round.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of each controller; one takes some three minutes.",
+)
+@click.option(
+    "--changes",
+    type=click.IntRange(min=1),
+    default=CHANGES,
+    show_default=True,
+    help="Of objects, in a round.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(sorted(SUBJECTS)),
+    help="Try svcwatcher (services) or netwatcher's validator (networks) alone.",
+)
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice([kind.name.lower() for kind in CONTROLLER_KINDS]),
+    help="Leave a kind of fault out.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=CONTROLLER_GRACE_S,
+    show_default=True,
+    help="Seconds after the last fault and change within which all must be right.",
+)
+@_directory
+def controllers(
+    *,
+    seed: int,
+    rounds: int,
+    changes: int,
+    only: str | None,
+    without: tuple[str, ...],
+    grace: float,
+    directory: Path | None,
+) -> None:
+    """Change, create and delete what controllers follow while everything around them breaks.
+
+    Three replicas of svcwatcher, and then of netwatcher's validator, are killed, frozen for longer
+    than their Lease and cut off, requests and answers are lost, the API server and etcd are
+    restarted, and watches cannot go on. After quiet the objects must say what a slow model computes
+    from them alone, and what others made must be as it was.
+
+    Exits with 1 when it finds otherwise; history, objects and differences are kept then.
+    """
+    directory = _made(directory)
+    left_out = {Kind[each.upper()] for each in without}
+    for name in [only] if only else sorted(SUBJECTS):
+        tried = ControllerChaos(
+            directory=directory / name,
+            binaries=_binaries(),
+            deck=[card for card in DECK if card.kind not in left_out],
+            changes=changes,
+            grace_s=grace,
+        )
+        run = run_controller(
+            tried, SUBJECTS[name](), seed=seed, rounds=rounds, tell=_tell_controller
+        )
+        if not _run(run):
+            raise SystemExit(1)
+
+
+def _tell_controller(result: ControllerResult) -> None:
+    click.echo(
+        f"{result.controller}, seed {result.seed}: {result.changes} changes, {result.faults}"
+        f" faults, {result.seconds:.0f} s, right after {result.settled_s:.1f} s:"
+        f" {len(result.differences)} differences"
+    )
+    for each in result.differences[:_SHOWN]:
+        click.echo(f"  {each}")
+    if result.kept:
+        click.echo(f"  history, objects and differences: {result.kept}")
 
 
 def _tell_lab(result: LabResult) -> None:

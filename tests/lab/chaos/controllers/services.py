@@ -1,0 +1,96 @@
+"""svcwatcher as the subject of a run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import ClassVar, Final
+
+# Run as `python -m`: the import says that it is needed.
+import svcwatcher.__main__ as _program
+from danm_api.kube.api import (
+    DANMEPS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    EVENTS,
+    PODS,
+    SERVICES,
+    Resource,
+)
+from svcwatcher.config import LEASE_NAME
+from tests.lab.chaos.controllers.actions import Action, Write
+from tests.lab.chaos.controllers.facts import Difference, services_of
+from tests.lab.chaos.controllers.service_life import NAMESPACES, ServiceLife, foreign
+from tests.lab.chaos.controllers.service_model import differences
+from tests.lab.chaos.controllers.subject import Controller
+from tests.lab.chaos.controllers.view import View
+
+CROWD: Final = 230
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSubject:
+    """Services, and what they are found at.
+
+    Attributes:
+        crowd: How many Pods one of the Services has.
+    """
+
+    crowd: int = CROWD
+    _life: ServiceLife = field(
+        default_factory=lambda: ServiceLife(chance=Random(0))  # noqa: S311  (no secret)
+    )
+
+    controller: ClassVar[Controller] = Controller(
+        name="svcwatcher",
+        command=(_program.__package__ or "",),
+        account="danm-svcwatcher",
+        lease=LEASE_NAME,
+        rbac=("namespace/namespace.yaml", "svcwatcher/rbac.yaml"),
+        among_kubernetes=True,
+    )
+    namespaces: ClassVar[Sequence[str]] = NAMESPACES
+    kinds: ClassVar[Sequence[Resource]] = (
+        SERVICES,
+        PODS,
+        DANMEPS,
+        ENDPOINT_SLICES,
+        ENDPOINTS,
+        EVENTS,
+    )
+    written: ClassVar[Sequence[Resource]] = (ENDPOINT_SLICES, ENDPOINTS)
+    # It looks every minute whether a name that others had is free again.
+    patience_s: ClassVar[float] = 60.0
+
+    def begin(self, seed: int) -> None:
+        """Begin a round."""
+        self._life.chance.seed(seed)
+
+    def foreign(self) -> Iterator[Write]:
+        """Yield what others make."""
+        return foreign()
+
+    def beginning(self) -> Iterator[Action]:
+        """Yield what there is at first."""
+        return self._life.beginning(crowd=self.crowd)
+
+    def actions(self) -> Iterator[Action]:
+        """Yield what happens."""
+        return self._life.actions()
+
+    def differences(self, view: View) -> list[Difference]:
+        """Return what is not as the model says."""
+        return differences(
+            services_of(
+                services=view.objects[SERVICES],
+                pods=view.objects[PODS],
+                interfaces=view.objects[DANMEPS],
+                slices=view.objects[ENDPOINT_SLICES],
+                endpoints=view.objects[ENDPOINTS],
+                events=view.objects[EVENTS],
+            )
+        )
+
+    def slow(self, difference: Difference) -> bool:
+        """Say whether somebody else's object may have had a Service's name."""
+        namespace, _, name = difference.where.partition("/")
+        return (namespace, name) in self._life.hindered
