@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -34,6 +35,8 @@ from tests.lab.process import Background, start_leashed, wait_until
 
 _READY_S: Final = 90.0
 _PROBE_TIMEOUT_S: Final = 2.0
+# Any other answer than 200 raises.
+_ASK: Final = "import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=2)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +46,13 @@ class Replica:
     Attributes:
         api: Between it and the API server.
         health_url: Answers with 200 when it is ready.
+        netns: Where it runs; empty for this process's own network namespace.
     """
 
     program: Program
     api: Proxy
     health_url: str
+    netns: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,6 +122,7 @@ class Backbone:
         account: str,
         command: Sequence[str],
         health_port: int,
+        netns: str = "",
     ) -> Replica:
         """Prepare a program of this repository; it is killed when the stack ends.
 
@@ -127,8 +133,9 @@ class Backbone:
             command: The module and its arguments; the kubeconfig and where health is served are
                 added.
             health_port: Where it is told to serve health.
+            netns: Where it runs; empty for this process's own network namespace.
         """
-        api = await stack.enter_async_context(Proxy(target_port=self.place.port))
+        api = await stack.enter_async_context(Proxy(target_port=self.place.port, netns=netns))
         kubeconfig = account_kubeconfig(
             self.directory / f"{name}.kubeconfig",
             url=f"https://{LOOPBACK}:{api.port}",
@@ -138,6 +145,7 @@ class Backbone:
         program = Program(
             name=name,
             command=[
+                *(("ip", "netns", "exec", netns) if netns else ()),
                 sys.executable,
                 "-m",
                 *command,
@@ -150,7 +158,10 @@ class Backbone:
         )
         stack.callback(program.kill)
         return Replica(
-            program=program, api=api, health_url=f"http://{LOOPBACK}:{health_port}/readyz"
+            program=program,
+            api=api,
+            health_url=f"http://{LOOPBACK}:{health_port}/readyz",
+            netns=netns,
         )
 
 
@@ -201,7 +212,7 @@ async def wait_serving(replica: Replica) -> None:
     assert background is not None
     await asyncio.to_thread(
         wait_until,
-        lambda: _serves(replica.health_url),
+        lambda: _serves(replica.health_url, replica.netns),
         what=f"{replica.program.name} is ready",
         timeout_s=_READY_S,
         alive=(background,),
@@ -215,7 +226,11 @@ def _end(background: Background, *, hard: bool) -> None:
     background.stop()
 
 
-def _serves(url: str) -> bool:
+def _serves(url: str, netns: str) -> bool:
+    if netns:
+        # This process's threads stay where they are.
+        command = ["ip", "netns", "exec", netns, sys.executable, "-c", _ASK, url]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
     try:
         with urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT_S) as answer:  # noqa: S310
             return bool(answer.status == HTTPStatus.OK)

@@ -17,7 +17,6 @@ from tests.lab.chaos.cni.lab_node import LabNode, LabReach
 from tests.lab.chaos.cni.lab_plan import Kind as LabKind
 from tests.lab.chaos.cni.lab_run import GRACE_S, LabChaos, run_lab_chaos
 from tests.lab.chaos.cni.lab_run import Result as LabResult
-from tests.lab.chaos.controllers.deck import DECK
 from tests.lab.chaos.controllers.deck import KINDS as CONTROLLER_KINDS
 from tests.lab.chaos.controllers.run import CHANGES, ControllerChaos, run_controller
 from tests.lab.chaos.controllers.run import GRACE_S as CONTROLLER_GRACE_S
@@ -235,7 +234,7 @@ def failpoints(*, only: str, nodes: int, directory: Path | None) -> None:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Of each controller; one takes some three minutes.",
+    help="Of each controller; one takes two to five minutes.",
 )
 @click.option(
     "--changes",
@@ -247,7 +246,8 @@ def failpoints(*, only: str, nodes: int, directory: Path | None) -> None:
 @click.option(
     "--only",
     type=click.Choice(sorted(SUBJECTS)),
-    help="Try svcwatcher (services) or netwatcher's validator (networks) alone.",
+    help="Try svcwatcher (services), netwatcher's validator (networks) or its node role (links; it"
+    " needs root) alone.",
 )
 @click.option(
     "--without",
@@ -275,10 +275,10 @@ def controllers(
 ) -> None:
     """Change, create and delete what controllers follow while everything around them breaks.
 
-    Three replicas of svcwatcher, and then of netwatcher's validator, are killed, frozen for longer
-    than their Lease and cut off, requests and answers are lost, the API server and etcd are
-    restarted, and watches cannot go on. After quiet the objects must say what a slow model computes
-    from them alone, and what others made must be as it was.
+    Two netwatchers on one node, three replicas of netwatcher's validator and then of svcwatcher are
+    killed, frozen for longer than their Lease and cut off, requests and answers are lost, the API
+    server and etcd are restarted, and watches cannot go on. After quiet links and objects must be
+    what a slow model computes from the objects alone, and what others made must be as it was.
 
     Exits with 1 when it finds otherwise; history, objects and differences are kept then.
     """
@@ -288,7 +288,7 @@ def controllers(
         tried = ControllerChaos(
             directory=directory / name,
             binaries=_binaries(),
-            deck=[card for card in DECK if card.kind not in left_out],
+            only=[kind for kind in CONTROLLER_KINDS if kind not in left_out],
             changes=changes,
             grace_s=grace,
         )

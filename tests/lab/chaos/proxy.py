@@ -10,10 +10,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
+
+from pyroute2.netns import setns as enter_netns
 
 from tests.lab.apiserver import LOOPBACK
 
@@ -66,10 +69,12 @@ class Proxy:
 
     Attributes:
         port: Where it listens; 0 before it does.
+        netns: In which network namespace; empty for this process's own.
     """
 
     target_port: int
     port: int = 0
+    netns: str = ""
     clock: Callable[[], float] = time.monotonic
     _weather: Weather = Weather.FAIR
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,7 +85,8 @@ class Proxy:
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
         self._flowing.set()
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, 0)
+        listening = await asyncio.to_thread(_listening, self.netns)
+        self._server = await asyncio.start_server(self._accept, sock=listening)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -176,6 +182,19 @@ class Proxy:
                 writer.write_eof()
             return
         connection.abort()
+
+
+def _listening(netns: str) -> socket.socket:
+    """Return a socket that listens; it stays in the network namespace that it was made in."""
+    if not netns:
+        return socket.create_server((LOOPBACK, 0))
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_listening_in, netns).result()
+
+
+def _listening_in(netns: str) -> socket.socket:
+    enter_netns(netns)
+    return socket.create_server((LOOPBACK, 0))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What may happen to the objects of a cluster: single steps, and what makes and undoes them. Pure."""
+"""What may happen in a run, as single steps. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,9 @@ class Write:
 
     def __str__(self) -> str:
         """Return it in a few words."""
-        kind = f"{self.resource.kind}/{self.subresource}" if self.subresource else self.resource.kind
+        kind = (
+            f"{self.resource.kind}/{self.subresource}" if self.subresource else self.resource.kind
+        )
         return f"{self.verb} {kind} {self.namespace}/{self.name} {self.body or ''}".strip()
 
 
@@ -90,4 +92,15 @@ class Damage:
         return f"damage a {self.resource.kind}: {what}"
 
 
-Action = Write | RunPod | Damage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command of this machine, such as one of iproute2."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return " ".join(self.argv)
+
+
+Action = Write | RunPod | Damage | Command

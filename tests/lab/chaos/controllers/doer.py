@@ -1,5 +1,6 @@
 """Carries actions out on an API server, whatever happens to it meanwhile."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,9 +10,10 @@ from uuid import uuid4
 
 from danm_api.errors import ConflictError, DanmError, NotFoundError
 from danm_api.kube.api import DANMEPS, PODS, KubeApi, RawObject
-from tests.lab.chaos.controllers.actions import Action, Damage, Interface, RunPod, Write
+from tests.lab.chaos.controllers.actions import Action, Command, Damage, Interface, RunPod, Write
 from tests.lab.chaos.controllers.chronicle import Change, Chronicle
 from tests.lab.chaos.objects import in_the_end
+from tests.lab.errors import LabError
 
 _COPY_OF: Final = ("name", "resourceVersion", "uid", "creationTimestamp", "managedFields")
 
@@ -34,13 +36,21 @@ class Doer:
                     await self._run_pod(action)
                 case Damage():
                     what = f"{what}: {await self._damage(action)}"
+                case Command():
+                    await _run(action)
                 case _:
                     assert_never(action)
-        except DanmError as error:
+        except (DanmError, LabError) as error:
             answer = f"{type(error).__name__}: {error}"
         else:
             answer = "done"
         self.chronicle.add(Change(at=self.chronicle.now(), what=what, answer=answer))
+
+    async def get(self, write: Write) -> RawObject:
+        """Return the object that was written."""
+        return await in_the_end(
+            lambda: self.api.get(write.resource, write.name, namespace=write.namespace or None)
+        )
 
     async def _write(self, write: Write) -> None:
         kind, name, where = write.resource, write.name, write.namespace or None
@@ -79,9 +89,7 @@ class Doer:
         try:
             pod = await self._create(write, body)
         except ConflictError:
-            pod = await in_the_end(
-                lambda: self.api.get(PODS, run.name, namespace=run.namespace)
-            )
+            pod = await in_the_end(lambda: self.api.get(PODS, run.name, namespace=run.namespace))
             found: Mapping[str, str] = pod["metadata"].get("annotations") or {}
             if found.get("test.danm.k8s.io/token") != token:
                 raise
@@ -130,6 +138,15 @@ class Doer:
             Write(verb=verb, resource=damage.resource, namespace=namespace, name=name, body=body)
         )
         return f"{namespace}/{name}"
+
+
+async def _run(command: Command) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command.argv, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await process.communicate()
+    if process.returncode:
+        raise LabError(told.decode().strip())
 
 
 def _danmep(run: RunPod, interface: Interface, pod_uid: str) -> RawObject:

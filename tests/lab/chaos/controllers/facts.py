@@ -35,6 +35,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[Owner, ...] = ()
+    creation_timestamp: str = ""
     deletion_timestamp: str | None = None
 
     @property
@@ -199,6 +200,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
 
 
+Kind = Literal["missing", "left", "wrong"]
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be.
 
@@ -206,7 +210,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         where: The object that it concerns, as namespace/name.
     """
 
-    kind: Literal["missing", "left", "wrong"]
+    kind: Kind
     where: str
     what: str
 

@@ -58,9 +58,7 @@ class NetworkLife:
     def _make(self) -> Action:
         namespace, name = self._network()
         body: RawObject = {"metadata": {"name": name}, "spec": self._spec(name)}
-        return Write(
-            verb="create", resource=DANMNETS, namespace=namespace, name=name, body=body
-        )
+        return Write(verb="create", resource=DANMNETS, namespace=namespace, name=name, body=body)
 
     def _edit(self) -> Action:
         namespace, name = self._network()
@@ -108,9 +106,7 @@ class NetworkLife:
 
     @staticmethod
     def _patch(namespace: str, name: str, patch: RawObject) -> Write:
-        return Write(
-            verb="patch", resource=DANMNETS, namespace=namespace, name=name, body=patch
-        )
+        return Write(verb="patch", resource=DANMNETS, namespace=namespace, name=name, body=patch)
 
     def _spec(self, name: str) -> dict[str, Any]:
         """Return a whole spec: what a merge patch leaves out would stay."""

@@ -1,8 +1,8 @@
 """What the validator must have said of every DanmNet. Pure, slow, and without DANM's own code.
 
-Which of two DanmNets that contradict each other is accepted depends on what happened; so here are
-the rules that hold whatever did: what is wrong by itself is refused, of what is in force or accepted
-no two contradict each other, and nothing is refused that contradicts nobody.
+Which of two DanmNets that contradict each other is accepted depends on what happened. So here are
+the rules that hold whatever did: what is wrong by itself is refused, no two of what is in force or
+accepted contradict each other, and nothing is refused that contradicts nobody.
 
 Source: SPEC N1, N3, N5, A6.
 """
@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from tests.lab.chaos.controllers.facts import Difference
-from tests.lab.chaos.controllers.network_facts import DanmNet, NetworkSpec, Networks
+from tests.lab.chaos.controllers.network_facts import DanmNet, Networks, NetworkSpec
 
 _BUILT_IN: Final = ("ipvlan", "macvlan")
 _NAME_BYTES: Final = 15
@@ -132,6 +132,16 @@ def _faults(net: DanmNet) -> Iterator[str]:
         yield "NetworkID differs from the name"
     if "/" in spec.network_type:
         yield "the type is no plain file name"
+    if options.rt_tables in _RESERVED_TABLES:
+        yield "rt_tables"
+    if options.container_prefix == "lo":
+        yield "container_prefix"
+    yield from _faults_of_links(spec)
+    yield from _faults_of_addresses(spec)
+
+
+def _faults_of_links(spec: NetworkSpec) -> Iterator[str]:
+    options = spec.options
     if options.vlan is not None and options.vxlan is not None:
         yield "vlan and vxlan together"
     elif _segment(spec) and not options.host_device:
@@ -140,11 +150,10 @@ def _faults(net: DanmNet) -> Iterator[str]:
         yield "host_device is too long"
     if len((_link(spec) or "").encode()) > _NAME_BYTES:
         yield "the link's name is too long"
-    if options.rt_tables in _RESERVED_TABLES:
-        yield "rt_tables"
-    if options.container_prefix == "lo":
-        yield "container_prefix"
-    cidr = _cidr(spec)
+
+
+def _faults_of_addresses(spec: NetworkSpec) -> Iterator[str]:
+    options, cidr = spec.options, _cidr(spec)
     if options.cidr and cidr is None:
         yield "cidr"
     pool = options.allocation_pool

@@ -1,11 +1,11 @@
-"""The model of the validator: what is wrong, what contradicts, and that wrong worlds are refused."""
+"""The model of the validator: what is wrong, what contradicts, and what it refuses."""
 
 from typing import Any
 
 import pytest
 
 from tests.lab.chaos.controllers.facts import DanmEp, read
-from tests.lab.chaos.controllers.network_facts import DanmNet, NetworkSpec, Networks
+from tests.lab.chaos.controllers.network_facts import DanmNet, Networks, NetworkSpec
 from tests.lab.chaos.controllers.network_model import contradict, differences, faults
 
 Raw = dict[str, Any]
@@ -157,7 +157,7 @@ def test_what_contradicts(one: Raw, other: Raw, *, expected: bool) -> None:
 
 def test_right_worlds_differ_in_nothing() -> None:
     """Accepted, refused with the other's name, and refused by itself."""
-    refused = {"valid": "False", "message": "DanmNet red/ext has it", "namespace": "blue"}
+    refused: Raw = {"valid": "False", "message": "DanmNet red/ext has it", "namespace": "blue"}
     assert told() == []
     assert (
         told(
@@ -174,13 +174,13 @@ def test_a_refused_edit_still_claims_what_is_in_force() -> None:
     before = a_spec(vlan=300)
     edited = a_network(a_spec(rt_tables=254), valid="False", applied=before)
     other = a_spec("b", vlan=300)
-    message = {"message": "of DanmNet red/ext"}
+    message: Raw = {"message": "of DanmNet red/ext"}
     assert told(edited, a_network(other, name="b", valid="False", **message)) == []
     lines = told(edited, a_network(other, name="b"))
     assert lines == ["wrong: red/ext: contradicts red/b, and both are accepted"]
 
 
-_LATER = {"metadata": {"namespace": "red", "name": "ext", "uid": "ext", "generation": 2}}
+_LATER: Raw = {"metadata": {"namespace": "red", "name": "ext", "uid": "ext", "generation": 2}}
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ _USER = {
 
 def test_an_edit_waits_for_who_uses_the_network() -> None:
     """SPEC N5: and only then, and says so."""
-    waiting = {"in_force": "False", "reason": "ChangeWaits", "applied": a_spec(vlan=3)}
+    waiting: Raw = {"in_force": "False", "reason": "ChangeWaits", "applied": a_spec(vlan=3)}
     moved = a_network(a_spec(), **waiting)
     assert told(moved, users=(_USER,)) == []
     assert told(moved)[0].startswith("wrong: red/ext: in force is")

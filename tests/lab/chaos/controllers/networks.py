@@ -1,6 +1,7 @@
 """The validator of netwatcher as the subject of a run."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar
@@ -10,12 +11,14 @@ import netwatcher.__main__ as _program
 from danm_api.kube.api import DANMEPS, DANMNETS, Resource
 from netwatcher.config import VALIDATOR_LEASE
 from tests.lab.chaos.controllers.actions import Action, Write
+from tests.lab.chaos.controllers.deck import DECK
 from tests.lab.chaos.controllers.facts import DanmEp, Difference, read
 from tests.lab.chaos.controllers.network_facts import DanmNet, Networks
 from tests.lab.chaos.controllers.network_life import NAMESPACES, NetworkLife
 from tests.lab.chaos.controllers.network_model import differences
 from tests.lab.chaos.controllers.subject import Controller
 from tests.lab.chaos.controllers.view import View
+from tests.lab.chaos.schedule import Card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +36,16 @@ class NetworkSubject:
         lease=VALIDATOR_LEASE,
         rbac=("namespace/namespace.yaml", "netwatcher/rbac.yaml"),
     )
+    deck: ClassVar[Sequence[Card]] = DECK
     namespaces: ClassVar[Sequence[str]] = NAMESPACES
     kinds: ClassVar[Sequence[Resource]] = (DANMNETS, DANMEPS)
     written: ClassVar[Sequence[Resource]] = (DANMNETS,)
     # Other words for the same verdict, such as who is in the way now, may come so much later.
     patience_s: ClassVar[float] = 30.0
+
+    def place(self) -> AbstractContextManager[None]:
+        """Make nothing."""
+        return nullcontext()
 
     def begin(self, seed: int) -> None:
         """Begin a round."""
@@ -54,6 +62,10 @@ class NetworkSubject:
     def actions(self) -> Iterator[Action]:
         """Yield what happens."""
         return self._life.actions()
+
+    async def look(self) -> object:
+        """Look at nothing else."""
+        return None
 
     def differences(self, view: View) -> list[Difference]:
         """Return what the validator must have said otherwise."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,15 @@ import msgspec
 from danm_api.kube.api import RawObject, Resource
 from tests.lab.binaries import Binaries
 from tests.lab.chaos.controllers.chronicle import Chronicle
-from tests.lab.chaos.controllers.deck import DECK
 from tests.lab.chaos.controllers.doer import Doer
 from tests.lab.chaos.controllers.facts import Difference
 from tests.lab.chaos.controllers.leader_faults import LeaderFaults
 from tests.lab.chaos.controllers.subject import Subject
-from tests.lab.chaos.controllers.view import View, view_of
+from tests.lab.chaos.controllers.view import View, read_objects
 from tests.lab.chaos.controllers.world import ControllerWorld, running_controller
 from tests.lab.chaos.faults import Faults
-from tests.lab.chaos.schedule import Card, round_s, schedule
+from tests.lab.chaos.schedule import Card, Kind, round_s, schedule
 
-REPLICAS: Final = 3
 CHANGES: Final = 1000
 GRACE_S: Final = 30.0
 """DESIGN P2: within it of the last fault and change, all must be right."""
@@ -62,14 +60,14 @@ class ControllerChaos:
 
     Attributes:
         directory: For data, logs and what is kept.
-        deck: What is broken in a round.
+        only: The kinds of faults that a round has; None for all that the controller can have.
         changes: Of objects, in a round.
         grace_s: How long after the last fault and change something may differ.
     """
 
     directory: Path
     binaries: Binaries
-    deck: Sequence[Card] = DECK
+    only: Collection[Kind] | None = None
     changes: int = CHANGES
     grace_s: float = GRACE_S
 
@@ -81,8 +79,16 @@ class _Run:
     world: ControllerWorld
     foreign: Sequence[tuple[Resource, RawObject]]
 
+    @property
+    def deck(self) -> list[Card]:
+        only = self.chaos.only
+        return [card for card in self.subject.deck if only is None or card.kind in only]
+
     async def view(self) -> View:
-        return await view_of(self.world.backbone.objects.api, self.subject.kinds)
+        api = self.world.backbone.objects.api
+        return View(
+            objects=await read_objects(api, self.subject.kinds), machine=await self.subject.look()
+        )
 
 
 async def run_controller(
@@ -99,31 +105,41 @@ async def run_controller(
         LabError: The run itself failed, or a replica ended by itself.
     """
     chaos.directory.mkdir(parents=True, exist_ok=True)
-    async with running_controller(
-        chaos.directory, subject.controller, binaries=chaos.binaries, replicas=REPLICAS
-    ) as world:
-        objects = world.backbone.objects
-        for namespace in subject.namespaces:
-            await objects.add_namespace(namespace)
-        subject.begin(seed)
-        doer = Doer(api=objects.api, chronicle=Chronicle())
-        foreign = list(subject.foreign())
-        for action in (*foreign, *subject.beginning()):
-            await doer.do(action)
-        run = _Run(
-            chaos=chaos,
-            subject=subject,
-            world=world,
-            foreign=[
-                (each.resource, await objects.api.get(each.resource, each.name, namespace=each.namespace))
-                for each in foreign
-            ],
-        )
-        for number in range(seed, seed + rounds):
-            result = await _round(run, number)
-            tell(result)
-            if result.differences:
-                return False
+    with subject.place():
+        async with running_controller(
+            chaos.directory, subject.controller, binaries=chaos.binaries
+        ) as world:
+            return await _run(chaos, subject, world, seed=seed, rounds=rounds, tell=tell)
+
+
+async def _run(
+    chaos: ControllerChaos,
+    subject: Subject,
+    world: ControllerWorld,
+    *,
+    seed: int,
+    rounds: int,
+    tell: Callable[[Result], None],
+) -> bool:
+    objects = world.backbone.objects
+    for namespace in subject.namespaces:
+        await objects.add_namespace(namespace)
+    subject.begin(seed)
+    doer = Doer(api=objects.api, chronicle=Chronicle())
+    foreign = list(subject.foreign())
+    for action in (*foreign, *subject.beginning()):
+        await doer.do(action)
+    run = _Run(
+        chaos=chaos,
+        subject=subject,
+        world=world,
+        foreign=[(each.resource, await doer.get(each)) for each in foreign],
+    )
+    for number in range(seed, seed + rounds):
+        result = await _round(run, number)
+        tell(result)
+        if result.differences:
+            return False
     return True
 
 
@@ -164,12 +180,12 @@ async def _break_and_change(run: _Run, chronicle: Chronicle, seed: int) -> None:
         recorder=chronicle,
         others=leader.broken,
     )
-    apart_s = max(_APART_S, round_s(chaos.deck) / chaos.changes)
+    apart_s = max(_APART_S, round_s(run.deck) / chaos.changes)
     actions = run.subject.actions()
     doer = Doer(api=world.backbone.objects.api, chronicle=chronicle)
-    plan = schedule(seed, replicas=len(world.replicas), deck=chaos.deck) if chaos.deck else iter(())
+    plan = schedule(seed, replicas=len(world.replicas), deck=run.deck) if run.deck else iter(())
     async with _beside(faults.follow(plan)) as breaking:
-        while chronicle.changes < chaos.changes or chronicle.faults < len(chaos.deck):
+        while chronicle.changes < chaos.changes or chronicle.faults < len(run.deck):
             if breaking.done():
                 breaking.result()
             failure = faults.failure()
@@ -236,7 +252,8 @@ def _touched(foreign: Sequence[tuple[Resource, RawObject]], view: View) -> list[
 
 
 def _where(raw: RawObject) -> str:
-    return f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
+    metadata = raw["metadata"]
+    return "/".join(metadata[each] for each in ("namespace", "name") if each in metadata)
 
 
 @asynccontextmanager

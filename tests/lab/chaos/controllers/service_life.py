@@ -188,9 +188,7 @@ class ServiceLife:
             case 0:
                 labels = {"app": self.chance.choice((*_APPS, None))}
                 body: RawObject = {"metadata": {"labels": labels}}
-                yield Write(
-                    verb="patch", resource=PODS, namespace=namespace, name=name, body=body
-                )
+                yield Write(verb="patch", resource=PODS, namespace=namespace, name=name, body=body)
             case 1:
                 phase = self.chance.choice(("Succeeded", "Failed"))
                 yield _status(namespace, name, phase=phase, ready=False)
@@ -294,9 +292,7 @@ class ServiceLife:
             yield Write(verb="delete", resource=ENDPOINTS, namespace=namespace, name=name)
             return
         body: RawObject = {"metadata": {"name": name, "labels": {"by": "others"}}}
-        yield Write(
-            verb="create", resource=ENDPOINTS, namespace=namespace, name=name, body=body
-        )
+        yield Write(verb="create", resource=ENDPOINTS, namespace=namespace, name=name, body=body)
 
     def _pod(
         self, namespace: str, name: str, labels: dict[str, str], *, static: str = ""
@@ -355,16 +351,17 @@ class ServiceLife:
         return self.chance.choice(NAMESPACES), self.chance.choice(POD_NAMES)
 
 
-def _service(
-    namespace: str, name: str, annotations: dict[str, str], spec: dict[str, Any]
-) -> Write:
+def _service(namespace: str, name: str, annotations: dict[str, str], spec: dict[str, Any]) -> Write:
     whole = {"clusterIP": "None"} | spec
     body: RawObject = {"metadata": {"name": name, "annotations": annotations}, "spec": whole}
     return Write(verb="create", resource=SERVICES, namespace=namespace, name=name, body=body)
 
 
 def _pod_status(*, ready: bool, phase: str = "Running") -> dict[str, Any]:
-    conditions = [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": str(ready)}]
+    conditions = [
+        {"type": "Initialized", "status": "True"},
+        {"type": "Ready", "status": str(ready)},
+    ]
     return {"phase": phase, "conditions": conditions}
 
 

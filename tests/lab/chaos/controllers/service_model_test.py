@@ -1,6 +1,7 @@
 """The model of Services: what follows from objects, and that worlds which are wrong are refused."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -57,7 +58,11 @@ def a_pod(*, ready: bool = True, **changes: Any) -> Raw:  # noqa: ANN401  (JSON 
     }
 
 
-def an_interface(address: str = "10.0.0.1/24", address6: str = "", **changes: Any) -> Raw:  # noqa: ANN401
+def an_interface(
+    address: str = "10.0.0.1/24",
+    address6: str = "",
+    **changes: Any,  # noqa: ANN401  (JSON values)
+) -> Raw:
     """Return an interface of the Pod on the network."""
     metadata = {"namespace": "ns", "name": "p-0", "labels": {"danm.k8s.io/pod-uid": "u1"}}
     interface = {"Name": "eth0", "Address": address, "AddressIPv6": address6}
@@ -79,7 +84,12 @@ def an_endpoint(**changes: Any) -> Raw:  # noqa: ANN401  (JSON values)
     }
 
 
-def a_slice(endpoints: Sequence[Raw], *, family: str = "IPv4", **changes: Any) -> Raw:  # noqa: ANN401
+def a_slice(
+    endpoints: Sequence[Raw],
+    *,
+    family: str = "IPv4",
+    **changes: Any,  # noqa: ANN401  (JSON values)
+) -> Raw:
     """Return a slice as it should be, but for the changes."""
     labels = {
         "kubernetes.io/service-name": "web",
@@ -91,7 +101,12 @@ def a_slice(endpoints: Sequence[Raw], *, family: str = "IPv4", **changes: Any) -
         "name": f"web-{family.lower()}-0",
         "labels": labels | changes.pop("labels", {}),
         "ownerReferences": [
-            {"kind": "Service", "name": "web", "uid": changes.pop("owner", "s1"), "controller": True}
+            {
+                "kind": "Service",
+                "name": "web",
+                "uid": changes.pop("owner", "s1"),
+                "controller": True,
+            }
         ],
     }
     return {
@@ -104,7 +119,9 @@ def a_slice(endpoints: Sequence[Raw], *, family: str = "IPv4", **changes: Any) -
 
 
 def endpoints(
-    ready: Sequence[Raw] = (), others: Sequence[Raw] = (), **changes: Any  # noqa: ANN401
+    ready: Sequence[Raw] = (),
+    others: Sequence[Raw] = (),
+    **changes: Any,  # noqa: ANN401  (JSON values)
 ) -> Raw:
     """Return Endpoints as they should be, but for the changes."""
     labels = {
@@ -207,9 +224,7 @@ _MARK = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     ],
 )
 @pytest.mark.parametrize("tolerant", [False, True])
-def test_conditions(
-    *, pod: Raw, conditions: tuple[bool, bool, bool], tolerant: bool
-) -> None:
+def test_conditions(*, pod: Raw, conditions: tuple[bool, bool, bool], tolerant: bool) -> None:
     """As discovery.k8s.io/v1 documents them; a tolerant Service calls everything ready."""
     service = a_service(publishNotReadyAddresses=tolerant)
     found = services_of(services=[service], pods=[pod], interfaces=[an_interface()])
@@ -255,9 +270,7 @@ def test_the_old_annotation_tolerates_too(annotation: str, *, expected: bool) ->
         pytest.param(a_pod(status={"phase": "Failed"}), an_interface(), [], id="failed"),
         pytest.param(a_pod(metadata={"uid": "u2"}), an_interface(), [], id="a former Pod's"),
         pytest.param(
-            a_pod(
-                metadata={"uid": "m", "annotations": {"kubernetes.io/config.mirror": "u1"}}
-            ),
+            a_pod(metadata={"uid": "m", "annotations": {"kubernetes.io/config.mirror": "u1"}}),
             an_interface(),
             ["10.0.0.1"],
             id="of a static Pod",
@@ -266,9 +279,7 @@ def test_the_old_annotation_tolerates_too(annotation: str, *, expected: bool) ->
         pytest.param(a_pod(), an_interface(spec={"Host": "n2"}), [], id="of another node"),
         pytest.param(
             a_pod(),
-            an_interface(
-                metadata={"labels": {"danm.k8s.io/pod-uid": "u1"}, "name": "p-0"} | _MARK
-            ),
+            an_interface(metadata={"labels": {"danm.k8s.io/pod-uid": "u1"}, "name": "p-0"} | _MARK),
             [],
             id="that goes",
         ),
@@ -493,12 +504,10 @@ def test_slices_are_filled_as_promised(cuts: Sequence[int], expected: list[str])
     pods, interfaces, slots, addresses = _many(cuts[-1])
     slices = [
         a_slice(slots[first:end], metadata={"name": f"web-{first}"})
-        for first, end in zip(cuts, cuts[1:], strict=False)
+        for first, end in pairwise(cuts)
     ]
     lines = told(
-        world(
-            pods=pods, interfaces=interfaces, slices=slices, endpoints=[endpoints(addresses)]
-        )
+        world(pods=pods, interfaces=interfaces, slices=slices, endpoints=[endpoints(addresses)])
     )
     assert len(lines) == len(expected)
     assert all(part in line for part, line in zip(expected, lines, strict=True))
@@ -515,9 +524,7 @@ def test_endpoints_are_cut_and_say_so() -> None:
     cut["metadata"]["annotations"] = {"endpoints.kubernetes.io/over-capacity": "truncated"}
     right = world(pods=pods, interfaces=interfaces, slices=slices, endpoints=[cut])
     assert told(right) == []
-    whole = world(
-        pods=pods, interfaces=interfaces, slices=slices, endpoints=[endpoints(addresses)]
-    )
+    whole = world(pods=pods, interfaces=interfaces, slices=slices, endpoints=[endpoints(addresses)])
     assert [line for line in told(whole) if "truncated" in line]
 
 

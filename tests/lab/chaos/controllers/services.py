@@ -1,6 +1,7 @@
 """svcwatcher as the subject of a run."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar, Final
@@ -18,11 +19,13 @@ from danm_api.kube.api import (
 )
 from svcwatcher.config import LEASE_NAME
 from tests.lab.chaos.controllers.actions import Action, Write
+from tests.lab.chaos.controllers.deck import DECK
 from tests.lab.chaos.controllers.facts import Difference, services_of
 from tests.lab.chaos.controllers.service_life import NAMESPACES, ServiceLife, foreign
 from tests.lab.chaos.controllers.service_model import differences
 from tests.lab.chaos.controllers.subject import Controller
 from tests.lab.chaos.controllers.view import View
+from tests.lab.chaos.schedule import Card
 
 CROWD: Final = 230
 
@@ -48,6 +51,7 @@ class ServiceSubject:
         rbac=("namespace/namespace.yaml", "svcwatcher/rbac.yaml"),
         among_kubernetes=True,
     )
+    deck: ClassVar[Sequence[Card]] = DECK
     namespaces: ClassVar[Sequence[str]] = NAMESPACES
     kinds: ClassVar[Sequence[Resource]] = (
         SERVICES,
@@ -60,6 +64,10 @@ class ServiceSubject:
     written: ClassVar[Sequence[Resource]] = (ENDPOINT_SLICES, ENDPOINTS)
     # It looks every minute whether a name that others had is free again.
     patience_s: ClassVar[float] = 60.0
+
+    def place(self) -> AbstractContextManager[None]:
+        """Make nothing."""
+        return nullcontext()
 
     def begin(self, seed: int) -> None:
         """Begin a round."""
@@ -76,6 +84,10 @@ class ServiceSubject:
     def actions(self) -> Iterator[Action]:
         """Yield what happens."""
         return self._life.actions()
+
+    async def look(self) -> object:
+        """Look at nothing else."""
+        return None
 
     def differences(self, view: View) -> list[Difference]:
         """Return what is not as the model says."""

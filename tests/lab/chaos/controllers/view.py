@@ -11,23 +11,26 @@ from tests.lab.chaos.objects import in_the_end
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """All objects of some kinds, as the API server sends them."""
+    """All objects of some kinds, as the API server sends them.
+
+    Attributes:
+        machine: What a subject has seen beside objects, as JSON values.
+    """
 
     objects: Mapping[Resource, Sequence[RawObject]]
+    machine: object = None
 
     def json(self) -> bytes:
         """Return all of it."""
-        return msgspec.json.format(
-            msgspec.json.encode({each.plural: found for each, found in self.objects.items()})
-        )
+        found: dict[str, object] = {each.plural: raw for each, raw in self.objects.items()}
+        return msgspec.json.format(msgspec.json.encode(found | {"machine": self.machine}))
 
 
-async def view_of(api: KubeApi, kinds: Sequence[Resource]) -> View:
+async def read_objects(
+    api: KubeApi, kinds: Sequence[Resource]
+) -> dict[Resource, Sequence[RawObject]]:
     """Read all objects of some kinds, however long the API server is away."""
-    found: dict[Resource, list[RawObject]] = {}
-    for kind in kinds:
-        found[kind] = await _listed(api, kind)
-    return View(objects=found)
+    return {kind: await _listed(api, kind) for kind in kinds}
 
 
 async def _listed(api: KubeApi, kind: Resource) -> list[RawObject]:

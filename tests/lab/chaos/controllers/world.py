@@ -47,7 +47,6 @@ async def running_controller(
     controller: Controller,
     *,
     binaries: Binaries,
-    replicas: int,
 ) -> AsyncIterator[ControllerWorld]:
     """Run a controller's replicas on an API server; all are ready.
 
@@ -55,7 +54,6 @@ async def running_controller(
         directory: For data and logs.
         controller: Which.
         binaries: Where Kubernetes' programs come from.
-        replicas: How many.
 
     Raises:
         StartError: Something did not become ready.
@@ -65,13 +63,21 @@ async def running_controller(
         AsyncExitStack() as stack,
     ):
         await backbone.objects.install_kinds()
-        await apply_deployed(backbone.objects.api, *controller.rbac)
+        for each in (controller, *controller.beside):
+            await apply_deployed(backbone.objects.api, *each.rbac)
         if controller.among_kubernetes:
             _start_kubernetes(backbone, stack)
+        for each in controller.beside:
+            helper = await _replica(backbone, each, 0, stack)
+            helper.program.start()
+            await wait_serving(helper)
         world = ControllerWorld(
             backbone=backbone,
             controller=controller,
-            replicas=[await _replica(backbone, controller, n, stack) for n in range(replicas)],
+            replicas=[
+                await _replica(backbone, controller, number, stack)
+                for number in range(controller.replicas)
+            ],
         )
         for replica in world.replicas:
             replica.program.start()
@@ -84,12 +90,14 @@ async def _replica(
 ) -> Replica:
     (health_port,) = free_ports(1)
     name = f"{controller.name}-{number}"
+    own_name = [f"--pod-name={name}"] if controller.lease else []
     return await backbone.replica(
         stack,
         name,
         account=controller.account,
-        command=[*controller.command, f"--pod-name={name}", "--log-level=debug"],
+        command=[*controller.command, *own_name, "--log-level=debug"],
         health_port=health_port,
+        netns=controller.netns,
     )
 
 
