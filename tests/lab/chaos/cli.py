@@ -241,7 +241,7 @@ def failpoints(*, only: str, nodes: int, directory: Path | None) -> None:
     type=click.IntRange(min=1),
     default=CHANGES,
     show_default=True,
-    help="Of objects, in a round.",
+    help="Of objects and links, in a round; tries count, since some come too early or late.",
 )
 @click.option(
     "--only",

@@ -67,6 +67,23 @@ class LinkLife:
         """Yield what there is at first beside links."""
         body: RawObject = {"metadata": {"name": NODE}}
         yield Write(verb="create", resource=NODES, namespace="", name=NODE, body=body)
+        for namespace in NAMESPACES:
+            for name, number, parent in zip(_NAMES, _NUMBERS, _PARENTS * 2, strict=True):
+                options = {"host_device": parent, "vxlan": number}
+                whole: RawObject = {
+                    "metadata": {"name": name},
+                    "spec": {"NetworkID": name, "Options": options},
+                }
+                yield Write(
+                    verb="create", resource=DANMNETS, namespace=namespace, name=name, body=whole
+                )
+
+    def ending(self) -> Iterator[Action]:
+        """Yield damage to every link, which nobody tells netwatcher of but the kernel."""
+        names = list(_NAMES[:-1])
+        self.chance.shuffle(names)
+        for kind, name in enumerate(names):
+            yield from self._damage(f"vx_{name}", kind)
 
     def actions(self) -> Iterator[Action]:
         """Yield actions without an end."""
@@ -122,8 +139,10 @@ class LinkLife:
 
     def _link_is_damaged(self) -> Iterator[Action]:
         # Nobody touches the one that is foreign.
-        name = f"vx_{self.chance.choice(_NAMES[:-1])}"
-        match self.chance.randrange(4):
+        return self._damage(f"vx_{self.chance.choice(_NAMES[:-1])}", self.chance.randrange(4))
+
+    def _damage(self, name: str, kind: int) -> Iterator[Action]:
+        match kind:
             case 0:
                 yield self._ip(f"link del {name}")
             case 1:

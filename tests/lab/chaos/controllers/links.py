@@ -101,6 +101,10 @@ class LinkSubject:
         """Yield what happens."""
         return self._life.actions()
 
+    def ending(self) -> Iterator[Action]:
+        """Yield what happens last in a round."""
+        return self._life.ending()
+
     async def look(self) -> object:
         """Return the node's links as iproute2 prints them."""
         return await asyncio.to_thread(self._seen)

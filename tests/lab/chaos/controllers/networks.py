@@ -63,6 +63,10 @@ class NetworkSubject:
         """Yield what happens."""
         return self._life.actions()
 
+    def ending(self) -> Iterator[Action]:
+        """Yield nothing: an ending of its own would settle what contradicts what."""
+        return iter(())
+
     async def look(self) -> object:
         """Look at nothing else."""
         return None

@@ -61,7 +61,7 @@ class ControllerChaos:
     Attributes:
         directory: For data, logs and what is kept.
         only: The kinds of faults that a round has; None for all that the controller can have.
-        changes: Of objects, in a round.
+        changes: In a round; tries count.
         grace_s: How long after the last fault and change something may differ.
     """
 
@@ -196,6 +196,8 @@ async def _break_and_change(run: _Run, chronicle: Chronicle, seed: int) -> None:
             await asyncio.sleep(max(0.0, turn - time.monotonic()))
     await faults.end()
     await world.wait_replicas()
+    for action in run.subject.ending():
+        await doer.do(action)
 
 
 async def _settle(run: _Run) -> tuple[list[Difference], View, float]:

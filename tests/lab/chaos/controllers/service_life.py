@@ -71,17 +71,23 @@ class ServiceLife:
     """Makes up one action after the other.
 
     Attributes:
-        hindered: Services, as namespace and name, whose names somebody else's objects may have had.
-            svcwatcher looks for the end of that every minute only.
+        hindered: Services, as namespace and name, whose names somebody else's objects may have had
+            in this round. svcwatcher looks for the end of that every minute only.
     """
 
     chance: Random
     hindered: set[tuple[str, str]] = field(default_factory=set)
+    _ever_hindered: set[tuple[str, str]] = field(default_factory=set)
     _numbers: int = 0
     _running: dict[tuple[str, str], list[Interface]] = field(default_factory=dict)
 
+    def begin(self, seed: int) -> None:
+        """Begin a round; what was made before is still there."""
+        self.chance.seed(seed)
+        self.hindered.clear()
+
     def beginning(self, *, crowd: int) -> Iterator[Action]:
-        """Yield what there is at first: many Pods of one Service.
+        """Yield what there is at first: many Pods of one Service, and all that has a name.
 
         Args:
             crowd: How many Pods one Service has.
@@ -90,6 +96,21 @@ class ServiceLife:
         yield _service(CROWD, CROWD, annotations, {"ports": _PORTS[2]})
         for number in range(crowd):
             yield self._pod(CROWD, f"crowd-{number}", {"crowd": "yes"})
+        for namespace in NAMESPACES:
+            for name in SERVICE_NAMES:
+                yield self._good_service(namespace, name)
+            for name in POD_NAMES:
+                yield self._pod(namespace, name, {"app": self.chance.choice(_APPS), "tier": "1"})
+
+    def ending(self) -> Iterator[Action]:
+        """Yield what a controller has to follow without anything else that wakes it up."""
+        for _ in range(6):
+            yield from self._damage()
+        for _ in range(6):
+            namespace, name = self._pod_name()
+            yield _status(namespace, name, ready=True)
+            yield from _pod_is_marked(namespace, name)
+            yield _status(*self._pod_name(), ready=self.chance.random() < 0.5)
 
     def actions(self) -> Iterator[Action]:
         """Yield actions without an end."""
@@ -135,7 +156,7 @@ class ServiceLife:
                 annotations[TOLERATE] = self.chance.choice(("true", "True", "false"))
             case 6:
                 spec["selector"] = {"app": self.chance.choice(_APPS)}
-                self.hindered.add((namespace, name))
+                self._may_be_hindered(namespace, name)
         yield _service(namespace, name, annotations, spec)
 
     def _change_service(self) -> Iterator[Action]:
@@ -163,7 +184,7 @@ class ServiceLife:
             case 9:
                 spec["ports"] = self.chance.choice(_PORTS)
             case _:
-                self.hindered.add((namespace, name))
+                self._may_be_hindered(namespace, name)
                 has_one = self.chance.random() < 0.4
                 spec["selector"] = {"app": self.chance.choice(_APPS)} if has_one else None
         patch = {"metadata": {"annotations": annotations}, "spec": spec}
@@ -171,11 +192,13 @@ class ServiceLife:
 
     def _remove_service(self) -> Iterator[Action]:
         namespace, name = self._service_name()
+        if (namespace, name) in self._ever_hindered:
+            # Kubernetes removes Endpoints with their Service, whoever made them.
+            self._may_be_hindered(namespace, name)
         yield Write(verb="delete", resource=SERVICES, namespace=namespace, name=name)
         if self.chance.random() < 0.5:
             # At once again, so that its uid is all that is new.
-            annotations = {SELECTOR: self._selector(), NETWORK: self.chance.choice(_NETWORKS)}
-            yield _service(namespace, name, annotations, {"ports": self.chance.choice(_PORTS)})
+            yield self._good_service(namespace, name)
 
     def _run_pod(self) -> Iterator[Action]:
         namespace, name = self._pod_name()
@@ -203,9 +226,7 @@ class ServiceLife:
         namespace, name = self._pod_name()
         interfaces = self._running.get((namespace, name), [])
         if self.chance.random() < 0.5:
-            hold: RawObject = {"metadata": {"finalizers": [_HOLD]}}
-            yield Write(verb="patch", resource=PODS, namespace=namespace, name=name, body=hold)
-            yield Write(verb="delete", resource=PODS, namespace=namespace, name=name)
+            yield from _pod_is_marked(namespace, name)
             if self.chance.random() < 0.5:
                 return
         gone = [
@@ -287,12 +308,16 @@ class ServiceLife:
     def _hinder(self) -> Iterator[Action]:
         """Somebody else's Endpoints have the name of ours, or go; what Kubernetes left goes."""
         namespace, name = self._service_name()
-        self.hindered.add((namespace, name))
+        self._may_be_hindered(namespace, name)
         if self.chance.random() < 0.5:
             yield Write(verb="delete", resource=ENDPOINTS, namespace=namespace, name=name)
             return
         body: RawObject = {"metadata": {"name": name, "labels": {"by": "others"}}}
         yield Write(verb="create", resource=ENDPOINTS, namespace=namespace, name=name, body=body)
+
+    def _may_be_hindered(self, namespace: str, name: str) -> None:
+        self.hindered.add((namespace, name))
+        self._ever_hindered.add((namespace, name))
 
     def _pod(
         self, namespace: str, name: str, labels: dict[str, str], *, static: str = ""
@@ -344,6 +369,10 @@ class ServiceLife:
             wanted["tier"] = "1"
         return json.dumps(wanted)
 
+    def _good_service(self, namespace: str, name: str) -> Write:
+        annotations = {SELECTOR: self._selector(), NETWORK: self.chance.choice(_NETWORKS)}
+        return _service(namespace, name, annotations, {"ports": self.chance.choice(_PORTS)})
+
     def _service_name(self) -> tuple[str, str]:
         return self.chance.choice(NAMESPACES), self.chance.choice(SERVICE_NAMES)
 
@@ -374,6 +403,13 @@ def _status(namespace: str, name: str, *, ready: bool, phase: str = "Running") -
         body={"status": _pod_status(ready=ready, phase=phase)},
         subresource="status",
     )
+
+
+def _pod_is_marked(namespace: str, name: str) -> Iterator[Write]:
+    """A Pod gets its deletion mark and stays, as while its containers end."""
+    hold: RawObject = {"metadata": {"finalizers": [_HOLD]}}
+    yield Write(verb="patch", resource=PODS, namespace=namespace, name=name, body=hold)
+    yield Write(verb="delete", resource=PODS, namespace=namespace, name=name)
 
 
 def _pod_goes(namespace: str, name: str) -> Iterator[Write]:

@@ -71,7 +71,7 @@ class ServiceSubject:
 
     def begin(self, seed: int) -> None:
         """Begin a round."""
-        self._life.chance.seed(seed)
+        self._life.begin(seed)
 
     def foreign(self) -> Iterator[Write]:
         """Yield what others make."""
@@ -84,6 +84,10 @@ class ServiceSubject:
     def actions(self) -> Iterator[Action]:
         """Yield what happens."""
         return self._life.actions()
+
+    def ending(self) -> Iterator[Action]:
+        """Yield what happens last in a round."""
+        return self._life.ending()
 
     async def look(self) -> object:
         """Look at nothing else."""

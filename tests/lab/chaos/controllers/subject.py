@@ -94,6 +94,10 @@ class Subject(Protocol):
         """Yield what happens, without an end."""
         ...
 
+    def ending(self) -> Iterator[Action]:
+        """Yield what happens last in a round, when all is whole again."""
+        ...
+
     async def look(self) -> object:
         """Return as JSON values what there is beside objects."""
         ...
