@@ -33,7 +33,7 @@ _OPTIONS: Final = (
     ),
     click.option("--check", is_flag=True, help="Exit with 1 when a target is missed; it is named."),
     click.option(
-        "--quick", is_flag=True, help="A minute: fewer cases, each shorter, nothing kept."
+        "--quick", is_flag=True, help="A few minutes: fewer cases, each shorter, nothing kept."
     ),
     click.option(
         "--only", default="", help="Only cases whose name has this in it; nothing is kept."
@@ -121,17 +121,19 @@ def cni(
 @bench.command()
 @_with_options
 def controllers(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: bool) -> None:
-    """Measure in a guest how quickly netwatcher repairs links, and what it takes at rest.
+    """Measure netwatcher in a guest, and svcwatcher with Kubernetes' own controller beside it.
 
-    A run takes some minutes. Nothing else should run on the machine meanwhile.
+    How quickly links are repaired, how quickly slices follow Pods, and what both cost. A run takes
+    a quarter of an hour. Nothing else should run on the machine meanwhile.
     """
-    # Here, since it imports all of netwatcher, which no other command needs.
+    # Here, since it imports all of netwatcher and svcwatcher, which no other command needs.
     from tests.lab.bench.controllers.run import run_controllers
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _directory() as directory:
         run = run_controllers(
             Path(directory),
+            repository=repository(),
             cache=Cache(directory=default_cache_directory()),
             progress=Progress(),
             quick=quick,

@@ -1,28 +1,21 @@
-"""Replicas of ipam-svc as processes of their own, configured as in a Pod.
+"""Replicas of ipam-svc as processes of their own, configured as in a Pod."""
 
-Each has a mount namespace in which the service account is where the kubelet puts it: so the
-replica's memory and rights are those of a Pod.
-"""
-
-import os
-import shlex
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 # Run as `python -m`: the import says that it is needed.
 import ipam_svc.__main__ as _program
 from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
+from tests.lab.bench.pod_place import account_directory, in_pod_place, pod_environment
 from tests.lab.process import Background, start_leashed, wait_until
 
-_ACCOUNT: Final = "/run/secrets/kubernetes.io/serviceaccount"
 _READY_TIMEOUT_S: Final = 60.0
 _PROBE_TIMEOUT_S: Final = 2.0
 
@@ -67,11 +60,7 @@ def running_replicas(
     Raises:
         StartError: One did not become ready.
     """
-    account = directory / "serviceaccount"
-    account.mkdir(exist_ok=True)
-    (account / "ca.crt").write_bytes(server.authority.read_bytes())
-    (account / "token").touch(mode=0o600)
-    (account / "token").write_text(token)
+    account = account_directory(directory, server, token)
     replicas: list[Replica] = []
     try:
         # One by one into the list, so that those which run are stopped when one does not start.
@@ -99,15 +88,11 @@ def _start(
     command += [f"--health-host={LOOPBACK}", f"--health-port={health_port}"]
     # One tool's token stands for hundreds of callers here.
     command += ["--caller-rate=100000", "--caller-burst=100000", "--max-caller-requests=2048"]
-    script = (
-        f"mount -t tmpfs none /run && mkdir -p {_ACCOUNT}"
-        f" && mount --bind {shlex.quote(str(account))} {_ACCOUNT} && exec {shlex.join(command)}"
-    )
     background = start_leashed(
         f"ipam-svc-{number}",
-        ["unshare", "--mount", "--propagation=private", "--", "/bin/sh", "-c", script],
+        in_pod_place(command, account),
         log=directory / f"ipam-svc-{number}.log",
-        env=_environment(server),
+        env=pod_environment(server),
     )
     try:
         wait_until(
@@ -120,16 +105,6 @@ def _start(
         background.stop()
         raise
     return Replica(endpoint=f"{address}:{port}", background=background)
-
-
-def _environment(server: ApiServer) -> Mapping[str, str]:
-    parts = urlsplit(server.url)
-    return dict(
-        os.environ,
-        PYTHONPATH=os.pathsep.join(path for path in sys.path if path),
-        KUBERNETES_SERVICE_HOST=str(parts.hostname),
-        KUBERNETES_SERVICE_PORT=str(parts.port),
-    )
 
 
 def _answers(url: str) -> bool:

@@ -48,13 +48,22 @@ def machine_seconds() -> float:
 
 def peak_memory_mb(pid: int) -> float:
     """Return the greatest resident memory that one process of a tree ever had."""
+    return _status_mb(pid, "VmHWM")
+
+
+def memory_mb(pid: int) -> float:
+    """Return the greatest resident memory that one process of a tree has now."""
+    return _status_mb(pid, "VmRSS")
+
+
+def _status_mb(pid: int, field: str) -> float:
     found = [0]
     for each in process_tree(pid):
         try:
             status = (_PROC / str(each) / "status").read_text()
         except OSError:
             continue
-        found += [int(kb) for kb in re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)]
+        found += [int(kb) for kb in re.findall(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)]
     return max(found) / 1024
 
 

@@ -1,1 +1,1 @@
-"""`lab bench controllers`: how quickly netwatcher follows, and what it costs."""
+"""`lab bench controllers`: how quickly netwatcher and svcwatcher follow, and what that costs."""

@@ -1,7 +1,16 @@
 """What a run of `lab bench controllers` found, in memory and in JSON. Pure."""
 
+from typing import Final
+
+import msgspec
+
 from tests.lab.bench.cni.results import Times
+from tests.lab.bench.controllers.endpoints.cases import Size
 from tests.lab.bench.results import Kept, Machine, Verdict
+
+SVCWATCHER: Final = "svcwatcher"
+# Its EndpointSlice controller, and no other.
+KUBERNETES: Final = "kube-controller-manager"
 
 
 class Repair(Kept, frozen=True, kw_only=True):
@@ -38,11 +47,66 @@ class LinkFindings(Kept, frozen=True, kw_only=True):
     rss_mb: float
 
 
+class LoadFindings(Kept, frozen=True, kw_only=True):
+    """Readiness changes of Pods, and how a controller followed.
+
+    Attributes:
+        limited: Whether Kubernetes' controller reached its limit of writes.
+        seen: From before a change was sent until a watch showed a slice that says so; in
+            milliseconds.
+        accepted_ms: From before a change was sent until the API server had taken it; the median.
+        rate: Changes per second from the first that was sent until the last that was seen.
+        cpu_ms: The controller's processor time per change, with all that it did afterwards.
+        slice_writes: Writes of EndpointSlices that the API server counted, per change.
+        endpoints_writes: Likewise of Endpoints, which only svcwatcher writes.
+    """
+
+    name: str
+    limited: bool
+    seen: Times
+    accepted_ms: float
+    rate: float
+    cpu_ms: float
+    slice_writes: float
+    endpoints_writes: float
+
+
+class ControllerFindings(Kept, frozen=True, kw_only=True):
+    """One controller in a cluster of one size.
+
+    Attributes:
+        started_s: From its start, with no slice there, until a watch showed all of them.
+        rss_mb: Its resident memory when all was written and nothing went on.
+        peak_mb: The greatest since its start, when all loads were over.
+        others_cpu: What ran on the machine beside it, the API server, etcd and the generator, in
+            cores: the more, the less the figures say.
+    """
+
+    controller: str
+    size: Size
+    started_s: float
+    rss_mb: float
+    peak_mb: float
+    others_cpu: float
+    loads: list[LoadFindings]
+
+    def load(self, name: str) -> LoadFindings | None:
+        """Return what was found of a load."""
+        return next((load for load in self.loads if load.name == name), None)
+
+
 class ControllersRun(Kept, frozen=True, kw_only=True):
-    """One whole run."""
+    """One whole run.
+
+    Attributes:
+        links: Of netwatcher; None when it was not measured.
+        endpoints: Of svcwatcher and Kubernetes' own controller, from the small cluster to the
+            large one; empty when they were not measured.
+    """
 
     began: str
     quick: bool
     machine: Machine
-    links: LinkFindings
-    verdicts: list[Verdict]
+    links: LinkFindings | None = None
+    endpoints: list[ControllerFindings] = msgspec.field(default_factory=list)
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)

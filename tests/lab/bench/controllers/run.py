@@ -1,4 +1,4 @@
-"""One run of `lab bench controllers`: netwatcher's links in a guest, and a verdict."""
+"""One run of `lab bench controllers`: netwatcher in a guest, svcwatcher beside Kubernetes' own."""
 
 import io
 import os
@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import uvloop
 
 # Run as `python -m`: the import says that it is needed.
 import tests.lab.bench.controllers.guest as _guest
 from tests.lab.bench.controllers.damage import DAMAGES
-from tests.lab.bench.controllers.results import ControllersRun, LinkFindings
-from tests.lab.bench.controllers.targets import link_verdicts
+from tests.lab.bench.controllers.endpoints.cases import QUICK, USUAL
+from tests.lab.bench.controllers.endpoints.measure import measure_controllers
+from tests.lab.bench.controllers.results import SVCWATCHER, ControllersRun, LinkFindings
+from tests.lab.bench.controllers.targets import endpoint_verdicts, link_verdicts
 from tests.lab.bench.machine import describe_machine
+from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache
 from tests.lab.errors import LabError
 from tests.lab.guest_kernel import run_bare
@@ -31,35 +35,62 @@ _TIMEOUT_S: Final = 1200.0
 
 
 def run_controllers(
-    directory: Path, *, cache: Cache, progress: Progress, quick: bool, only: str = ""
+    directory: Path,
+    *,
+    repository: Path,
+    cache: Cache,
+    progress: Progress,
+    quick: bool,
+    only: str = "",
 ) -> ControllersRun:
     """Measure and judge.
 
     Args:
         directory: On a disk, empty.
+        repository: Where deploy/ is.
         cache: Of built things.
         progress: Where it is said what goes on.
-        quick: Fewer repetitions, and a shorter rest.
-        only: Only damage whose name has this in it.
+        quick: Fewer repetitions, a shorter rest, and a smaller cluster.
+        only: Only parts whose name has this in it: ``netwatcher: `` and the damage, or
+            ``svcwatcher``.
 
     Raises:
-        LabError: The guest did not boot, or a link was not repaired.
+        LabError: The guest did not boot, a link was not repaired, or a change was not followed.
     """
     began = datetime.now(tz=UTC).isoformat(timespec="seconds")
-    job = _guest.LinksJob(
-        vlans=_LINKS_OF_A_KIND,
-        vxlans=_LINKS_OF_A_KIND,
-        damages=[damage for damage in DAMAGES if only in damage],
-        repeats=_QUICK_REPEATS if quick else _REPEATS,
-        rest_s=_QUICK_REST_S if quick else _REST_S,
-    )
-    links = _in_guest(job, cache, progress)
+    machine = describe_machine(directory)
+    links = None
+    damages = [damage for damage in DAMAGES if only in f"netwatcher: {damage}"]
+    if damages:
+        job = _guest.LinksJob(
+            vlans=_LINKS_OF_A_KIND,
+            vxlans=_LINKS_OF_A_KIND,
+            damages=damages,
+            repeats=_QUICK_REPEATS if quick else _REPEATS,
+            rest_s=_QUICK_REST_S if quick else _REST_S,
+        )
+        links = _in_guest(job, cache, progress)
+    endpoints = []
+    if only in SVCWATCHER:
+        endpoints = uvloop.run(
+            measure_controllers(
+                directory,
+                repository=repository,
+                binaries=Binaries(cache, progress),
+                progress=progress,
+                amounts=QUICK if quick else USUAL,
+            )
+        )
     return ControllersRun(
         began=began,
         quick=quick,
-        machine=describe_machine(directory),
+        machine=machine,
         links=links,
-        verdicts=list(link_verdicts(links)),
+        endpoints=endpoints,
+        verdicts=[
+            *(() if links is None else link_verdicts(links)),
+            *endpoint_verdicts(endpoints),
+        ],
     )
 
 

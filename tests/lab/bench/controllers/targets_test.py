@@ -3,8 +3,16 @@
 import pytest
 
 from tests.lab.bench.cni.results import times
-from tests.lab.bench.controllers.results import LinkFindings, Repair
-from tests.lab.bench.controllers.targets import link_verdicts
+from tests.lab.bench.controllers.endpoints.cases import USUAL, Size
+from tests.lab.bench.controllers.results import (
+    KUBERNETES,
+    SVCWATCHER,
+    ControllerFindings,
+    LinkFindings,
+    LoadFindings,
+    Repair,
+)
+from tests.lab.bench.controllers.targets import endpoint_verdicts, link_verdicts
 
 
 def _found(
@@ -37,3 +45,93 @@ def _found(
 def test_each_target_can_be_missed(found: LinkFindings, missed: list[str]) -> None:
     """Issue 6, "Show"."""
     assert [each.target for each in link_verdicts(found) if not each.met] == missed
+
+
+def _controller(
+    name: str = SVCWATCHER,
+    *,
+    size: Size = USUAL.sizes[-1],
+    seen_ms: float = 20,
+    cpu_ms: float = 3,
+    slice_writes: float = 1,
+    started_s: float = 5,
+    rss_mb: float = 100,
+    peak_mb: float = 110,
+    limited: bool = False,
+) -> ControllerFindings:
+    load = LoadFindings(
+        name="some",
+        limited=limited,
+        seen=times([5, seen_ms]),
+        accepted_ms=3,
+        rate=15,
+        cpu_ms=cpu_ms,
+        slice_writes=slice_writes,
+        endpoints_writes=1,
+    )
+    return ControllerFindings(
+        controller=name,
+        size=size,
+        started_s=started_s,
+        rss_mb=rss_mb,
+        peak_mb=peak_mb,
+        others_cpu=0,
+        loads=[load],
+    )
+
+
+_TENTH = _controller(size=USUAL.sizes[0])
+_THEIRS = _controller(KUBERNETES)
+
+
+@pytest.mark.parametrize(
+    ("found", "missed"),
+    [
+        pytest.param([_TENTH, _controller(), _THEIRS], [], id="all met"),
+        pytest.param(
+            [_controller(seen_ms=1001), _controller(KUBERNETES, seen_ms=2000)],
+            ["some: p99"],
+            id="slow",
+        ),
+        pytest.param(
+            [_controller(seen_ms=26), _THEIRS],
+            ["some: p99, to Kubernetes'"],
+            id="slower than Kubernetes",
+        ),
+        pytest.param(
+            [_controller(started_s=6), _THEIRS],
+            ["start to all slices, to Kubernetes'"],
+            id="late at its start",
+        ),
+        pytest.param(
+            [_controller(slice_writes=1.1), _THEIRS],
+            ["some: writes of slices, to Kubernetes'"],
+            id="writes more",
+        ),
+        pytest.param(
+            [_controller(rss_mb=251, peak_mb=251), _THEIRS],
+            ["memory at rest, to Kubernetes'"],
+            id="large",
+        ),
+        pytest.param(
+            [_controller(peak_mb=276), _THEIRS],
+            ["memory at most, to Kubernetes'"],
+            id="large for a moment",
+        ),
+        pytest.param(
+            [_TENTH, _controller(cpu_ms=4.6)],
+            ["some: CPU per change, to that in a cluster of 1,000 Pods"],
+            id="grows",
+        ),
+        pytest.param(
+            [_TENTH, _controller(cpu_ms=4.6, limited=True)], [], id="changes share what they cost"
+        ),
+        pytest.param([_controller(cpu_ms=9)], [], id="nothing to compare with"),
+        pytest.param([_THEIRS], [], id="not measured at all"),
+    ],
+)
+def test_each_target_of_svcwatcher_can_be_missed(
+    found: list[ControllerFindings], missed: list[str]
+) -> None:
+    """Issue 6, "Reach"; only svcwatcher is judged."""
+    assert [each.target for each in endpoint_verdicts(found) if not each.met] == missed
