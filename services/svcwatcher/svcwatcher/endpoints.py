@@ -106,16 +106,17 @@ def endpoints_object(service: Service, found: Membership) -> Endpoints:
     which this form has no word, is left out unless it counts as ready; and of more addresses than
     an object may hold ready ones are kept first (SPEC S2).
     """
-    counted = [e for e in found.endpoints if e.ready or not e.terminating]
-    ready = [_legacy_address(e) for e in counted if e.ready]
-    not_ready = [_legacy_address(e) for e in counted if not e.ready]
+    ready = [e for e in found.endpoints if e.ready]
+    not_ready = [e for e in found.endpoints if not e.ready and not e.terminating]
+    # Cut first: what does not fit need not be turned into anything.
     kept_ready = ready[:MAX_ENDPOINTS_ADDRESSES]
     kept_not_ready = not_ready[: MAX_ENDPOINTS_ADDRESSES - len(kept_ready)]
     subset = EndpointsSubset(
-        ready=tuple(sorted(kept_ready, key=legacy_order)),
-        not_ready=tuple(sorted(kept_not_ready, key=legacy_order)),
+        ready=tuple(sorted(map(_legacy_address, kept_ready), key=legacy_order)),
+        not_ready=tuple(sorted(map(_legacy_address, kept_not_ready), key=legacy_order)),
         ports=tuple(sorted(service.ports, key=port_order)),
     )
+    counted = len(ready) + len(not_ready)
     return Endpoints(
         namespace=service.namespace,
         name=service.name,
@@ -124,7 +125,7 @@ def endpoints_object(service: Service, found: Membership) -> Endpoints:
         headless=service.headless,
         # The API server drops a subset without addresses.
         subsets=(subset,) if counted else (),
-        truncated=len(counted) > MAX_ENDPOINTS_ADDRESSES,
+        truncated=counted > MAX_ENDPOINTS_ADDRESSES,
     )
 
 

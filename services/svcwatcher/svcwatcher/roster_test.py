@@ -34,6 +34,7 @@ def a_roster() -> Roster:
     roster.set_pod(id_of(A), on(A, "10.0.0.2", "fd00::2"))
     roster.set_pod(id_of(B), on(B, "10.0.0.1"))
     roster.take_touched()
+    roster.membership()
     return roster
 
 
@@ -85,6 +86,9 @@ def test_a_pod_that_gets_its_node_is_the_same_one() -> None:
     roster.set_pod(id_of(A), [])
     assert set(roster.of_family(IpFamily.IPV4)) == {of(A, "10.0.0.2"), of(B, "10.0.0.1")}
     assert set(roster.of_family(IpFamily.IPV6)) == set()
+    assert roster.membership() == membership(
+        SERVICE, SELECTION, [*on(moved, "10.0.0.2"), *on(B, "10.0.0.1")]
+    )
 
 
 def test_refused_addresses_go_with_their_pods() -> None:
