@@ -42,7 +42,7 @@ _ENDPOINTS_METHOD: Final = (
     " DanmEps, one controller at a time with its own Services and no others: DANM's, headless, on"
     " two networks, and ordinary ones with a selector. Every second Pod is of one large Service;"
     " the other Services have 5 endpoints each. The API server's etcd waits for the disk.",
-    'A generator changes Pods\' condition Ready, as a kubelet does, and watches slices: a time is'
+    "A generator changes Pods' condition Ready, as a kubelet does, and watches slices: a time is"
     ' from before it sends the change until its watch shows a slice that says so, and "taken" is'
     " that part after which the API server had answered. What is changed one at a time has time in"
     " between, so that neither controller holds anything back. Writes are those that the API server"

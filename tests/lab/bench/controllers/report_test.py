@@ -3,8 +3,8 @@
 import msgspec
 
 from tests.lab.bench.cni.results import times
-from tests.lab.bench.controllers.report import page, tables
 from tests.lab.bench.controllers.endpoints.cases import KUBERNETES_FLAGS, USUAL
+from tests.lab.bench.controllers.report import page, tables
 from tests.lab.bench.controllers.results import (
     KUBERNETES,
     SVCWATCHER,

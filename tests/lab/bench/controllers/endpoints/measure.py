@@ -206,9 +206,7 @@ class _Used:
 
 def _requests(text: str, resource: str) -> float:
     return sum(
-        metric_sum(
-            text, "apiserver_request_total", (f'resource="{resource}"', f'verb="{verb}"')
-        )
+        metric_sum(text, "apiserver_request_total", (f'resource="{resource}"', f'verb="{verb}"'))
         for verb in _WRITES
     )
 

@@ -7,8 +7,15 @@ from typing import Any, Final
 from danm_api.codec.danmep import encode_danmep, endpoint_object_name
 from danm_api.kube.api import PODS, SERVICES, RawObject
 from danm_api.model.danmep import DanmEp, EndpointInterface
-from danm_api.names import ContainerId, InterfaceName, Namespace, NetworkName, NodeName, PodName
-from danm_api.names import PodUid
+from danm_api.names import (
+    ContainerId,
+    InterfaceName,
+    Namespace,
+    NetworkName,
+    NodeName,
+    PodName,
+    PodUid,
+)
 from svcwatcher.selection import NETWORK_ANNOTATION, SELECTOR_ANNOTATION
 from tests.lab.bench.controllers.endpoints.cases import NETWORKS, app_of, network_of
 

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from danm_api.kube.api import RawObject
-
 # Run as `python -m`: the import says that it is needed.
 import svcwatcher.__main__ as _svcwatcher
+from danm_api.kube.api import RawObject
 from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
 from tests.lab.bench.controllers.endpoints.cases import KUBERNETES_FLAGS
 from tests.lab.bench.controllers.endpoints.objects import service_of_danm, service_of_kubernetes
@@ -18,6 +17,7 @@ from tests.lab.binaries import KUBERNETES as KUBERNETES_PROGRAMS
 from tests.lab.binaries import Binaries
 from tests.lab.pki import write_kubeconfig
 from tests.lab.process import Background, start_leashed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
