@@ -102,6 +102,7 @@ def plan_service(
     *,
     write_endpoints: bool,
     endpoints_due: bool = True,
+    endpoints_alone: bool = False,
 ) -> ServicePlan:
     """Compute all writes for one Service.
 
@@ -111,6 +112,7 @@ def plan_service(
         standing: Its endpoints; None unless the verdict is a selection.
         write_endpoints: Whether Services have Endpoints beside their slices.
         endpoints_due: Whether Endpoints of a served Service may be written now.
+        endpoints_alone: Whether they may only where no slice has to be written.
     """
     service = observed.service
     if service is None or standing is None:
@@ -131,7 +133,7 @@ def plan_service(
     if not write_endpoints:
         endpoints = _none_instead_of(present)
     elif not standing.is_settled(service, present):
-        deferred = not endpoints_due
+        deferred = not endpoints_due or (endpoints_alone and bool(slices))
         endpoints = None if deferred else _plan_endpoints(service, standing, present)
     return ServicePlan(
         slices=slices,

@@ -28,7 +28,12 @@ MEMBER = Member(pod=POD, interface=an_interface(POD, "10.0.0.1"))
 EMPTY = replace(endpoints_object(SERVICE, Membership()), resource_version="7")
 
 
-def plan(observed: Observed, *members: Member, write_endpoints: bool = True) -> ServicePlan:
+def plan(
+    observed: Observed,
+    *members: Member,
+    write_endpoints: bool = True,
+    endpoints_alone: bool = False,
+) -> ServicePlan:
     """Plan for a Service as its annotations say."""
     service = observed.service
     verdict = NotOurs() if service is None else select(service)
@@ -37,7 +42,13 @@ def plan(observed: Observed, *members: Member, write_endpoints: bool = True) -> 
         if service is not None and isinstance(verdict, Selection)
         else None
     )
-    return plan_service(observed, verdict, standing, write_endpoints=write_endpoints)
+    return plan_service(
+        observed,
+        verdict,
+        standing,
+        write_endpoints=write_endpoints,
+        endpoints_alone=endpoints_alone,
+    )
 
 
 def settled(service: Service, *members: Member) -> Observed:
@@ -93,6 +104,17 @@ def test_endpoints(
     """Endpoints exist exactly where a served Service shall have them."""
     # SPEC S2
     assert plan(observed, write_endpoints=write_endpoints).endpoints == expected
+
+
+@pytest.mark.parametrize("has_slice", [True, False])
+def test_endpoints_can_wait_for_slices(*, has_slice: bool) -> None:
+    """Where they shall be written alone, they are when no slice has to be."""
+    # SPEC S3
+    (slice_,) = plan(Observed(service=SERVICE)).slices.creates
+    observed = Observed(service=SERVICE, slices=(slice_,) if has_slice else ())
+    found = plan(observed, endpoints_alone=True)
+    assert bool(found.slices) is not has_slice
+    assert (found.endpoints is not None, found.endpoints_deferred) == (has_slice, not has_slice)
 
 
 def test_a_refused_service_loses_everything_and_is_told_why() -> None:

@@ -77,9 +77,12 @@ class Reconciler:
         self._write_endpoints = write_endpoints
         self._concurrency = concurrency
         self._slice_pace = Pace(burst=SLICE_BURST, interval_s=slice_interval_s, clock=clock)
+        self._endpoints_interval_s = endpoints_interval_s
         self._endpoints_pace = Pace(burst=1, interval_s=endpoints_interval_s, clock=clock)
         self._absences = Absences(clock=clock, grace_s=grace_s)
         self._tell_again_s = tell_again_s
+        # Services whose Endpoints have let other Services' slices go first, and now go themselves.
+        self._yielded: set[ServiceKey] = set()
         self._clock = clock
         self._queue: WorkQueue[ServiceKey] | None = None
         self._concerned_since: dict[ServiceKey, float] = {}
@@ -106,6 +109,7 @@ class Reconciler:
             self._slice_pace.clear()
             self._endpoints_pace.clear()
             self._absences.clear()
+            self._yielded.clear()
             self._told.clear()
             self._observation.forget_standings()
 
@@ -124,7 +128,9 @@ class Reconciler:
         service = observed.service
         plan, served = self._plan(key, observed)
         if plan.endpoints_deferred:
-            self._add_after(key, self._endpoints_pace.wait_s(key))
+            self._defer_endpoints(key)
+        else:
+            self._yielded.discard(key)
         if (judge_in_s := self._absences.wait_s(key)) > 0:
             self._add_after(key, judge_in_s)
         complaints = plan.complaints
@@ -165,6 +171,7 @@ class Reconciler:
                 standing,
                 write_endpoints=self._write_endpoints,
                 endpoints_due=self._endpoints_pace.wait_s(key) <= 0,
+                endpoints_alone=self._others_wait() and key not in self._yielded,
             )
         except BaseException:
             # What is remembered may be half changed.
@@ -178,6 +185,17 @@ class Reconciler:
         if self._queue is not None:
             self._concerned_since.setdefault(key, self._clock())
             self._queue.add(key)
+
+    def _others_wait(self) -> bool:
+        """Say whether Endpoints that are written now would keep other Services' slices waiting."""
+        return self._queue is not None and self._queue.has_ready
+
+    def _defer_endpoints(self, key: ServiceKey) -> None:
+        wait_s = self._endpoints_pace.wait_s(key)
+        if wait_s <= 0:
+            self._yielded.add(key)
+            wait_s = self._endpoints_interval_s
+        self._add_after(key, wait_s)
 
     def _add_after(self, key: ServiceKey, delay_s: float) -> None:
         if self._queue is not None:

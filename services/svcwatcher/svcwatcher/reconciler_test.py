@@ -1,6 +1,7 @@
 """Tests of svcwatcher against an API server in memory: state in, state out."""
 
 import asyncio
+from dataclasses import replace
 
 from danm_api.codec.endpoint_slice import decode_endpoint_slice
 from danm_api.errors import ApiUnavailableError
@@ -19,6 +20,7 @@ from svcwatcher.absence import GRACE_S
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
 from svcwatcher.reconciler import SLICE_BURST
+from svcwatcher.selection import Selection
 from svcwatcher.slicing import slice_name
 from svcwatcher.testing.builders import (
     NAMESPACE,
@@ -29,7 +31,7 @@ from svcwatcher.testing.builders import (
     raw_network,
     raw_service,
 )
-from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, leading, stepping
+from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, a_reconciler, leading, stepping
 
 V4 = (IpFamily.IPV4,)
 OTHER = ServiceKey(namespace=NAMESPACE, name=ServiceName("other"))
@@ -259,6 +261,58 @@ async def test_slices_follow_at_once_and_endpoints_once_a_second() -> None:
         clock.now += 0.1
         await reconciler.reconcile(KEY)
         assert cluster.endpoints() == (["10.0.0.2"], ["10.0.0.1"])
+
+
+async def test_nobodys_slices_wait_for_endpoints() -> None:
+    """Where many Services change at once, all look-ups are right before the deprecated objects."""
+    # DESIGN "Controllers", P6
+    cluster = Cluster()
+    for number in range(10):
+        cluster.serve(a_service(f"lb-{number}", uid=f"{number}", families=V4))
+    cluster.run_pod(a_pod(), "10.0.0.1")
+    gate = cluster.api.hold_next("create", ENDPOINTS)
+    async with asyncio.timeout(5), leading(cluster, concurrency=1):
+        await gate.reached.wait()
+        assert len(cluster.api.all_stored(ENDPOINT_SLICES)) == 10
+        gate.open()
+        await cluster.until(lambda: len(cluster.api.all_stored(ENDPOINTS)) == 10)
+
+
+async def test_endpoints_let_other_services_go_first_once() -> None:
+    """They are written in the end also where others, and the Service itself, never come to rest."""
+    # DESIGN "Controllers"
+    cluster = Cluster()
+    cluster.serve(a_service(families=V4))
+    for name in ("busy", "waiting"):
+        cluster.serve(a_service(name, selector={"app": name}, uid=name, families=V4))
+        cluster.run_pod(a_pod(name, labels={"app": name}), "10.9.9.9")
+    cluster.run_pod(a_pod("p0"), "10.0.0.1")
+    cluster.run_pod(a_pod("p1"), "10.0.0.2")
+    observation = Observation(cluster.api, follow_endpoints=True)
+    reconciler = a_reconciler(cluster, observation, concurrency=1)
+
+    async def not_ready(pod: str, selection: Selection) -> None:
+        await cluster.set_ready(pod, ready=False)
+        await cluster.until(
+            lambda: not any(m.pod.ready for m in observation.members(selection) if m.pod.name == pod)
+        )
+
+    tasks = [asyncio.create_task(observation.run()), asyncio.create_task(reconciler.lead())]
+    await cluster.until(lambda: len(cluster.api.all_stored(ENDPOINTS)) == 3)
+    gate = cluster.api.hold_next("replace", ENDPOINT_SLICES)
+    for name in ("busy", "waiting"):
+        await not_ready(name, replace(SELECTION, labels=(("app", name),)))
+    await gate.reached.wait()
+    await not_ready("p0", SELECTION)
+    await reconciler.reconcile(KEY)
+    assert cluster.found() == ["10.0.0.2"]
+    assert cluster.endpoints() == (["10.0.0.1", "10.0.0.2"], [])
+    await not_ready("p1", SELECTION)
+    await reconciler.reconcile(KEY)
+    assert cluster.endpoints() == ([], ["10.0.0.1", "10.0.0.2"])
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_service_in_a_storm_is_written_ten_times_a_second() -> None:

@@ -38,6 +38,20 @@ async def test_a_key_added_during_its_work_comes_again_afterwards() -> None:
     assert await take(queue) == "a"
 
 
+async def test_ready_is_what_a_worker_could_take_now() -> None:
+    """Neither what is in work already, nor what is delayed."""
+    clock = FakeClock()
+    queue: WorkQueue[str] = WorkQueue(clock=clock)
+    queue.add("a")
+    queue.add_after("late", 10)
+    assert queue.has_ready
+    await take(queue)
+    queue.add("a")
+    assert not queue.has_ready
+    queue.done("a")
+    assert queue.has_ready
+
+
 async def test_delayed_keys_come_when_due() -> None:
     """A delay holds a key back, the earliest of several counts, and add ends it."""
     clock = FakeClock()

@@ -149,6 +149,7 @@ def a_reconciler(
     observation: Observation,
     *,
     write_endpoints: bool = True,
+    concurrency: int = 4,
     clock: Callable[[], float] = time.monotonic,
     slice_interval_s: float = 0.0,
     endpoints_interval_s: float = 0.0,
@@ -160,6 +161,7 @@ def a_reconciler(
         Writer(cluster.api, observation.note_written, clock=clock),
         EventRecorder(cluster.api, component="svcwatcher", instance="test", clock=clock),
         write_endpoints=write_endpoints,
+        concurrency=concurrency,
         slice_interval_s=slice_interval_s,
         endpoints_interval_s=endpoints_interval_s,
         grace_s=grace_s,
@@ -170,12 +172,20 @@ def a_reconciler(
 
 @asynccontextmanager
 async def leading(
-    cluster: Cluster, *, write_endpoints: bool = True, grace_s: float = GRACE_S
+    cluster: Cluster,
+    *,
+    write_endpoints: bool = True,
+    concurrency: int = 4,
+    grace_s: float = GRACE_S,
 ) -> AsyncIterator[None]:
     """Run a svcwatcher that leads, without a pause between writes."""
     observation = Observation(cluster.api, follow_endpoints=True)
     reconciler = a_reconciler(
-        cluster, observation, write_endpoints=write_endpoints, grace_s=grace_s
+        cluster,
+        observation,
+        write_endpoints=write_endpoints,
+        concurrency=concurrency,
+        grace_s=grace_s,
     )
     tasks = [asyncio.create_task(observation.run()), asyncio.create_task(reconciler.lead())]
     try:
