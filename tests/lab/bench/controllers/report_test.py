@@ -28,7 +28,7 @@ _LINKS = LinkFindings(
 )
 _LOAD = LoadFindings(
     name="one at a time",
-    limited=False,
+    at_once=False,
     seen=times([12.0, 34.5]),
     accepted_ms=5.5,
     rate=15.0,

@@ -51,7 +51,8 @@ class LoadFindings(Kept, frozen=True, kw_only=True):
     """Readiness changes of Pods, and how a controller followed.
 
     Attributes:
-        limited: Whether Kubernetes' controller reached its limit of writes.
+        at_once: Whether many changed at once: they share what they cost, and Kubernetes' controller
+            reached its limit of writes.
         seen: From before a change was sent until a watch showed a slice that says so; in
             milliseconds.
         accepted_ms: From before a change was sent until the API server had taken it; the median.
@@ -62,7 +63,7 @@ class LoadFindings(Kept, frozen=True, kw_only=True):
     """
 
     name: str
-    limited: bool
+    at_once: bool
     seen: Times
     accepted_ms: float
     rate: float

@@ -57,11 +57,11 @@ def _controller(
     started_s: float = 5,
     rss_mb: float = 100,
     peak_mb: float = 110,
-    limited: bool = False,
+    at_once: bool = False,
 ) -> ControllerFindings:
     load = LoadFindings(
         name="some",
-        limited=limited,
+        at_once=at_once,
         seen=times([5, seen_ms]),
         accepted_ms=3,
         rate=15,
@@ -92,6 +92,10 @@ _THEIRS = _controller(KUBERNETES)
             [_controller(seen_ms=1001), _controller(KUBERNETES, seen_ms=2000)],
             ["some: p99"],
             id="slow",
+        ),
+        pytest.param([_controller(seen_ms=2000, at_once=True)], [], id="many at once"),
+        pytest.param(
+            [_controller(seen_ms=2001, at_once=True)], ["some: p99"], id="too slow for many at once"
         ),
         pytest.param(
             [_controller(seen_ms=26), _THEIRS],
@@ -124,7 +128,7 @@ _THEIRS = _controller(KUBERNETES)
             id="grows",
         ),
         pytest.param(
-            [_TENTH, _controller(cpu_ms=4.6, limited=True)], [], id="changes share what they cost"
+            [_TENTH, _controller(cpu_ms=4.6, at_once=True)], [], id="changes share what they cost"
         ),
         pytest.param([_controller(cpu_ms=9)], [], id="nothing to compare with"),
         pytest.param([_THEIRS], [], id="not measured at all"),

@@ -124,13 +124,13 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Changes after which every Pod is as it was.
 
     Attributes:
-        limited: Whether Kubernetes' controller reaches its limit of writes, so that its figures
-            tell of that limit alone.
+        at_once: Whether many Pods change at once: more than Kubernetes' controller may write in a
+            second.
     """
 
     name: str
     rounds: Sequence[Round]
-    limited: bool = False
+    at_once: bool = False
 
     @property
     def count(self) -> int:
@@ -173,7 +173,7 @@ def of_small(size: Size, count: int) -> list[int]:
 def loads(size: Size, amounts: Amounts) -> tuple[Load, ...]:
     """Return what is measured of one controller, in that order."""
     pairs = amounts.alone // 2
-    at_once = [
+    pods = [
         *of_large(size, amounts.burst // 2),
         *of_small(size, amounts.burst - amounts.burst // 2),
     ]
@@ -182,15 +182,15 @@ def loads(size: Size, amounts: Amounts) -> tuple[Load, ...]:
         _alone(ALONE_LARGE, of_large(size, pairs), _LARGE_EVERY_S),
         _steady(size, amounts),
         Load(
-            name=f"{len(at_once)} at once",
+            name=f"{len(pods)} at once",
             rounds=[
                 Round(
-                    changes=[Change(pod=pod, ready=ready) for pod in at_once],
+                    changes=[Change(pod=pod, ready=ready) for pod in pods],
                     lasts_s=_AFTER_BURST_S,
                 )
                 for ready in (False, True)
             ],
-            limited=True,
+            at_once=True,
         ),
     )
 

@@ -138,7 +138,7 @@ class _Bench:
         more_cpu_s, more = cpu_seconds(pid), self._writes()
         return LoadFindings(
             name=load.name,
-            limited=load.limited,
+            at_once=load.at_once,
             seen=times(followed.seen_ms),
             accepted_ms=times(followed.accepted_ms).p50,
             rate=load.count / followed.busy_s,
