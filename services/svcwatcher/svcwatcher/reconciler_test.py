@@ -294,7 +294,9 @@ async def test_endpoints_let_other_services_go_first_once() -> None:
     async def not_ready(pod: str, selection: Selection) -> None:
         await cluster.set_ready(pod, ready=False)
         await cluster.until(
-            lambda: not any(m.pod.ready for m in observation.members(selection) if m.pod.name == pod)
+            lambda: not any(
+                m.pod.ready for m in observation.members(selection) if m.pod.name == pod
+            )
         )
 
     tasks = [asyncio.create_task(observation.run()), asyncio.create_task(reconciler.lead())]

@@ -20,7 +20,7 @@ _REST_CPU: Final = 0.5
 _SEEN_S: Final = 1.0
 # Where many change at once, the API server and etcd alone are busy for most of this on two cores.
 _SEEN_AT_ONCE_S: Final = 2.0
-# Two runs of the same differ by as much.
+# With room for chance: of a hundred changes, the 99th percentile is the second slowest.
 _NO_SLOWER: Final = 1.15
 _WRITES_TO_KUBERNETES: Final = 1.05
 _MEMORY_TO_KUBERNETES: Final = 2.5

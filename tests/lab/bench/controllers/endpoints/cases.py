@@ -173,10 +173,8 @@ def of_small(size: Size, count: int) -> list[int]:
 def loads(size: Size, amounts: Amounts) -> tuple[Load, ...]:
     """Return what is measured of one controller, in that order."""
     pairs = amounts.alone // 2
-    pods = [
-        *of_large(size, amounts.burst // 2),
-        *of_small(size, amounts.burst - amounts.burst // 2),
-    ]
+    half = amounts.burst // 2
+    pods = _mixed(of_large(size, half), of_small(size, amounts.burst - half))
     return (
         _alone(ALONE_SMALL, of_small(size, pairs), _SMALL_EVERY_S),
         _alone(ALONE_LARGE, of_large(size, pairs), _LARGE_EVERY_S),
@@ -209,8 +207,7 @@ def _steady(size: Size, amounts: Amounts) -> Load:
     large = of_large(size, pairs // _ONE_OF)
     small = of_small(size, pairs - len(large))
     # One of the large Service, some of small ones, and so on.
-    rest = [small[begin :: _ONE_OF - 1] for begin in range(_ONE_OF - 1)]
-    mixed = [pod for group in zip_longest(large, *rest) for pod in group if pod is not None]
+    mixed = _mixed(large, *(small[begin :: _ONE_OF - 1] for begin in range(_ONE_OF - 1)))
     changes = [
         Change(pod=pod, ready=ready, due_s=(position + (len(mixed) if ready else 0)) / amounts.rate)
         for ready in (False, True)
@@ -220,3 +217,8 @@ def _steady(size: Size, amounts: Amounts) -> Load:
         name=f"{amounts.rate:g} a second, a third of the large Service",
         rounds=[Round(changes=changes, lasts_s=0.0)],
     )
+
+
+def _mixed(*of_each: Sequence[int]) -> list[int]:
+    """Take Pods in turns."""
+    return [pod for group in zip_longest(*of_each) for pod in group if pod is not None]

@@ -36,9 +36,9 @@ _SYNCED_WITHIN_S: Final = 60.0
 _COMPLETE_WITHIN_S: Final = 300.0
 _POLL_S: Final = 0.5
 # A controller is at rest that takes less than this part of a core for so long: longer than
-# svcwatcher waits with Endpoints.
-_REST_S: Final = 2.0
-_REST_CPU: Final = 0.03
+# svcwatcher waits with Endpoints, which is a second, or two where others go first.
+_REST_S: Final = 3.0
+_REST_CPU: Final = 0.02
 _REST_WITHIN_S: Final = 60.0
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
 
