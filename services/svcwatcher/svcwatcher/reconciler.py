@@ -188,7 +188,7 @@ class Reconciler:
 
     def _others_wait(self) -> bool:
         """Say whether Endpoints that are written now would keep other Services' slices waiting."""
-        return self._queue is not None and self._queue.has_ready
+        return self._queue is not None and self._queue.has_ready()
 
     def _defer_endpoints(self, key: ServiceKey) -> None:
         wait_s = self._endpoints_pace.wait_s(key)

@@ -57,9 +57,8 @@ class WorkQueue(Generic[K]):
         # No key is in both: add() takes it out of one, add_after() refuses what is in the other.
         return len(self._waiting) + len(self._due_at)
 
-    @property
     def has_ready(self) -> bool:
-        """Whether a key waits that nobody works on and that is not delayed."""
+        """Say whether a key waits that nobody works on and that is not delayed."""
         return bool(self._ready)
 
     def add(self, key: K) -> None:

@@ -44,12 +44,12 @@ async def test_ready_is_what_a_worker_could_take_now() -> None:
     queue: WorkQueue[str] = WorkQueue(clock=clock)
     queue.add("a")
     queue.add_after("late", 10)
-    assert queue.has_ready
+    assert queue.has_ready()
     await take(queue)
     queue.add("a")
-    assert not queue.has_ready
+    assert not queue.has_ready()
     queue.done("a")
-    assert queue.has_ready
+    assert queue.has_ready()
 
 
 async def test_delayed_keys_come_when_due() -> None:
