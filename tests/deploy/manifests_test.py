@@ -98,12 +98,13 @@ def test_replicas_of_ipam_svc_have_the_time_to_take_leave() -> None:
     assert pod["terminationGracePeriodSeconds"] >= LINGER_S + 10 + 10
 
 
-def test_evictions_take_one_replica_of_ipam_svc_at_a_time() -> None:
-    """The disruption budget is that of the Deployment's own Pods."""
-    deployment = _named("Deployment", "danm-ipam")
-    budget = _named("PodDisruptionBudget", "danm-ipam")["spec"]
+@pytest.mark.parametrize("raw", _objects("Deployment"), ids=lambda raw: raw["metadata"]["name"])
+def test_evictions_take_one_replica_at_a_time(raw: dict[str, Any]) -> None:
+    """Each Deployment has a disruption budget for its own Pods, which lets drains pass."""
+    budget = _named("PodDisruptionBudget", raw["metadata"]["name"])["spec"]
     assert budget["maxUnavailable"] == 1
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert budget["selector"] == raw["spec"]["selector"]
+    labels = raw["spec"]["template"]["metadata"]["labels"]
     assert budget["selector"]["matchLabels"].items() <= labels.items()
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
