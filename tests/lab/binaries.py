@@ -107,6 +107,14 @@ CNITOOL: Final = GoComponent(
     version=versions.CNITOOL,
     packages=("github.com/containernetworking/cni/cnitool",),
 )
+# No lab needs it: the tests of charts/danm do.
+HELM: Final = GoComponent(
+    name="helm",
+    module="helm",
+    version=versions.HELM,
+    packages=("helm.sh/helm/v4/cmd/helm",),
+    linker_flags=f"-s -w -X helm.sh/helm/v4/internal/version.version={versions.HELM}",
+)
 # Small ones first: a machine that cannot build at all says so soon.
 ALL_COMPONENTS: Final = (CNITOOL, CNI_PLUGINS, ETCD, CONTAINERD, COREDNS, API_SERVER, KUBERNETES)
 

@@ -12,7 +12,7 @@ import click
 
 from tests.lab.apiserver import ApiServer
 from tests.lab.bench.cli import bench
-from tests.lab.binaries import Binaries
+from tests.lab.binaries import HELM, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.chaos.cli import chaos
 from tests.lab.demo_cli import demo
@@ -68,9 +68,10 @@ _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 @lab.command()
 def build() -> None:
-    """Build everything that a lab, and the building of images, need (minutes, once)."""
+    """Build everything that labs, images and tests need (minutes, once)."""
     the_lab = Lab.named("danm")
     the_lab.prepare()
+    the_lab.binaries.directory(HELM)
     the_lab.images.offer_python_base()
 
 

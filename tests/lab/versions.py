@@ -8,6 +8,7 @@ CONTAINERD: Final = "v2.2.9"
 COREDNS: Final = "v1.15.0"
 CNI_PLUGINS: Final = "v1.9.1"
 CNITOOL: Final = "v1.3.0"
+HELM: Final = "v4.3.1"
 
 # Kubernetes v1.36 does not build with an older one.
 GO_MINIMUM: Final = (1, 26)
