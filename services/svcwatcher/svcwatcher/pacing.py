@@ -35,9 +35,13 @@ class Pace:
         now = self._clock()
         self._whole_at[key] = max(now, self._whole_at.get(key, now)) + self._interval_s
 
-    def forget(self, key: ServiceKey) -> None:
-        """Forget a Service for which nothing is written any more."""
-        self._whole_at.pop(key, None)
+    def whole_in_s(self, key: ServiceKey) -> float:
+        """Return in how many seconds a Service has all its writes again; 0 for now.
+
+        Who asks ``wait_s`` then has it forgotten.
+        """
+        whole_at = self._whole_at.get(key)
+        return 0.0 if whole_at is None else max(0.0, whole_at - self._clock())
 
     def clear(self) -> None:
         """Forget all."""

@@ -72,16 +72,27 @@ def test_a_long_silence_saves_up_no_more_than_the_burst() -> None:
     assert pace.wait_s(KEY) == 1.0
 
 
-def test_what_is_forgotten_has_all_its_writes_again() -> None:
-    """One Service that goes, or all; the others' writes still count."""
+def test_a_service_that_goes_is_forgotten_once_it_has_all_its_writes_again() -> None:
+    """Not before: it may come again. The others' writes still count."""
     # DESIGN P6
     clock = Clock()
+    pace = Pace(burst=2, interval_s=1.0, clock=clock)
+    assert pace.whole_in_s(KEY) == 0
+    pace.spend(KEY)
+    for _ in range(3):
+        pace.spend(OTHER)
+    assert (pace.whole_in_s(KEY), pace.whole_in_s(OTHER)) == (1.0, 3.0)
+    clock.now += 1.5
+    assert (pace.whole_in_s(KEY), pace.whole_in_s(OTHER)) == (0, 1.5)
+    assert (pace.wait_s(KEY), pace.wait_s(OTHER), len(pace)) == (0, 0.5, 1)
+
+
+def test_a_replica_that_leads_no_more_forgets_all() -> None:
+    """What it wrote will be long past when it leads again."""
+    clock = Clock()
     pace = Pace(burst=1, interval_s=1.0, clock=clock)
-    pace.spend(KEY)
-    pace.spend(OTHER)
-    pace.forget(KEY)
-    pace.forget(KEY)
-    assert (pace.wait_s(KEY), pace.wait_s(OTHER), len(pace)) == (0, 1.0, 1)
-    pace.spend(KEY)
+    for key in (KEY, OTHER):
+        pace.spend(key)
+    assert len(pace) == 2
     pace.clear()
     assert (pace.wait_s(KEY), pace.wait_s(OTHER), len(pace)) == (0, 0, 0)

@@ -208,9 +208,10 @@ class Reconciler:
             metrics.FOLLOW_SECONDS.observe(self._clock() - since)
         if not served:
             self._writer.forget(key)
-            if not plan.writes:
-                self._slice_pace.forget(key)
-                self._endpoints_pace.forget(key)
+            # Not forgotten before: one that goes and comes again has not all its writes each time.
+            whole_in_s = max(self._slice_pace.whole_in_s(key), self._endpoints_pace.whole_in_s(key))
+            if whole_in_s > 0:
+                self._add_after(key, whole_in_s)
 
     async def _tell(
         self, key: ServiceKey, service: Service | None, complaints: tuple[Complaint, ...]

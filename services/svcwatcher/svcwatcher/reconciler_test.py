@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-from danm_api.codec.endpoint_slice import decode_endpoint_slice
 from danm_api.errors import ApiUnavailableError
 from danm_api.kube.api import (
     DANMEPS,
@@ -19,7 +18,6 @@ from danm_api.names import ServiceName
 from svcwatcher.absence import GRACE_S
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
-from svcwatcher.reconciler import SLICE_BURST
 from svcwatcher.selection import Selection
 from svcwatcher.slicing import slice_name
 from svcwatcher.testing.builders import (
@@ -239,30 +237,6 @@ async def test_a_replica_that_does_not_lead_writes_nothing() -> None:
     assert cluster.writes() == 0
 
 
-async def test_slices_follow_at_once_and_endpoints_once_a_second() -> None:
-    """Look-ups wait for nothing; the deprecated object is spared, and its last state counts."""
-    # DESIGN "Controllers", P6
-    cluster = Cluster()
-    cluster.serve(a_service(families=V4))
-    cluster.run_pod(a_pod("p0"), "10.0.0.1")
-    cluster.run_pod(a_pod("p1"), "10.0.0.2")
-    async with stepping(cluster) as (reconciler, observation, clock):
-        await reconciler.reconcile(KEY)
-        await cluster.until(lambda: len(observation.observed(KEY).slices) == 1)
-        await cluster.until(lambda: observation.observed(KEY).endpoints is not None)
-        await cluster.set_ready("p0", ready=False)
-        await cluster.until(lambda: not all(m.pod.ready for m in observation.members(SELECTION)))
-        await reconciler.reconcile(KEY)
-        assert cluster.found() == ["10.0.0.2"]
-        assert cluster.endpoints() == (["10.0.0.1", "10.0.0.2"], [])
-        clock.now += 0.9
-        await reconciler.reconcile(KEY)
-        assert cluster.endpoints() == (["10.0.0.1", "10.0.0.2"], [])
-        clock.now += 0.1
-        await reconciler.reconcile(KEY)
-        assert cluster.endpoints() == (["10.0.0.2"], ["10.0.0.1"])
-
-
 async def test_nobodys_slices_wait_for_endpoints() -> None:
     """Where many Services change at once, all look-ups are right before the deprecated objects."""
     # DESIGN "Controllers", P6
@@ -315,28 +289,6 @@ async def test_endpoints_let_other_services_go_first_once() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def test_a_service_in_a_storm_is_written_ten_times_a_second() -> None:
-    """Pods that flap cost a bounded number of writes, and the last state counts."""
-    # DESIGN P6
-    cluster = Cluster()
-    cluster.serve(a_service(families=V4))
-    cluster.run_pod(a_pod("p0"), "10.0.0.1")
-    async with stepping(cluster) as (reconciler, observation, clock):
-        ready = True
-        for _ in range(100):
-            await reconciler.reconcile(KEY)
-            ready = not ready
-            await flap(cluster, observation, ready=ready)
-            clock.now += 0.01
-        writes = cluster.api.calls["create", "endpointslices"]
-        writes += cluster.api.calls["replace", "endpointslices"]
-        assert SLICE_BURST <= writes <= SLICE_BURST + 10
-        await flap(cluster, observation, ready=False)
-        clock.now += 0.1
-        await reconciler.reconcile(KEY)
-        assert cluster.found(ready=False) == ["10.0.0.1"]
 
 
 async def test_a_missing_network_is_told_once_and_endpoints_follow_when_it_comes() -> None:
@@ -429,13 +381,3 @@ async def test_a_service_that_goes_is_not_told_of_its_network() -> None:
         await cluster.until(lambda: observation.observed(KEY).service is not None)
         await reconciler.reconcile(KEY)
     assert cluster.events() == []
-
-
-async def flap(cluster: Cluster, observation: Observation, *, ready: bool) -> None:
-    """Change the readiness of the Pod, and wait until that and what was written is known."""
-    await cluster.set_ready("p0", ready=ready)
-    (stored,) = map(decode_endpoint_slice, cluster.api.all_stored(ENDPOINT_SLICES))
-    await cluster.until(
-        lambda: all(m.pod.ready is ready for m in observation.members(SELECTION))
-        and tuple(observation.observed(KEY).slices) == (stored,)
-    )

@@ -30,7 +30,7 @@ from danm_api.testing.fake_kube import FakeKube
 from svcwatcher.absence import GRACE_S
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
-from svcwatcher.reconciler import Reconciler
+from svcwatcher.reconciler import ENDPOINTS_INTERVAL_S, SLICE_INTERVAL_S, Reconciler
 from svcwatcher.selection import Selection
 from svcwatcher.testing.builders import NAMESPACE, raw_network, raw_pod, raw_service
 from svcwatcher.views import PodView
@@ -176,15 +176,19 @@ async def leading(
     *,
     write_endpoints: bool = True,
     concurrency: int = 4,
+    slice_interval_s: float = 0.0,
+    endpoints_interval_s: float = 0.0,
     grace_s: float = GRACE_S,
 ) -> AsyncIterator[None]:
-    """Run a svcwatcher that leads, without a pause between writes."""
+    """Run a svcwatcher that leads, without a pause between writes unless the test asks for one."""
     observation = Observation(cluster.api, follow_endpoints=True)
     reconciler = a_reconciler(
         cluster,
         observation,
         write_endpoints=write_endpoints,
         concurrency=concurrency,
+        slice_interval_s=slice_interval_s,
+        endpoints_interval_s=endpoints_interval_s,
         grace_s=grace_s,
     )
     tasks = [asyncio.create_task(observation.run()), asyncio.create_task(reconciler.lead())]
@@ -202,7 +206,11 @@ async def stepping(cluster: Cluster) -> AsyncIterator[tuple[Reconciler, Observat
     observation = Observation(cluster.api, follow_endpoints=True)
     clock = Clock()
     reconciler = a_reconciler(
-        cluster, observation, clock=clock, slice_interval_s=0.1, endpoints_interval_s=1.0
+        cluster,
+        observation,
+        clock=clock,
+        slice_interval_s=SLICE_INTERVAL_S,
+        endpoints_interval_s=ENDPOINTS_INTERVAL_S,
     )
     task = asyncio.create_task(observation.run())
     await observation.wait_synced(5)
