@@ -2,6 +2,7 @@
 
 import pytest
 
+from danm_api.errors import DanmError, LinkSetupError
 from danm_cni.failpoints import Effect, observed_by
 from danm_cni.testing.demo import INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
@@ -94,3 +95,28 @@ async def test_a_pod_s_end_frees_nothing_of_a_sandbox_that_is_there(node: FakeNo
     await node.daemon.upkeep.compare()
     assert held == node.addresses.entries
     assert [each.container_id for each in node.daemon.journal.records()] == ["c2"]
+
+
+@pytest.mark.parametrize("how", ["hangs", "fails"])
+async def test_a_new_sandbox_that_comes_to_nothing_keeps_the_pods_address(
+    node: FakeNode, how: str
+) -> None:
+    """What an older sandbox had stays the Pod's when the ADD of the next one is undone."""
+    # SPEC G7; DESIGN, "When an address is released"
+    node.add_pod(interfaces=[INTERNAL])
+    before = await node.add("c1")
+    await node.delete("c1")
+    if how == "hangs":
+        node.kernel.failures.hang("create-half")
+    else:
+        node.kernel.failures.fail("create-half", LinkSetupError("the kernel says no"))
+    with pytest.raises(DanmError, match="the time for the ADD was over|the kernel says no"):
+        await node.add("c2", timeout_s=1.0)
+    node.kernel.failures.heal()
+    assert {} == node.interfaces("c2")
+    await node.daemon.upkeep.compare()
+    assert [str(ip.address) for ip in before.ips] == [
+        each.address for each in node.addresses.entries
+    ]
+    after = await node.add("c3")
+    assert [ip.address for ip in before.ips] == [ip.address for ip in after.ips]
