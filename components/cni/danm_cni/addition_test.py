@@ -121,6 +121,21 @@ async def test_an_interface_name_that_nobody_makes_is_refused(node: FakeNode) ->
     await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
 
 
+async def test_a_container_that_has_another_namespace_gets_interfaces_there(node: FakeNode) -> None:
+    """Tools use an id again after a boot: what was told of the old namespace is not told again."""
+    # SPEC C5: the same answer is for the same attachment
+    node.add_pod(interfaces=[INTERNAL])
+    before = await node.add("c1")
+    node.kernel.gone.add(netns_of("c1"))
+    del node.kernel.namespaces[netns_of("c1")]
+    request = replace(node.request("ADD", "c1"), netns="/var/run/netns/next")
+    answer = await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
+    after = decode_result(answer)
+    assert ["/var/run/netns/next"] == [each.sandbox for each in after.interfaces]
+    assert {"eth0"} == set(node.kernel.namespaces["/var/run/netns/next"].interfaces)
+    assert [ip.address for ip in before.ips] == [ip.address for ip in after.ips]
+
+
 async def test_another_interface_name_leaves_a_sandbox_alone(node: FakeNode) -> None:
     """A sandbox is of the CNI_IFNAME of its ADD: no ADD or DEL of another name takes it down."""
     # CNI 1.1.0, section 2: what is there already is an error; DEL is of one interface
