@@ -1,10 +1,15 @@
 """Taking down what an earlier danmd has left half-made."""
 
+import msgspec
 import pytest
 
 from danm_api.errors import DanmError, LinkSetupError
+from danm_api.kube.api import PODS
+from danm_api.kube.informer import ObjectKey
+from danm_api.names import INTERFACES_ANNOTATION
+from danm_api.testing.builders import NAMESPACE
 from danm_cni.failpoints import Effect, observed_by
-from danm_cni.testing.demo import INTERNAL, MANAGEMENT
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
 
 
@@ -120,3 +125,26 @@ async def test_a_new_sandbox_that_comes_to_nothing_keeps_the_pods_address(
     ]
     after = await node.add("c3")
     assert [ip.address for ip in before.ips] == [ip.address for ip in after.ips]
+
+
+async def test_what_the_next_sandbox_does_not_ask_for_is_given_back(node: FakeNode) -> None:
+    """A Pod whose annotation was edited has, after its next ADD, the addresses of that alone."""
+    # DESIGN, P2
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add("c1")
+    await node.delete("c1")
+    assert {"internal", "external"} == {each.network for each in node.addresses.entries}
+    text = msgspec.json.encode([INTERNAL]).decode()
+    patch = {"metadata": {"annotations": {INTERFACES_ANNOTATION: text}}}
+    await node.kube.patch(PODS, "pod-1", patch, namespace=NAMESPACE)
+    pods, _, _ = node.daemon.informers
+    key = ObjectKey(namespace=NAMESPACE, name="pod-1")
+    await node.until(
+        lambda: (pod := pods.get(key)) is not None
+        and pod.annotations[INTERFACES_ANNOTATION] == text
+    )
+    await node.add("c2")
+    # What is released is forgotten after that.
+    journal = node.daemon.journal
+    await node.until(lambda: [each.container_id for each in journal.records()] == ["c2"])
+    assert {"internal"} == {each.network for each in node.addresses.entries}
