@@ -121,6 +121,23 @@ async def test_an_interface_name_that_nobody_makes_is_refused(node: FakeNode) ->
     await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
 
 
+async def test_an_add_of_a_sandbox_that_only_danmeps_tell_of_makes_it_anew(node: FakeNode) -> None:
+    """DanmEps do not say what its ADD answered, so a repeated one is no mere look-up."""
+    # SPEC C5
+    node.add_pod(interfaces=[INTERNAL])
+    before = await node.add()
+    await node.until(lambda: len(node.daemon.informers[2].items()) == 1)
+    await node.lose_journal()
+    await node.daemon.upkeep.compare()
+    assert [True] == [each.adopted for each in node.daemon.journal.records()]
+    assert before == await node.add()
+    assert before == await node.add()
+    await node.check()
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
 async def test_a_container_that_has_another_namespace_gets_interfaces_there(node: FakeNode) -> None:
     """Tools use an id again after a boot: what was told of the old namespace is not told again."""
     # SPEC C5: the same answer is for the same attachment

@@ -33,7 +33,7 @@ async def test_a_static_address_that_stays_taken_is_told(node: FakeNode) -> None
     node.add_pod(interfaces=[{"network": "internal", "ip": "10.240.1.7/24"}])
     node.addresses.failures.fail("reserve", AddressTakenError("held by Pod x"), times=100)
     with pytest.raises(AddressTakenError, match="held by Pod x"):
-        await node.add(timeout_s=0.6)
+        await node.add(timeout_s=2.0)
     assert {} == node.leftovers()
 
 
