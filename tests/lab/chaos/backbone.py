@@ -47,12 +47,15 @@ class Replica:
         api: Between it and the API server.
         health_url: Answers with 200 when it is ready.
         netns: Where it runs; empty for this process's own network namespace.
+        breaking: Held while its process is killed or frozen: on a slow machine the next fault's time
+            may come before the one before is over.
     """
 
     program: Program
     api: Proxy
     health_url: str
     netns: str = ""
+    breaking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True, kw_only=True)

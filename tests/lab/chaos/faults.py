@@ -102,18 +102,20 @@ class Faults:
 
 async def kill(replica: Replica, down_s: float) -> None:
     """Kill a program and start it again after a while."""
-    replica.program.kill()
-    await asyncio.sleep(down_s)
-    replica.program.start()
+    async with replica.breaking:
+        replica.program.kill()
+        await asyncio.sleep(down_s)
+        replica.program.start()
 
 
 async def freeze(replica: Replica, duration_s: float) -> None:
     """Stop a program for a while."""
-    replica.program.freeze()
-    try:
-        await asyncio.sleep(duration_s)
-    finally:
-        replica.program.thaw()
+    async with replica.breaking:
+        replica.program.freeze()
+        try:
+            await asyncio.sleep(duration_s)
+        finally:
+            replica.program.thaw()
 
 
 async def storm(proxy: Proxy, weather: Weather, duration_s: float) -> None:

@@ -128,6 +128,10 @@ _FOREIGN = a_tunnel(ifalias="")
             {"networks": [], "told": [], "interfaces": [an_interface()]}, id="somebody uses it"
         ),
         pytest.param(
+            {"networks": [a_network(vxlan=601)], "interfaces": [an_interface()]},
+            id="somebody uses the one of before",
+        ),
+        pytest.param(
             {"networks": [a_network(vxlan=None)], "links": [a_parent()]}, id="on host_device"
         ),
         pytest.param(
@@ -161,7 +165,14 @@ def test_right_nodes_differ_in_nothing(changes: Raw) -> None:
         ),
         pytest.param({"links": [a_parent(), a_tunnel(flags=[])]}, "wrong: vx_int: down", id="down"),
         pytest.param(
-            {"links": [a_parent(), a_tunnel(ifname="aside")]}, "missing: vx_int", id="renamed"
+            {"links": [a_parent(), a_tunnel(flags=[])], "interfaces": [an_interface()]},
+            "wrong: vx_int: down",
+            id="down, under its users",
+        ),
+        pytest.param(
+            {"links": [a_parent(), a_tunnel(ifname="aside")]},
+            "wrong: vx_int: called aside",
+            id="renamed",
         ),
         pytest.param(
             {"links": [a_parent(), a_tunnel(), a_tunnel(ifname="b")]},
