@@ -47,8 +47,8 @@ class Replica:
         api: Between it and the API server.
         health_url: Answers with 200 when it is ready.
         netns: Where it runs; empty for this process's own network namespace.
-        breaking: Held while its process is killed or frozen: on a slow machine the next fault's time
-            may come before the one before is over.
+        breaking: Held while its process is killed or frozen: on a slow machine the time of the next
+            fault may come before the last one is over.
     """
 
     program: Program
