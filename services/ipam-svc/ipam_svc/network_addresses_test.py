@@ -63,9 +63,10 @@ async def test_addresses_are_counted_by_state() -> None:
             # Outside of the pool: it cools, but nobody counts on it.
             await cluster.release(replica, pod("d"), attempt=1)
             await cluster.release(replica, pod("b"), attempt=1)
+            cluster.clock.seconds += 10
             await writer.reconcile()
             assert _shown(registry, "net") == (2, 1, 7, 10)
-            cluster.clock.seconds += 61
+            cluster.clock.seconds += 51
             assert _shown(registry, "net") == (2, 0, 8, 10)
             assert _shown(registry, "net", "ipv6") == (None, None, None, None)
 

@@ -17,12 +17,14 @@ from danm_api.telemetry import get_logger
 from ipam_svc.ledger import Ledger
 from ipam_svc.network_addresses import NetworkAddresses
 from ipam_svc.networks import NetworkCache
-from ipam_svc.summary import NetworkSummary, cooling_until, summarise
+from ipam_svc.summary import NetworkSummary, cooling_until, stays_in_use, summarise
 
 _log = get_logger(__name__)
 
 # DESIGN, "Blocks": "otherwise at most every 30 s".
 _QUIET_S: Final = 30.0
+# Counting 60,000 addresses takes a tenth of a second, in which nobody is answered.
+_COUNT_AGAIN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class SummaryWriter:
         self._addresses = addresses
         self._clock = clock
         self._written: dict[NetworkUid, _Written] = {}
+        self._counted_at: dict[NetworkUid, float] = {}
 
     async def reconcile(self) -> None:
         """Write every summary that is due; call it every second or so."""
@@ -70,8 +73,9 @@ class SummaryWriter:
                     error=error,
                 )
         present = {net.uid for net in nets}
-        for uid in self._written.keys() - present:
-            del self._written[uid]
+        for uid in self._counted_at.keys() - present:
+            del self._counted_at[uid]
+            self._written.pop(uid, None)
         self._addresses.keep_only(nets)
 
     async def _reconcile(self, net: DanmNet) -> None:
@@ -82,7 +86,7 @@ class SummaryWriter:
             and last.network_revision == revision
             and last.resource_version == net.resource_version
         )
-        if unchanged:
+        if unchanged or (last is not None and self._may_wait(net, last)):
             return
         try:
             spec = net.spec_in_force()
@@ -93,6 +97,7 @@ class SummaryWriter:
             spec = net.status.applied
         blocks = self._ledger.blocks_of(net.uid)
         wanted = summarise(net, spec, blocks)
+        self._counted_at[net.uid] = self._clock()
         self._addresses.count(net, wanted, cooling_until(net, spec, blocks))
         present = NetworkSummary(ipv4=net.status.ipv4, ipv6=net.status.ipv6)
         now = self._clock()
@@ -108,6 +113,18 @@ class SummaryWriter:
             network_revision=revision,
             resource_version=net.resource_version,
             at=now if wanted != present or last is None else last.at,
+        )
+
+    def _may_wait(self, net: DanmNet, last: _Written) -> bool:
+        """Say whether a network was counted just now, and surely is what it was in kind."""
+        now = self._clock()
+        return (
+            now < min(last.at + _QUIET_S, self._counted_at[net.uid] + _COUNT_AGAIN_S)
+            and last.resource_version == net.resource_version
+            and stays_in_use(
+                NetworkSummary(ipv4=net.status.ipv4, ipv6=net.status.ipv6),
+                self._ledger.blocks_of(net.uid),
+            )
         )
 
 

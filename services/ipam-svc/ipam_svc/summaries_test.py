@@ -1,11 +1,13 @@
 """DanmNet.status tells how full a network is, without churn."""
 
+from prometheus_client import CollectorRegistry
+
 from danm_api.kube.api import DANMNETS
 from danm_api.model.danmnet import CONDITION_VALID
 from ipam_svc.network_addresses import NetworkAddresses
 from ipam_svc.replica import Replica
 from ipam_svc.summaries import SummaryWriter
-from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
 
 async def _write(cluster: Cluster, replica: Replica, writer: SummaryWriter) -> None:
@@ -76,3 +78,38 @@ async def test_nothing_is_written_when_nothing_changed() -> None:
         status = cluster.network().status
         assert status.ipv6 is not None
         assert status.ipv6.total == 2**24 - 256
+
+
+async def test_a_network_in_use_is_not_counted_all_the_time() -> None:
+    """While it is neither empty nor full it is counted every 10 s at most, however it is used."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    addresses, registry = NetworkAddresses(now=cluster.clock.now), CollectorRegistry()
+
+    def used() -> float | None:
+        labels = {"namespace": NAMESPACE, "network": "net", "family": "ipv4", "state": "used"}
+        return registry.get_sample_value("danm_ipam_network_addresses", labels)
+
+    async with cluster.running() as (replica,):
+        writer = SummaryWriter(
+            cluster.kube,
+            ledger=replica.ledger,
+            cache=replica.cache,
+            addresses=addresses,
+            clock=cluster.clock.monotonic,
+        )
+        with addresses.shown(registry):
+            await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
+            await _write(cluster, replica, writer)
+            await _write(cluster, replica, writer)
+            await cluster.reserve(replica, pod("b"), attachment(), attempt=1)
+            cluster.clock.seconds += 9
+            await _write(cluster, replica, writer)
+            assert used() == 1
+            cluster.clock.seconds += 1
+            await _write(cluster, replica, writer)
+            assert used() == 2
+            for name in ("a", "b"):
+                await cluster.release(replica, pod(name), attempt=1)
+            await _write(cluster, replica, writer)
+            assert used() == 0

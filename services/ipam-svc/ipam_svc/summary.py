@@ -1,6 +1,6 @@
 """How full a network is, in numbers and in words (SPEC A4). Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -47,6 +47,26 @@ def summarise(net: DanmNet, spec: NetworkSpec, blocks: Iterable[IPBlock]) -> Net
             tracked=spec.net6 is not None,
         ),
     )
+
+
+def stays_in_use(summary: NetworkSummary, blocks: Sequence[IPBlock]) -> bool:
+    """Say whether a network that was neither empty nor full surely is neither now.
+
+    It looks at few entries, so False does not mean that it is.
+
+    Args:
+        summary: How full it was.
+        blocks: All its blocks, as they are now.
+    """
+    for version, usage in ((4, summary.ipv4), (6, summary.ipv6)):
+        if usage is None:
+            continue
+        family = [block for block in blocks if block.cidr.version == version]
+        if not usage.used or sum(len(block.entries) for block in family) >= usage.total:
+            return False
+        if not any(held_entries(block) for block in family):
+            return False
+    return summary.ipv4 is not None or summary.ipv6 is not None
 
 
 def cooling_until(

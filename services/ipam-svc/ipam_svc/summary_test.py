@@ -11,7 +11,7 @@ from danm_api.model.addresses import IPv4Range
 from danm_api.model.danmnet import DanmNet, NetworkSpec, StaticDelegate, Usage
 from danm_api.model.ip_block import Cooling, ExternalOwner, Held, IPBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
-from ipam_svc.summary import ranges_text, summarise
+from ipam_svc.summary import NetworkSummary, ranges_text, stays_in_use, summarise
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _BASE = int(IPv4Address("10.0.0.0"))
@@ -38,6 +38,10 @@ def _entry(last: int) -> Held:
         since=_NOW,
         mac="fa:16:3e:00:00:00",
     )
+
+
+def _cooling(last: int) -> Cooling:
+    return Cooling(address=IPv4Address(_BASE + last), free_at=_NOW)
 
 
 def _block(*entries: Held | Cooling) -> IPBlock:
@@ -106,3 +110,30 @@ def test_ranges_are_bounded(lasts: set[int]) -> None:
     runs = sum(1 for last in lasts if last - 1 not in lasts)
     assert len(text.split(", ")) <= 100 or not lasts
     assert text.endswith(f" and {runs - 100} more") == (runs > 100)
+
+
+@pytest.mark.parametrize(
+    ("used", "free", "entries", "stays"),
+    [
+        pytest.param(1, 9, [_entry(1)], True, id="used, and used"),
+        pytest.param(0, 10, [_entry(1)], False, id="was empty"),
+        pytest.param(1, 9, [], False, id="is empty"),
+        pytest.param(1, 9, [_cooling(1)], False, id="only cools"),
+        pytest.param(9, 1, [_entry(last) for last in range(10)], False, id="may be full"),
+        pytest.param(9, 1, [_entry(last) for last in range(9)], True, id="one is free"),
+    ],
+)
+def test_a_network_in_use_need_not_be_counted_again_at_once(
+    used: int, free: int, entries: list[Held | Cooling], *, stays: bool
+) -> None:
+    """Counting is left out only where it can tell nothing new in kind."""
+    # SPEC A4: within 5 s when used, empty or full
+    summary = NetworkSummary(ipv4=Usage(total=10, used=used, free=free, ranges=""), ipv6=None)
+    assert stays_in_use(summary, [_block(*entries)]) is stays
+    both = NetworkSummary(ipv4=summary.ipv4, ipv6=summary.ipv4)
+    assert not stays_in_use(both, [_block(*entries)])
+
+
+def test_a_network_without_addresses_is_looked_at() -> None:
+    """It has nothing to count."""
+    assert not stays_in_use(NetworkSummary(ipv4=None, ipv6=None), [])
