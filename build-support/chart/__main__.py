@@ -41,7 +41,13 @@ def files(deploy: Path) -> Mapping[PurePosixPath, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the chart's files, and remove others of its templates."""
+    """Write the chart's files, and remove others of its templates.
+
+    Raises:
+        SystemExit: What is given is no directory's name.
+    """
+    if len(arguments) > 1 or any(each.startswith("-") for each in arguments):
+        raise SystemExit("usage: python -m chart [DIRECTORY]   (by default charts/danm)")
     directory = Path(arguments[0]) if arguments else CHART
     contents = files(ROOT / "deploy")
     shutil.rmtree(directory / _TEMPLATES, ignore_errors=True)

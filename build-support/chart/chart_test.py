@@ -3,6 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+import pytest
 import yaml
 
 from chart.__main__ import CHART, ROOT, files, main
@@ -39,6 +40,17 @@ def test_the_command_writes_the_chart_and_removes_old_templates(tmp_path: Path) 
         if path.is_file()
     }
     assert written == _committed()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["a", "b"]])
+def test_what_is_no_directory_is_refused(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option is not taken for a place to write to."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="usage"):
+        main(arguments)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_chart_names_the_namespace_of_all_parts() -> None:
