@@ -36,6 +36,14 @@ class _Written:
     at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """What was counted last, and when."""
+
+    resource_version: str
+    at: float
+
+
 class SummaryWriter:
     """Writes summaries that are due."""
 
@@ -55,7 +63,7 @@ class SummaryWriter:
         self._addresses = addresses
         self._clock = clock
         self._written: dict[NetworkUid, _Written] = {}
-        self._counted_at: dict[NetworkUid, float] = {}
+        self._counted: dict[NetworkUid, _Counted] = {}
 
     async def reconcile(self) -> None:
         """Write every summary that is due; call it every second or so."""
@@ -73,8 +81,8 @@ class SummaryWriter:
                     error=error,
                 )
         present = {net.uid for net in nets}
-        for uid in self._counted_at.keys() - present:
-            del self._counted_at[uid]
+        for uid in self._counted.keys() - present:
+            del self._counted[uid]
             self._written.pop(uid, None)
         self._addresses.keep_only(nets)
 
@@ -97,10 +105,10 @@ class SummaryWriter:
             spec = net.status.applied
         blocks = self._ledger.blocks_of(net.uid)
         wanted = summarise(net, spec, blocks)
-        self._counted_at[net.uid] = self._clock()
+        now = self._clock()
+        self._counted[net.uid] = _Counted(resource_version=net.resource_version, at=now)
         self._addresses.count(net, wanted, cooling_until(net, spec, blocks))
         present = NetworkSummary(ipv4=net.status.ipv4, ipv6=net.status.ipv6)
-        now = self._clock()
         if wanted != present:
             quiet = last is not None and now - last.at < _QUIET_S
             if quiet and _kind(wanted) == _kind(present):
@@ -117,10 +125,11 @@ class SummaryWriter:
 
     def _may_wait(self, net: DanmNet, last: _Written) -> bool:
         """Say whether a network was counted just now, and surely is what it was in kind."""
-        now = self._clock()
+        counted = self._counted[net.uid]
         return (
-            now < min(last.at + _QUIET_S, self._counted_at[net.uid] + _COUNT_AGAIN_S)
-            and last.resource_version == net.resource_version
+            self._clock() < min(last.at + _QUIET_S, counted.at + _COUNT_AGAIN_S)
+            # Else its pool may be another one by now.
+            and counted.resource_version == net.resource_version
             and stays_in_use(
                 NetworkSummary(ipv4=net.status.ipv4, ipv6=net.status.ipv6),
                 self._ledger.blocks_of(net.uid),
