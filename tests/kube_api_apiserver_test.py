@@ -31,7 +31,6 @@ from danm_api.kube.api import (
     KubeApi,
     PatchType,
     RawObject,
-    Resource,
     WatchType,
 )
 from danm_api.kube.client import KubeClient
@@ -40,17 +39,7 @@ from danm_api.kube.events import EventRecorder, reference_to
 from danm_api.kube.informer import Change, Informer
 from danm_api.testing.fake_kube import FakeKube
 from tests.lab.apiserver import ApiServer
-
-DEFINITIONS = Resource(
-    group="apiextensions.k8s.io",
-    version="v1",
-    plural="customresourcedefinitions",
-    kind="CustomResourceDefinition",
-    namespaced=False,
-)
-NAMESPACES = Resource(
-    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
-)
+from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]

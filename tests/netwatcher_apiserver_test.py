@@ -24,7 +24,6 @@ from danm_api.kube.api import (
     DANMNODES,
     EVENTS,
     NODES,
-    Resource,
 )
 from danm_api.kube.client import KubeClient
 from danm_api.model.danmnet import DanmNet, NodeSum, Vlan
@@ -38,17 +37,8 @@ from netwatcher.node_process import NodeProcess
 from netwatcher.validator_process import ValidatorProcess
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import account_kubeconfig, apply_deployed
+from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
 
-DEFINITIONS: Final = Resource(
-    group="apiextensions.k8s.io",
-    version="v1",
-    plural="customresourcedefinitions",
-    kind="CustomResourceDefinition",
-    namespaced=False,
-)
-NAMESPACES: Final = Resource(
-    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
-)
 NODE: Final = NodeName("node-1")
 # Much longer than anything takes but on a machine that starves.
 _FOLLOW_S: Final = 60.0

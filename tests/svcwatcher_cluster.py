@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from danm_api.codec.endpoint_slice import decode_endpoint_slice
@@ -24,17 +24,7 @@ from danm_api.kube.client import KubeClient
 from svcwatcher.config import Config, EndpointsMode
 from svcwatcher.process import Process
 from tests.lab.apiserver import ApiServer
-
-DEFINITIONS: Final = Resource(
-    group="apiextensions.k8s.io",
-    version="v1",
-    plural="customresourcedefinitions",
-    kind="CustomResourceDefinition",
-    namespaced=False,
-)
-NAMESPACES: Final = Resource(
-    group="", version="v1", plural="namespaces", kind="Namespace", namespaced=False
-)
+from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
 
 
 class Cluster:

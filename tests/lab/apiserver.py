@@ -74,6 +74,21 @@ class Place:
     for_cluster: bool
     fsync: bool = False
 
+    @classmethod
+    def here(cls, address: str, *, fsync: bool = False) -> "Place":
+        """Return a place of this machine's own, on free ports, for no cluster."""
+        port, etcd_port, etcd_peer_port = free_ports(3)
+        return cls(
+            address=address,
+            port=port,
+            etcd_port=etcd_port,
+            etcd_peer_port=etcd_peer_port,
+            start=start_leashed,
+            connect=lambda host, port: socket.create_connection((host, port), _PROBE_TIMEOUT_S),
+            for_cluster=False,
+            fsync=fsync,
+        )
+
     @property
     def url(self) -> str:
         """The API server's URL."""
@@ -152,19 +167,8 @@ class ApiServer:
             progress = Progress()
             binaries = Binaries(Cache(directory=default_cache_directory()), progress)
         for attempt in range(1, _PORT_TRIES + 1):
-            port, etcd_port, etcd_peer_port = free_ports(3)
-            place = Place(
-                address=LOOPBACK,
-                port=port,
-                etcd_port=etcd_port,
-                etcd_peer_port=etcd_peer_port,
-                start=start_leashed,
-                connect=lambda host, port: socket.create_connection((host, port), _PROBE_TIMEOUT_S),
-                for_cluster=False,
-                fsync=fsync,
-            )
             try:
-                return cls.start_at(place, directory, binaries=binaries)
+                return cls.start_at(Place.here(LOOPBACK, fsync=fsync), directory, binaries=binaries)
             except StartError as error:
                 if attempt == _PORT_TRIES or "address already in use" not in str(error):
                     raise

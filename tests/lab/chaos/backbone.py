@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from tests.lab.apiserver import (
     ApiServer,
     Place,
     Trust,
-    free_ports,
     is_ready,
     start_etcd,
     start_server,
@@ -31,7 +29,7 @@ from tests.lab.chaos.objects import Objects
 from tests.lab.chaos.program import Program, child_of
 from tests.lab.chaos.proxy import Proxy
 from tests.lab.deployed import account_kubeconfig
-from tests.lab.process import Background, start_leashed, wait_until
+from tests.lab.process import Background, wait_until
 
 _READY_S: Final = 90.0
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -175,16 +173,7 @@ async def running_backbone(directory: Path, *, binaries: Binaries) -> AsyncItera
     Raises:
         StartError: Something did not become ready.
     """
-    port, etcd_port, etcd_peer_port = free_ports(3)
-    place = Place(
-        address=LOOPBACK,
-        port=port,
-        etcd_port=etcd_port,
-        etcd_peer_port=etcd_peer_port,
-        start=start_leashed,
-        connect=lambda host, port: socket.create_connection((host, port), _PROBE_TIMEOUT_S),
-        for_cluster=False,
-    )
+    place = Place.here(LOOPBACK)
     trust = Trust.create(directory / "pki", LOOPBACK)
     running = await asyncio.to_thread(
         ApiServer.start_at, place, directory, binaries=binaries, trust=trust

@@ -242,17 +242,7 @@ async def a_stage(directory: Path, *, binaries: Binaries, nodes: int) -> AsyncIt
 
 
 def _start_server(directory: Path, binaries: Binaries) -> ApiServer:
-    port, etcd_port, etcd_peer_port = free_ports(3)
-    place = Place(
-        address=_CENTRE,
-        port=port,
-        etcd_port=etcd_port,
-        etcd_peer_port=etcd_peer_port,
-        start=start_leashed,
-        connect=lambda host, port: socket.create_connection((host, port), _CONNECT_S),
-        for_cluster=False,
-    )
-    return ApiServer.start_at(place, directory, binaries=binaries)
+    return ApiServer.start_at(Place.here(_CENTRE), directory, binaries=binaries)
 
 
 async def _start_ipam(stage: Stage, directory: Path, stack: AsyncExitStack) -> None:
