@@ -8,22 +8,17 @@ import msgspec
 
 from danm_api.codec.cni import encode_result
 from danm_api.ipam_api import AttachmentAnswer
-from danm_api.model.cni import CniResult, CniVersion
+from danm_api.model.cni import CniVersion
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
-from danm_api.names import INTERFACES_ANNOTATION, ContainerId, InterfaceName, NodeName
+from danm_api.names import ContainerId, InterfaceName, NodeName
 from danm_api.telemetry import span
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.delegate_config import DynamicAddresses
 from danm_cni.devices import assign_devices, wants_devices
-from danm_cni.edges import (
-    DeviceSource,
-    EndpointStore,
-    InterfaceMaker,
-    NetworkSource,
-)
+from danm_cni.edges import DeviceSource, EndpointStore
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
@@ -40,13 +35,8 @@ from danm_cni.journal import (
     SandboxRecord,
     SandboxState,
 )
-from danm_cni.plan import (
-    PlannedAttachment,
-    UseFallback,
-    plan_attachments,
-    requested_attachments,
-    require_parents,
-)
+from danm_cni.plan import PlannedAttachment, UseFallback
+from danm_cni.planning import Planner
 from danm_cni.progress import Progress
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.reservation import SandboxReservation
@@ -56,7 +46,6 @@ from danm_cni.result import (
     merge,
     previous_result,
     require_primary_address,
-    sandbox_interfaces,
 )
 
 
@@ -66,14 +55,12 @@ class SandboxAddition:
 
     node: NodeName
     journal: Journal
-    kernel: InterfaceMaker
+    planner: Planner
     interfaces: SandboxInterfaces
     endpoints: EndpointStore
     reservation: SandboxReservation
-    networks: NetworkSource
     devices: DeviceSource
     fallback: Fallback
-    allowed_static_types: frozenset[str] | None = None
 
     async def run(
         self,
@@ -100,16 +87,15 @@ class SandboxAddition:
         progress.enter("planning")
         identity = PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
         previous = previous_result(request)
-        planned = await self._plan(request, identity, pod, previous)
-        if isinstance(planned, UseFallback):
+        plan = await self.planner.run(request, identity, pod, previous=previous, progress=progress)
+        if isinstance(plan, UseFallback):
             if previous is not None:
                 # The plugins before danm are what the Pod has; that is handed on as it came.
                 await self.reservation.intend(request, pod, ())
                 await self._finish(request.container_id, request.previous, outputs={})
                 return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
-        parents = await self.kernel.parents([each.parent for each in planned if each.parent])
-        require_parents(identity, planned, {name: facts.mtu for name, facts in parents.items()})
+        planned, parents = plan.attachments, plan.parents
         devices = await self._devices(identity, planned, progress)
         progress.enter("writing the journal")
         await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
@@ -154,26 +140,6 @@ class SandboxAddition:
         context.progress.enter("making the interfaces")
         with span("make interfaces"):
             return await self.interfaces.make(context, group)
-
-    async def _plan(
-        self, request: CniRequest, identity: PodIdentity, pod: Pod, previous: CniResult | None
-    ) -> tuple[PlannedAttachment, ...] | UseFallback:
-        attachments = requested_attachments(
-            identity,
-            pod.annotations.get(INTERFACES_ANNOTATION),
-            lambda name: self.networks.get(pod.namespace, name),
-        )
-        if isinstance(attachments, UseFallback):
-            return attachments
-        await self.networks.refresh(pod.namespace, [each.network for each in attachments])
-        return plan_attachments(
-            identity,
-            attachments,
-            lambda name: self.networks.get(pod.namespace, name),
-            asked=request.interface,
-            present=frozenset() if previous is None else sandbox_interfaces(previous),
-            allowed_static_types=self.allowed_static_types,
-        )
 
     async def _devices(
         self, identity: PodIdentity, planned: Sequence[PlannedAttachment], progress: Progress

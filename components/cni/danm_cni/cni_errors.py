@@ -75,6 +75,7 @@ _CODES: Final[dict[type[errors.DanmError], CniCode]] = {
     errors.ApiUnavailableError: CniCode.TRY_AGAIN,
     errors.KubeletUnavailableError: CniCode.TRY_AGAIN,
     errors.LinkSetupError: CniCode.LINK_SETUP,
+    errors.HostLinkMissingError: CniCode.LINK_SETUP,
     errors.DelegateError: CniCode.DELEGATE,
     errors.SeveralErrors: CniCode.INTERNAL,
 }

@@ -37,6 +37,7 @@ from danm_cni.journal import Journal, SandboxState
 from danm_cni.network_status import StatusAnnotations
 from danm_cni.networks import Networks
 from danm_cni.news import AddressNews
+from danm_cni.planning import Planner
 from danm_cni.pods import NodePods, PodEvents
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval
@@ -165,16 +166,18 @@ class Daemon:
             addition=SandboxAddition(
                 node=config.node,
                 journal=self.journal,
-                kernel=edges.kernel,
+                planner=Planner(
+                    kernel=edges.kernel,
+                    networks=self._networks,
+                    allowed_static_types=config.allowed_static_types,
+                ),
                 interfaces=interfaces,
                 endpoints=self._endpoints,
                 reservation=SandboxReservation(
                     journal=self.journal, addresses=edges.addresses, pods=self._pods
                 ),
-                networks=self._networks,
                 devices=edges.devices,
                 fallback=fallback,
-                allowed_static_types=config.allowed_static_types,
             ),
             removal=removal,
             reassertion=Reassertion(

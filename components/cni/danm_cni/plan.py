@@ -12,6 +12,7 @@ from typing import Final
 from danm_api.codec.attachment import decode_annotation
 from danm_api.errors import (
     DanmError,
+    HostLinkMissingError,
     InvalidAttachmentError,
     InvalidNetworkError,
     LinkSetupError,
@@ -29,7 +30,12 @@ from danm_api.names import (
     InterfaceName,
     NetworkName,
 )
-from danm_api.validation import check_attachment, interface_name_fault, parent_link_name
+from danm_api.validation import (
+    check_attachment,
+    host_link_name,
+    interface_name_fault,
+    parent_link_name,
+)
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.request import PodIdentity
 
@@ -339,17 +345,11 @@ def require_parents(
         present: The names of the node's links, with their MTU.
 
     Raises:
-        SeveralErrors: Links that are not there, or that a macvlan network's MTU is too large for.
+        SeveralErrors: Links that are not there (HostLinkMissingError when netwatcher makes them),
+            or that a macvlan network's MTU is too large for.
     """
     errors: list[DanmError] = [
-        LinkSetupError(
-            f"{pod}, entry {each.attachment.index}: this node has no link {each.parent!r} for "
-            f"DanmNet {each.network.namespace}/{each.network.name}; netwatcher makes the links of "
-            "a vlan or vxlan on host_device (see 'kubectl get danmnodes'), other links are "
-            "the node's own: correct Options.host_device"
-        )
-        for each in planned
-        if each.parent and each.parent not in present
+        _missing(pod, each) for each in planned if each.parent and each.parent not in present
     ]
     errors += [
         LinkSetupError(
@@ -366,3 +366,13 @@ def require_parents(
     ]
     if errors:
         raise SeveralErrors(errors)
+
+
+def _missing(pod: PodIdentity, planned: PlannedAttachment) -> LinkSetupError:
+    kind = LinkSetupError if host_link_name(planned.spec) is None else HostLinkMissingError
+    return kind(
+        f"{pod}, entry {planned.attachment.index}: this node has no link {planned.parent!r} for "
+        f"DanmNet {planned.network.namespace}/{planned.network.name}; netwatcher makes the links "
+        "of a vlan or vxlan on host_device (see 'kubectl get danmnodes'), other links are the "
+        "node's own: correct Options.host_device"
+    )

@@ -24,6 +24,7 @@ DanmError(reason, transient)
 │   └── ApiUnavailableError       (transient) no answer, 429 or 5xx
 ├── KubeletUnavailableError       (transient) the node's kubelet did not say which devices a Pod has
 ├── LinkSetupError                the kernel refused an interface, address, route or rule
+│   └── HostLinkMissingError      the node has no link for a DanmNet's VLAN or VXLAN
 ├── DelegateError                 a delegate CNI plugin failed; carries its own code
 └── SeveralErrors                 all that went wrong at once (SPEC C3)
 
@@ -210,6 +211,10 @@ class KubeletUnavailableError(DanmError):
 
 class LinkSetupError(DanmError):
     """The kernel refused an interface, address, route or rule."""
+
+
+class HostLinkMissingError(LinkSetupError):
+    """The node has no link for a VLAN or VXLAN; netwatcher has yet to make it, or cannot."""
 
 
 class DelegateError(DanmError):

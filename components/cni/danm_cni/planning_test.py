@@ -1,0 +1,168 @@
+"""An ADD waits for a DanmNet that has just been made, and for no other."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+import pytest
+
+from danm_api.codec.danmnet import decode_danmnet, encode_status
+from danm_api.errors import HostLinkMissingError, SeveralErrors
+from danm_api.kube.api import DANMNETS
+from danm_api.kube.informer import ObjectKey
+from danm_api.names import Namespace, NetworkName
+from danm_api.testing.builders import NAMESPACE, a_raw_danmnet, accepted
+from danm_cni.interface_setup import LinkFacts
+from danm_cni.networks import Networks
+from danm_cni.planning import Plan, Planner
+from danm_cni.progress import Progress
+from danm_cni.request import PodIdentity
+from danm_cni.testing.fakes import FakeKernel
+from danm_cni.testing.node import FakeNode
+
+_CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_LINK: Final = "young.301"
+_NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class KernelInTheMaking(FakeKernel):
+    """Somebody works on the cluster while an ADD looks at the node's links.
+
+    Attributes:
+        looks: How often it has looked.
+    """
+
+    def __init__(self, *, before: Callable[[int], None]) -> None:
+        """Call ``before`` with the number of each look, from 1 on."""
+        super().__init__("ens4", "internal.300")
+        self.looks = 0
+        self._before = before
+
+    async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
+        """Read links of the host."""
+        self.looks += 1
+        self._before(self.looks)
+        return await super().parents(names)
+
+
+class NetworksInTheMaking(Networks):
+    """The validator judges the DanmNet when an ADD has looked at it twice."""
+
+    def __init__(self, node: FakeNode) -> None:
+        """Start without a watch: each look fetches."""
+        super().__init__(node.kube)
+        self._kube = node.kube
+        self._looks = 0
+
+    async def refresh(self, namespace: Namespace, names: Sequence[NetworkName]) -> None:
+        """Fetch DanmNets."""
+        self._looks += 1
+        if self._looks == 3:
+            raw = await self._kube.get(DANMNETS, "young", namespace=namespace)
+            raw["status"] = encode_status(accepted(decode_danmnet(raw)).status)
+            await self._kube.replace(DANMNETS, raw, namespace=namespace, subresource="status")
+        await super().refresh(namespace, names)
+
+
+def _have_network(
+    node: FakeNode, *, judged: bool = True, options: Mapping[str, Any] = _NO_OPTIONS
+) -> None:
+    keys = {"host_device": "ens4", "vlan": 301, "cidr": "198.18.5.0/24", **options}
+    raw = a_raw_danmnet("young", **keys)
+    if judged:
+        raw["status"] = encode_status(accepted(decode_danmnet(raw)).status)
+    node.kube.add(DANMNETS, raw)
+
+
+async def _plan(
+    node: FakeNode,
+    kernel: FakeKernel,
+    *,
+    age: timedelta,
+    time_s: float = 10.0,
+    networks: Networks | None = None,
+    also: Sequence[str] = (),
+) -> tuple[Plan, Progress]:
+    asked = [{"network": name, "ip": "dynamic"} for name in ("young", *also)]
+    node.add_pod(interfaces=asked)
+    pods, _, _ = node.daemon.informers
+    key = ObjectKey(namespace=NAMESPACE, name="pod-1")
+    await node.until(lambda: pods.get(key) is not None)
+    pod = pods.get(key)
+    assert pod is not None
+    planner = Planner(
+        kernel=kernel, networks=networks or Networks(node.kube), now=lambda: _CREATED + age
+    )
+    progress = Progress("planning", deadline_s=time.monotonic() + time_s)
+    plan = await planner.run(
+        node.request("ADD", "c1"),
+        PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid),
+        pod,
+        previous=None,
+        progress=progress,
+    )
+    assert isinstance(plan, Plan)
+    return plan, progress
+
+
+async def test_the_link_of_a_new_network_is_waited_for(node: FakeNode) -> None:
+    """Netwatcher makes it while the first Pod comes; no ADD fails for that."""
+
+    def make_link(look: int) -> None:
+        if look == 3:
+            kernel.host_links.add(_LINK)
+
+    kernel = KernelInTheMaking(before=make_link)
+    _have_network(node)
+    plan, progress = await _plan(node, kernel, age=timedelta(seconds=2))
+    assert (3, {_LINK}) == (kernel.looks, set(plan.parents))
+    # What it took is told with the ADD's other steps.
+    assert "waiting for the controllers to get a new DanmNet ready" in progress.took_ms()
+
+
+async def test_the_verdict_on_a_new_network_is_waited_for(node: FakeNode) -> None:
+    """The validator judges it while the first Pod comes."""
+    _have_network(node, judged=False)
+    networks = NetworksInTheMaking(node)
+    plan, _ = await _plan(node, FakeKernel(_LINK), age=timedelta(0), networks=networks)
+    assert {_LINK} == set(plan.parents)
+
+
+@pytest.mark.parametrize(
+    ("options", "age", "netwatchers"),
+    [
+        pytest.param({}, timedelta(seconds=30), True, id="an older network"),
+        pytest.param({"vlan": None, "host_device": "ens9"}, timedelta(0), False, id="no VLAN"),
+    ],
+)
+async def test_nothing_else_is_waited_for(
+    node: FakeNode, options: Mapping[str, Any], age: timedelta, *, netwatchers: bool
+) -> None:
+    """What waiting does not mend is told at once."""
+    kernel = KernelInTheMaking(before=lambda _: None)
+    _have_network(node, options=options)
+    with pytest.raises(SeveralErrors, match="this node has no link") as caught:
+        await _plan(node, kernel, age=age)
+    (error,) = caught.value.errors
+    assert netwatchers == isinstance(error, HostLinkMissingError)
+    assert kernel.looks == 1
+
+
+async def test_what_is_also_wrong_is_told_at_once(node: FakeNode) -> None:
+    """A Pod that waits for nothing else but its own mistake does not wait for a link either."""
+    kernel = KernelInTheMaking(before=lambda _: None)
+    _have_network(node)
+    with pytest.raises(SeveralErrors, match="no DanmNet 'nope'"):
+        await _plan(node, kernel, age=timedelta(0), also=["nope"])
+    assert kernel.looks == 0
+
+
+async def test_the_wait_leaves_time_to_tell_what_is_missing(node: FakeNode) -> None:
+    """An ADD whose time is short says what is missing, not that its time was over."""
+    kernel = KernelInTheMaking(before=lambda _: None)
+    _have_network(node)
+    with pytest.raises(SeveralErrors, match="this node has no link"):
+        await _plan(node, kernel, age=timedelta(0), time_s=4.5)
+    assert kernel.looks > 1
