@@ -37,6 +37,11 @@ def _error() -> OSError:
     return OSError(number, os.strerror(number))
 
 
+def in_background(work: Callable[[], None], *, name: str) -> None:
+    """Begin short work whose end nobody needs to see, in a thread of its own."""
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
 class Threads:
     """Runs a bounded number of pieces of work at once."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from danm_cni.threads import CLONE_NEWNET, Threads, enter_namespace
+from danm_cni.threads import CLONE_NEWNET, Threads, enter_namespace, in_background
 
 
 async def test_results_and_errors_come_back() -> None:
@@ -65,3 +65,17 @@ async def test_what_is_no_namespace_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="Invalid argument"):
         await Threads(limit=1, name="test").run(work)
+
+
+def test_nobody_waits_for_work_in_the_background() -> None:
+    """It goes on after whoever has begun it."""
+    left, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        assert left.wait(10)
+        ended.set()
+
+    in_background(work, name="test")
+    assert not ended.is_set()
+    left.set()
+    assert ended.wait(10)
