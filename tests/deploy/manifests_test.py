@@ -10,6 +10,7 @@ import yaml
 
 from danm_api.kube.api import ENDPOINTS, LEASES, SERVICES
 from danm_api.testing.fake_kube import FakeKube
+from danm_cni import __main__ as danmd
 from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S
 from svcwatcher.config import Config, EndpointsMode
 from svcwatcher.process import Process
@@ -90,6 +91,24 @@ def test_a_rolling_update_never_takes_all_replicas(raw: dict[str, Any]) -> None:
     spec = raw["spec"]
     assert spec["replicas"] > 1
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+def test_an_update_of_danmd_goes_on_by_itself() -> None:
+    """A danmd that has started may take over; Kubernetes need not look a second time for that."""
+    # docs/decisions/0021
+    spec = _named("DaemonSet", "danm-cni")["spec"]
+    assert "minReadySeconds" not in spec
+    (container,) = spec["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    (option,) = (each for each in danmd.main.params if each.name == "started_file")
+    assert option.name is not None
+    started = environment[f"DANM_{option.name.upper()}"]
+    # Not the port: the other danmd has it.
+    *_, code = container["startupProbe"]["exec"]["command"]
+    assert code == f"import os; os.stat({started!r})"
+    assert Path(started).parent.as_posix() in {
+        each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")
+    }
 
 
 def test_replicas_of_ipam_svc_have_the_time_to_take_leave() -> None:

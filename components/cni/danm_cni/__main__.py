@@ -149,6 +149,12 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     help="Serve other CNI plugins' fakeipam and nothing else: no CNI configuration is installed.",
 )
 @click.option(
+    "--started-file",
+    type=_READABLE,
+    help="Is made when danmd has started, even if it waits for the end of another danmd of the "
+    "node, whose port answers probes until then.",
+)
+@click.option(
     "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
 @click.pass_context
@@ -181,6 +187,8 @@ def _require_node(config: Config) -> None:
 
 
 async def _serve(config: Config, stop: asyncio.Event) -> None:
+    if config.started_file is not None:
+        config.started_file.touch()
     if _installation(config).was_uninstalled_by(config.pod_uid):
         # The container restarts while everything around it is being deleted.
         log.info("Uninstalled from this node; waiting for the end", node=config.node)

@@ -70,6 +70,7 @@ class Config:
         cni_version: Of the configuration that is installed.
         pod_resources_socket: The kubelet's, as the host names it.
         ipam_only: Serve fakeipam alone (SPEC F2).
+        started_file: Is made when danmd has started, even if it waits for another one's end.
     """
 
     node: NodeName
@@ -91,3 +92,4 @@ class Config:
     cni_version: str
     pod_resources_socket: str = DEFAULT_POD_RESOURCES
     ipam_only: bool = False
+    started_file: Path | None = None
