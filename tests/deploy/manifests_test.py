@@ -1,6 +1,8 @@
 """What deploy/ promises of rolling updates, drained nodes and lost ones."""
 
 import asyncio
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -93,7 +95,7 @@ def test_a_rolling_update_never_takes_all_replicas(raw: dict[str, Any]) -> None:
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
-def test_an_update_of_danmd_goes_on_by_itself() -> None:
+def test_an_update_of_danmd_goes_on_by_itself(tmp_path: Path) -> None:
     """A danmd that has started may take over; Kubernetes need not look a second time for that."""
     # docs/decisions/0021
     spec = _named("DaemonSet", "danm-cni")["spec"]
@@ -104,8 +106,14 @@ def test_an_update_of_danmd_goes_on_by_itself() -> None:
     assert option.name is not None
     started = environment[f"DANM_{option.name.upper()}"]
     # Not the port: the other danmd has it.
-    *_, code = container["startupProbe"]["exec"]["command"]
-    assert code == f"import os; os.stat({started!r})"
+    *_, how, code = container["startupProbe"]["exec"]["command"]
+    assert repr(started) in code
+    file = tmp_path / "started"
+    probe = [sys.executable, how, code.replace(started, str(file))]
+    refused = subprocess.run(probe, check=False, capture_output=True, text=True)
+    assert (refused.returncode, refused.stderr) == (1, "danmd is starting\n")
+    file.touch()
+    subprocess.run(probe, check=True)
     assert Path(started).parent.as_posix() in {
         each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")
     }
