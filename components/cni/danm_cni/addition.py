@@ -14,6 +14,7 @@ from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName, NodeName
 from danm_api.telemetry import span
+from danm_cni.capabilities import with_identity
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.delegate_config import DynamicAddresses
@@ -95,7 +96,14 @@ class SandboxAddition:
                 await self._finish(request.container_id, request.previous, outputs={})
                 return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
-        planned, parents = plan.attachments, plan.parents
+        parents = plan.parents
+        planned = with_identity(
+            identity,
+            plan.attachments,
+            request.runtime_config,
+            asked=request.interface,
+            parents=parents,
+        )
         devices = await self._devices(identity, planned, progress)
         progress.enter("writing the journal")
         await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
@@ -117,6 +125,7 @@ class SandboxAddition:
             container_id=request.container_id,
             netns=request.netns or "",
             environment=request.environment,
+            asked=request.interface,
             runtime_config=request.runtime_config,
             progress=progress,
         )
@@ -177,7 +186,7 @@ class SandboxAddition:
     ) -> ReadyAttachment:
         ip = IPv4Interface(answer.ip) if answer and answer.ip else None
         ip6 = IPv6Interface(answer.ip6) if answer and answer.ip6 else None
-        mac = answer.mac if answer else None
+        mac = planned.mac or (answer.mac if answer else None)
         if planned.spec.network_type is BuiltInType.IPVLAN and parent is not None:
             # IPVLAN has no MAC of its own (SPEC G6).
             mac = parent.mac

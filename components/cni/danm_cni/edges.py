@@ -230,6 +230,10 @@ class EventSink(Protocol):
         """Tell the Pod's owner; never raises."""
         ...
 
+    async def capability_unserved(self, pod: Pod, message: str) -> None:
+        """Tell the Pod's owner that it lacks something that it asks for; never raises."""
+        ...
+
     async def on_network(
         self,
         network: ObjectReference,

@@ -15,6 +15,7 @@ import msgspec
 from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import InvalidNetworkError
 from danm_api.telemetry import get_logger
+from danm_cni.capabilities import OWN_CAPABILITIES
 from danm_cni.config import HostPaths
 from danm_cni.delegate import load_chain
 from danm_cni.delegate_config import declared_capabilities, first_configuration
@@ -97,13 +98,14 @@ class Installation:
     def _configuration(self) -> dict[str, Any]:
         plugin: dict[str, Any] = {"type": "danm"}
         fallback = self.fallback_path()
-        capabilities = {} if fallback is None else self._capabilities(fallback)
+        # Or the runtime would keep host ports and the like from these plugins.
+        capabilities = dict(OWN_CAPABILITIES)
+        if fallback is not None:
+            capabilities |= self._capabilities(fallback)
         for name in self._configurations():
             # Any of them may be a static type's.
             capabilities |= self._capabilities(self._file(name))
-        if capabilities:
-            # Or the runtime would keep host ports and the like from these plugins.
-            plugin["capabilities"] = dict(sorted(capabilities.items()))
+        plugin["capabilities"] = dict(sorted(capabilities.items()))
         return {"cniVersion": self._cni_version, "name": NETWORK_NAME, "plugins": [plugin]}
 
     def _capabilities(self, path: Path) -> dict[str, bool]:

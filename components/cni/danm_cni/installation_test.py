@@ -33,7 +33,9 @@ def test_executables_and_configuration(tmp_path: Path) -> None:
     names = sorted(each.name for each in (tmp_path / "etc/cni/net.d").iterdir())
     assert [CONFIG_NAME, "10-flannel.conf"] == names
     config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
-    assert {"cniVersion": "1.1.0", "name": "danm", "plugins": [{"type": "danm"}]} == config
+    plugin = {"type": "danm", "capabilities": {"mac": True}}
+    # SPEC C7: what DANM's own interfaces can do, and nothing else
+    assert {"cniVersion": "1.1.0", "name": "danm", "plugins": [plugin]} == config
 
 
 def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_capabilities_of_the_fallback_are_asked_for(tmp_path: Path) -> None:
     _installation(tmp_path).write_configuration()
     config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
     # SPEC B2
-    assert {"portMappings": True} == config["plugins"][0]["capabilities"]
+    assert {"mac": True, "portMappings": True} == config["plugins"][0]["capabilities"]
 
 
 def test_capabilities_of_static_types_are_asked_for(tmp_path: Path) -> None:
@@ -100,7 +102,8 @@ def test_capabilities_of_static_types_are_asked_for(tmp_path: Path) -> None:
     _write(tmp_path, "broken.conf", [])
     _installation(tmp_path, fallback="none").write_configuration()
     config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
-    assert {"portMappings": True, "bandwidth": True} == config["plugins"][0]["capabilities"]
+    expected = {"mac": True, "portMappings": True, "bandwidth": True}
+    assert expected == config["plugins"][0]["capabilities"]
 
 
 def test_a_fallback_may_be_a_link_of_the_host(tmp_path: Path) -> None:

@@ -1,13 +1,24 @@
 """What the journal says of an interface, before and after it is made."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
 
+import msgspec
+
+from danm_api.codec.json_text import decode_foreign
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.endpoints import network_type_text
 from danm_cni.interface_setup import InterfaceSetup, LinkFacts, policy_rules
 from danm_cni.journal import InterfaceKind, InterfaceRecord, RouteRecord
 from danm_cni.plan import PlannedAttachment, PlannedRoute
+
+
+class _Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a plugin's configuration the runtime gave."""
+
+    runtime_config: Any = msgspec.field(name="runtimeConfig", default=None)
 
 
 def interface_record(
@@ -25,7 +36,7 @@ def interface_record(
         network_type=network_type_text(network_type),
         endpoint=endpoint,
         # IPVLAN has no MAC of its own (SPEC G6).
-        mac=parent.mac if ipvlan and parent is not None else None,
+        mac=parent.mac if ipvlan and parent is not None else planned.mac,
         routes=tuple(
             RouteRecord(
                 destination=str(route.destination),
@@ -38,6 +49,13 @@ def interface_record(
         reserved=planned.asks_for_addresses and not static,
         device=device,
     )
+
+
+def given_capabilities(interfaces: Iterable[InterfaceRecord]) -> frozenset[str]:
+    """Return the keys of ``runtimeConfig`` that plugins of interfaces were called with."""
+    configs = (decode_foreign(call.config, _Given) for each in interfaces for call in each.calls)
+    given = (each.runtime_config for each in configs)
+    return frozenset(key for each in given if isinstance(each, dict) for key in each)
 
 
 def recorded_setup(interface: InterfaceRecord) -> InterfaceSetup:

@@ -15,7 +15,8 @@ from danm_api.model.addresses import IPAddress
 from danm_api.model.cni import CniInterface, CniIp, CniResult, CniRoute
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
-from danm_api.names import ContainerId
+from danm_api.names import ContainerId, InterfaceName
+from danm_cni.capabilities import for_interface
 from danm_cni.child_link import OwnType, child_link
 from danm_cni.cni_errors import CniCode
 from danm_cni.concurrency import all_of
@@ -73,6 +74,7 @@ class SandboxContext:
 
     Attributes:
         environment: The runtime's.
+        asked: CNI_IFNAME.
         runtime_config: The runtime's, for plugins that declare capabilities.
         progress: The ADD's.
     """
@@ -80,6 +82,7 @@ class SandboxContext:
     container_id: ContainerId
     netns: str
     environment: Mapping[str, str]
+    asked: InterfaceName
     runtime_config: Mapping[str, Any]
     progress: Progress
 
@@ -272,7 +275,9 @@ class SandboxInterfaces:
             runner=self._plugins,
             note=note,
             environment={**plugin_environment(context.environment), "CNI_IFNAME": interface},
-            runtime_config=context.runtime_config,
+            runtime_config=for_interface(
+                context.runtime_config, is_asked=interface == context.asked
+            ),
             progress=context.progress,
             subject=f"interface {interface} on DanmNet {network.namespace}/{network.name}",
         )

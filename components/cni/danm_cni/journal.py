@@ -16,6 +16,7 @@ import msgspec
 
 from danm_api.codec.json_text import decode_foreign
 from danm_api.ipam_api import PodOwnerMessage, Reservation
+from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, InterfaceName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
@@ -102,6 +103,11 @@ class InterfaceRecord(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[PluginCall, ...] = ()
     output: bytes = b""
     device: str = ""
+
+    @property
+    def is_of_own_backend(self) -> bool:
+        """Say whether DANM itself decides what it is like, whoever makes it."""
+        return self.kind is InterfaceKind.OWN or self.network_type == BuiltInType.SRIOV
 
     @property
     def addresses(self) -> frozenset[str]:

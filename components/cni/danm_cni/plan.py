@@ -73,6 +73,7 @@ class PlannedAttachment:
         parent: The host's link that it hangs on; empty for static types.
         routes: Of the main table and of the network's own.
         asks_for_addresses: Its addresses come from ipam-svc.
+        mac: What the runtime asks for; None for DANM's choice.
     """
 
     attachment: Attachment
@@ -82,6 +83,7 @@ class PlannedAttachment:
     parent: str
     routes: tuple[PlannedRoute, ...] = ()
     asks_for_addresses: bool = False
+    mac: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,6 +130,10 @@ class PodEvents:
         """Tell the Pod's owner that an interface was taken down; never raises."""
         await self._record(pod, "AddressLost", message)
 
+    async def capability_unserved(self, pod: Pod, message: str) -> None:
+        """Tell the Pod's owner that it lacks something that it asks for; never raises."""
+        await self._record(pod, "UnservedCapability", message)
+
     async def on_network(
         self,
         network: ObjectReference,

@@ -24,12 +24,14 @@ from danm_api.names import ContainerId, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.addition import SandboxAddition
 from danm_cni.background import Background
+from danm_cni.capabilities import unserved, unserved_message
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.collection import DelegateCollection
 from danm_cni.concurrency import Admission, KeyedLocks, all_of
 from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
+from danm_cni.interface_records import given_capabilities
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.network_status import StatusAnnotations
 from danm_cni.progress import Progress
@@ -157,7 +159,9 @@ class Sandboxes:
             raise
         if held:
             _ = self.background.spawn(self._release_held(pod.runtime_uid))
-        self.statuses.changed(self.journal.existing(container_id))
+        record = self.journal.existing(container_id)
+        self.statuses.changed(record)
+        self._tell_unserved(request, pod, record)
         log.info(
             "Added sandbox",
             container_id=container_id,
@@ -166,6 +170,25 @@ class Sandboxes:
             took_ms=progress.took_ms(),
         )
         return result
+
+    def _tell_unserved(self, request: CniRequest, pod: Pod, record: SandboxRecord) -> None:
+        """Tell the Pod's owner what was asked for and no plugin has done (SPEC C7).
+
+        Of the fallback a runtime would not tell it either (SPEC B2).
+        """
+        asked = [each for each in record.interfaces if each.interface == request.interface]
+        missing = unserved(
+            request.runtime_config,
+            given=given_capabilities(record.interfaces),
+            given_asked=given_capabilities(asked),
+            is_own=any(each.is_of_own_backend for each in asked),
+        )
+        if not missing or not record.interfaces or record.is_fallback:
+            return
+        networks = {each.network for each in record.interfaces}
+        message = unserved_message(_identity(pod), missing, networks)
+        log.warning("Asked for what no plugin does", pod=pod.name, capabilities=list(missing))
+        _ = self.background.spawn(self.events.capability_unserved(pod, message))
 
     async def _vacate_older(self, pod: Pod) -> Collection[SandboxRecord]:
         """Keep only the addresses of the Pod's older sandboxes.
