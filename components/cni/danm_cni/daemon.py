@@ -58,6 +58,8 @@ _RELABEL_WORKERS: Final = 1
 # After this the wait for the watches is told again.
 _SYNC_TIMEOUT_S: Final = 60.0
 _METRICS_PERIOD_S: Final = 5.0
+# Files that come into the CNI directory are few, and looking whether any has costs 0.1 ms.
+_DECLARE_PERIOD_S: Final = 2.0
 
 
 @asynccontextmanager
@@ -242,6 +244,7 @@ class Daemon:
                     *(tasks.create_task(informer.run()) for informer in self.informers),
                     tasks.create_task(self._serve()),
                     tasks.create_task(self._count()),
+                    tasks.create_task(self._declare()),
                     tasks.create_task(self.follow_labels()),
                     tasks.create_task(self.statuses.follow()),
                 ]
@@ -286,6 +289,15 @@ class Daemon:
                 metrics.ALLOCATIONS.labels(each).set(self.allocations.count(each))
             metrics.WAITING.set(self._admission.waiting)
             await asyncio.sleep(_METRICS_PERIOD_S)
+
+    async def _declare(self) -> None:
+        """Keep DANM's own CNI configuration in step with those beside it (SPEC B2, C7)."""
+        while True:
+            await asyncio.sleep(_DECLARE_PERIOD_S)
+            try:
+                await asyncio.to_thread(self._installation.refresh_configuration)
+            except OSError as error:
+                log.warning("CNI configuration will be written later", error=str(error))
 
     def _pod_changed(self, change: Change[Pod]) -> None:
         old, new = change.old, change.new

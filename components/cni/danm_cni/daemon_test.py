@@ -66,6 +66,10 @@ async def test_a_whole_life(tmp_path: Path) -> None:
     await node.until(lambda: (tmp_path / "etc/cni/net.d/00-danm.conflist").exists())
     assert (tmp_path / "opt/cni/bin/danm").exists()
     assert (await asyncio.to_thread(_call, node, "ADD"))[0] == 0
+    node.write_cni_config("late.conf", {"type": "x", "capabilities": {"bandwidth": True}})
+    # SPEC C7
+    own = tmp_path / "etc/cni/net.d/00-danm.conflist"
+    await node.until(lambda: b'"bandwidth"' in own.read_bytes())
     url = f"http://127.0.0.1:{config.health_port}"
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{url}/readyz") as answer:

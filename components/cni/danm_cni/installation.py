@@ -4,9 +4,11 @@ Executables come first and the CNI configuration last; on the way out it is the 
 the runtime never sees a configuration whose plugin is missing. All of it is atomic.
 """
 
+import fcntl
+import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +34,10 @@ EXECUTABLES: Final = ("danm", "fakeipam")
 NO_FALLBACK: Final = "none"
 
 
+# Path, inode, size in bytes and time of the last change in nanoseconds.
+_FileState = tuple[str, int, int, int]
+
+
 class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """The file that was the node's first when DANM came."""
 
@@ -46,6 +52,8 @@ class Installation:
         self._paths = paths
         self._fallback = fallback
         self._cni_version = cni_version
+        # What the configuration that this process wrote was made of; None before.
+        self._made_of: frozenset[_FileState] | None = None
 
     @property
     def config_directory(self) -> Path:
@@ -84,8 +92,28 @@ class Installation:
         Raises:
             OSError: The host's directory cannot be written.
         """
+        self.config_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with _alone_in(self.config_directory):
+            self._write_configuration()
+
+    def refresh_configuration(self) -> None:
+        """Write the CNI configuration again if the files that it speaks of have changed.
+
+        Not before this process has written it, nor once somebody has taken it off the node.
+
+        Raises:
+            OSError: The host's directory cannot be read or written.
+        """
+        if self._made_of is None or not self.config_directory.is_dir():
+            return
+        with _alone_in(self.config_directory):
+            if self.has_configuration and self._made_of != self._files_now():
+                self._write_configuration()
+
+    def _write_configuration(self) -> None:
         directory = self.config_directory
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # Looked at first: what changes while it is read is found the next time.
+        self._made_of = self._files_now()
         data = msgspec.json.format(msgspec.json.encode(self._configuration()))
         target = directory / CONFIG_NAME
         if not (target.exists() and target.read_bytes() == data):
@@ -107,6 +135,18 @@ class Installation:
             capabilities |= self._capabilities(self._file(name))
         plugin["capabilities"] = dict(sorted(capabilities.items()))
         return {"cniVersion": self._cni_version, "name": NETWORK_NAME, "plugins": [plugin]}
+
+    def _files_now(self) -> frozenset[_FileState]:
+        """Return what tells whether a configuration has changed, without reading any."""
+        paths = [self._file(name) for name in self._configurations()]
+        if self._fallback and self._fallback != NO_FALLBACK:
+            paths.append(resolve_in_root(self._paths.root, self._fallback))
+        states = set()
+        for path in paths:
+            with suppress(OSError):
+                found = path.stat()
+                states.add((str(path), found.st_ino, found.st_size, found.st_mtime_ns))
+        return frozenset(states)
 
     def _capabilities(self, path: Path) -> dict[str, bool]:
         try:
@@ -182,7 +222,8 @@ class Installation:
         Raises:
             OSError: Something cannot be removed.
         """
-        remove_durably(self.config_directory / CONFIG_NAME)
+        with suppress(FileNotFoundError), _alone_in(self.config_directory):
+            remove_durably(self.config_directory / CONFIG_NAME)
         for name in EXECUTABLES:
             remove_durably(self.bin_directory / name)
         for directory in (self._paths.state, self._paths.run):
@@ -192,6 +233,20 @@ class Installation:
             # Gone with the next boot.
             write_atomically(self._uninstalled_mark, pod_uid.encode())
         log.info("Uninstalled from node")
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Be the only process that writes or removes DANM's configuration.
+
+    Who takes DANM off a node does it beside a danmd that runs, and must have the last word.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _empty(directory: Path) -> None:

@@ -1,7 +1,13 @@
 """What is put onto a node and taken off it."""
 
+import fcntl
+import logging
+import os
 import shutil
 import subprocess
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,7 +15,7 @@ import pytest
 
 from danm_cni.delegate import load_chain
 from danm_cni.installation import CONFIG_NAME, Installation
-from danm_cni.testing.node import config_for
+from danm_cni.testing.node import config_for, messages_of
 
 
 def _installation(root: Path, *, fallback: str | None = None) -> Installation:
@@ -104,6 +110,112 @@ def test_capabilities_of_static_types_are_asked_for(tmp_path: Path) -> None:
     config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
     expected = {"mac": True, "portMappings": True, "bandwidth": True}
     assert expected == config["plugins"][0]["capabilities"]
+
+
+def _declared(root: Path) -> object:
+    data = (root / "etc/cni/net.d" / CONFIG_NAME).read_bytes()
+    return msgspec.json.decode(data)["plugins"][0]["capabilities"]
+
+
+def test_a_file_that_comes_later_is_declared_without_a_restart(tmp_path: Path) -> None:
+    """So are one that is written anew, a link whose file changes, and one that goes."""
+    # SPEC C7
+    installation = _installation(tmp_path, fallback="none")
+    installation.write_configuration()
+    assert {"mac": True} == _declared(tmp_path)
+    _write(tmp_path, "late.conf", {"type": "x", "capabilities": {"bandwidth": True}})
+    installation.refresh_configuration()
+    assert {"mac": True, "bandwidth": True} == _declared(tmp_path)
+    _write(tmp_path, "late.conf", {"type": "x", "capabilities": {"portMappings": True}})
+    installation.refresh_configuration()
+    assert {"mac": True, "portMappings": True} == _declared(tmp_path)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/x").write_text('{"type":"x"}')
+    (tmp_path / "etc/cni/net.d/link.conf").symlink_to("/store/x")
+    installation.refresh_configuration()
+    (tmp_path / "store/x").write_text('{"type":"x","capabilities":{"aliases":true}}')
+    installation.refresh_configuration()
+    assert {"mac": True, "portMappings": True, "aliases": True} == _declared(tmp_path)
+    (tmp_path / "etc/cni/net.d/link.conf").unlink()
+    (tmp_path / "etc/cni/net.d/late.conf").unlink()
+    installation.refresh_configuration()
+    assert {"mac": True} == _declared(tmp_path)
+
+
+def test_the_administrators_fallback_is_followed_wherever_it_is(tmp_path: Path) -> None:
+    """It need not be in the runtime's directory."""
+    path = tmp_path / "opt/fallback.conf"
+    installation = _installation(tmp_path, fallback="/opt/fallback.conf")
+    path.write_text('{"type":"x"}')
+    installation.write_configuration()
+    path.write_text('{"type":"x","capabilities":{"portMappings":true}}')
+    installation.refresh_configuration()
+    assert {"mac": True, "portMappings": True} == _declared(tmp_path)
+
+
+def test_what_has_not_changed_is_not_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken file is complained of once, not for ever."""
+    _write(tmp_path, "broken.conf", [])
+    installation = _installation(tmp_path, fallback="none")
+    with caplog.at_level(logging.WARNING):
+        installation.write_configuration()
+        for _ in range(3):
+            installation.refresh_configuration()
+    assert ["CNI configuration is not usable"] == messages_of(caplog.records)
+
+
+def test_a_configuration_that_was_taken_off_does_not_come_back(tmp_path: Path) -> None:
+    """Whoever uninstalls does it beside a danmd that runs, and has the last word."""
+    installation = _installation(tmp_path)
+    _write(tmp_path, "early.conf", {"type": "x"})
+    # Not even before this danmd has written its own: what an older one wrote stays until then.
+    (tmp_path / "etc/cni/net.d" / CONFIG_NAME).write_bytes(b"{}")
+    installation.refresh_configuration()
+    assert (tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes() == b"{}"
+    installation.write_configuration()
+    _installation(tmp_path).uninstall()
+    _write(tmp_path, "late.conf", {"type": "x", "capabilities": {"bandwidth": True}})
+    installation.refresh_configuration()
+    assert not installation.has_configuration
+    shutil.rmtree(tmp_path / "etc/cni/net.d")
+    installation.refresh_configuration()
+    _installation(tmp_path).uninstall()
+
+
+@pytest.mark.parametrize("act", [Installation.uninstall, Installation.write_configuration])
+def test_writing_and_taking_off_wait_for_each_other(
+    tmp_path: Path, act: Callable[[Installation], None]
+) -> None:
+    """Two processes do it: a configuration is never written after its removal was decided."""
+    installation = _installation(tmp_path)
+    installation.write_configuration()
+    directory = tmp_path / "etc/cni/net.d"
+    own = directory / CONFIG_NAME
+    own.write_bytes(b"{}")
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        other = threading.Thread(target=act, args=(installation,))
+        other.start()
+        _wait_for_lock(directory.stat().st_ino)
+        assert own.read_bytes() == b"{}"
+    finally:
+        os.close(descriptor)
+    other.join(timeout=10)
+    assert not other.is_alive()
+    assert not own.exists() or own.read_bytes() != b"{}"
+
+
+def _wait_for_lock(inode: int) -> None:
+    """Wait until somebody waits for the lock on a file (proc(5), locks)."""
+    deadline_s = time.monotonic() + 10
+    while not any(
+        "->" in line and f":{inode} " in line
+        for line in Path("/proc/locks").read_text().splitlines()
+    ):
+        assert time.monotonic() < deadline_s, "nobody waits for the lock"
 
 
 def test_a_fallback_may_be_a_link_of_the_host(tmp_path: Path) -> None:
