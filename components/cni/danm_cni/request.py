@@ -64,12 +64,28 @@ class Frame:
 
     Attributes:
         deadline_s: On CLOCK_MONOTONIC; None for no limit.
+        environment: Its variables, less those that are no UTF-8.
+        unreadable: The names of CNI's variables among those.
     """
 
     program: Program
     deadline_s: float | None
     environment: Mapping[str, str]
     stdin: bytes
+    unreadable: tuple[str, ...] = ()
+
+    def require_readable(self) -> None:
+        """Refuse a call whose variables nobody could act on.
+
+        The executables of this release refuse it themselves.
+
+        Raises:
+            CniRequestError: It names them.
+        """
+        if self.unreadable:
+            raise _bad_variables(
+                "; ".join(f"the variable {name} is no text in UTF-8" for name in self.unreadable)
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,18 +165,25 @@ class _Config(VersionedWire, frozen=True, kw_only=True):
 
 def frame_of(*, program: int, deadline_ns: int, environment: bytes, stdin: bytes) -> Frame:
     """Type the parts of a frame that ``danm_api.node_frame`` has taken apart."""
+    readable: dict[str, str] = {}
+    unreadable: list[str] = []
+    for entry in environment.split(b"\0"):
+        try:
+            key, _, value = entry.decode().partition("=")
+        except UnicodeDecodeError:
+            name = entry.partition(b"=")[0].decode("utf-8", "backslashreplace")
+            if name.startswith("CNI_"):
+                unreadable.append(name)
+            continue
+        if key:
+            readable[key] = value
     return Frame(
         program=Program(program),
         deadline_s=deadline_ns / 1e9 if deadline_ns else None,
-        environment=_environment(environment),
+        environment=readable,
         stdin=stdin,
+        unreadable=tuple(sorted(unreadable)),
     )
-
-
-def _environment(block: bytes) -> dict[str, str]:
-    entries = (entry.decode("utf-8", "surrogateescape") for entry in block.split(b"\0"))
-    pairs = (entry.partition("=") for entry in entries)
-    return {key: value for key, _, value in pairs if key}
 
 
 def requested_version(stdin: bytes) -> CniVersion:
@@ -270,10 +293,7 @@ def _faults(verb: Verb, environment: Mapping[str, str]) -> Iterator[str]:
         )
     if verb is not Verb.DEL and not environment.get("CNI_NETNS"):
         yield f"the variable CNI_NETNS is required for {verb}"
-    try:
-        fault = interface_name_fault(environment.get("CNI_IFNAME", ""))
-    except UnicodeEncodeError:
-        fault = "is no text in UTF-8"
+    fault = interface_name_fault(environment.get("CNI_IFNAME", ""))
     if fault is not None:
         yield f"the variable CNI_IFNAME {fault}"
 

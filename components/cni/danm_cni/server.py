@@ -157,6 +157,7 @@ class CniServer:
         output, failure = b"", None
         with span(f"CNI {known_verb}", parent=parent):
             try:
+                frame.require_readable()
                 deadline_s = frame.deadline_s or started + _DEFAULT_DEADLINE_S
                 output = await self._handler(frame).answer(frame, deadline_s=deadline_s)
             except DanmError as error:

@@ -1,6 +1,7 @@
 """The socket, driven as the executables drive it."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -53,7 +54,7 @@ class Served:
         return encode_request(
             program=program,
             deadline_ns=deadline_ns,
-            environment=b"\0".join(f"{k}={v}".encode() for k, v in environment.items()),
+            environment=b"\0".join(os.fsencode(f"{k}={v}") for k, v in environment.items()),
             stdin=request.config,
         )
 
@@ -96,6 +97,21 @@ async def served(unserved: Served) -> AsyncIterator[Served]:
     """Serve that node."""
     async with unserved.server():
         yield unserved
+
+
+@pytest.mark.parametrize(
+    "name", ["CNI_ARGS", "CNI_IFNAME", "CNI_NETNS", "CNI_PATH", "CNI_CONTAINERID", "CNI_COMMAND"]
+)
+@pytest.mark.parametrize("verb", ["ADD", "DEL", "CHECK"])
+async def test_variables_that_are_no_utf8_are_refused(served: Served, verb: str, name: str) -> None:
+    """Also of an executable that forwards them: error 4 with the name, and nothing is made."""
+    # CNI specification, "Error"
+    served.node.add_pod(interfaces=[{"network": "internal", "ip": "dynamic"}])
+    changes: dict[str, Any] = {name: os.fsdecode(b"/run/\xff")}
+    status, answer = await served.call(verb, **changes)
+    assert (status, answer["code"]) == (1, 4)
+    assert name in answer["msg"]
+    assert {} == served.node.leftovers()
 
 
 async def test_add_and_del_over_the_socket(served: Served) -> None:

@@ -7,7 +7,14 @@ again.
 
 import json
 
-from danm_api.node_call import VERBS, DaemonUnreachableError, ask_daemon, request_frame, was_ready
+from danm_api.node_call import (
+    VERBS,
+    DaemonUnreachableError,
+    ask_daemon,
+    request_frame,
+    unreadable_variables,
+    was_ready,
+)
 from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_FAKEIPAM, FrameError
 from danm_api.node_tombstone import (
     FAKEIPAM_DIRECTORY,
@@ -63,6 +70,9 @@ def answer_here(
             message = f"CNI_COMMAND is {verb!r}; it must be VERSION or one of {known}"
             raise RefusedError(_INVALID_ENVIRONMENT, message)
         require_verb(verb, version)
+        if unreadable := unreadable_variables(environment):
+            reason = "; ".join(f"{name} is no text in UTF-8" for name in unreadable)
+            raise RefusedError(_INVALID_ENVIRONMENT, reason)
         if not _names_network(config):
             return 0, _given(verb, config)
         name = _attachment(environment) if verb in ("ADD", "DEL", "CHECK") else ""
@@ -147,11 +157,11 @@ def _without_daemon(verb: str, environment: dict[bytes, bytes], frame: bytes, na
         raise RefusedError(_NOT_AVAILABLE, _AWAY)
     if verb != "DEL":
         raise RefusedError(_TRY_AGAIN_LATER, _AWAY)
-    directory = environment.get(b"DANM_FAKEIPAM_TOMBSTONES", FAKEIPAM_DIRECTORY.encode()).decode()
+    directory = environment.get(b"DANM_FAKEIPAM_TOMBSTONES", FAKEIPAM_DIRECTORY.encode())
     try:
-        write_tombstone(directory, name, frame)
+        write_tombstone(directory.decode("utf-8", "surrogateescape"), name, frame)
     except OSError as error:
-        reason = f"danmd is away and this DEL cannot be kept in {directory}: {error}"
+        reason = f"danmd is away and this DEL cannot be kept in {directory!r}: {error}"
         raise RefusedError(_TRY_AGAIN_LATER, reason) from error
     return b""
 

@@ -7,7 +7,13 @@ longer than a whole call (docs/decisions/0018).
 
 import posix
 
-from danm_api.node_call import VERBS, DaemonUnreachableError, ask_daemon, request_frame
+from danm_api.node_call import (
+    VERBS,
+    DaemonUnreachableError,
+    ask_daemon,
+    request_frame,
+    unreadable_variables,
+)
 from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_FAKEIPAM, FrameError
 
 
@@ -15,7 +21,8 @@ def answer_call(environment: dict[bytes, bytes], stdin: bytes) -> tuple[int, byt
     """Return the exit status and what to print."""
     verb = environment.get(b"CNI_COMMAND", b"").decode("ascii", "replace")
     unreachable = ""
-    if verb in VERBS and b'"network"' in stdin and b'"ip"' not in stdin:
+    asks = b'"network"' in stdin and b'"ip"' not in stdin
+    if verb in VERBS and asks and not unreadable_variables(environment):
         try:
             frame = request_frame(PROGRAM_FAKEIPAM, verb, environment, stdin)
             return ask_daemon(verb, environment, frame)

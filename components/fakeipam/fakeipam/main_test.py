@@ -1,7 +1,10 @@
 """Calls that ask the node daemon, with and without one."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -164,3 +167,54 @@ def test_an_address_that_is_given_needs_no_daemon(tmp_path: Path) -> None:
     """With ipam.ip fakeipam prints it, whatever network is named."""  # SPEC F1
     status, answer = call(tmp_path, "ADD", config(ip="10.0.0.4", subnet="10.0.0.0/24"))
     assert (status, answer["ips"]) == (0, [{"address": "10.0.0.4/24"}])
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        ("ADD", "CNI_IFNAME"),
+        ("ADD", "CNI_NETNS"),
+        ("ADD", "CNI_PATH"),
+        ("ADD", "CNI_CONTAINERID"),
+        *((verb, "CNI_ARGS") for verb in ("ADD", "DEL", "CHECK", "GC", "STATUS")),
+    ],
+)
+@pytest.mark.parametrize(
+    "stdin",
+    [
+        pytest.param(config(), id="network"),
+        pytest.param(config(ip="10.0.0.4", subnet="10.0.0.0/24"), id="address"),
+    ],
+)
+def test_bytes_that_are_no_utf8_are_error_4(
+    tmp_path: Path, verb: str, name: str, stdin: bytes
+) -> None:
+    """The executable as a process prints one JSON object that names the variable once."""
+    # CNI specification, "Error"
+    variables = {**environment(tmp_path, verb), name.encode(): b"a\xe9\xff"}
+    done = _run(variables, stdin)
+    error = json.loads(done.stdout)
+    assert (done.returncode, error["code"], error["cniVersion"]) == (1, 4, "1.1.0")
+    assert error["msg"].count(name) == 1
+    assert done.stderr == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directories_need_not_be_utf8(tmp_path: Path) -> None:
+    """The names of files are bytes, and where the tombstones are is nobody else's business."""
+    directory = os.fsencode(tmp_path) + b"/\xff"
+    variables = {**environment(tmp_path, "DEL"), b"DANM_FAKEIPAM_TOMBSTONES": directory}
+    done = _run({**variables, b"DANM_SOCKET": directory}, config())
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert os.listdir(directory) == [b"c1:eth0"]
+
+
+def _run(variables: dict[bytes, bytes], stdin: bytes) -> "subprocess.CompletedProcess[bytes]":
+    path = os.fsencode(os.pathsep.join(sys.path))
+    return subprocess.run(
+        [sys.executable, "-S", "-c", "from fakeipam.main import main; raise SystemExit(main())"],
+        input=stdin,
+        env={**variables, b"PYTHONPATH": path},
+        capture_output=True,
+        check=False,
+    )

@@ -110,6 +110,27 @@ def was_ready(environment: dict[bytes, bytes]) -> bool:
     return True
 
 
+def unreadable_variables(environment: dict[bytes, bytes]) -> list[str]:
+    """Return the names of CNI's variables that are no UTF-8, in order.
+
+    The daemon, its journal and other plugins read texts: nobody could act on them, and the CNI
+    specification wants invalid variables named (code 4).
+    """
+    return sorted(
+        name.decode("utf-8", "backslashreplace")
+        for name, value in environment.items()
+        if name.startswith(b"CNI_") and not (_is_utf8(name) and _is_utf8(value))
+    )
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _allowance_ns(verb: str) -> int:
     return _DEL_DEADLINE_NS if verb == "DEL" else _DEADLINE_NS
 
@@ -137,7 +158,7 @@ def ask_daemon(verb: str, environment: dict[bytes, bytes], frame: bytes) -> tupl
     # One that was there before is being replaced, or starts again.
     patience_ns = PATIENCE_NS if verb == "ADD" and was_ready(environment) else 0
     return call_daemon(
-        environment.get(b"DANM_SOCKET", SOCKET_PATH.encode()).decode(),
+        environment.get(b"DANM_SOCKET", SOCKET_PATH.encode()).decode("utf-8", "surrogateescape"),
         frame,
         deadline_ns=time.monotonic_ns() + _allowance_ns(verb),
         patience_ns=patience_ns,

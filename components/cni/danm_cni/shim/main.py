@@ -6,7 +6,14 @@ call.
 
 import posix
 
-from danm_api.node_call import VERBS, DaemonUnreachableError, ask_daemon, request_frame, was_ready
+from danm_api.node_call import (
+    VERBS,
+    DaemonUnreachableError,
+    ask_daemon,
+    request_frame,
+    unreadable_variables,
+    was_ready,
+)
 from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError
 from danm_api.node_tombstone import (
     DIRECTORY,
@@ -69,26 +76,27 @@ def _without_daemon(
         return 1, error_answer(stdin, code=PLUGIN_NOT_AVAILABLE, message=_AWAY, details=reason)
     if verb == "DEL":
         container_id = environment.get(b"CNI_CONTAINERID", b"").decode("ascii", "replace")
-        directory = environment.get(b"DANM_TOMBSTONES", DIRECTORY.encode()).decode()
+        directory = environment.get(b"DANM_TOMBSTONES", DIRECTORY.encode())
         try:
-            write_tombstone(directory, container_id, frame)
+            write_tombstone(directory.decode("utf-8", "surrogateescape"), container_id, frame)
         except OSError as error:
-            message = f"danmd is away and this DEL cannot be kept in {directory}: {error}"
+            message = f"danmd is away and this DEL cannot be kept in {directory!r}: {error}"
             return 1, error_answer(stdin, code=TRY_AGAIN_LATER, message=message, details=reason)
         return 0, b""
     return 1, error_answer(stdin, code=TRY_AGAIN_LATER, message=_AWAY, details=reason)
 
 
 def _faults(verb: str, environment: dict[bytes, bytes]) -> list[str]:
-    """Return what is wrong with the variables of a container: all are to be named."""
-    faults: list[str] = []
+    """Return what is wrong with the variables: all are to be named."""
+    unreadable = unreadable_variables(environment)
+    faults = [f"{name} is no text in UTF-8" for name in unreadable]
     if verb not in ("ADD", "DEL", "CHECK"):
         return faults
     container_id = environment.get(b"CNI_CONTAINERID", b"").decode("utf-8", "replace")
-    if not is_container_id(container_id):
+    if "CNI_CONTAINERID" not in unreadable and not is_container_id(container_id):
         faults.append(f"CNI_CONTAINERID {container_id!r} is missing or not a container id")
     interface = environment.get(b"CNI_IFNAME", b"").decode("utf-8", "replace")
-    if not is_interface_name(interface):
+    if "CNI_IFNAME" not in unreadable and not is_interface_name(interface):
         faults.append(f"CNI_IFNAME {interface!r} is missing or not an interface's name")
     if verb != "DEL" and not environment.get(b"CNI_NETNS"):
         faults.append(f"CNI_NETNS is missing, and {verb} needs it")

@@ -1,7 +1,10 @@
 """One call of the executable, with and without a daemon."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -148,6 +151,53 @@ def test_a_bad_environment_is_error_4(
     assert (status, error["code"]) == (1, 4)
     assert all(name in error["msg"] for name in names)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        ("ADD", "CNI_IFNAME"),
+        ("ADD", "CNI_NETNS"),
+        ("ADD", "CNI_PATH"),
+        ("ADD", "CNI_CONTAINERID"),
+        *((verb, "CNI_ARGS") for verb in ("ADD", "DEL", "CHECK", "GC", "STATUS")),
+    ],
+)
+def test_bytes_that_are_no_utf8_are_error_4(tmp_path: Path, verb: str, name: str) -> None:
+    """The executable as a process prints one JSON object that names the variable once."""
+    # CNI specification, "Error"; SPEC C2
+    variables = {**environment(tmp_path, verb), name.encode(): b"a\xe9\xff"}
+    done = _run(variables)
+    error = json.loads(done.stdout)
+    assert (done.returncode, error["code"], error["cniVersion"]) == (1, 4, "1.1.0")
+    assert error["msg"].count(name) == 1
+    assert done.stderr == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directories_need_not_be_utf8(tmp_path: Path) -> None:
+    """The names of files are bytes, and where the tombstones are is nobody else's business."""
+    directory = os.fsencode(tmp_path) + b"/\xff"
+    variables = {**environment(tmp_path, "DEL"), b"DANM_TOMBSTONES": directory}
+    done = _run({**variables, b"DANM_SOCKET": directory})
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert os.listdir(directory) == [b"c1"]
+
+
+def _run(variables: dict[bytes, bytes]) -> "subprocess.CompletedProcess[bytes]":
+    path = os.fsencode(os.pathsep.join(sys.path))
+    return subprocess.run(
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            "from danm_cni.shim.main import main; raise SystemExit(main())",
+        ],
+        input=CONFIG,
+        env={**variables, b"PYTHONPATH": path},
+        capture_output=True,
+        check=False,
+    )
 
 
 def test_version_needs_no_daemon(tmp_path: Path) -> None:
