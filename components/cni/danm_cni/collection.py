@@ -9,10 +9,11 @@ from typing import Final
 from danm_api.errors import InvalidNetworkError
 from danm_api.telemetry import get_logger
 from danm_cni.concurrency import all_of
-from danm_cni.delegate import collect_chain, load_chain, load_static_chain, plugin_environment
+from danm_cni.delegate import collect_chain, plugin_environment
 from danm_cni.delegate_config import PluginChain
 from danm_cni.edges import EndpointStore, NetworkSource, PluginRunner
 from danm_cni.journal import Journal, SandboxRecord
+from danm_cni.plugin_loading import ConfigFile, load_chain, load_static_chain
 from danm_cni.removal import adopted_record
 from danm_cni.request import CniRequest
 
@@ -37,7 +38,7 @@ class DelegateCollection:
     endpoints: EndpointStore
     networks: NetworkSource
     plugins: PluginRunner
-    find_fallback: Callable[[], Path | None]
+    find_fallback: Callable[[], ConfigFile | None]
     config_directory: Path
     host_root: Path
 

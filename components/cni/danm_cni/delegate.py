@@ -1,9 +1,7 @@
-"""Other CNI plugins: their files, chains of them, and what they say (SPEC E)."""
+"""Other CNI plugins: chains of them, and what they say (SPEC E)."""
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,10 +13,8 @@ from danm_api.model.cni import CniVersion
 from danm_cni.cni_errors import CniCode
 from danm_cni.delegate_config import (
     PluginChain,
-    file_chain,
     knows,
     render,
-    require_plain_name,
     result_for,
     with_previous,
     with_valid_attachments,
@@ -26,66 +22,11 @@ from danm_cni.delegate_config import (
 from danm_cni.edges import PluginRunner
 from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import InterfaceRecord, PluginCall, SandboxRecord
-from danm_cni.netns import resolve_in_root
 from danm_cni.progress import Progress
 from danm_cni.request import Verb
 
 # Enough of a plugin's complaint to understand it.
 _MAX_ERROR_TEXT: Final = 2000
-_MAX_CONFIG_BYTES: Final = 1 << 20
-
-# Static types and the fallback are looked up by these names, the list first (SPEC E2).
-_CONFIG_SUFFIXES: Final = (".conflist", ".conf")
-
-
-def load_static_chain(directory: Path, network_type: str, *, root: Path) -> PluginChain:
-    """Read the configuration of a static type.
-
-    Args:
-        directory: Below the root.
-        network_type: The file's name without its suffix.
-        root: The host's root directory, in which links lead on.
-
-    Raises:
-        InvalidNetworkError: The name is not plain, there is no such file, or it is not usable.
-    """
-    require_plain_name(network_type)
-    for suffix in _CONFIG_SUFFIXES:
-        name = f"{network_type}{suffix}"
-        try:
-            path = resolve_in_root(root, f"/{(directory / name).relative_to(root)}")
-        except OSError as error:
-            # What is too long for a name is not there either.
-            if error.errno == errno.ENAMETOOLONG:
-                continue
-            raise InvalidNetworkError(f"{name} cannot be read: {error.strerror}") from error
-        if path.exists():
-            return load_chain(path, source=name)
-    raise InvalidNetworkError(
-        f"NetworkType {network_type!r}: this node's CNI configuration directory has neither "
-        f"{network_type}.conflist nor {network_type}.conf; install that plugin's configuration"
-    )
-
-
-def load_chain(path: Path, *, source: str = "") -> PluginChain:
-    """Read a configuration file.
-
-    Args:
-        path: Where it is.
-        source: What errors name; by default the file.
-
-    Raises:
-        InvalidNetworkError: It cannot be read, or is not usable.
-    """
-    source = source or path.name
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise InvalidNetworkError(f"{source} cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_CONFIG_BYTES:
-        raise InvalidNetworkError(f"{source} has more than {_MAX_CONFIG_BYTES} bytes")
-    return file_chain(data, source=source)
 
 
 def plugin_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
-from pathlib import PurePath
 from typing import Any, Final
 
 import msgspec
@@ -28,8 +27,6 @@ GENERATED_VERSION: Final = CniVersion.V0_4_0
 OWN_TYPE: Final = "danm"
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", re.ASCII)
-# libcni reads these three.
-SUFFIXES: Final = (".conflist", ".conf", ".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +187,11 @@ def plugin_routes(
     )
 
 
+def is_plain_name(name: str) -> bool:
+    """Say whether a name could not reach another directory."""
+    return _PLAIN_NAME.fullmatch(name) is not None and ".." not in name
+
+
 def require_plain_name(name: str) -> None:
     """Refuse a name that could reach another directory.
 
@@ -198,73 +200,11 @@ def require_plain_name(name: str) -> None:
     Raises:
         InvalidNetworkError: It is no plain file name.
     """
-    if not _PLAIN_NAME.fullmatch(name) or ".." in name:
+    if not is_plain_name(name):
         raise InvalidNetworkError(
             f"NetworkType or plugin {name!r} is not a plain file name: letters, digits, '.', '_' "
             "and '-' are allowed"
         )
-
-
-def file_chain(data: bytes, *, source: str) -> PluginChain:
-    """Read a .conf or .conflist.
-
-    Raises:
-        InvalidNetworkError: It cannot be read, has no plugin, or calls DANM again.
-    """
-    try:
-        keys = decode_foreign(data, dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise InvalidNetworkError(f"{source} cannot be read: {error}") from error
-    if "plugins" in keys:
-        chain = _list_chain(keys, source)
-    else:
-        plugin = PluginConfig(type=str(keys.get("type", "")), keys=keys, exact=data)
-        version = str(keys.get("cniVersion") or CniVersion.V0_1_0)
-        chain = PluginChain(source=source, version=version, plugins=(plugin,))
-    for plugin in chain.plugins:
-        if plugin.type == OWN_TYPE:
-            raise InvalidNetworkError(f"{source} calls the plugin danm, which would call itself")
-        if not plugin.type:
-            raise InvalidNetworkError(f"{source} has a plugin without a type")
-        require_plain_name(plugin.type)
-    return chain
-
-
-def _version(keys: Mapping[str, Any]) -> str:
-    """Return the newest of a configuration's versions that is known, as runtimes choose it.
-
-    Source: CNI specification 1.1.0, section 1, "Version considerations".
-    """
-    single, several = keys.get("cniVersion"), keys.get("cniVersions")
-    stated = [single, *several] if isinstance(several, list) else [single]
-    known = [each for each in CniVersion if each.value in stated]
-    return str(known[-1]) if known else str(single or CniVersion.V0_1_0)
-
-
-def _list_chain(keys: Mapping[str, Any], source: str) -> PluginChain:
-    listed = keys["plugins"]
-    if not isinstance(listed, list) or not listed or not all(isinstance(p, dict) for p in listed):
-        raise InvalidNetworkError(f"{source}: plugins must be a list of at least one object")
-    version = _version(keys)
-    plugins = tuple(
-        PluginConfig(
-            type=str(each.get("type", "")),
-            keys={**each, "cniVersion": version, "name": keys.get("name", "")},
-        )
-        for each in listed
-    )
-    return PluginChain(
-        source=source,
-        version=version,
-        plugins=plugins,
-        checks=not _is_set(keys, "disableCheck"),
-        collects=not _is_set(keys, "disableGC"),
-    )
-
-
-def _is_set(keys: Mapping[str, Any], name: str) -> bool:
-    """Say whether a flag is set; files in use have it as a text, too."""
-    return keys.get(name) is True or str(keys.get(name)).lower() == "true"
 
 
 def render(
@@ -372,24 +312,3 @@ def _capabilities(plugin: PluginConfig, runtime_config: Mapping[str, Any]) -> di
     if not isinstance(declared, dict):
         return {}
     return {key: value for key, value in runtime_config.items() if declared.get(key) is True}
-
-
-def declared_capabilities(chain: PluginChain) -> dict[str, bool]:
-    """Return what DANM's own configuration must declare so that the chain gets it (SPEC B2)."""
-    declared: dict[str, bool] = {}
-    for plugin in chain.plugins:
-        capabilities = plugin.keys.get("capabilities")
-        if isinstance(capabilities, dict):
-            declared.update(
-                {str(key): True for key, value in capabilities.items() if value is True}
-            )
-    return declared
-
-
-def first_configuration(names: Sequence[str], *, own: str) -> str | None:
-    """Return the file that a runtime would choose if DANM's were not there.
-
-    Runtimes take the first in the order of names (SPEC B2).
-    """
-    candidates = [name for name in names if name != own and PurePath(name).suffix in SUFFIXES]
-    return min(candidates, default=None)

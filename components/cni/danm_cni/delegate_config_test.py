@@ -16,9 +16,6 @@ from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
     SriovRequest,
-    declared_capabilities,
-    file_chain,
-    first_configuration,
     render,
     require_plain_name,
     result_for,
@@ -26,6 +23,7 @@ from danm_cni.delegate_config import (
     with_later_changes,
 )
 from danm_cni.plan import PlannedRoute
+from danm_cni.plugin_files import declared_capabilities, file_chain
 
 
 def _sriov(addresses: DynamicAddresses, **options: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -145,67 +143,12 @@ def test_a_list_chains_results_and_capabilities() -> None:
     assert {"portMappings": True} == declared_capabilities(chain)
 
 
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [
-        pytest.param(b"{", "cannot be read", id="broken"),
-        pytest.param(b"[" * 100_000, "cannot be read", id="endless"),
-        pytest.param(b'{"type": "\xff"}', "cannot be read", id="no UTF-8"),
-        pytest.param(b'{"type":"danm"}', "call itself", id="danm"),
-        pytest.param(b'{"plugins":[{"type":"danm"}]}', "call itself", id="danm in a list"),
-        pytest.param(b'{"name":"x"}', "without a type", id="no type"),
-        pytest.param(b'{"type":"../sh"}', "plain file name", id="path"),
-        pytest.param(b'{"plugins":[]}', "at least one", id="empty list"),
-        pytest.param(b'{"plugins":{"a":1}}', "at least one", id="no list"),
-    ],
-)
-def test_unusable_files_are_refused(data: bytes, told: str) -> None:
-    """What cannot be a configuration, or would call DANM again, is refused with the file's name."""
-    # SPEC E2
-    with pytest.raises(InvalidNetworkError, match=told):
-        file_chain(data, source="x.conf")
-
-
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "a..b", "/etc/passwd", "a\n", "-x"])
 def test_names_that_reach_elsewhere_are_refused(name: str) -> None:
     """A DanmNet's author cannot make danmd read or run another directory's files."""
     # SPEC E2
     with pytest.raises(InvalidNetworkError):
         require_plain_name(name)
-
-
-@pytest.mark.parametrize(
-    ("names", "first"),
-    [
-        pytest.param(["10-b.conflist", "05-a.conf"], "05-a.conf", id="by name"),
-        pytest.param(["00-danm.conflist", "87-podman.json"], "87-podman.json", id="not our own"),
-        pytest.param(["README", ".x.tmp"], None, id="no configuration"),
-        pytest.param([], None, id="empty"),
-    ],
-)
-def test_the_first_configuration(names: list[str], first: str | None) -> None:
-    """The fallback is what a runtime would take if DANM's file were not there."""
-    assert first == first_configuration(names, own="00-danm.conflist")
-
-
-@pytest.mark.parametrize(
-    ("stated", "used"),
-    [
-        pytest.param({"cniVersion": "0.4.0", "cniVersions": ["1.0.0", "0.3.1"]}, "1.0.0", id="max"),
-        pytest.param({"cniVersion": "1.1.0", "cniVersions": ["0.4.0"]}, "1.1.0", id="the single"),
-        pytest.param({"cniVersions": ["0.4.0", "9.0.0"]}, "0.4.0", id="not one of the future"),
-        pytest.param({"cniVersion": "0.4.0", "cniVersions": 7}, "0.4.0", id="no list"),
-        pytest.param({"cniVersion": "9.0.0"}, "9.0.0", id="nothing known"),
-        pytest.param({}, "0.1.0", id="none"),
-    ],
-)
-def test_the_newest_version_of_a_list_is_used(stated: dict[str, Any], used: str) -> None:
-    """A list may offer several versions; its plugins are called with the newest that is known."""
-    # CNI 1.1.0, section 1: "MUST select the highest supported version"
-    data = msgspec.json.encode({"name": "x", "plugins": [{"type": "bridge"}], **stated})
-    chain = file_chain(data, source="x.conflist")
-    rendered = render(chain.plugins[0], previous=None, runtime_config={})
-    assert msgspec.json.decode(rendered)["cniVersion"] == used
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from danm_api.errors import DeadlineExceededError, DelegateError, InvalidNetworkError
+from danm_api.errors import DeadlineExceededError, DelegateError
 from danm_cni.delegate import (
     add_chain,
     delete_calls,
-    load_static_chain,
     plugin_environment,
 )
-from danm_cni.delegate_config import PluginChain, file_chain
+from danm_cni.delegate_config import PluginChain
 from danm_cni.journal import PluginCall
+from danm_cni.plugin_files import file_chain
 from danm_cni.processes import PluginProcesses
 from danm_cni.progress import Progress
 from danm_cni.testing.scripts import environment_of, write_plugin
@@ -93,29 +93,6 @@ async def test_a_failing_del_does_not_stop_the_others(tmp_path: Path) -> None:
         await delete_calls(
             calls[1:2], runner=RUNNER, environment=environment_of(tmp_path), timeout_s=0.2
         )
-
-
-def test_static_types_are_found_by_name(tmp_path: Path) -> None:
-    """A type's .conflist is taken before its .conf; nothing outside of the directory is read."""
-    (tmp_path / "x.conf").write_text('{"type":"a"}')
-    # SPEC E2
-    assert load_static_chain(tmp_path, "x", root=tmp_path).source == "x.conf"
-    (tmp_path / "x.conflist").write_text('{"plugins":[{"type":"b"}]}')
-    assert load_static_chain(tmp_path, "x", root=tmp_path).source == "x.conflist"
-    for name in ("absent", "../x"):
-        with pytest.raises(InvalidNetworkError):
-            load_static_chain(tmp_path, name, root=tmp_path)
-
-
-def test_a_link_among_the_files_is_the_hosts(tmp_path: Path) -> None:
-    """Hosts that keep their files elsewhere have absolute links, which lead on in their root."""
-    directory = tmp_path / "etc/cni/net.d"
-    directory.mkdir(parents=True)
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store/abc.conf").write_text('{"type":"a"}')
-    (directory / "x.conf").symlink_to("/store/abc.conf")
-    chain = load_static_chain(directory, "x", root=tmp_path)
-    assert (chain.source, chain.plugins[0].type) == ("x.conf", "a")
 
 
 def test_delegates_inherit_what_concerns_them() -> None:

@@ -5,7 +5,6 @@ it, and its answer goes back as it is.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -14,10 +13,11 @@ from danm_api.codec.cni import decode_result
 from danm_api.errors import DelegateError, InvalidNetworkError, InvalidRequestError
 from danm_api.telemetry import get_logger
 from danm_cni.cni_errors import CniCode
-from danm_cni.delegate import add_chain, delete_calls, load_chain, plugin_environment
+from danm_cni.delegate import add_chain, delete_calls, plugin_environment
 from danm_cni.delegate_config import PluginChain, render
 from danm_cni.edges import PluginRunner
 from danm_cni.journal import Journal, PluginCall
+from danm_cni.plugin_loading import ConfigFile, load_chain
 from danm_cni.progress import Progress
 from danm_cni.request import CniRequest, PodIdentity
 
@@ -31,7 +31,7 @@ class Fallback:
     """Runs the fallback's plugins."""
 
     def __init__(
-        self, *, find: Callable[[], Path | None], runner: PluginRunner, journal: Journal
+        self, *, find: Callable[[], ConfigFile | None], runner: PluginRunner, journal: Journal
     ) -> None:
         """Ask ``find`` for the configuration at every use: its owner may change it."""
         self._find = find
@@ -44,8 +44,8 @@ class Fallback:
         Raises:
             InvalidNetworkError: There is no fallback, or its file is not usable.
         """
-        path = self._find()
-        if path is None:
+        file = self._find()
+        if file is None:
             namespace = pod.namespace if pod else "..."
             raise InvalidNetworkError(
                 f"{pod or 'the Pod'} asks for no network, namespace {namespace} has no DanmNet "
@@ -53,7 +53,7 @@ class Fallback:
                 "danm.k8s.io/interfaces, create a DanmNet named 'default' in the namespace, or "
                 "name a CNI configuration to danmd with --fallback-config"
             )
-        return load_chain(path)
+        return load_chain(file)
 
     async def add(self, request: CniRequest, chain: PluginChain, progress: Progress) -> bytes:
         """Run ADD; each plugin is journalled before it starts.
@@ -98,11 +98,11 @@ class Fallback:
         Raises:
             DanmError: A plugin failed, with its own code.
         """
-        path = self._find()
-        if path is None:
+        file = self._find()
+        if file is None:
             return
         try:
-            chain = load_chain(path)
+            chain = load_chain(file)
         except InvalidNetworkError as error:
             log.warning(
                 "No DEL of the fallback network",

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import msgspec
@@ -19,10 +19,10 @@ from danm_api.errors import InvalidNetworkError
 from danm_api.telemetry import get_logger
 from danm_cni.capabilities import OWN_CAPABILITIES
 from danm_cni.config import HostPaths
-from danm_cni.delegate import load_chain
-from danm_cni.delegate_config import declared_capabilities, first_configuration
 from danm_cni.durable import remove_durably, write_atomically
 from danm_cni.netns import resolve_in_root
+from danm_cni.plugin_files import declared_capabilities, first_configuration
+from danm_cni.plugin_loading import ConfigFile, load_chain, paths_of
 
 log = get_logger(__name__)
 
@@ -125,7 +125,7 @@ class Installation:
 
     def _configuration(self) -> dict[str, Any]:
         plugin: dict[str, Any] = {"type": "danm"}
-        fallback = self.fallback_path()
+        fallback = self.fallback()
         # Or the runtime would keep host ports and the like from these plugins.
         capabilities = dict(OWN_CAPABILITIES)
         if fallback is not None:
@@ -137,22 +137,27 @@ class Installation:
         return {"cniVersion": self._cni_version, "name": NETWORK_NAME, "plugins": [plugin]}
 
     def _files_now(self) -> frozenset[_FileState]:
-        """Return what tells whether a configuration has changed, without reading any."""
-        paths = [self._file(name) for name in self._configurations()]
+        """Return what tells whether a configuration has changed."""
+        files = [self._file(name) for name in self._configurations()]
         if self._fallback and self._fallback != NO_FALLBACK:
-            paths.append(resolve_in_root(self._paths.root, self._fallback))
+            files.append(self._chosen(self._fallback))
         states = set()
-        for path in paths:
-            with suppress(OSError):
-                found = path.stat()
-                states.add((str(path), found.st_ino, found.st_size, found.st_mtime_ns))
+        for file in files:
+            try:
+                paths = paths_of(file)
+            except InvalidNetworkError:
+                paths = [file.path]
+            for path in paths:
+                with suppress(OSError):
+                    found = path.stat()
+                    states.add((str(path), found.st_ino, found.st_size, found.st_mtime_ns))
         return frozenset(states)
 
-    def _capabilities(self, path: Path) -> dict[str, bool]:
+    def _capabilities(self, file: ConfigFile) -> dict[str, bool]:
         try:
-            return declared_capabilities(load_chain(path))
+            return declared_capabilities(load_chain(file))
         except InvalidNetworkError as error:
-            log.warning("CNI configuration is not usable", path=str(path), error=error.reason)
+            log.warning("CNI configuration is not usable", path=str(file.path), error=error.reason)
             return {}
 
     def _configurations(self) -> list[str]:
@@ -163,15 +168,23 @@ class Installation:
             return []
         return [each for each in names if first_configuration([each], own=CONFIG_NAME)]
 
-    def _file(self, name: str) -> Path:
+    def _file(self, name: str) -> ConfigFile:
         """Return a configuration's file; a link leads on in the host's root."""
         try:
-            return resolve_in_root(self._paths.root, f"{self._paths.cni_config}/{name}")
+            path = resolve_in_root(self._paths.root, f"{self._paths.cni_config}/{name}")
         except OSError:
             # A link that leads nowhere: whoever reads it says so.
-            return self.config_directory / name
+            path = self.config_directory / name
+        return ConfigFile(path=path, beside=self.config_directory, root=self._paths.root)
 
-    def fallback_path(self) -> Path | None:
+    def _chosen(self, host_path: str) -> ConfigFile:
+        return ConfigFile(
+            path=resolve_in_root(self._paths.root, host_path),
+            beside=resolve_in_root(self._paths.root, str(PurePath(host_path).parent)),
+            root=self._paths.root,
+        )
+
+    def fallback(self) -> ConfigFile | None:
         """Return the configuration of Pods that ask for nothing, or None when there is none.
 
         Without the administrator's choice it is the one that was the node's first, which is
@@ -180,9 +193,9 @@ class Installation:
         if self._fallback == NO_FALLBACK:
             return None
         if self._fallback:
-            return resolve_in_root(self._paths.root, self._fallback)
+            return self._chosen(self._fallback)
         remembered = self._remembered()
-        if remembered is not None and self._file(remembered).is_file():
+        if remembered is not None and self._file(remembered).path.is_file():
             return self._file(remembered)
         chosen = next(iter(self._configurations()), None)
         if chosen is None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from danm_cni.delegate import load_chain
 from danm_cni.installation import CONFIG_NAME, Installation
+from danm_cni.plugin_loading import load_chain
 from danm_cni.testing.node import config_for, messages_of
 
 
@@ -142,6 +142,21 @@ def test_a_file_that_comes_later_is_declared_without_a_restart(tmp_path: Path) -
     assert {"mac": True} == _declared(tmp_path)
 
 
+def test_plugins_in_a_lists_folder_are_declared(tmp_path: Path) -> None:
+    """They join the list when it is called, so what they can do counts, now and later."""
+    # CNI 1.1.0, section 1: loadOnlyInlinedPlugins
+    _write(tmp_path, "x.conflist", {"name": "net", "plugins": [{"type": "a"}]})
+    folder = tmp_path / "etc/cni/net.d/net"
+    folder.mkdir()
+    (folder / "10.conf").write_text('{"type":"b","capabilities":{"portMappings":true}}')
+    installation = _installation(tmp_path, fallback="none")
+    installation.write_configuration()
+    assert {"mac": True, "portMappings": True} == _declared(tmp_path)
+    (folder / "20.conf").write_text('{"type":"c","capabilities":{"bandwidth":true}}')
+    installation.refresh_configuration()
+    assert {"mac": True, "portMappings": True, "bandwidth": True} == _declared(tmp_path)
+
+
 def test_the_administrators_fallback_is_followed_wherever_it_is(tmp_path: Path) -> None:
     """It need not be in the runtime's directory."""
     path = tmp_path / "opt/fallback.conf"
@@ -226,9 +241,9 @@ def test_a_fallback_may_be_a_link_of_the_host(tmp_path: Path) -> None:
     (tmp_path / "etc/cni/net.d/10-x.conf").symlink_to("/store/10-x.conf")
     installation = _installation(tmp_path)
     for _ in range(2):
-        path = installation.fallback_path()
-        assert path is not None
-        assert load_chain(path).plugins[0].type == "bridge"
+        file = installation.fallback()
+        assert file is not None
+        assert load_chain(file).plugins[0].type == "bridge"
 
 
 def test_the_fallback_is_remembered(tmp_path: Path) -> None:
@@ -243,8 +258,8 @@ def test_the_fallback_is_remembered(tmp_path: Path) -> None:
 
 
 def _name(installation: Installation) -> str | None:
-    path = installation.fallback_path()
-    return None if path is None else path.name
+    file = installation.fallback()
+    return None if file is None else file.path.name
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from danm_cni.delegate import (
     add_chain,
     attachment_environment,
     delete_calls,
-    load_static_chain,
     plugin_environment,
 )
 from danm_cni.delegate_config import (
@@ -55,6 +54,7 @@ from danm_cni.journal import (
 )
 from danm_cni.netns import NetnsGoneError
 from danm_cni.plan import PlannedAttachment, PlannedRoute
+from danm_cni.plugin_loading import load_static_chain
 from danm_cni.progress import Progress
 from danm_cni.result import (
     InterfaceResult,
