@@ -9,7 +9,7 @@ from typing import Final
 from danm_api.errors import InvalidNetworkError
 from danm_api.telemetry import get_logger
 from danm_cni.concurrency import all_of
-from danm_cni.delegate import collect_chain, plugin_environment
+from danm_cni.delegate import collect_chain, network_environment
 from danm_cni.delegate_config import PluginChain
 from danm_cni.edges import EndpointStore, NetworkSource, PluginRunner
 from danm_cni.journal import Journal, SandboxRecord
@@ -49,11 +49,7 @@ class DelegateCollection:
             DanmError: A plugin failed; the others were asked all the same.
         """
         valid = self._valid(request)
-        environment = {
-            key: value
-            for key, value in plugin_environment(request.environment).items()
-            if key in {"CNI_PATH", "PATH"}
-        }
+        environment = network_environment(request.environment)
         await all_of(
             collect_chain(
                 chain,

@@ -29,10 +29,18 @@ from danm_cni.request import Verb
 _MAX_ERROR_TEXT: Final = 2000
 
 
-def plugin_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a delegate inherits of the runtime's environment (SPEC E3)."""
+def network_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what plugins of a whole network are called with: variables of no attachment.
+
+    Source: CNI specification 1.1.0, section 2, GC.
+
+    Args:
+        environment: The runtime's.
+    """
     return {
-        key: value for key, value in environment.items() if key.startswith("CNI_") or key == "PATH"
+        key: value
+        for key, value in environment.items()
+        if key == "CNI_PATH" or not key.startswith("CNI_")
     }
 
 
@@ -47,7 +55,7 @@ def attachment_environment(
         netns: Its path; empty when it is gone.
     """
     return {
-        **plugin_environment(sandbox.environment),
+        **sandbox.environment,
         "CNI_CONTAINERID": sandbox.container_id,
         "CNI_IFNAME": interface.interface,
         "CNI_NETNS": netns,

@@ -10,7 +10,7 @@ from danm_api.errors import DeadlineExceededError, DelegateError
 from danm_cni.delegate import (
     add_chain,
     delete_calls,
-    plugin_environment,
+    network_environment,
 )
 from danm_cni.delegate_config import PluginChain
 from danm_cni.journal import PluginCall
@@ -95,7 +95,9 @@ async def test_a_failing_del_does_not_stop_the_others(tmp_path: Path) -> None:
         )
 
 
-def test_delegates_inherit_what_concerns_them() -> None:
-    """Of the runtime's environment only the CNI variables and PATH are passed on."""
-    environment = {"CNI_ARGS": "a", "PATH": "/bin", "SECRET": "x"}
-    assert {"CNI_ARGS": "a", "PATH": "/bin"} == plugin_environment(environment)
+def test_plugins_of_a_network_are_told_of_no_attachment() -> None:
+    """GC has no container: of CNI's variables they get CNI_PATH, and all that are not CNI's."""
+    # CNI 1.1.0, section 2
+    others = {"CNI_PATH": "/opt/cni/bin", "PATH": "/bin", "HTTPS_PROXY": "http://192.0.2.1"}
+    attachment = {"CNI_ARGS": "a", "CNI_IFNAME": "eth0", "CNI_NETNS": "/x", "CNI_CONTAINERID": "c"}
+    assert others == network_environment({**others, **attachment})

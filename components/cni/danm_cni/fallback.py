@@ -13,7 +13,7 @@ from danm_api.codec.cni import decode_result
 from danm_api.errors import DelegateError, InvalidNetworkError, InvalidRequestError
 from danm_api.telemetry import get_logger
 from danm_cni.cni_errors import CniCode
-from danm_cni.delegate import add_chain, delete_calls, plugin_environment
+from danm_cni.delegate import add_chain, delete_calls
 from danm_cni.delegate_config import PluginChain, render
 from danm_cni.edges import PluginRunner
 from danm_cni.journal import Journal, PluginCall
@@ -76,7 +76,7 @@ class Fallback:
             chain,
             runner=self._runner,
             note=note,
-            environment=plugin_environment(request.environment),
+            environment=request.environment,
             runtime_config=request.runtime_config,
             progress=progress,
             subject=f"interface {request.interface} on the fallback network",
@@ -121,6 +121,6 @@ class Fallback:
             calls,
             output=request.previous,
             runner=self._runner,
-            environment=plugin_environment(request.environment),
+            environment=request.environment,
             timeout_s=_DEL_TIMEOUT_S,
         )

@@ -24,7 +24,6 @@ from danm_cni.delegate import (
     add_chain,
     attachment_environment,
     delete_calls,
-    plugin_environment,
 )
 from danm_cni.delegate_config import (
     DpdkSettings,
@@ -274,7 +273,7 @@ class SandboxInterfaces:
             chain,
             runner=self._plugins,
             note=note,
-            environment={**plugin_environment(context.environment), "CNI_IFNAME": interface},
+            environment={**context.environment, "CNI_IFNAME": interface},
             runtime_config=for_interface(
                 context.runtime_config, is_asked=interface == context.asked
             ),

@@ -1,5 +1,7 @@
 """What danmd does for interfaces that other plugins make."""
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -8,7 +10,8 @@ import pytest
 from danm_api.errors import LinkSetupError
 from danm_cni.netns import NetnsGoneError
 from danm_cni.network_status import network_status
-from danm_cni.testing.demo import INTERNAL
+from danm_cni.request import Verb
+from danm_cni.testing.demo import INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode, netns_of
 
 DEVICE = {"network": "fast", "ip": "dynamic", "ip6": "dynamic"}
@@ -221,3 +224,26 @@ async def test_flannels_reservations_of_both_families_are_cleaned(
     await node.end_pod()
     await node.delete()
     assert not file.exists()
+
+
+@pytest.mark.parametrize("static", [True, False], ids=["static type", "fallback"])
+async def test_a_delegate_gets_the_runtimes_environment(node: FakeNode, static: bool) -> None:
+    """All of it, at its DEL too, whoever asks for that and whenever: after a restart, unasked."""
+    # SPEC E3; CNI 1.1.0, section 4
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "bridge"})
+    node.add_pod(interfaces=[MANAGEMENT] if static else None)
+    request = node.request("ADD", "c1")
+    runtimes = {"HTTPS_PROXY": "http://192.0.2.1", "PATH": "/bin"}
+    request = replace(request, environment={**request.environment, **runtimes})
+    await node.daemon.sandboxes.add(request, deadline_s=time.monotonic() + 5)
+    attachment = {"CNI_ARGS", "CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS", "CNI_PATH"}
+    expected = {key: request.environment[key] for key in attachment} | runtimes
+    assert expected.items() <= node.plugins.environments["bridge", Verb.ADD].items()
+    await node.end_pod()
+    await node.restart()
+    node.kernel.gone.add(netns_of("c1"))
+    del node.kernel.namespaces[netns_of("c1")]
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+    expected["CNI_NETNS"] = ""
+    assert expected.items() <= node.plugins.environments["bridge", Verb.DEL].items()

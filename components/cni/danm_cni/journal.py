@@ -120,7 +120,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         netns: Its path on the host.
-        environment: What delegates are called with, less the verb and the interface.
+        environment: The runtime's at its ADD; delegates are called with it.
         request_interface: CNI_IFNAME of the ADD.
         config_name: Of the network configuration; empty where it is not known.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.

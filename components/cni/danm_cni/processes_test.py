@@ -50,6 +50,23 @@ async def test_a_plugin_gets_environment_and_configuration(tmp_path: Path) -> No
     assert output == b'ADD x {"a":1}\n'
 
 
+async def test_nothing_of_danmds_own_environment_reaches_a_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin gets what the runtime gave to danm; what danmd's Pod was given is danmd's."""
+    # SPEC E3
+    monkeypatch.setenv("DANM_IPAM_SECRET", "of the Pod")
+    write_plugin(tmp_path, "plugin", "cat > /dev/null; exec env -0")
+    call = PluginCall(type="plugin", config=b"{}")
+    given = {**environment_of(tmp_path), "HTTPS_PROXY": "http://192.0.2.1"}
+    output = await RUNNER.run(call, verb=Verb.ADD, environment=given)
+    got = dict(each.split("=", 1) for each in output.decode().rstrip("\0").split("\0"))
+    # What the shell sets itself.
+    added = {"DANM_SANDBOX", "CNI_COMMAND", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert given.items() <= got.items()
+    assert got.keys() - given.keys() <= added
+
+
 @pytest.mark.parametrize(
     ("script", "code", "told"),
     [

@@ -15,7 +15,6 @@ from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName
 from danm_api.telemetry import span
-from danm_cni.delegate import plugin_environment
 from danm_cni.edges import AddressService, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_records import interface_record
@@ -54,7 +53,7 @@ class SandboxReservation:
             netns=request.netns or "",
             state=SandboxState.ADDING,
             interfaces=interfaces,
-            environment=plugin_environment(request.environment),
+            environment=dict(request.environment),
             request_interface=request.interface,
             config_name=request.config_name,
         )

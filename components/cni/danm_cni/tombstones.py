@@ -77,8 +77,7 @@ class Tombstones:
             program=self._program,
             deadline_ns=0,
             environment=b"\0".join(
-                f"{key}={value}".encode("utf-8", "surrogateescape")
-                for key, value in request.environment.items()
+                f"{key}={value}".encode() for key, value in request.environment.items()
             ),
             stdin=request.config,
         )

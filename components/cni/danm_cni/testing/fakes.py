@@ -359,6 +359,8 @@ class FakePlugins:
         self.missing: set[str] = set()
         self.deleted_with: list[bytes] = []
         self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
+        # What each plugin was last called with for a verb.
+        self.environments: dict[tuple[str, Verb], Mapping[str, str]] = {}
         # Those of sandboxes that an earlier danmd has left running.
         self.strays: set[str] = set()
 
@@ -373,6 +375,7 @@ class FakePlugins:
         Failures of other verbs are planned as ``TYPE-del``, ``TYPE-check`` and ``TYPE-gc``.
         """
         self.require(call.type, environment)
+        self.environments[call.type, verb] = environment
         if verb in {Verb.CHECK, Verb.GC}:
             self.asked.append((verb, call, environment))
             await self.failures.meet(f"{call.type}-{verb.lower()}")
