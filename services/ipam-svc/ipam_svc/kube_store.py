@@ -7,6 +7,7 @@ from typing import Final
 
 from danm_api import labels
 from danm_api.codec.danmnet import decode_danmnet
+from danm_api.codec.danmnet_update import without_finalizer
 from danm_api.codec.ip_block import as_stored, decode_ip_block, encode_end, encode_ip_block
 from danm_api.errors import (
     ConflictError,
@@ -14,7 +15,7 @@ from danm_api.errors import (
     NetworkNotReadyError,
     NotFoundError,
 )
-from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi, RawObject
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import IPBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid
@@ -131,22 +132,30 @@ class KubeStore:
             if present.deleting:
                 raise NetworkNotReadyError(f"{where} is being deleted: it gives no new addresses")
             try:
-                await self._set_finalizers(present, [*present.finalizers, labels.DANMNET_FINALIZER])
+                await self._add_finalizer(present)
                 return
             except (ConflictError, NotFoundError):
                 # Reading it says which: it was written, or it is gone.
                 present = await self.read_network(net.namespace, net.name)
         raise ConflictError(f"{where} is being written all the time; try again")
 
-    async def _set_finalizers(self, net: DanmNet, finalizers: list[str]) -> None:
+    async def _add_finalizer(self, net: DanmNet) -> None:
+        finalizers = [*net.finalizers, labels.DANMNET_FINALIZER]
         patch = {"metadata": {"finalizers": finalizers, "resourceVersion": net.resource_version}}
         await self._api.patch(DANMNETS, net.name, patch, namespace=net.namespace)
 
-    async def release_network(self, net: DanmNet) -> None:
+    async def release_network(self, raw: RawObject) -> None:
         """Take the finalizer away: nothing uses the DanmNet any more.
 
+        A PUT, since the API server removes a deleted object in a second step: after a PUT it looks
+        at the object's UID there, after a PATCH at nothing (docs/decisions/0024).
+
+        Args:
+            raw: The DanmNet as it was judged.
+
         Raises:
-            ConflictError: Somebody wrote the DanmNet since it was read.
+            ConflictError: Somebody wrote the DanmNet since it was read, or it was created anew.
+            NotFoundError: It is gone.
         """
-        left = [each for each in net.finalizers if each != labels.DANMNET_FINALIZER]
-        await self._set_finalizers(net, left)
+        namespace = raw["metadata"]["namespace"]
+        await self._api.replace(DANMNETS, without_finalizer(raw), namespace=namespace)

@@ -115,7 +115,7 @@ async def test_finalizer_is_added_once_and_taken_away() -> None:
     await store.protect_network(net)
     await store.protect_network(cluster.network())
     assert cluster.network().finalizers == ("example.org/other", DANMNET_FINALIZER)
-    await store.release_network(cluster.network())
+    await store.release_network(cluster.raw_network())
     assert cluster.network().finalizers == ("example.org/other",)
 
 

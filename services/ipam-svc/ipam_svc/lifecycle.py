@@ -80,7 +80,11 @@ class NetworkKeeper:
         if users:
             await self._say_in_use(raw, net, users)
             return True
-        await self._store.release_network(net)
+        try:
+            await self._store.release_network(raw)
+        except NotFoundError:
+            # Another one was quicker.
+            return False
         _log.info("Released DanmNet", namespace=namespace, name=name)
         return False
 

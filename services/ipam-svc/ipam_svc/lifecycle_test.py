@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from danm_api.codec.danmep import encode_danmep
-from danm_api.errors import NetworkNotReadyError
+from danm_api.errors import ConflictError, NetworkNotReadyError
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, DANMNETS
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.danmep import DanmEp, EndpointInterface
@@ -100,6 +100,58 @@ async def test_network_in_use_stays_and_says_by_whom() -> None:
         assert not await keeper.reconcile(_NS, _NET)
     assert not _exists(cluster)
     assert cluster.kube.all_stored(DANMIPBLOCKS) == []
+
+
+async def test_the_end_of_a_network_spares_the_next_one_of_its_name() -> None:
+    """A Lease holder that was slow removes the DanmNet that it judged, and no other one."""
+    # SPEC A5; docs/decisions/0024: the API server removes in a second step
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        await keeper.reconcile(_NS, _NET)
+        await _delete(cluster)
+        gate = cluster.kube.hold_next("end", DANMNETS)
+        late = asyncio.create_task(keeper.reconcile(_NS, _NET))
+        await gate.reached.wait()
+        await keeper.reconcile(_NS, _NET)
+        assert not _exists(cluster)
+        following = cluster.add_network(cidr="10.0.0.0/24")
+        await keeper.reconcile(_NS, _NET)
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=1)
+        gate.open()
+        with pytest.raises(ConflictError):
+            await late
+    assert cluster.network().uid == following.uid
+    assert cluster.network().finalizers == (DANMNET_FINALIZER,)
+    assert cluster.addresses() == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "created anew"])
+async def test_what_was_judged_is_what_ends(*, anew: bool) -> None:
+    """Also when another Lease holder was quicker by the whole of it."""
+    # SPEC A5
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        await keeper.reconcile(_NS, _NET)
+        await _delete(cluster)
+        gate = cluster.kube.hold_next("replace", DANMNETS)
+        late = asyncio.create_task(keeper.reconcile(_NS, _NET))
+        await gate.reached.wait()
+        await keeper.reconcile(_NS, _NET)
+        if anew:
+            cluster.add_network(cidr="10.0.0.0/24")
+            await keeper.reconcile(_NS, _NET)
+            await _delete(cluster)
+        gate.open()
+        if anew:
+            with pytest.raises(ConflictError):
+                await late
+        else:
+            assert not await late
+    assert _exists(cluster) is anew
 
 
 async def test_interfaces_without_address_count() -> None:

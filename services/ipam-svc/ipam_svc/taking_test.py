@@ -181,8 +181,7 @@ async def test_block_of_a_network_that_is_gone_takes_nothing() -> None:
         gate = cluster.kube.hold_next("create", DANMIPBLOCKS)
         late = asyncio.create_task(cluster.reserve(replica, pod("p"), attachment()))
         await gate.reached.wait()
-        net = cluster.network()
-        await replica.store.release_network(net)
+        await replica.store.release_network(cluster.raw_network())
         await cluster.kube.delete(DANMNETS, "net", namespace=NAMESPACE)
         gate.open()
         with pytest.raises(NetworkNotFoundError):
@@ -250,7 +249,7 @@ async def test_each_replica_reads_the_network_after_the_block_exists() -> None:
     )
     await KubeStore(cluster.kube).create_block(left)
     async with cluster.frozen_watch() as behind:
-        await behind.store.release_network(net)
+        await behind.store.release_network(cluster.raw_network())
         await cluster.kube.delete(DANMNETS, "net", namespace=NAMESPACE)
         with pytest.raises(NetworkNotFoundError):
             await cluster.reserve(behind, pod("p"), attachment())

@@ -3,6 +3,7 @@
 So fields that this release does not know stay as they are.
 """
 
+from danm_api import labels
 from danm_api.codec.danmnet import encode_marked_valid, encode_status
 from danm_api.codec.meta import RawObject
 from danm_api.codec.network_status import encode_node_sum, encode_usage, encode_usage6
@@ -23,6 +24,13 @@ def with_status(raw: RawObject, status: NetworkStatus) -> RawObject:
     for key in ("applied", "ipv4", "ipv6"):
         old.pop(key, None)
     return {**raw, "status": {**old, **encode_status(status)}}
+
+
+def without_finalizer(raw: RawObject) -> RawObject:
+    """Return the object without DANM's finalizer, to be PUT with its UID and resourceVersion."""
+    metadata = raw["metadata"]
+    left = [each for each in metadata.get("finalizers") or () if each != labels.DANMNET_FINALIZER]
+    return {**raw, "metadata": {**metadata, "finalizers": left}}
 
 
 def nodes_patch(nodes: NodeSum) -> RawObject:

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.danmnet_update import with_mark, with_status
+from danm_api.codec.danmnet_update import with_mark, with_status, without_finalizer
 from danm_api.codec.meta import RawObject
+from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.danmnet import Condition, NetworkSpec, NetworkStatus
 from danm_api.names import NetworkName
 
@@ -47,3 +48,14 @@ def test_a_status_replaces_applied_as_a_whole() -> None:
 def test_a_status_without_applied_takes_it_away() -> None:
     """What was refused and is unused is in force no longer."""  # SPEC N5
     assert "applied" not in with_status(RAW, NetworkStatus())["status"]
+
+
+def test_the_last_finalizer_goes_with_the_object_named() -> None:
+    """Others' finalizers stay, and the write is of this object and version alone."""  # SPEC A5
+    metadata = {**RAW["metadata"], "finalizers": ["example.org/x", DANMNET_FINALIZER]}
+    raw = without_finalizer({**RAW, "metadata": metadata})
+    assert raw["metadata"] == {**RAW["metadata"], "finalizers": ["example.org/x"]}
+    assert {key: raw[key] for key in ("spec", "status")} == {
+        key: RAW[key] for key in ("spec", "status")
+    }
+    assert without_finalizer(RAW)["metadata"]["finalizers"] == []

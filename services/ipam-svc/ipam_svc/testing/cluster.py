@@ -93,9 +93,13 @@ class Cluster:
 
     def network(self, name: str = "net", *, namespace: str = NAMESPACE) -> DanmNet:
         """Return a DanmNet as it is stored."""
+        return decode_danmnet(self.raw_network(name, namespace=namespace))
+
+    def raw_network(self, name: str = "net", *, namespace: str = NAMESPACE) -> RawObject:
+        """Return the JSON form of a DanmNet as it is stored."""
         raw = self.kube.stored(DANMNETS, name, namespace=namespace)
         assert raw is not None
-        return decode_danmnet(raw)
+        return raw
 
     def events(self) -> EventRecorder:
         """Return what writes Events into this cluster."""
