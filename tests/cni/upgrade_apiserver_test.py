@@ -114,6 +114,6 @@ def test_deleting_it_needs_its_plugin(node: CniNode, sandbox: Sandbox) -> None:
     read_nothing(node.call("DEL", sandbox))
     assert set(node.leftovers(sandbox)) == {"interfaces", "journal"}
     plugin.symlink_to(target)
-    finish = node.daemon.sandboxes.finish(ContainerId(sandbox.container_id))
+    finish = node.daemon.sandboxes.ending.finish(ContainerId(sandbox.container_id))
     asyncio.run_coroutine_threadsafe(finish, node.loop).result(10)
     grid.expect_nothing_left(node, sandbox)

@@ -165,7 +165,9 @@ async def test_another_interface_name_leaves_a_sandbox_alone(node: FakeNode) -> 
     with pytest.raises(CniRequestError, match="CNI_IFNAME is 'ext'.*eth0") as caught:
         await node.daemon.sandboxes.add(add, deadline_s=time.monotonic() + 5)
     assert caught.value.code == CniCode.INVALID_ENVIRONMENT
-    await node.daemon.sandboxes.delete(delete, deadline_s=time.monotonic() + 5, informed=True)
+    await node.daemon.sandboxes.ending.delete(
+        delete, deadline_s=time.monotonic() + 5, informed=True
+    )
     assert before == node.interfaces()
     await node.check()
     await node.end_pod()

@@ -44,6 +44,7 @@ from danm_cni.removal import SandboxRemoval
 from danm_cni.request import Program
 from danm_cni.reservation import SandboxReservation
 from danm_cni.sandbox import Sandboxes
+from danm_cni.sandbox_ending import SandboxEnding
 from danm_cni.server import CniServer
 from danm_cni.tombstones import Tombstones
 from danm_cni.upkeep import Upkeep
@@ -158,13 +159,11 @@ class Daemon:
             pods=self._pods,
             news=news,
         )
+        locks, background = KeyedLocks(), Background()
         self.sandboxes = Sandboxes(
             journal=self.journal,
-            kernel=edges.kernel,
-            endpoints=self._endpoints,
             pods=self._pods,
             events=events,
-            fallback=fallback,
             addition=SandboxAddition(
                 node=config.node,
                 journal=self.journal,
@@ -182,6 +181,17 @@ class Daemon:
                 fallback=fallback,
             ),
             removal=removal,
+            ending=SandboxEnding(
+                journal=self.journal,
+                kernel=edges.kernel,
+                endpoints=self._endpoints,
+                pods=self._pods,
+                fallback=fallback,
+                removal=removal,
+                tombstones=tombstones,
+                locks=locks,
+                background=background,
+            ),
             reassertion=Reassertion(
                 node=config.node,
                 journal=self.journal,
@@ -203,8 +213,8 @@ class Daemon:
             ),
             tombstones=tombstones,
             admission=self._admission,
-            locks=KeyedLocks(),
-            background=Background(),
+            locks=locks,
+            background=background,
             statuses=self.statuses,
         )
         self.upkeep = Upkeep(

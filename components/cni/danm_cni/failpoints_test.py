@@ -123,7 +123,7 @@ async def _live(node: FakeNode, witness: Witness) -> None:
     await node.restart()
     await node.daemon.upkeep.compare()
     # A DEL of a danmd that does not know yet what there is.
-    await node.daemon.sandboxes.delete(
+    await node.daemon.sandboxes.ending.delete(
         node.request("DEL", "c3"), deadline_s=time.monotonic() + 5, informed=False
     )
     await node.daemon.upkeep.compare()

@@ -57,7 +57,9 @@ async def test_del_of_an_unknown_container_tells_what_the_runtime_knows(node: Fa
     result = {"cniVersion": "1.1.0", "ips": [{"address": "203.0.113.9/24"}]}
     request = node.request("DEL", "from-before", prevResult=result)
     # CNI 1.1.0, section 2: "A prevResult must be supplied"
-    await node.daemon.sandboxes.delete(request, deadline_s=time.monotonic() + 5, informed=True)
+    await node.daemon.sandboxes.ending.delete(
+        request, deadline_s=time.monotonic() + 5, informed=True
+    )
     (config,) = map(msgspec.json.decode, node.plugins.deleted_with)
     assert config["prevResult"]["cniVersion"] == "0.4.0"
     assert config["prevResult"]["ips"] == [{"address": "203.0.113.9/24", "version": "4"}]

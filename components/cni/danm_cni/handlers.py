@@ -126,7 +126,9 @@ class SandboxRequests:
                 return await self.sandboxes.add(request, deadline_s=deadline_s)
             case Verb.DEL:
                 informed = self.readiness.reason is None
-                await self.sandboxes.delete(request, deadline_s=deadline_s, informed=informed)
+                await self.sandboxes.ending.delete(
+                    request, deadline_s=deadline_s, informed=informed
+                )
             case Verb.CHECK:
                 await self.sandboxes.check(request, deadline_s=deadline_s)
             case Verb.GC:
@@ -138,7 +140,7 @@ class SandboxRequests:
 
     async def abandon(self, frame: Frame) -> None:
         """Remove what an ADD made."""
-        await self.sandboxes.abandon(decode_request(frame.environment, frame.stdin))
+        await self.sandboxes.ending.abandon(decode_request(frame.environment, frame.stdin))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """All sandboxes of the node: what the runtime asks, in order, in time and undone when it fails.
 
+How they end is in ``sandbox_ending``.
+
 Work on one container id is serialised, and so is work on the sandboxes of one Pod; everything else
 runs side by side (DESIGN, "An ADD", step 4).
 """
@@ -10,8 +12,6 @@ from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 from danm_api.errors import (
     DanmError,
@@ -27,18 +27,18 @@ from danm_cni.background import Background
 from danm_cni.capabilities import unserved, unserved_message
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.collection import DelegateCollection
-from danm_cni.concurrency import Admission, KeyedLocks, all_of
-from danm_cni.edges import EndpointStore, EventSink, InterfaceMaker, PodSource
+from danm_cni.concurrency import Admission, KeyedLocks
+from danm_cni.edges import EventSink, PodSource
 from danm_cni.failpoints import Effect, effect
-from danm_cni.fallback import Fallback
 from danm_cni.interface_records import given_capabilities
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.network_status import StatusAnnotations
 from danm_cni.progress import Progress
 from danm_cni.reassertion import Reassertion
-from danm_cni.removal import SandboxRemoval, adopted_record
+from danm_cni.removal import SandboxRemoval
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.result import answer_in_version, previous_result
+from danm_cni.sandbox_ending import SandboxEnding, pod_key
 from danm_cni.tombstones import Tombstones
 from danm_cni.verification import SandboxVerification
 
@@ -46,22 +46,22 @@ log = get_logger(__name__)
 
 # Beyond this an undo goes on in the background; the executable waits 5 s after the deadline.
 _UNDO_TIMEOUT_S: Final = 3.0
-# So much before its deadline a DEL is answered, whatever is left to do.
-_ANSWER_MARGIN_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandboxes:
-    """Answers ADD, DEL, CHECK and GC."""
+    """Answers ADD, CHECK and GC, and tells again what was forgotten.
+
+    Attributes:
+        ending: Answers DEL.
+    """
 
     journal: Journal
-    kernel: InterfaceMaker
-    endpoints: EndpointStore
     pods: PodSource
     events: EventSink
-    fallback: Fallback
     addition: SandboxAddition
     removal: SandboxRemoval
+    ending: SandboxEnding
     reassertion: Reassertion
     verification: SandboxVerification
     collection: DelegateCollection
@@ -122,7 +122,7 @@ class Sandboxes:
                     progress.enter("reading the Pod")
                     pod = await self.pods.find(identity)
                     progress.enter("waiting for another sandbox of the Pod")
-                    await stack.enter_async_context(self.locks.hold(_pod_key(pod.runtime_uid)))
+                    await stack.enter_async_context(self.locks.hold(pod_key(pod.runtime_uid)))
             except TimeoutError as error:
                 raise _too_late(identity, progress) from error
             try:
@@ -212,87 +212,10 @@ class Sandboxes:
 
     async def _release_held(self, uid: PodUid) -> None:
         """Release what an older sandbox held beyond what the new one took over."""
-        async with self.locks.hold(_pod_key(uid)):
+        async with self.locks.hold(pod_key(uid)):
             for record in self.journal.of_pod(uid):
                 if record.state is SandboxState.HELD:
                     await self.removal.release(record)
-
-    async def delete(self, request: CniRequest, *, deadline_s: float, informed: bool) -> None:
-        """Remove a sandbox, now or, when that takes too long, later (SPEC C4; DESIGN, P5).
-
-        Args:
-            request: The runtime's.
-            deadline_s: When the runtime is to have its answer.
-            informed: The watches have shown what there is, so an unknown container is unknown.
-
-        Raises:
-            DanmError: Of a fallback's plugin, for a container that danmd never added.
-            OSError: The disk does not even take the intent.
-        """
-        container_id = request.container_id
-        if not informed and self._is_unknown(container_id):
-            await self._leave_for_later(request)
-            return
-        task = self.background.spawn(self._delete(request))
-        remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
-        await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
-        if task.done():
-            error = task.exception()
-            if error is None:
-                return
-            if self._is_unknown(container_id):
-                raise error
-        record = self.journal.get(container_id)
-        if record is None or record.state is not SandboxState.REMOVING:
-            await self._leave_for_later(request)
-
-    async def _leave_for_later(self, request: CniRequest) -> None:
-        with effect(Effect.LEAVE_DEL):
-            await self.tombstones.put(request)
-
-    def _is_unknown(self, container_id: ContainerId) -> bool:
-        return self.journal.get(container_id) is None
-
-    async def _delete(self, request: CniRequest) -> None:
-        async with self.locks.hold(request.container_id):
-            record = self.journal.get(request.container_id)
-            if record is None:
-                record = adopted_record(self.endpoints.of_container(request.container_id))
-            if record is None:
-                if not self.journal.saw_add(request.container_id):
-                    await self.fallback.delete_unknown(request)
-                return
-            if record.state is SandboxState.HELD or record.is_of_other(request.interface):
-                return
-            async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
-                await self.removal.remove(record)
-
-    async def abandon(self, request: CniRequest) -> None:
-        """Remove what an ADD made whose answer nobody took."""
-        _ = self.background.spawn(self._delete(request))
-
-    async def finish(self, container_id: ContainerId) -> None:
-        """Go on with what is left of a sandbox; whoever holds its locks does it already.
-
-        Raises:
-            DanmError: It does not work yet.
-        """
-        if self.locks.is_held(container_id):
-            return
-        async with self.locks.hold(container_id):
-            record = self.journal.get(container_id)
-            if record is None:
-                return
-            async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
-                match record.state:
-                    case SandboxState.HELD:
-                        if not await self.pods.wants_addresses(record):
-                            await self.removal.release(record)
-                    case SandboxState.ADDING | SandboxState.REMOVING:
-                        await self.removal.remove(record)
-                    case SandboxState.ADDED:
-                        if not self.kernel.has_netns(record.netns):
-                            await self.removal.remove(msgspec.structs.replace(record, unasked=True))
 
     async def reassert(
         self,
@@ -317,7 +240,7 @@ class Sandboxes:
             record = self.journal.get(container_id)
             if record is None or record.state is not SandboxState.ADDED:
                 return
-            async with self.locks.hold(_pod_key(PodUid(record.pod_uid))):
+            async with self.locks.hold(pod_key(PodUid(record.pod_uid))):
                 if endpoints:
                     await self.reassertion.restore(container_id, endpoints)
                 try:
@@ -334,14 +257,6 @@ class Sandboxes:
                 with effect(Effect.WRITE_ADOPTED):
                     await self.journal.put(record)
                 log.warning("Adopted sandbox", container_id=record.container_id, pod=record.pod)
-
-    async def finish_tombstone(self, request: CniRequest) -> None:
-        """Do a DEL that was left for later.
-
-        Raises:
-            DanmError: It does not work yet.
-        """
-        await self._delete(request)
 
     async def check(self, request: CniRequest, *, deadline_s: float) -> None:
         """Compare a sandbox with its record (SPEC C6).
@@ -370,30 +285,13 @@ class Sandboxes:
         if request.valid_attachments is None:
             return
         errors: list[DanmError] = []
-        for step in (self._remove_unlisted, self.collection.collect):
+        for step in (self.ending.remove_unlisted, self.collection.collect):
             try:
                 await step(request)
             except DanmError as error:
                 errors.append(error)
         if errors:
             raise errors[0] if len(errors) == 1 else SeveralErrors(errors)
-
-    async def _remove_unlisted(self, request: CniRequest) -> None:
-        listed = {container_id for container_id, _ in request.valid_attachments or ()}
-        await all_of(
-            self._remove_added(each)
-            for each in self.journal.records()
-            if each.container_id not in listed and each.config_name in ("", request.config_name)
-        )
-
-    async def _remove_added(self, record: SandboxRecord) -> None:
-        async with (
-            self.locks.hold(record.container_id),
-            self.locks.hold(_pod_key(PodUid(record.pod_uid))),
-        ):
-            present = self.journal.get(ContainerId(record.container_id))
-            if present is not None and present.state is SandboxState.ADDED:
-                await self.removal.remove(present)
 
 
 def _take_note(task: "asyncio.Task[bytes]") -> None:
@@ -414,11 +312,6 @@ def _require_pod(request: CniRequest) -> PodIdentity:
 
 def _identity(pod: Pod) -> PodIdentity:
     return PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
-
-
-def _pod_key(uid: PodUid) -> tuple[str, PodUid]:
-    """Container ids are keys as they are; a Pod's is marked as another kind of key."""
-    return ("pod", uid)
 
 
 def _is_repeated(known: SandboxRecord, request: CniRequest) -> bool:

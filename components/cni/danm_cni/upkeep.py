@@ -76,7 +76,7 @@ class Upkeep:
         await self._allocations.finish()
         await attempt("DanmEps", self._adopt())
         await side_by_side(
-            attempt("Sandbox", self._sandboxes.finish(ContainerId(each.container_id)))
+            attempt("Sandbox", self._sandboxes.ending.finish(ContainerId(each.container_id)))
             for each in self._journal.records()
         )
         await attempt("Reservations", self._compare_reservations())
@@ -89,7 +89,7 @@ class Upkeep:
         )
 
     async def _finish_tombstone(self, tombstone: Tombstone) -> None:
-        await self._sandboxes.finish_tombstone(tombstone.request)
+        await self._sandboxes.ending.finish_tombstone(tombstone.request)
         with effect(Effect.FORGET_DEL):
             await self._tombstones.remove(tombstone.path)
 

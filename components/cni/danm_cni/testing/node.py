@@ -171,7 +171,7 @@ class FakeNode:
     ) -> None:
         """Send a DEL."""
         request = self.request("DEL", container_id, pod=pod)
-        await self.daemon.sandboxes.delete(
+        await self.daemon.sandboxes.ending.delete(
             request, deadline_s=time.monotonic() + timeout_s, informed=True
         )
 

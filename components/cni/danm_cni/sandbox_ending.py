@@ -1,0 +1,153 @@
+"""How sandboxes end: when the runtime asks for it, later, or unasked (SPEC C4; DESIGN, P5).
+
+Who ends one holds the locks of its container and of its Pod, as its ADD does.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from danm_api.names import ContainerId, PodUid
+from danm_cni.background import Background
+from danm_cni.concurrency import KeyedLocks, all_of
+from danm_cni.edges import EndpointStore, InterfaceMaker, PodSource
+from danm_cni.failpoints import Effect, effect
+from danm_cni.fallback import Fallback
+from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.removal import SandboxRemoval, adopted_record
+from danm_cni.request import CniRequest
+from danm_cni.tombstones import Tombstones
+
+# So much before its deadline a DEL is answered, whatever is left to do.
+_ANSWER_MARGIN_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxEnding:
+    """Answers DEL, and removes what no runtime knows any more."""
+
+    journal: Journal
+    kernel: InterfaceMaker
+    endpoints: EndpointStore
+    pods: PodSource
+    fallback: Fallback
+    removal: SandboxRemoval
+    tombstones: Tombstones
+    locks: KeyedLocks
+    background: Background
+
+    async def delete(self, request: CniRequest, *, deadline_s: float, informed: bool) -> None:
+        """Remove a sandbox, now or, when that takes too long, later (SPEC C4; DESIGN, P5).
+
+        Args:
+            request: The runtime's.
+            deadline_s: When the runtime is to have its answer.
+            informed: The watches have shown what there is, so an unknown container is unknown.
+
+        Raises:
+            DanmError: Of a fallback's plugin, for a container that danmd never added.
+            OSError: The disk does not even take the intent.
+        """
+        container_id = request.container_id
+        if not informed and self._is_unknown(container_id):
+            await self._leave_for_later(request)
+            return
+        task = self.background.spawn(self._delete(request))
+        remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
+        await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
+        if task.done():
+            error = task.exception()
+            if error is None:
+                return
+            if self._is_unknown(container_id):
+                raise error
+        record = self.journal.get(container_id)
+        if record is None or record.state is not SandboxState.REMOVING:
+            await self._leave_for_later(request)
+
+    async def _leave_for_later(self, request: CniRequest) -> None:
+        with effect(Effect.LEAVE_DEL):
+            await self.tombstones.put(request)
+
+    def _is_unknown(self, container_id: ContainerId) -> bool:
+        return self.journal.get(container_id) is None
+
+    async def _delete(self, request: CniRequest) -> None:
+        async with self.locks.hold(request.container_id):
+            record = self.journal.get(request.container_id)
+            if record is None:
+                record = adopted_record(self.endpoints.of_container(request.container_id))
+            if record is None:
+                if not self.journal.saw_add(request.container_id):
+                    await self.fallback.delete_unknown(request)
+                return
+            if record.state is SandboxState.HELD or record.is_of_other(request.interface):
+                return
+            async with self.locks.hold(pod_key(PodUid(record.pod_uid))):
+                await self.removal.remove(record)
+
+    async def abandon(self, request: CniRequest) -> None:
+        """Remove what an ADD made whose answer nobody took."""
+        _ = self.background.spawn(self._delete(request))
+
+    async def finish(self, container_id: ContainerId) -> None:
+        """Go on with what is left of a sandbox; whoever holds its locks does it already.
+
+        Raises:
+            DanmError: It does not work yet.
+        """
+        if self.locks.is_held(container_id):
+            return
+        async with self.locks.hold(container_id):
+            record = self.journal.get(container_id)
+            if record is None:
+                return
+            async with self.locks.hold(pod_key(PodUid(record.pod_uid))):
+                match record.state:
+                    case SandboxState.HELD:
+                        if not await self.pods.wants_addresses(record):
+                            await self.removal.release(record)
+                    case SandboxState.ADDING | SandboxState.REMOVING:
+                        await self.removal.remove(record)
+                    case SandboxState.ADDED:
+                        if not self.kernel.has_netns(record.netns):
+                            await self.removal.remove(msgspec.structs.replace(record, unasked=True))
+
+    async def finish_tombstone(self, request: CniRequest) -> None:
+        """Do a DEL that was left for later.
+
+        Raises:
+            DanmError: It does not work yet.
+        """
+        await self._delete(request)
+
+    async def remove_unlisted(self, request: CniRequest) -> None:
+        """Remove the sandboxes of a network configuration that a GC does not list.
+
+        Raises:
+            DanmError: What could not be removed yet.
+            SeveralErrors: More than one.
+        """
+        listed = {container_id for container_id, _ in request.valid_attachments or ()}
+        await all_of(
+            self._remove_added(each)
+            for each in self.journal.records()
+            if each.container_id not in listed and each.config_name in ("", request.config_name)
+        )
+
+    async def _remove_added(self, record: SandboxRecord) -> None:
+        async with (
+            self.locks.hold(record.container_id),
+            self.locks.hold(pod_key(PodUid(record.pod_uid))),
+        ):
+            present = self.journal.get(ContainerId(record.container_id))
+            if present is not None and present.state is SandboxState.ADDED:
+                await self.removal.remove(present)
+
+
+def pod_key(uid: PodUid) -> tuple[str, PodUid]:
+    """Container ids are keys as they are; a Pod's is marked as another kind of key."""
+    return ("pod", uid)
