@@ -9,14 +9,8 @@ from typing import Final, TypeVar
 from danm_api.model.addresses import IPAddress
 from danm_cni.held_addresses import read_addresses, remove_addresses
 from danm_cni.interface_setup import Address, ChildLink, InterfaceSetup, LinkFacts, TakeDown
-from danm_cni.netlink import (
-    announce,
-    create_and_set_up,
-    find_faults,
-    read_links,
-    set_up,
-    take_down,
-)
+from danm_cni.neighbours import announce
+from danm_cni.netlink import create_and_set_up, find_faults, read_links, set_up, take_down
 from danm_cni.netns import NetnsGoneError, open_netns, resolve_in_root
 from danm_cni.threads import Threads
 

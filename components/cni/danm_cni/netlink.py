@@ -7,34 +7,26 @@ nothing.
 
 import errno
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv6Interface
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, TypeVar
 
 from danm_api.errors import DanmError, LinkSetupError
-from danm_api.telemetry import get_logger
-from danm_cni.announce import (
-    ETH_P_ARP,
-    ETH_P_IPV6,
-    arp_announcement,
-    neighbour_advertisement,
-)
 from danm_cni.concurrency import raise_together
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_setup import (
-    Address,
     ChildLink,
     InterfaceSetup,
     LinkFacts,
     PolicyRule,
     TakeDown,
 )
+from danm_cni.kernel_errors import ignored, told
+from danm_cni.neighbours import frame_socket, keep_telling, tell_neighbours
 from danm_cni.netns import enter_netns
 from danm_cni.plan import PlannedRoute
 from danm_cni.rtnetlink import (
@@ -44,18 +36,11 @@ from danm_cni.rtnetlink import (
     Link,
     RouteSocket,
 )
-from danm_cni.threads import in_background
-
-log = get_logger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _IPV6_SWITCH: Final = "/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
-_NOTIFY_SWITCHES: Final = (
-    "/proc/sys/net/ipv4/conf/{name}/arp_notify",
-    "/proc/sys/net/ipv6/conf/{name}/ndisc_notify",
-)
 # The kernel compares macvlan links of one parent, in whichever network they are.
 _MAC_IN_USE: Final = {
     errno.EADDRINUSE: "another macvlan interface on the same link of the node has its MAC, which "
@@ -81,21 +66,9 @@ def _each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     return results
 
 
-@contextmanager
-def _told(what: str, hints: Mapping[int, str] = MappingProxyType({})) -> Iterator[None]:
-    """Say what the kernel refused; the hints say more of some of its errors."""
-    try:
-        yield
-    except KernelRefusedError as error:
-        more = f"; {hints[error.number]}" if error.number in hints else ""
-        raise LinkSetupError(f"{what}: {error}{more}") from error
-    except OSError as error:
-        raise LinkSetupError(f"{what}: {error.strerror or error}") from error
-
-
 def read_links(names: Iterable[str]) -> dict[str, LinkFacts]:
     """Read links of this namespace; a missing one is left out."""
-    with _told("the node's links cannot be read"), RouteSocket() as host:
+    with told("the node's links cannot be read"), RouteSocket() as host:
         found = {name: host.link(name) for name in dict.fromkeys(names)}
     return {name: _facts(link) for name, link in found.items() if link is not None}
 
@@ -118,10 +91,10 @@ def create_and_set_up(
     def finish(each: tuple[str, InterfaceSetup]) -> LinkFacts:
         name, setup = each
         facts = _set_up(pod, frames, setup, present_name=name)
-        _keep_telling(setup.name)
+        keep_telling(setup.name)
         return facts
 
-    with RouteSocket() as pod, _frame_socket() as frames:
+    with RouteSocket() as pod, frame_socket() as frames:
         return _each(finish, zip(present, (setup for _, setup in wanted), strict=True))
 
 
@@ -137,7 +110,7 @@ def _create_child(host: RouteSocket, link: ChildLink, netns: int) -> str:
         f"{link.parent} is a port of a bridge or bond, or has children of another kind, and Linux "
         "allows one of ipvlan and macvlan on a link"
     )
-    with _told(what, {errno.EBUSY: busy}):
+    with told(what, {errno.EBUSY: busy}):
         parent = host.link(link.parent)
         if parent is None:
             raise LinkSetupError(
@@ -172,31 +145,31 @@ def set_up(setup: InterfaceSetup, netns: int) -> LinkFacts:
         NetnsGoneError: The namespace is gone.
     """
     enter_netns(netns)
-    with RouteSocket() as pod, _frame_socket() as frames:
+    with RouteSocket() as pod, frame_socket() as frames:
         return _set_up(pod, frames, setup, present_name=setup.name)
 
 
 def _set_up(
     pod: RouteSocket, frames: socket.socket, setup: InterfaceSetup, *, present_name: str
 ) -> LinkFacts:
-    with _told(f"interface {present_name} cannot be read"):
+    with told(f"interface {present_name} cannot be read"):
         link = pod.link(present_name)
     if link is None:
         raise LinkSetupError(f"the Pod has no interface {present_name}")
     if present_name != setup.name:
-        with _told(f"interface {setup.name} cannot get its name"), effect(Effect.NAME_LINK):
+        with told(f"interface {setup.name} cannot get its name"), effect(Effect.NAME_LINK):
             pod.rename(link.index, setup.name)
     if any(isinstance(address, IPv6Interface) for address in setup.addresses):
         _enable_ipv6(setup.name)
     for address in setup.addresses:
         with (
-            _told(f"address {address} on {setup.name}"),
-            _ignored(errno.EEXIST),
+            told(f"address {address} on {setup.name}"),
+            ignored(errno.EEXIST),
             effect(Effect.ADD_ADDRESS),
         ):
             pod.add_address(link.index, address.ip, address.network.prefixlen)
     with (
-        _told(f"interface {setup.name} cannot be set up", _MAC_IN_USE),
+        told(f"interface {setup.name} cannot be set up", _MAC_IN_USE),
         effect(Effect.SET_LINK_UP),
     ):
         pod.set_up(link.index, mtu=setup.mtu)
@@ -205,50 +178,18 @@ def _set_up(
             _add_route(pod, link, setup.name, route)
     for rule in setup.rules:
         with (
-            _told(f"rule from {rule.source} lookup {rule.table}"),
-            _ignored(errno.EEXIST),
+            told(f"rule from {rule.source} lookup {rule.table}"),
+            ignored(errno.EEXIST),
             effect(Effect.ADD_RULE),
         ):
             pod.add_rule(rule)
     with effect(Effect.ANNOUNCE):
-        _announce(frames, setup.name, link.mac, setup.addresses)
+        tell_neighbours(frames, setup.name, link.mac, setup.addresses)
     return replace(_facts(link), mtu=setup.mtu or link.mtu)
 
 
 def _facts(link: Link) -> LinkFacts:
     return LinkFacts(mac=link.mac, mtu=link.mtu)
-
-
-def _keep_telling(name: str) -> None:
-    """Have the kernel tell the neighbours whenever an interface of this namespace gets another MAC.
-
-    A plugin behind danm may give a macvlan link one, and an IPVLAN link follows its parent. An
-    interface works without it: where there is no IPv6, or no right to write there, it is left out.
-    """
-    for switch in _NOTIFY_SWITCHES:
-        with suppress(OSError):
-            Path(switch.format(name=name)).write_text("1")
-
-
-def announce(name: str, addresses: Sequence[Address], netns: int) -> None:
-    """Enter a namespace and tell the neighbours of an interface that another plugin has made.
-
-    Some make what is no link of the kernel's, or leave theirs down: nobody can be told of that.
-
-    Raises:
-        LinkSetupError: The kernel does not tell what it has.
-        NetnsGoneError: The namespace is gone.
-    """
-    enter_netns(netns)
-    with RouteSocket() as pod, _told(f"interface {name} cannot be read"):
-        link = pod.link(name)
-    if link is None:
-        return
-    with _frame_socket() as frames, effect(Effect.ANNOUNCE):
-        try:
-            _announce(frames, name, link.mac, addresses)
-        except LinkSetupError as error:
-            log.warning("Neighbours are not told", interface=name, error=error.reason)
 
 
 def take_down(downs: Sequence[TakeDown], netns: int) -> None:
@@ -272,8 +213,8 @@ def take_down(downs: Sequence[TakeDown], netns: int) -> None:
 def _delete_rule(pod: RouteSocket, rule: PolicyRule) -> None:
     what = f"rule from {rule.source} lookup {rule.table} cannot be removed"
     with (
-        _told(what),
-        _ignored(errno.ENOENT, errno.EAFNOSUPPORT),
+        told(what),
+        ignored(errno.ENOENT, errno.EAFNOSUPPORT),
         effect(Effect.REMOVE_RULE),
     ):
         pod.delete_rule(rule)
@@ -287,7 +228,7 @@ def _delete_links(pod: RouteSocket, names: Sequence[str]) -> None:
     """
     present: dict[int, str] = {}
     for name in names:
-        with _told(f"interface {name} cannot be removed"):
+        with told(f"interface {name} cannot be removed"):
             found = (pod.link(each) for each in (name, _interim_name(name)))
             present |= {link.index: name for link in found if link is not None}
     if len(present) > 1:
@@ -304,8 +245,8 @@ def _delete_links(pod: RouteSocket, names: Sequence[str]) -> None:
 
 def _delete_link(pod: RouteSocket, index: int, name: str) -> None:
     with (
-        _told(f"interface {name} cannot be removed"),
-        _ignored(errno.ENODEV),
+        told(f"interface {name} cannot be removed"),
+        ignored(errno.ENODEV),
         effect(Effect.REMOVE_LINK),
     ):
         pod.delete_link(index)
@@ -319,7 +260,7 @@ def find_faults(setups: Sequence[InterfaceSetup], netns: int) -> list[str]:
         NetnsGoneError: The namespace is gone.
     """
     enter_netns(netns)
-    with RouteSocket() as pod, _told("the Pod's interfaces cannot be read"):
+    with RouteSocket() as pod, told("the Pod's interfaces cannot be read"):
         links = {each.name: pod.link(each.name) for each in setups}
         held = {(each.link, each.address, each.prefix_length) for each in pod.addresses()}
         routes = set(pod.gateway_routes())
@@ -358,7 +299,7 @@ def _shown(link: int, route: PlannedRoute) -> tuple[int, str, str, int]:
 def _enable_ipv6(name: str) -> None:
     """Runtimes may create namespaces with IPv6 off; an address asks for it."""
     switch = Path(_IPV6_SWITCH.format(name=name))
-    with _told(f"IPv6 cannot be enabled on {name}"):
+    with told(f"IPv6 cannot be enabled on {name}"):
         if switch.exists() and switch.read_text().strip() != "0":
             switch.write_text("0")
 
@@ -372,7 +313,7 @@ def _add_route(pod: RouteSocket, link: Link, name: str, route: PlannedRoute) -> 
         table=MAIN_TABLE if route.table is None else route.table,
         metric=route.metric,
     )
-    with _told(f"route {route.destination} via {route.gateway} on {name}{where}"):
+    with told(f"route {route.destination} via {route.gateway} on {name}{where}"):
         try:
             pod.add_route(wanted)
         except KernelRefusedError as error:
@@ -381,40 +322,3 @@ def _add_route(pod: RouteSocket, link: Link, name: str, route: PlannedRoute) -> 
                 pod.gateway_routes()
             ):
                 raise
-
-
-@contextmanager
-def _ignored(*numbers: int) -> Iterator[None]:
-    try:
-        yield
-    except KernelRefusedError as error:
-        if error.number not in numbers:
-            raise
-
-
-@contextmanager
-def _frame_socket() -> Iterator[socket.socket]:
-    """Give a socket for whole frames, and close it without waiting for that.
-
-    The kernel waits for every processor before it closes one, 11 ms on a machine with 2 of them.
-    """
-    # Protocol 0 receives nothing: registering a receiver would cost the kernel 10 ms each time.
-    frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    try:
-        yield frames
-    finally:
-        in_background(frames.close, name="netns-close")
-
-
-def _announce(
-    frames: socket.socket, name: str, mac: str | None, addresses: Sequence[Address]
-) -> None:
-    if mac is None:
-        return
-    with _told(f"the neighbours cannot be told about {name}"):
-        for address in addresses:
-            match address:
-                case IPv4Interface():
-                    frames.sendto(arp_announcement(mac, address.ip), (name, ETH_P_ARP))
-                case IPv6Interface():
-                    frames.sendto(neighbour_advertisement(mac, address.ip), (name, ETH_P_IPV6))
