@@ -44,7 +44,7 @@ _IPV6_SWITCH: Final = "/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
 # The kernel compares macvlan links of one parent, in whichever network they are.
 _MAC_IN_USE: Final = {
     errno.EADDRINUSE: "another macvlan interface on the same link of the node has its MAC, which "
-    "follows from the last three bytes of an IPv4 address"
+    "follows from the last three bytes of an IPv4 address unless the runtime asked for one"
 }
 
 
