@@ -153,7 +153,8 @@ async def test_an_outage_is_told_although_the_undo_takes_longer(caller: Caller) 
     # DESIGN, P7
     caller.node.addresses.failures.fail("reserve", IpamUnavailableError("no replica"))
     caller.node.addresses.failures.hang("release")
-    adding = caller.allocations.add(caller.request("ADD"), deadline_s=time.monotonic() + 0.3)
+    # Less than the 2 s that an undo may take, and enough for a machine that starves to reserve.
+    adding = caller.allocations.add(caller.request("ADD"), deadline_s=time.monotonic() + 1.5)
     with pytest.raises(IpamUnavailableError, match="no replica"):
         await adding
     assert caller.states() == {"c1": AllocationState.REMOVING}

@@ -84,10 +84,9 @@ async def test_a_failing_del_does_not_stop_the_others(tmp_path: Path) -> None:
     write_plugin(tmp_path, "bad", "exit 1")
     write_plugin(tmp_path, "slow", "exec sleep 1000")
     calls = [PluginCall(type=name, config=b"{}") for name in ("good", "slow", "bad")]
+    # Time enough for the good one, also on a machine that starves.
     with pytest.raises(DelegateError, match="bad"):
-        await delete_calls(
-            calls, runner=RUNNER, environment=environment_of(tmp_path), timeout_s=0.2
-        )
+        await delete_calls(calls, runner=RUNNER, environment=environment_of(tmp_path), timeout_s=2)
     assert log.read_text() == "good\n"
     with pytest.raises(DeadlineExceededError, match="slow"):
         await delete_calls(
