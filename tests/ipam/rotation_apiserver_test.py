@@ -7,6 +7,7 @@ a request again.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +45,8 @@ _LIFETIMES: Final = Lifetimes(
 _ROTATIONS: Final = 3
 _WITHIN_S: Final = 90.0
 _TIMEOUT_S: Final = 10.0
+# Between the requests of a caller; each certificate is still met by many.
+_PAUSE_S: Final = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,7 @@ class _Callers:
             while not self.stop.is_set():
                 await transport.send("GET", endpoint, OPENAPI_PATH, timeout_s=_TIMEOUT_S)
                 self.answered[0] += 1
+                await self._pause()
         finally:
             await transport.close()
 
@@ -96,6 +100,12 @@ class _Callers:
                 self.answered[1] += 1
             finally:
                 await transport.close()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Leave the processor to the replicas, which run in this process and have to rotate."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stop.wait(), _PAUSE_S)
 
     def _transport(self) -> IpamTransport:
         return IpamTransport(
