@@ -27,6 +27,12 @@ def _pod(uid: str) -> PodOwnerMessage:
             True,
             id="taken from a container",
         ),
+        pytest.param(
+            PodNotFoundError("x"),
+            ContainerOwnerMessage(namespace="ns", container_id="c"),
+            False,
+            id="a container was never a Pod",
+        ),
     ],
 )
 def test_final_refusals(

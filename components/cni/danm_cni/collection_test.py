@@ -8,7 +8,7 @@ import pytest
 from danm_api.errors import DelegateError, LinkSetupError, SeveralErrors
 from danm_api.kube.api import PODS
 from danm_api.testing.builders import NAMESPACE
-from danm_cni.journal import PluginCall
+from danm_cni.journal import PluginCall, SandboxState
 from danm_cni.request import Verb
 from danm_cni.testing.demo import INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
@@ -27,6 +27,19 @@ async def test_gc_removes_what_the_runtime_does_not_list(node: FakeNode) -> None
     # SPEC C6
     await node.collect(LISTED)
     assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+async def test_gc_spares_what_is_held_for_a_pods_next_sandbox(node: FakeNode) -> None:
+    """Of such a sandbox only addresses are left, which are the Pod's and not the runtime's."""
+    # SPEC C6; DESIGN, "When an address is released"
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add("c1")
+    await node.delete("c1")
+    node.kernel.failures.fail("take_down", LinkSetupError("nothing is there to be removed"))
+    await node.collect([])
+    states = [each.state for each in node.daemon.journal.records()]
+    assert states == [SandboxState.HELD]
+    assert len(node.addresses.entries) == 1
 
 
 async def test_gc_of_another_network_configuration_removes_nothing(node: FakeNode) -> None:

@@ -1,5 +1,8 @@
 """What danmd tells again after etcd was restored from a backup: addresses, then DanmEps."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from danm_api.errors import (
@@ -15,7 +18,7 @@ from danm_api.kube.api import DANMEPS, EVENTS, PODS, RawObject
 from danm_api.names import ContainerId
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
-from danm_cni.testing.node import FakeNode, counted, messages_of
+from danm_cni.testing.node import FakeNode, counted, messages_of, netns_of
 
 # As kubelet names static Pods.
 _STATIC_UID = "0d1f2a7f6c1b4a5d9e8f7a6b5c4d3e2f"
@@ -42,6 +45,37 @@ async def test_a_forgotten_address_is_claimed_again(
     await node.end_pod()
     await node.delete()
     assert {} == node.leftovers()
+
+
+async def test_only_what_ipam_svc_gave_is_claimed_again(node: FakeNode) -> None:
+    """Another network may have the same address by other means: that is no claim on ipam-svc."""
+    # DESIGN, "Nodes fence"
+    result = {
+        "cniVersion": "1.0.0",
+        "interfaces": [{"name": "eth0", "sandbox": netns_of("c1"), "mac": "02:00:00:00:00:02"}],
+        "ips": [{"address": "198.18.0.10/24", "interface": 0}],
+    }
+    node.plugins.results["bridge"] = msgspec.json.encode(result)
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    await node.add()
+    node.addresses.entries = []
+    await node.daemon.upkeep.compare()
+    assert [("ext", "external", "198.18.0.10/24")] == [
+        (each.interface, each.network, each.address) for each in node.addresses.entries
+    ]
+
+
+async def test_an_interface_with_another_address_by_now_claims_nothing(node: FakeNode) -> None:
+    """Its entry is of the Pod's next sandbox: a claim would take over that one's attempt."""
+    # DESIGN, "Attempts fence"
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    (entry,) = node.addresses.entries
+    node.addresses.entries = [replace(entry, address="198.18.0.99/24", attempt=7)]
+    await node.daemon.upkeep.compare()
+    assert [("198.18.0.99/24", 7)] == [
+        (each.address, each.attempt) for each in node.addresses.entries
+    ]
 
 
 async def test_a_forgotten_address_that_another_has_takes_the_interface_down(
