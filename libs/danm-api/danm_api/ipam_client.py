@@ -15,6 +15,7 @@ from typing import Final, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
+from prometheus_client import Counter
 
 from danm_api.errors import (
     ApiUnavailableError,
@@ -49,6 +50,12 @@ from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.telemetry import get_logger
 
 _log = get_logger(__name__)
+
+RETRIES: Final = Counter(
+    "danm_ipam_client_retries_total",
+    "Sends to ipam-svc that another one, to this or another replica, had to follow, by the error.",
+    ["reason"],
+)
 
 T = TypeVar("T")
 NextAttempt = Callable[[int], Awaitable[int]]
@@ -330,6 +337,7 @@ class IpamClient:
                     answer = await send(endpoint, timeout_s)
                 except again as error:
                     _log.debug("Trying another replica", endpoint=endpoint, error=error)
+                    RETRIES.labels(type(error).__name__).inc()
                     last = error
                     tried.append(endpoint)
                     if isinstance(error, OverloadedError):

@@ -38,6 +38,9 @@ from danm_api.ipam_api import (
 )
 from danm_api.ipam_client import DEFAULT_SERVER_NAME, IpamClient
 from danm_api.ipam_problem import CONTENT_TYPE, problem_of
+from danm_api.telemetry import correlated, extract, span
+from danm_api.testing.recorded_traces import TRACE_ID, TRACEPARENT
+from danm_api.testing.samples import sample
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -417,3 +420,28 @@ async def test_a_send_in_doubt_is_released_when_another_is_answered(
         answer = await client.reserve(request, deadline=_in(5), next_attempt=_Attempts(10))
     assert answer.attempt == 11
     assert replica.paths == paths
+
+
+async def test_retries_are_counted_by_what_they_are_for() -> None:
+    """A replica that is overloaded is another trouble than one that is gone."""
+    before = {each: _retries(each) for each in ("OverloadedError", "IpamUnavailableError")}
+    for fault in (_refuses(OverloadedError("full")), _cuts):
+        async with _served(_Replica(fault), _Replica(_grants)) as client:
+            await client.reserve(_REQUEST, deadline=_in(5), next_attempt=_Attempts(10))
+    assert {each: _retries(each) for each in before} == {k: v + 1 for k, v in before.items()}
+
+
+def _retries(reason: str) -> float:
+    return sample("danm_ipam_client_retries_total", reason=reason)
+
+
+async def test_the_request_goes_on_as_the_same() -> None:
+    """A replica hears in whose trace, and under which id, it is asked."""
+    replica = _Replica(_grants)
+    parent = extract({"traceparent": TRACEPARENT})
+    with correlated(["c1"]), span("reserve", parent=parent):
+        async with _served(replica) as client:
+            await client.reserve(_REQUEST, deadline=_in(5), next_attempt=_Attempts(10))
+    (headers,) = replica.headers
+    assert TRACE_ID in headers["traceparent"]
+    assert headers["X-Request-ID"] == "c1"

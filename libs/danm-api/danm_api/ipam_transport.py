@@ -12,7 +12,7 @@ from danm_api.errors import DanmError, IpamUnavailableError
 from danm_api.ipam_api import Problem
 from danm_api.ipam_problem import error_of
 from danm_api.ipam_replicas import ReplicaOrder
-from danm_api.telemetry import inject
+from danm_api.telemetry import SpanKind, inject, inject_request_id, span
 
 T = TypeVar("T")
 
@@ -97,8 +97,29 @@ class IpamTransport:
             IpamUnavailableError: No answer.
             DanmError: What the answer's problem document says.
         """
+        with span(f"{method} ipam-svc", kind=SpanKind.CLIENT, path=path, replica=endpoint):
+            return await self._send(
+                method,
+                endpoint,
+                path,
+                timeout_s=timeout_s,
+                message=message,
+                if_none_match=if_none_match,
+            )
+
+    async def _send(
+        self,
+        method: str,
+        endpoint: str,
+        path: str,
+        *,
+        timeout_s: float,
+        message: msgspec.Struct | None,
+        if_none_match: str,
+    ) -> Answer:
         headers = {"Authorization": f"Bearer {self._token()}"}
         inject(headers)
+        inject_request_id(headers)
         if if_none_match:
             headers["If-None-Match"] = if_none_match
         content = None

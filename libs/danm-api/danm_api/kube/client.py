@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
-from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
-from danm_api.errors import ApiUnavailableError, DanmError, NotFoundError
+from danm_api.errors import ApiUnavailableError, DanmError
 from danm_api.kube.api import (
     JsonPatch,
     MergePatch,
@@ -34,8 +33,11 @@ from danm_api.kube.api_errors import (
 from danm_api.kube.config import KubeConfig
 from danm_api.kube.decoding import decode_event, decode_object, decode_page
 from danm_api.kube.lines import LineTooLongError, split_lines
+from danm_api.kube.observed import observed
+from danm_api.kube.paths import path_of
 from danm_api.kube.service_account import read_service_account
 from danm_api.kube.sockets import keepalive_socket
+from danm_api.telemetry import inject
 
 _JSON: Final = "application/json"
 _BAD_REQUEST: Final = 400
@@ -306,24 +308,26 @@ class KubeClient:
     ) -> bytes:
         path = "/".join(part for part in (namespace, name, subresource) if part)
         what = f"{method} {resource.plural} {path}".rstrip()
-        try:
-            # aiohttp counts its own time-out from the connection; this one covers credentials too.
-            async with asyncio.timeout(self._timeouts.request_s):
-                response = await self._send(
-                    method,
-                    self._url(resource, namespace, name, subresource),
-                    params=params,
-                    data=None if body is None else msgspec.json.encode(body),
-                    content_type=content_type,
-                    timeout=self._request_timeout,
-                )
-                async with response:
-                    answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(what, self._config.server, error) from error
-        if response.status >= _BAD_REQUEST:
-            raise error_of_answer(what, response.status, answer)
-        return answer
+        with observed(method, resource, path):
+            try:
+                # aiohttp counts its own time-out from the connection; this one covers credentials
+                # too.
+                async with asyncio.timeout(self._timeouts.request_s):
+                    response = await self._send(
+                        method,
+                        self._url(resource, namespace, name, subresource),
+                        params=params,
+                        data=None if body is None else msgspec.json.encode(body),
+                        content_type=content_type,
+                        timeout=self._request_timeout,
+                    )
+                    async with response:
+                        answer = await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise unreachable(what, self._config.server, error) from error
+            if response.status >= _BAD_REQUEST:
+                raise error_of_answer(what, response.status, answer)
+            return answer
 
     async def _send(
         self,
@@ -337,6 +341,7 @@ class KubeClient:
     ) -> aiohttp.ClientResponse:
         """Send a request, once more with fresh credentials when they are refused."""
         headers = {} if data is None else {"Content-Type": content_type}
+        inject(headers)
         authorization = await self._config.credentials.header()
         while True:
             if authorization is not None:
@@ -362,11 +367,7 @@ class KubeClient:
     def _url(
         self, resource: Resource, namespace: str | None, name: str = "", subresource: str = ""
     ) -> str:
-        root = "apis" if resource.group else "api"
-        place = f"/namespaces/{_segment(namespace)}" if namespace else ""
-        parts = (resource.plural, _segment(name), subresource)
-        path = "".join(f"/{part}" for part in parts if part)
-        return f"{self._config.server}/{root}/{resource.api_version}{place}{path}"
+        return f"{self._config.server}{path_of(resource, namespace, name, subresource)}"
 
     def _garbage(self, what: str, error: Exception) -> ApiUnavailableError:
         return ApiUnavailableError(
@@ -383,17 +384,6 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
     connection = response.connection
     if connection is not None and connection.transport is not None:
         connection.transport.abort()
-
-
-def _segment(text: str) -> str:
-    """Return a name as one segment of a path: some come from what tenants write.
-
-    Raises:
-        NotFoundError: No object can have that name.
-    """
-    if text in {".", ".."}:
-        raise NotFoundError(f'there is no object of the name "{text}"')
-    return quote(text, safe=":")
 
 
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -17,12 +17,16 @@ from danm_api.errors import (
     ApiError,
     ApiUnavailableError,
     ConflictError,
+    DanmError,
     InvalidObjectError,
     NotFoundError,
 )
 from danm_api.kube.api import DANMNETS, NODES, PODS, PatchType, RawObject, WatchType
 from danm_api.kube.client import KubeClient, Timeouts
 from danm_api.kube.config import Credentials, KubeConfig
+from danm_api.telemetry import SpanKind, extract, span
+from danm_api.testing.recorded_traces import TRACE_ID, TRACEPARENT, recorded
+from danm_api.testing.samples import sample
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -408,3 +412,48 @@ def open_sockets() -> set[str]:
     entries = Path("/proc/self/fd").iterdir()
     names = {str(entry.readlink()) for entry in entries if entry.is_symlink()}
     return {name for name in names if name.startswith("socket:")}
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        pytest.param(200, "ok", id="good"),
+        pytest.param(409, "conflict", id="conflict"),
+        pytest.param(422, "refused", id="refused"),
+        pytest.param(503, "unavailable", id="unavailable"),
+    ],
+)
+async def test_requests_are_measured_and_traced(status: int, result: str) -> None:
+    """By what they do to what, and how they end; the server hears in whose trace it is asked."""
+    heard: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        heard.append(request.headers.get("traceparent", ""))
+        return json({"metadata": {"name": "a", "resourceVersion": "1"}}, status=status)
+
+    labels = {"method": "GET", "resource": "pods", "result": result}
+    before = sample("danm_kube_request_duration_seconds_count", **labels)
+    async with served(handler) as client:
+        with recorded() as traces, span("work", parent=extract({"traceparent": TRACEPARENT})):
+            with suppress(DanmError):
+                await client.get(PODS, "a", namespace="ns")
+            (made,) = traces.spans()
+    assert sample("danm_kube_request_duration_seconds_count", **labels) == before + 1
+    assert made.name == "GET pods"
+    assert made.kind is SpanKind.CLIENT
+    assert made.context is not None
+    assert heard == [f"00-{TRACE_ID}-{made.context.span_id:016x}-01"]
+    assert made.status.is_unset == (status == 200)
+
+
+async def test_requests_outside_of_traces_say_nothing_of_them() -> None:
+    """The server is not told of a trace that nobody collects."""
+    heard: list[bool] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        heard.append("traceparent" in request.headers)
+        return json({"metadata": {"name": "a", "resourceVersion": "1"}})
+
+    async with served(handler) as client:
+        await client.get(PODS, "a", namespace="ns")
+    assert heard == [False]

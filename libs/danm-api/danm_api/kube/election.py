@@ -109,6 +109,8 @@ class LeaderElection:
         ends, raises, or ``run`` is cancelled, the Lease is released, so that the next candidate
         need not wait.
         """
+        # Those that wait say so: who sees no 1 sees that nobody leads.
+        metrics.LEADING.labels(self._name).set(0)
         while True:
             await self._acquire()
             _log.info("Started leading", lease=self._name, identity=self._identity)

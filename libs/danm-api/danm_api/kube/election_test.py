@@ -12,6 +12,7 @@ from danm_api.kube.api import LEASES
 from danm_api.kube.election import LeaderElection
 from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.samples import sample
 
 
 async def advance(clock: FakeClock, seconds: float) -> None:
@@ -95,6 +96,16 @@ async def test_one_of_two_leads() -> None:
         assert (a.working, b.working) == (True, False)
         assert (a.election.is_leader, b.election.is_leader) == (True, False)
         assert a.terms == 1
+
+
+async def test_who_waits_shows_it() -> None:
+    """A metric that is missing could not be told from a process that is."""
+    fake, clock = FakeKube(), FakeClock()
+    async with candidates(fake, clock, "a"):
+        assert sample("danm_leading", lease="test") == 1
+        # Of one process, in tests; it says so before it has asked.
+        async with candidates(fake, clock, "b"):
+            assert sample("danm_leading", lease="test") == 0
 
 
 async def test_an_orderly_stop_hands_over_at_once() -> None:

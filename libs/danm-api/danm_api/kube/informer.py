@@ -184,17 +184,22 @@ class Informer(Generic[T]):
         """Follow the objects until cancelled; failures are logged and tried again."""
         while True:
             error: DanmError | None = None
+            reason = "failed"
+            watching = False
             try:
                 if self._version is not None and await self._present_version() < self.version:
                     self._version = None
                 if self._version is None:
                     await self._list()
+                watching = True
                 await self._watch()
+                reason = "ended"
             except DanmError as caught:
                 error = caught
             if error is not None and is_too_old(error):
                 _log.info("Listing anew", resource=self.resource.plural, error=error)
                 self._version = None
+                reason = "expired"
             elif error is not None:
                 metrics.INFORMER_ERRORS.labels(self.resource.plural).inc()
                 _log.warning("Informer failed", resource=self.resource.plural, error=error)
@@ -202,6 +207,8 @@ class Informer(Generic[T]):
                 # Or else it refuses the watch as it is asked for, perhaps for its version.
                 if (isinstance(error, ApiError) and not away) or (away and self._list_after_outage):
                     self._version = None
+            if watching:
+                metrics.INFORMER_WATCH_RESTARTS.labels(self.resource.plural, reason).inc()
             # Each piece of news has set this to 0; so a server that ends watches at once, or
             # answers each list with a version that it then calls too old, is not asked in a storm.
             self._failures += 1
@@ -244,6 +251,7 @@ class Informer(Generic[T]):
                     gone.discard(_key_of(raw))
                     self._store(raw, unless_equal=not restored)
         metrics.INFORMER_LISTS.labels(self.resource.plural).inc()
+        metrics.INFORMER_HEARD.labels(self.resource.plural).set_to_current_time()
         for key in gone:
             self._remove(key)
         self._set_version(version)
@@ -265,6 +273,7 @@ class Informer(Generic[T]):
     def _take(self, event: WatchEvent) -> None:
         self._failures = 0
         metrics.INFORMER_EVENTS.labels(self.resource.plural, event.type).inc()
+        metrics.INFORMER_HEARD.labels(self.resource.plural).set_to_current_time()
         if event.type is WatchType.DELETED:
             self._remove(_key_of(event.object))
         elif event.type is not WatchType.BOOKMARK:

@@ -11,6 +11,7 @@ from danm_api.errors import ApiError, ApiUnavailableError, DeadlineExceededError
 from danm_api.kube.api import PODS, RawObject
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.samples import sample
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,31 @@ async def following(fake: FakeKube, *, synced: bool = True) -> AsyncIterator[Fol
             await task
 
 
+def restarts(reason: str) -> float:
+    """Return how many watches have been begun again for a reason."""
+    return sample("danm_informer_watch_restarts_total", resource="pods", reason=reason)
+
+
+async def test_silence_can_be_told_from_quiet() -> None:
+    """Lists, events and bookmarks are heard: where none comes for long, the watch is stale."""
+    fake = FakeKube()
+
+    def heard() -> float:
+        return sample("danm_informer_last_heard_timestamp_seconds", resource="pods")
+
+    async with following(fake) as followed:
+        listed = heard()
+        assert listed > 0
+        fake.add(PODS, pod("a"))
+        await followed.next()
+        told = heard()
+        assert told > listed
+        fake.bookmark()
+        async with asyncio.timeout(5):
+            while heard() == told:
+                await asyncio.sleep(0)
+
+
 async def test_it_lists_and_follows() -> None:
     """Objects of before and after the start are there, by name and by index."""
     fake = FakeKube()
@@ -108,9 +134,11 @@ async def test_it_goes_on_where_a_watch_ended() -> None:
     async with following(fake) as followed:
         fake.add(PODS, pod("a"))
         await followed.next()
+        ended = restarts("ended")
         fake.end_watches()
         fake.add(PODS, pod("b"))
         assert await followed.next() == (None, Thing("b", "n1"))
+    assert restarts("ended") == ended + 1
     # The second asks for the version only, in a namespace that is none.
     assert fake.calls["list", "pods"] == 2
 
@@ -144,8 +172,10 @@ async def test_it_lists_anew_after_410() -> None:
         for _ in "abc":
             await followed.next()
         gate = fake.hold_next("list", PODS)
+        expired = restarts("expired")
         fake.compact()
         await asyncio.wait_for(gate.reached.wait(), 5)
+        assert restarts("expired") == expired + 1
         # What happens now is in no watch: only the list can tell.
         await fake.delete(PODS, "a", namespace="ns")
         await fake.patch(PODS, "b", {"spec": {"nodeName": "n2"}}, namespace="ns")
@@ -168,10 +198,13 @@ async def test_failures_are_backed_off_and_survived() -> None:
     fake.add(PODS, pod("a"))
     fake.fail_next("list", PODS, ApiUnavailableError("no answer", status=0), times=4)
     fake.fail_next("watch", PODS, ApiError("forbidden", status=403), times=1)
+    failed = restarts("failed")
     async with following(fake, synced=False) as followed:
         assert await followed.next() == (None, Thing("a", "n1"))
         fake.add(PODS, pod("b"))
         assert await followed.next() == (None, Thing("b", "n1"))
+        # Lists that fail are no watches that do.
+        assert restarts("failed") == failed + 1
         assert len(followed.delays) == 5
         assert sorted(followed.delays) == followed.delays
 

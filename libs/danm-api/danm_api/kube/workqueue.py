@@ -152,11 +152,16 @@ async def run_workers(
                 await _reconcile(queue, key, reconcile, name)
             finally:
                 queue.done(key)
-                metrics.QUEUE_DEPTH.labels(name).set(len(queue))
 
-    async with asyncio.TaskGroup() as group:
-        for number in range(concurrency):
-            group.create_task(work(), name=f"{name}-{number}")
+    # Asked for at each scrape: a queue that grows while nothing gets done is the one to be seen.
+    depth = metrics.QUEUE_DEPTH.labels(name)
+    depth.set_function(lambda: len(queue))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(concurrency):
+                group.create_task(work(), name=f"{name}-{number}")
+    finally:
+        depth.set_function(lambda: 0)
 
 
 async def _reconcile(

@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 
 from danm_api.errors import ConflictError
-from danm_api.kube import metrics
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.testing.clock import FakeClock
+from danm_api.testing.samples import sample
 
 
 async def take(queue: WorkQueue[str]) -> str:
@@ -162,10 +162,31 @@ async def test_a_group_of_errors_is_no_bug() -> None:
             raise ExceptionGroup("several", [ConflictError("a"), ConflictError("b")])
         finished.set()
 
-    before = metrics.RECONCILES.labels("group", "retry")._value.get()  # noqa: SLF001  (no reader)
+    before = sample("danm_reconciles_total", queue="group", outcome="retry")
     queue.add("a")
     workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=1, name="group"))
     await asyncio.wait_for(finished.wait(), 5)
     workers.cancel()
-    after = metrics.RECONCILES.labels("group", "retry")._value.get()  # noqa: SLF001  (no reader)
-    assert after - before == 1
+    assert sample("danm_reconciles_total", queue="group", outcome="retry") == before + 1
+
+
+async def test_the_depth_is_that_of_now() -> None:
+    """A queue that grows while its worker gets nothing done is seen to grow."""
+    queue: WorkQueue[str] = WorkQueue()
+    stuck = asyncio.Event()
+
+    async def reconcile(_: str) -> None:
+        stuck.set()
+        await asyncio.Event().wait()
+
+    queue.add("a")
+    workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=1, name="depth"))
+    await asyncio.wait_for(stuck.wait(), 5)
+    assert sample("danm_queue_depth", queue="depth") == 0
+    queue.add("b")
+    queue.add_after("c", 1000)
+    assert sample("danm_queue_depth", queue="depth") == 2
+    workers.cancel()
+    with suppress(asyncio.CancelledError):
+        await workers
+    assert sample("danm_queue_depth", queue="depth") == 0

@@ -4,32 +4,53 @@ Metrics themselves are defined with prometheus_client beside the code that count
 serves them. Listener serves any HTTP within bounds.
 """
 
+from opentelemetry.trace import SpanKind
+
 from danm_api.telemetry.bounds import Bounds, Patience
+from danm_api.telemetry.correlation import (
+    REQUEST_ID_HEADER,
+    correlated,
+    current_request_ids,
+    inject_request_id,
+)
 from danm_api.telemetry.health import HealthServer, Readiness
 from danm_api.telemetry.listener import Listener
 from danm_api.telemetry.logs import Logger, configure_logging, get_logger
+from danm_api.telemetry.scrapes import exposition
 from danm_api.telemetry.traces import (
     configure_tracing,
+    current_trace,
     current_trace_id,
     extract,
     inject,
+    links_to,
+    recorded_trace_id,
     shutdown_tracing,
     span,
 )
 
 __all__ = [
+    "REQUEST_ID_HEADER",
     "Bounds",
     "HealthServer",
     "Listener",
     "Logger",
     "Patience",
     "Readiness",
+    "SpanKind",
     "configure_logging",
     "configure_tracing",
+    "correlated",
+    "current_request_ids",
+    "current_trace",
     "current_trace_id",
+    "exposition",
     "extract",
     "get_logger",
     "inject",
+    "inject_request_id",
+    "links_to",
+    "recorded_trace_id",
     "shutdown_tracing",
     "span",
 ]

@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from danm_api.telemetry.bounds import Bounds
 from danm_api.telemetry.listener import Listener
+from danm_api.telemetry.scrapes import READY, exposition
 
 # True, or why not yet (a sentence, or False without one).
 Readiness = bool | str
@@ -73,6 +74,7 @@ class HealthServer:
         """
         await self._listener.start(None)
         self.port = self._listener.port
+        READY.set_function(lambda: self._ready() is True)
         return self
 
     async def __aexit__(
@@ -82,6 +84,7 @@ class HealthServer:
         traceback: TracebackType | None,
     ) -> None:
         """Stop listening."""
+        READY.set_function(lambda: False)
         await self._listener.stop()
 
     async def _healthz(self, request: web.Request) -> web.Response:
@@ -91,10 +94,9 @@ class HealthServer:
         return _answer(self._ready())
 
 
-async def _metrics(registry: CollectorRegistry, _request: web.Request) -> web.Response:
-    return web.Response(
-        body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-    )
+async def _metrics(registry: CollectorRegistry, request: web.Request) -> web.Response:
+    body, content_type = exposition(request.headers.get("Accept", ""), registry)
+    return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 def _answer(state: Readiness) -> web.Response:

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from danm_api.telemetry import HealthServer, Readiness
+from danm_api.testing.samples import sample
 
 
 async def answer(port: int, path: str) -> tuple[int, str]:
@@ -22,8 +23,10 @@ async def test_readiness_says_why_not() -> None:
     async with HealthServer(host="127.0.0.1", port=0, ready=lambda: state) as server:
         assert await answer(server.port, "/readyz") == (503, "the Pods are not read yet\n")
         assert await answer(server.port, "/healthz") == (200, "ok\n")
+        assert sample("danm_ready") == 0
         state = True
         assert await answer(server.port, "/readyz") == (200, "ok\n")
+        assert sample("danm_ready") == 1
         state = False
         assert await answer(server.port, "/readyz") == (503, "not ready\n")
 

@@ -4,7 +4,8 @@
     log.info("Deleted DanmEp", namespace="example-vnf", name="...")
 
 Machines get one JSON object a line, people on a terminal a short coloured line. Records of other
-libraries go the same way. Inside a span the trace's id is added.
+libraries go the same way. Inside a span the trace's id is added, and inside of ``correlated`` the
+request's.
 """
 
 import logging
@@ -14,6 +15,7 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
+from danm_api.telemetry.correlation import shown_request_ids
 from danm_api.telemetry.traces import current_trace_id
 
 # The attribute of a LogRecord that carries the keys of a call.
@@ -131,6 +133,7 @@ class _JsonFormatter(logging.Formatter):
         trace_id = current_trace_id()
         if trace_id:
             line["trace_id"] = trace_id
+        line |= shown_request_ids()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         for key, value in _keys_of(record).items():

@@ -5,12 +5,13 @@ environment variables.
 """
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -62,14 +63,29 @@ def shutdown_tracing() -> None:
 
 @contextmanager
 def span(
-    name: str, *, parent: Context | None = None, **attributes: AttributeValue
+    name: str,
+    *,
+    parent: Context | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    links: Iterable[Link] = (),
+    **attributes: AttributeValue,
 ) -> Iterator[trace.Span]:
-    """Trace a piece of work as a child of the current span, or of ``parent``."""
+    """Trace a piece of work as a child of the current span, or of ``parent``.
+
+    Args:
+        name: One of few: what differs from one to the next is an attribute.
+        parent: None for the current span.
+        kind: SERVER for a request that came, CLIENT for one that is sent.
+        links: Other spans for which the work is done as well.
+        attributes: What differs.
+    """
     if not _traced(parent):
         yield trace.INVALID_SPAN
         return
     tracer = trace.get_tracer(_TRACER_NAME)
-    with tracer.start_as_current_span(name, context=parent, attributes=attributes) as current:
+    with tracer.start_as_current_span(
+        name, context=parent, kind=kind, links=tuple(links), attributes=attributes
+    ) as current:
         yield current
 
 
@@ -98,3 +114,26 @@ def current_trace_id() -> str:
     """Return the current trace's id in hexadecimal, or an empty text outside of recorded spans."""
     context = trace.get_current_span().get_span_context()
     return trace.format_trace_id(context.trace_id) if context.is_valid else ""
+
+
+def recorded_trace_id() -> str:
+    """Return the current trace's id if somebody collects its spans, or else an empty text."""
+    current = trace.get_current_span()
+    return current_trace_id() if current.is_recording() else ""
+
+
+def current_trace() -> Context | None:
+    """Return what makes a later span, in another task, a child of the current one.
+
+    None outside of traces, which as a parent is as good as any.
+    """
+    return get_current() if trace.get_current_span().get_span_context().is_valid else None
+
+
+def links_to(traces: Iterable[Context | None]) -> list[Link]:
+    """Return links to the spans of what ``current_trace`` has returned; each once."""
+    found = {
+        each.span_id: each
+        for each in (trace.get_current_span(one).get_span_context() for one in traces if one)
+    }
+    return [Link(each) for each in found.values()]
