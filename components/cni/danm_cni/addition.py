@@ -13,7 +13,6 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName, NodeName
-from danm_api.telemetry import span
 from danm_cni.capabilities import with_identity
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
@@ -48,6 +47,7 @@ from danm_cni.result import (
     previous_result,
     require_primary_address,
 )
+from danm_cni.steps import Step, step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,6 @@ class SandboxAddition:
         Raises:
             DanmError: What was made stays, and the journal knows it.
         """
-        progress.enter("planning")
         identity = PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid)
         previous = previous_result(request)
         plan = await self.planner.run(request, identity, pod, previous=previous, progress=progress)
@@ -93,7 +92,9 @@ class SandboxAddition:
             if previous is not None:
                 # The plugins before danm are what the Pod has; that is handed on as it came.
                 await self.reservation.intend(request, pod, ())
-                await self._finish(request.container_id, request.previous, outputs={})
+                await self._finish(
+                    request.container_id, request.previous, outputs={}, progress=progress
+                )
                 return answer_in_version(request.previous, request)
             return await self._by_fallback(request, pod, identity, progress)
         parents = plan.parents
@@ -105,11 +106,9 @@ class SandboxAddition:
             parents=parents,
         )
         devices = await self._devices(identity, planned, progress)
-        progress.enter("writing the journal")
-        await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
-        progress.enter("waiting for addresses from ipam-svc")
+        with step(Step.JOURNAL, progress):
+            await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
         answers = await self.reservation.reserve(request.container_id, pod, planned, progress)
-        progress.enter("writing DanmEps")
         ready = [
             self._ready(
                 request,
@@ -137,6 +136,7 @@ class SandboxAddition:
             request.container_id,
             encode_result(merged, CniVersion.V1_1_0),
             outputs={each.interface: each.output for each in parts},
+            progress=progress,
         )
         return encode_result(merged, request.version)
 
@@ -144,10 +144,10 @@ class SandboxAddition:
         self, context: SandboxContext, group: Sequence[ReadyAttachment]
     ) -> Sequence[InterfaceResult]:
         """Make interfaces; their DanmEps say what will exist, before it does."""
-        with span("create DanmEps"):
+        with step(Step.ENDPOINTS, context.progress):
             await all_of(self._tell(each.endpoint) for each in group)
-        context.progress.enter("making the interfaces")
-        with span("make interfaces"):
+        is_own = group[0].planned.spec.network_type in OWN_TYPES
+        with step(Step.INTERFACES if is_own else Step.DELEGATE, context.progress):
             return await self.interfaces.make(context, group)
 
     async def _devices(
@@ -155,20 +155,26 @@ class SandboxAddition:
     ) -> Mapping[InterfaceName, str]:
         if not wants_devices(planned):
             return {}
-        progress.enter("asking the kubelet for the Pod's devices")
-        given = await self.devices.devices(identity.namespace, identity.name)
+        with step(Step.DEVICES, progress):
+            given = await self.devices.devices(identity.namespace, identity.name)
         return assign_devices(identity, planned, given)
 
     async def _by_fallback(
         self, request: CniRequest, pod: Pod, identity: PodIdentity, progress: Progress
     ) -> bytes:
-        progress.enter("waiting for the fallback network's plugin")
         chain = self.fallback.chain(identity)
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
-        await self.reservation.intend(request, pod, (record,))
-        output = await self.fallback.add(request, chain, progress)
+        with step(Step.JOURNAL, progress):
+            await self.reservation.intend(request, pod, (record,))
+        with step(Step.FALLBACK, progress):
+            output = await self.fallback.add(request, chain, progress)
         answer = answer_in_version(output, request)
-        await self._finish(request.container_id, output, outputs={request.interface: output})
+        await self._finish(
+            request.container_id,
+            output,
+            outputs={request.interface: output},
+            progress=progress,
+        )
         return answer
 
     async def _tell(self, endpoint: DanmEp) -> None:
@@ -207,7 +213,12 @@ class SandboxAddition:
         )
 
     async def _finish(
-        self, container_id: ContainerId, result: bytes, *, outputs: Mapping[str, bytes]
+        self,
+        container_id: ContainerId,
+        result: bytes,
+        *,
+        outputs: Mapping[str, bytes],
+        progress: Progress,
     ) -> None:
         record = self.journal.existing(container_id)
         interfaces = tuple(
@@ -217,7 +228,7 @@ class SandboxAddition:
         added = msgspec.structs.replace(
             record, state=SandboxState.ADDED, interfaces=interfaces, result=result
         )
-        with effect(Effect.WRITE_ADDED):
+        with step(Step.JOURNAL, progress), effect(Effect.WRITE_ADDED):
             await self.journal.put(added)
 
 

@@ -18,6 +18,7 @@ from danm_cni.allocation_journal import AllocationJournal, AllocationRecord, All
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.netns import NetnsGoneError
 from danm_cni.news import NO_DEL, AddressNews, of_entry
+from danm_cni.steps import Step, step
 
 log = get_logger(__name__)
 
@@ -52,7 +53,8 @@ class AllocationRelease:
         if record.state is AllocationState.REMOVING:
             return record
         marked = msgspec.structs.replace(record, state=AllocationState.REMOVING, result=b"")
-        await self._journal.put(marked)
+        with step(Step.JOURNAL):
+            await self._journal.put(marked)
         return marked
 
     async def run(self, record: AllocationRecord, *, timeout_s: float = _RELEASE_TIMEOUT_S) -> None:
@@ -78,10 +80,12 @@ class AllocationRelease:
                     timeout_s=timeout_s,
                 )
                 deadline_s = time.monotonic() + timeout_s
-                answer = await self._addresses.release(request, deadline_s=deadline_s)
+                with step(Step.RELEASE):
+                    answer = await self._addresses.release(request, deadline_s=deadline_s)
                 if record.unasked:
                     self._news.note(NO_DEL, map(of_entry, answer.released))
-        await self._journal.forget(record.key)
+        with step(Step.JOURNAL):
+            await self._journal.forget(record.key)
         log.info(
             "Released address",
             container_id=record.container_id,

@@ -21,7 +21,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import OwnerMessage
 from danm_api.model.cni import CniVersion
 from danm_api.model.danmnet import DanmNet, NetworkSpec
-from danm_api.telemetry import get_logger, span
+from danm_api.telemetry import get_logger
 from danm_cni.allocation_check import check_allocation
 from danm_cni.allocation_journal import (
     AllocationJournal,
@@ -34,6 +34,7 @@ from danm_cni.background import Background
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.edges import AddressService, InterfaceMaker, NetworkSource, PodSource
 from danm_cni.ipam_request import IpamRequest, owner_message, result_of, wanted_addresses
+from danm_cni.steps import Step, step
 from danm_cni.tombstones import Tombstone, Tombstones
 
 log = get_logger(__name__)
@@ -81,8 +82,9 @@ class Allocations:
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(remaining_s) as limit:
-                    await stack.enter_async_context(self.admission.slot())
-                    await stack.enter_async_context(self.locks.hold(key))
+                    with step(Step.TURN):
+                        await stack.enter_async_context(self.admission.slot())
+                        await stack.enter_async_context(self.locks.hold(key))
                     known = await self._settled(request)
                     if known is not None and known.state is AllocationState.ADDED:
                         return encode_result(decode_result(known.result), request.call.version)
@@ -93,7 +95,8 @@ class Allocations:
                         return await self._add(request, owner, net, spec, deadline_s)
                 except BaseException:
                     # The time for the ADD does not end the undo.
-                    await self._undo(key)
+                    with step(Step.UNDO):
+                        await self._undo(key)
                     raise
         except TimeoutError as error:
             raise DeadlineExceededError(
@@ -166,9 +169,10 @@ class Allocations:
             since=time.time(),
         )
         fresh = self._is_first_use(record)
-        await self.journal.put(record)
-        await self._forget_forerunners(record)
-        with span("reserve"):
+        with step(Step.JOURNAL):
+            await self.journal.put(record)
+            await self._forget_forerunners(record)
+        with step(Step.RESERVE):
             answer = await self.addresses.reserve(
                 owner,
                 [wanted],
@@ -189,7 +193,8 @@ class Allocations:
             result=encode_result(result, CniVersion.V1_1_0),
         )
         # Before the answer: whoever was told an address is in the journal with it.
-        await self.journal.put(added)
+        with step(Step.JOURNAL):
+            await self.journal.put(added)
         log.info(
             "Added address",
             container_id=record.container_id,

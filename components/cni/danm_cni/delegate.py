@@ -10,6 +10,7 @@ from danm_api.codec.cni import decode_error
 from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import DanmError, DeadlineExceededError, DelegateError, InvalidNetworkError
 from danm_api.model.cni import CniVersion
+from danm_api.telemetry import inject, span
 from danm_cni.cni_errors import CniCode
 from danm_cni.delegate_config import (
     PluginChain,
@@ -42,6 +43,16 @@ def network_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for key, value in environment.items()
         if key == "CNI_PATH" or not key.startswith("CNI_")
     }
+
+
+def traced_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Add what makes a fakeipam that the plugin calls part of the present trace, if there is one.
+
+    Source: OpenTelemetry's specification of environment variables as carriers.
+    """
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    return {**environment, **{key.upper(): value for key, value in carrier.items()}}
 
 
 def attachment_environment(
@@ -121,8 +132,14 @@ async def add_chain(
             call = PluginCall(type=plugin.type, config=config, checks=chain.checks)
             with effect(Effect.WRITE_PLUGIN):
                 await note(call)
-            with progress.waiting(_wait_for(plugin.type, chain, subject)), effect(Effect.RUN_ADD):
-                output = await runner.run(call, verb=Verb.ADD, environment=environment)
+            with (
+                progress.waiting(_wait_for(plugin.type, chain, subject)),
+                span("plugin ADD", plugin=plugin.type),
+                effect(Effect.RUN_ADD),
+            ):
+                output = await runner.run(
+                    call, verb=Verb.ADD, environment=traced_environment(environment)
+                )
             previous = result_for(config, _checked(call, output))
     except DelegateError as error:
         raise DelegateError(f"{chain.source}: {error.reason}", code=error.code) from error
@@ -174,9 +191,11 @@ async def delete_calls(
     for call in reversed(calls):
         try:
             async with asyncio.timeout(timeout_s):
-                with effect(Effect.RUN_DEL):
+                with span("plugin DEL", plugin=call.type), effect(Effect.RUN_DEL):
                     await runner.run(
-                        _with_output(call, output), verb=Verb.DEL, environment=environment
+                        _with_output(call, output),
+                        verb=Verb.DEL,
+                        environment=traced_environment(environment),
                     )
         except TimeoutError:
             error: DanmError = DeadlineExceededError(

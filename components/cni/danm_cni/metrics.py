@@ -13,10 +13,26 @@ REQUESTS: Final = Histogram(
     ["verb", "result"],
     buckets=_BUCKETS,
 )
-ERRORS: Final = Counter("danmd_errors_total", "CNI errors answered, by code.", ["verb", "code"])
+STEPS: Final = Histogram(
+    "danmd_step_duration_seconds",
+    "Time that a step took; steps of one request may run side by side. Result: ok, error, timeout. "
+    "Verb: the runtime's, or upkeep for what nobody waits for.",
+    ["verb", "step", "result"],
+    buckets=(0.0005, 0.001, *_BUCKETS[:-1]),
+)
+ERRORS: Final = Counter(
+    "danmd_errors_total",
+    "CNI errors answered, by code: the specification's and DANM's own; other for a delegate's.",
+    ["verb", "code"],
+)
 SANDBOXES: Final = Gauge("danmd_sandboxes", "Sandboxes in the journal, by state.", ["state"])
 ALLOCATIONS: Final = Gauge(
     "danmd_fakeipam_addresses", "Interfaces that fakeipam serves, by state.", ["state"]
+)
+TOMBSTONES: Final = Gauge(
+    "danmd_tombstones",
+    "DELs that were left for later, as danmd was away or could not know, by executable.",
+    ["program"],
 )
 WAITING: Final = Gauge("danmd_waiting_requests", "ADDs that wait for their turn.")
 ADDRESSES_GIVEN_BACK: Final = Counter(

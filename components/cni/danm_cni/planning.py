@@ -34,6 +34,7 @@ from danm_cni.plan import (
 from danm_cni.progress import Progress
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.result import sandbox_interfaces
+from danm_cni.steps import Step, step
 
 # The controllers take a tenth of a second, and seconds on a busy node.
 _WAIT_S: Final = 5.0
@@ -100,13 +101,14 @@ class Planner:
         while True:
             used: list[NetworkName] = []
             try:
-                return await self._look(request, identity, pod, previous, used)
+                with step(Step.PLAN, progress):
+                    return await self._look(request, identity, pod, previous, used)
             except DanmError as error:
                 awaited = _heals(error) and any(self._is_new(pod, name) for name in used)
                 if not awaited or time.monotonic() >= until_s:
                     raise
-            progress.enter("waiting for the controllers to get a new DanmNet ready")
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            with step(Step.NEW_NETWORK, progress):
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _look(
         self,

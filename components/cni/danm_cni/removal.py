@@ -27,6 +27,7 @@ from danm_cni.journal import (
     SandboxState,
 )
 from danm_cni.news import NO_DEL, AddressNews, of_entry
+from danm_cni.steps import Step, step
 
 log = get_logger(__name__)
 
@@ -61,7 +62,7 @@ class SandboxRemoval:
         if record.state is SandboxState.REMOVING:
             return record
         marked = msgspec.structs.replace(record, state=SandboxState.REMOVING, result=b"")
-        with effect(Effect.WRITE_REMOVING):
+        with step(Step.JOURNAL), effect(Effect.WRITE_REMOVING):
             await self._journal.put(marked)
         return marked
 
@@ -115,7 +116,7 @@ class SandboxRemoval:
                     node=self._node,
                     timeout_s=_RELEASE_TIMEOUT_S,
                 )
-                with effect(Effect.RELEASE):
+                with step(Step.RELEASE), effect(Effect.RELEASE):
                     answer = await self._addresses.release(
                         request, deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S
                     )
@@ -125,21 +126,23 @@ class SandboxRemoval:
         log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
 
     async def _forget(self, record: SandboxRecord) -> None:
-        with effect(Effect.FORGET):
+        with step(Step.JOURNAL), effect(Effect.FORGET):
             await self._journal.forget(ContainerId(record.container_id))
 
     async def _clear(self, record: SandboxRecord) -> SandboxRecord:
         if record.state is SandboxState.ADDING:
             # Its ADD died with an earlier danmd, whose plugins may go on after what follows here.
-            with effect(Effect.END_STRAYS):
+            with step(Step.STRAYS), effect(Effect.END_STRAYS):
                 await self._interfaces.end_strays(record)
         marked = await self._mark(record)
-        await self._interfaces.unmake(marked, marked.interfaces)
-        await all_of(
-            self._delete_endpoint(marked, each.endpoint)
-            for each in marked.interfaces
-            if each.endpoint
-        )
+        with step(Step.REMOVE):
+            await self._interfaces.unmake(marked, marked.interfaces)
+        with step(Step.ENDPOINTS):
+            await all_of(
+                self._delete_endpoint(marked, each.endpoint)
+                for each in marked.interfaces
+                if each.endpoint
+            )
         return marked
 
     async def _delete_endpoint(self, record: SandboxRecord, name: str) -> None:
@@ -160,7 +163,7 @@ class SandboxRemoval:
         if not held.interfaces:
             await self._forget(record)
             return held
-        with effect(Effect.WRITE_HELD):
+        with step(Step.JOURNAL), effect(Effect.WRITE_HELD):
             await self._journal.put(held)
         return held
 

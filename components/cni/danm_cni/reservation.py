@@ -14,7 +14,6 @@ from danm_api.errors import AddressTakenError
 from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName
-from danm_api.telemetry import span
 from danm_cni.edges import AddressService, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_records import interface_record
@@ -24,6 +23,7 @@ from danm_cni.plan import PlannedAttachment
 from danm_cni.progress import Progress
 from danm_cni.removal import owner_of
 from danm_cni.request import CniRequest
+from danm_cni.steps import Step, step
 
 # How long a static address that somebody holds is waited for: a Pod's end takes its grace period,
 # and the runtime tries again anyway.
@@ -126,7 +126,7 @@ class SandboxReservation:
         ]
         if not wanted:
             return {}
-        with span("reserve"):
+        with step(Step.RESERVE, progress):
             answer = await self._reserve_in_time(container_id, pod, wanted, progress)
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
         record = self.journal.existing(container_id)
@@ -134,7 +134,7 @@ class SandboxReservation:
             _with_answer(each, by_interface.get(InterfaceName(each.interface)), answer.attempt)
             for each in record.interfaces
         )
-        with effect(Effect.WRITE_ADDRESSES):
+        with step(Step.JOURNAL, progress), effect(Effect.WRITE_ADDRESSES):
             await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
         return by_interface
 

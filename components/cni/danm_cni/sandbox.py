@@ -39,6 +39,7 @@ from danm_cni.removal import SandboxRemoval
 from danm_cni.request import CniRequest, PodIdentity
 from danm_cni.result import answer_in_version, previous_result
 from danm_cni.sandbox_ending import SandboxEnding, pod_key
+from danm_cni.steps import Step, step
 from danm_cni.tombstones import Tombstones
 from danm_cni.verification import SandboxVerification
 
@@ -83,7 +84,7 @@ class Sandboxes:
         identity = _require_pod(request)
         self._refuse_own_call(request)
         self.journal.note_add(request.container_id)
-        progress = Progress("waiting for its turn", deadline_s=deadline_s)
+        progress = Progress(Step.TURN.doing, deadline_s=deadline_s)
         task = asyncio.create_task(self._add_in_turn(request, identity, progress))
         self.background.keep(task)
         await asyncio.wait({task}, timeout=deadline_s + _UNDO_TIMEOUT_S - time.monotonic())
@@ -117,12 +118,13 @@ class Sandboxes:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(progress.deadline_s - time.monotonic()):
-                    await stack.enter_async_context(self.admission.slot())
-                    await stack.enter_async_context(self.locks.hold(request.container_id))
-                    progress.enter("reading the Pod")
-                    pod = await self.pods.find(identity)
-                    progress.enter("waiting for another sandbox of the Pod")
-                    await stack.enter_async_context(self.locks.hold(pod_key(pod.runtime_uid)))
+                    with step(Step.TURN, progress):
+                        await stack.enter_async_context(self.admission.slot())
+                        await stack.enter_async_context(self.locks.hold(request.container_id))
+                    with step(Step.POD, progress):
+                        pod = await self.pods.find(identity)
+                    with step(Step.POD_TURN, progress):
+                        await stack.enter_async_context(self.locks.hold(pod_key(pod.runtime_uid)))
             except TimeoutError as error:
                 raise _too_late(identity, progress) from error
             try:
@@ -147,8 +149,8 @@ class Sandboxes:
         held: Collection[SandboxRecord] = ()
         try:
             async with asyncio.timeout(progress.deadline_s - time.monotonic()):
-                progress.enter("removing an older sandbox of the Pod")
-                held = await self._vacate_older(pod)
+                with step(Step.OLDER_SANDBOX, progress):
+                    held = await self._vacate_older(pod)
                 result = await self.addition.run(request, pod, held=tuple(held), progress=progress)
         except TimeoutError as error:
             log.warning("Out of time", container_id=container_id, took_ms=progress.took_ms())
@@ -206,7 +208,8 @@ class Sandboxes:
         if record is None:
             return
         try:
-            await self.removal.undo(record, keep_addresses=keep_addresses)
+            with step(Step.UNDO):
+                await self.removal.undo(record, keep_addresses=keep_addresses)
         except DanmError as error:
             log.warning("Undo will be tried again", container_id=container_id, error=error.reason)
 
@@ -285,9 +288,9 @@ class Sandboxes:
         if request.valid_attachments is None:
             return
         errors: list[DanmError] = []
-        for step in (self.ending.remove_unlisted, self.collection.collect):
+        for part in (self.ending.remove_unlisted, self.collection.collect):
             try:
-                await step(request)
+                await part(request)
             except DanmError as error:
                 errors.append(error)
         if errors:

@@ -5,6 +5,7 @@ Who ends one holds the locks of its container and of its Pod, as its ADD does.
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from danm_cni.fallback import Fallback
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.removal import SandboxRemoval, adopted_record
 from danm_cni.request import CniRequest
+from danm_cni.steps import Step, step
 from danm_cni.tombstones import Tombstones
 
 # So much before its deadline a DEL is answered, whatever is left to do.
@@ -76,18 +78,23 @@ class SandboxEnding:
         return self.journal.get(container_id) is None
 
     async def _delete(self, request: CniRequest) -> None:
-        async with self.locks.hold(request.container_id):
+        async with AsyncExitStack() as stack:
+            with step(Step.TURN):
+                await stack.enter_async_context(self.locks.hold(request.container_id))
             record = self.journal.get(request.container_id)
             if record is None:
                 record = adopted_record(self.endpoints.of_container(request.container_id))
             if record is None:
                 if not self.journal.saw_add(request.container_id):
-                    await self.fallback.delete_unknown(request)
+                    with step(Step.FALLBACK):
+                        await self.fallback.delete_unknown(request)
                 return
             if record.state is SandboxState.HELD or record.is_of_other(request.interface):
                 return
-            async with self.locks.hold(pod_key(PodUid(record.pod_uid))):
-                await self.removal.remove(record)
+            with step(Step.POD_TURN):
+                pod_lock = self.locks.hold(pod_key(PodUid(record.pod_uid)))
+                await stack.enter_async_context(pod_lock)
+            await self.removal.remove(record)
 
     async def abandon(self, request: CniRequest) -> None:
         """Remove what an ADD made whose answer nobody took."""

@@ -20,7 +20,7 @@ from danm_api.node_frame import (
     decode_request_head,
     encode_answer,
 )
-from danm_api.telemetry import extract, get_logger, span
+from danm_api.telemetry import SpanKind, correlated, extract, get_logger, span
 from danm_cni import metrics
 from danm_cni.cni_errors import CniCode, CniRequestError, error_object
 from danm_cni.failpoints import Effect, effect
@@ -32,6 +32,7 @@ from danm_cni.request import (
     frame_of,
     requested_version,
 )
+from danm_cni.steps import on_behalf_of
 
 log = get_logger(__name__)
 
@@ -44,6 +45,9 @@ _MAX_CONNECTIONS: Final = 1000
 _BACKLOG: Final = 512
 # File descriptors may be free again.
 _ACCEPT_AGAIN_S: Final = 1.0
+# What is counted by its name; a delegate may use any code.
+_KNOWN_CODES: Final = frozenset(int(code) for code in CniCode)
+_KNOWN_VERBS: Final = frozenset(str(verb) for verb in Verb)
 
 
 class CniServer:
@@ -147,42 +151,54 @@ class CniServer:
                 await self._handler(frame).abandon(frame)
 
     async def _answer(self, frame: Frame) -> tuple[int, bytes]:
-        started = time.monotonic()
         verb = frame.environment.get("CNI_COMMAND", "")
-        known_verb = verb if verb in set(Verb) else "other"
+        verb = verb if verb in _KNOWN_VERBS else "other"
         if frame.program is Program.FAKEIPAM:
-            known_verb = f"fakeipam {known_verb}"
-        version = requested_version(frame.stdin)
+            verb = f"fakeipam {verb}"
+        container_id = frame.environment.get("CNI_CONTAINERID", "")
         parent = extract({"traceparent": frame.environment.get("TRACEPARENT", "")})
+        with (
+            correlated([container_id]),
+            on_behalf_of(verb),
+            span(
+                f"CNI {verb}", parent=parent, kind=SpanKind.SERVER, container_id=container_id
+            ) as traced,
+        ):
+            status, output = await self._answer_verb(frame, verb)
+            traced.set_attribute("cni.status", status)
+            return status, output
+
+    async def _answer_verb(self, frame: Frame, verb: str) -> tuple[int, bytes]:
+        started = time.monotonic()
         output, failure = b"", None
-        with span(f"CNI {known_verb}", parent=parent):
-            try:
-                frame.require_readable()
-                deadline_s = frame.deadline_s or started + _DEFAULT_DEADLINE_S
-                output = await self._handler(frame).answer(frame, deadline_s=deadline_s)
-            except DanmError as error:
-                failure = error_object(error)
-            except OSError as error:
-                failure = CniError(code=CniCode.IO_FAILURE, message=f"danmd: {error}")
-            except Exception as error:
-                # The runtime is owed an answer.
-                log.exception("Request failed", verb=verb, error=error)
-                failure = CniError(
-                    code=CniCode.INTERNAL,
-                    message="danmd failed internally; the log of this node's danm-cni Pod says why",
-                )
+        try:
+            frame.require_readable()
+            deadline_s = frame.deadline_s or started + _DEFAULT_DEADLINE_S
+            output = await self._handler(frame).answer(frame, deadline_s=deadline_s)
+        except DanmError as error:
+            failure = error_object(error)
+        except OSError as error:
+            failure = CniError(code=CniCode.IO_FAILURE, message=f"danmd: {error}")
+        except Exception as error:
+            # The runtime is owed an answer.
+            log.exception("Request failed", verb=verb, error=error)
+            failure = CniError(
+                code=CniCode.INTERNAL,
+                message="danmd failed internally; the log of this node's danm-cni Pod says why",
+            )
         if failure is not None:
-            metrics.ERRORS.labels(known_verb, str(int(failure.code))).inc()
+            code = int(failure.code)
+            metrics.ERRORS.labels(verb, str(code) if code in _KNOWN_CODES else "other").inc()
             log.warning(
                 "Refused request",
                 verb=verb,
                 container_id=frame.environment.get("CNI_CONTAINERID", ""),
-                code=int(failure.code),
+                code=code,
                 error=failure.message,
             )
-            output = encode_error(failure, version)
+            output = encode_error(failure, requested_version(frame.stdin))
         result = "ok" if failure is None else "error"
-        metrics.REQUESTS.labels(known_verb, result).observe(time.monotonic() - started)
+        metrics.REQUESTS.labels(verb, result).observe(time.monotonic() - started)
         return (0 if failure is None else 1), output
 
     def _handler(self, frame: Frame) -> RequestHandler:

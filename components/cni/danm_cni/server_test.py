@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from danm_api.errors import DelegateError
 from danm_api.node_call import call_daemon
 from danm_api.node_frame import (
     ANSWER_HEAD_BYTES,
@@ -20,6 +21,7 @@ from danm_api.node_frame import (
     decode_answer_head,
     encode_request,
 )
+from danm_api.testing.samples import sample
 from danm_cni.handlers import Readiness, SandboxRequests
 from danm_cni.request import Program
 from danm_cni.server import CniServer
@@ -134,6 +136,17 @@ async def test_an_error_is_an_error_object(served: Served) -> None:
     status, error = await served.call("ADD")
     assert (status, error["cniVersion"], error["code"]) == (1, "1.1.0", 103)
     assert "'nope'" in error["msg"]
+
+
+async def test_codes_that_a_delegate_makes_up_are_one(served: Served) -> None:
+    """A plugin's own code is answered as it is, and counted as one of any."""
+    served.node.add_network("plugin", network_type="odd")
+    served.node.write_cni_config("odd.conf", {"cniVersion": "1.0.0", "name": "o", "type": "odd"})
+    served.node.plugins.failures.fail("odd", DelegateError("no", code=987))
+    served.node.add_pod(interfaces=[{"network": "plugin"}])
+    before = sample("danmd_errors_total", verb="ADD", code="other")
+    assert (await served.call("ADD"))[1]["code"] == 987
+    assert sample("danmd_errors_total", verb="ADD", code="other") == before + 1
 
 
 async def test_only_root_may_connect(served: Served) -> None:

@@ -17,6 +17,7 @@ from danm_api.node_tombstone import attachment_name
 from danm_api.telemetry import get_logger
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.durable import TEMPORARY_PREFIX, remove_durably, write_atomically
+from danm_cni.metrics import TOMBSTONES
 from danm_cni.request import CniRequest, Program, frame_of
 from danm_cni.request import decode_request as decode_cni_request
 
@@ -109,6 +110,7 @@ class Tombstones:
             except OSError as error:
                 # The others are not to wait for a file that a broken disk, or a hand, has spoilt.
                 log.warning("Tombstone cannot be read", name=path.name, error=str(error))
+        TOMBSTONES.labels(self._program.name.lower()).set(len(found))
         return found
 
     def _remove_if_abandoned(self, temporary: Path) -> None:

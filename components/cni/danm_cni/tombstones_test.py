@@ -10,6 +10,7 @@ import pytest
 from danm_api.names import ContainerId, InterfaceName
 from danm_api.node_frame import encode_request
 from danm_api.node_tombstone import write_tombstone
+from danm_api.testing.samples import sample
 from danm_cni.request import CniRequest, Program, decode_request
 from danm_cni.tombstones import Tombstones
 
@@ -136,6 +137,7 @@ async def test_what_cannot_be_read_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     assert ["good"] == [each.request.container_id for each in await tombstones.waiting()]
     assert (tmp_path / ".c1.77").exists()
+    assert sample("danmd_tombstones", program="danm") == 1
 
 
 async def test_what_a_crash_cut_off_is_removed(tmp_path: Path) -> None:
