@@ -6,6 +6,7 @@ the write that carried it, a refusal by that write too or by a consistent read o
 """
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +45,7 @@ from ipam_svc.ledger import Ledger, is_newer
 from ipam_svc.openings import Openings
 from ipam_svc.quiet import Gatherer
 from ipam_svc.readings import held_with
+from ipam_svc.shared_write import in_the_name_of
 from ipam_svc.store import BlockStore
 from ipam_svc.waiting import Waiting, as_first_tried, changes_that_take, note_tried
 
@@ -133,16 +135,21 @@ class Committer:
         queue = self._queues.get(ref)
         if queue is None:
             queue = self._queues[ref] = _Queue(ref=ref)
-            task = asyncio.create_task(self._drain(queue), name=f"commit {ref.name}")
+            # It goes on for others than who asks now: of whom it works for, the batch tells.
+            task = asyncio.create_task(
+                self._drain(queue), name=f"commit {ref.name}", context=contextvars.Context()
+            )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         queue.waiting.append(waiting)
         self._queued += 1
+        metrics.QUEUED.inc()
         self._ledger.add_pending(ref.network_uid, ref.version, ref.start, 1)
         try:
             return await waiting.verdict
         finally:
             self._queued -= 1
+            metrics.QUEUED.dec()
             self._ledger.add_pending(ref.network_uid, ref.version, ref.start, -1)
 
     async def close(self) -> None:
@@ -156,7 +163,8 @@ class Committer:
             await self._gatherer.until_quiet(queue.ref.family, queue.waiting, enough=BLOCK_SIZE)
             batch, queue.waiting = queue.waiting, []
             try:
-                await self._commit(queue.ref, batch)
+                with in_the_name_of(batch, block=queue.ref.name):
+                    await self._commit(queue.ref, batch)
             except DanmError as error:
                 # The block cannot be read: its name is in the reason.
                 for waiting in batch:
@@ -207,6 +215,7 @@ class Committer:
                 # A write may have taken effect, or may yet: what is read next, and the
                 # resourceVersion of the write after it, decide.
                 _log.warning("Retrying a block", block=ref.name, error=error)
+                metrics.RETRIES.inc()
                 await self._sleep(_RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)])
                 tries += 1
                 base, proven = await self._read_again(ref, base)

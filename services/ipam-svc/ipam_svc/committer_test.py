@@ -1,11 +1,13 @@
 """Group commit on a store that refuses, stalls and loses answers."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.errors import (
     ApiUnavailableError,
@@ -19,6 +21,8 @@ from danm_api.errors import (
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from danm_api.telemetry import correlated, current_request_ids, extract, span
+from danm_api.testing.recorded_traces import recorded
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.block import (
     Change,
@@ -310,3 +314,67 @@ async def test_an_owner_that_the_block_knows_is_judged_there() -> None:
     assert isinstance(outcome, Took)
     assert store.block is not None
     assert [str(entry.address) for entry in held_entries(store.block)] == ["10.0.0.1", "10.0.0.2"]
+
+
+def _traceparent(number: int) -> str:
+    return f"00-{number:032x}-{number:016x}-01"
+
+
+async def _commit_traced(committer: Committer, last: int) -> object:
+    """Commit as a request of its own trace, with its own id."""
+    parent = extract({"traceparent": _traceparent(last)})
+    with correlated([f"c{last}"]), span(f"request {last}", parent=parent):
+        return await _commit(committer, _take(last))
+
+
+async def test_a_write_is_of_those_whom_it_carries() -> None:
+    """A batch is traced below the first of its requests, with links to the others, and no later."""
+    committer = _committer(_Store())
+    with recorded() as traces:
+        await asyncio.gather(*(_commit_traced(committer, last) for last in (1, 2, 3)))
+        # While its task goes on, the next batch is none of theirs.
+        first = asyncio.create_task(_commit_traced(committer, 4))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(_commit_traced(committer, 5))
+        await asyncio.gather(first, second)
+    by_trace = {n: traces.paths(f"{n:032x}") for n in range(1, 6)}
+    assert by_trace[1] == ["request 1", "request 1 > commit"]
+    assert by_trace[2] == ["request 2"]
+    (shared,) = (each for each in traces.spans(f"{1:032x}") if each.name == "commit")
+    assert sorted(link.context.trace_id for link in shared.links) == [2, 3]
+    assert shared.attributes is not None
+    assert shared.attributes["changes"] == 3
+    assert "request 4 > commit" in by_trace[4]
+    assert "request 4" not in " ".join(by_trace[5])
+
+
+async def test_lines_about_a_write_name_whom_it_carries(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever looks for one of the requests finds what went wrong with the write of all."""
+    store = _Store()
+    store.errors = [ApiUnavailableError("no answer", status=0)]
+    seen: list[tuple[str, ...]] = []
+
+    class Note(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            if record.getMessage() == "Retrying a block":
+                seen.append(current_request_ids())
+            return True
+
+    caplog.handler.addFilter(note := Note())
+    retries = REGISTRY.get_sample_value("danm_ipam_block_retries_total") or 0
+    committer = _committer(store)
+    await asyncio.gather(*(_commit_traced(committer, last) for last in (1, 2)))
+    caplog.handler.removeFilter(note)
+    assert seen == [("c1", "c2")]
+    assert REGISTRY.get_sample_value("danm_ipam_block_retries_total") == retries + 1
+
+
+async def test_what_waits_is_shown() -> None:
+    """The gauge says how many changes wait, and returns to where it was."""
+    before = REGISTRY.get_sample_value("danm_ipam_queued_changes") or 0
+    committer = _committer(_Store())
+    waiting = [asyncio.create_task(_commit(committer, _take(last))) for last in range(1, 11)]
+    await asyncio.sleep(0)
+    assert REGISTRY.get_sample_value("danm_ipam_queued_changes") == before + 10
+    await asyncio.gather(*waiting)
+    assert REGISTRY.get_sample_value("danm_ipam_queued_changes") == before

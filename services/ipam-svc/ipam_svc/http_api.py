@@ -4,15 +4,14 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, TypeVar
 from uuid import uuid4
 
 import msgspec
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from aiohttp import hdrs, web
 
 from danm_api.errors import (
     DanmError,
@@ -38,9 +37,18 @@ from danm_api.ipam_api import (
 from danm_api.ipam_problem import CONTENT_TYPE, problem_of
 from danm_api.model.caller import Caller
 from danm_api.names import Namespace, NetworkName, NodeName
-from danm_api.telemetry import extract, get_logger, span
+from danm_api.telemetry import (
+    REQUEST_ID_HEADER,
+    SpanKind,
+    correlated,
+    exposition,
+    extract,
+    get_logger,
+    span,
+)
 from ipam_svc import metrics
 from ipam_svc.access import Access
+from ipam_svc.counting import counted
 from ipam_svc.limits import Admission, BodyBudget, Limits
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.openapi import openapi_document
@@ -153,18 +161,21 @@ class HttpApi:
             return _problem(OverloadedError(reason))
         resource = request.match_info.route.resource
         path = "unknown" if resource is None else resource.canonical
+        # Whoever asks may invent others, each of which would be a series of its own.
+        method = request.method if request.method in hdrs.METH_ALL else "other"
         started = time.perf_counter()
         self._in_flight += 1
         metrics.IN_FLIGHT.inc()
         try:
-            with span(f"{request.method} {path}", parent=extract(request.headers)):
+            with (
+                correlated([request.headers.get(REQUEST_ID_HEADER, "")]),
+                span(f"{method} {path}", parent=extract(request.headers), kind=SpanKind.SERVER),
+            ):
                 return await _answer(request, handler)
         finally:
             self._in_flight -= 1
             metrics.IN_FLIGHT.dec()
-            metrics.REQUEST_SECONDS.labels(request.method, path).observe(
-                time.perf_counter() - started
-            )
+            metrics.REQUEST_SECONDS.labels(method, path).observe(time.perf_counter() - started)
 
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let nobody pass who did not prove who it is."""
@@ -208,16 +219,27 @@ class HttpApi:
     async def _reserve(self, request: web.Request) -> web.Response:
         message = await self._body(request, ReserveRequest)
         order = reserve_order(message)
-        with _counted(metrics.RESERVES):
+        with counted(metrics.RESERVES, "Refused reservation"):
             await self._access.may_reserve(request[_CALLER], order)
             attachments = await self._reservations.reserve(order)
+        _log.debug(
+            "Reserved addresses",
+            namespace=order.namespace,
+            attempt=order.attempt,
+            addresses=[each.ip or each.ip6 for each in attachments],
+        )
         return _json(ReserveAnswer(attempt=order.attempt, attachments=attachments))
 
     async def _release(self, request: web.Request) -> web.Response:
         order = release_order(await self._body(request, ReleaseRequest))
-        with _counted(metrics.RELEASES):
+        with counted(metrics.RELEASES, "Refused release"):
             await self._access.may_release(request[_CALLER], order)
             answer = await self._releases.release(order)
+        _log.debug(
+            "Released addresses",
+            attempt=order.attempt,
+            addresses=[each.address for each in answer.released],
+        )
         return _json(answer)
 
     async def _network_reservations(self, request: web.Request) -> web.Response:
@@ -291,7 +313,8 @@ class HttpApi:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         await self._access.may_get(request[_CALLER], METRICS_PATH)
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        body, content_type = exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -309,17 +332,6 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:  # noqa: BLE001  (a bug: the caller gets an answer, the log the rest)
         _log.exception("Failed to answer", method=request.method, path=request.path, error=error)
         return _problem(DanmError("ipam-svc failed; its log says why", transient=True))
-
-
-@contextmanager
-def _counted(counter: Counter) -> Iterator[None]:
-    """Count how a piece of work ends, by the error's class."""
-    try:
-        yield
-    except DanmError as error:
-        counter.labels(type(error).__name__).inc()
-        raise
-    counter.labels("done").inc()
 
 
 def _network_of(request: web.Request) -> tuple[Namespace, NetworkName]:

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
+from danm_api.testing.samples import sample
 from ipam_svc.access import Access
 from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.http_api import HttpApi
@@ -285,6 +286,11 @@ async def test_metrics_are_for_those_who_may() -> None:
         response = await client.get(METRICS_PATH, headers=prometheus)
         assert (response.status, response.content_type) == (200, "text/plain")
         assert "danm_ipam_requests_in_flight 1.0" in await response.text()
+        asked = {**prometheus, "Accept": "application/openmetrics-text;version=1.0.0;q=0.5"}
+        response = await client.get(METRICS_PATH, headers=asked)
+        (operation,) = (each for each in OPERATIONS if each.path == METRICS_PATH)
+        assert response.content_type in operation.on_demand
+        assert (await response.text()).endswith("# EOF\n")
         assert (await _problem(await client.get(METRICS_PATH))).status == 401
         assert (await client.get(OPENAPI_PATH, headers=prometheus)).status == 401
     cluster.kube.review_access = lambda _: {"allowed": False}
@@ -292,6 +298,17 @@ async def test_metrics_are_for_those_who_may() -> None:
         problem = await _problem(await client.get(METRICS_PATH, headers=prometheus))
         assert problem.status == 403
         assert "nonResourceURL /metrics" in problem.detail
+
+
+async def test_methods_that_somebody_invents_are_one_series() -> None:
+    """Whoever asks, even without a token, makes no series of their own."""
+    name = "danm_ipam_request_seconds_count"
+    before = sample(name, method="other", path="unknown")
+    async with _served(Cluster()) as client:
+        for method in ("PROPFIND", "REBIND"):
+            await client.request(method, RESERVE_PATH)
+    assert sample(name, method="other", path="unknown") == before + 2
+    assert REGISTRY.get_sample_value(name, {"method": "REBIND", "path": "unknown"}) is None
 
 
 async def test_too_many_requests_are_refused_at_once() -> None:

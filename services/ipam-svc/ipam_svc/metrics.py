@@ -36,6 +36,14 @@ BATCH_SIZE: Final = Histogram(
 CONFLICTS: Final = Counter(
     "danm_ipam_block_conflicts", "Writes of a block that somebody else's write preceded."
 )
+RETRIES: Final = Counter(
+    "danm_ipam_block_retries",
+    "Tries of a block that had to be repeated, since the API server did not answer.",
+)
+QUEUED: Final = Gauge(
+    "danm_ipam_queued_changes",
+    "Changes of addresses that wait for a write of their block, or are in it.",
+)
 OPENED_AHEAD: Final = Counter(
     "danm_ipam_blocks_opened_ahead",
     "Blocks opened before a request needed them; exists: another replica was first.",

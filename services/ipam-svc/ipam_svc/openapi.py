@@ -33,6 +33,9 @@ list to list.
 A reserve holds all its addresses or none. Every *send* of a reserve carries an attempt, a number
 that grows for its owner: after a send whose answer was lost send a larger one, and use no answer to
 an earlier one. Fields that are not known are ignored in bodies and refused in queries.
+
+A request with `X-Request-ID` (at most 128 letters, digits and `._:-`) has it in the log lines of
+the replica that works on it, and one with `traceparent` (W3C Trace Context) is part of that trace.
 """
 
 
@@ -130,7 +133,8 @@ def _operation(operation: Operation, refs: dict[type, Any]) -> dict[str, Any]:
             }
         }
     else:
-        done["content"] = {operation.media_type: {"schema": {}}}
+        media_types = (operation.media_type, *operation.on_demand)
+        done["content"] = {each: {"schema": {}} for each in media_types}
     if headers:
         done["headers"] = headers
     responses: dict[str, Any] = {"200": done}

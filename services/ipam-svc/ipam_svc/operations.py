@@ -98,6 +98,7 @@ class Operation:
         request: The type of its body; None without one.
         answer: The type of a good answer; None for one that is no message.
         media_type: Of a good answer that is no message.
+        on_demand: Media types that such an answer may have as well, for those who accept them.
         security: The scheme of the document by which callers prove who they are.
         queries: Whether it takes the parameters of ``ReservationQuery``.
         tagged: Whether its answers carry an ETag.
@@ -114,6 +115,7 @@ class Operation:
     request: type[msgspec.Struct] | None = None
     answer: type[msgspec.Struct] | None = None
     media_type: str = "application/json"
+    on_demand: tuple[str, ...] = ()
     security: str = "token"
     queries: bool = False
     tagged: bool = False
@@ -281,8 +283,9 @@ OPERATIONS: Final = (
         summary="This replica's metrics, for Prometheus.",
         description="Needs a token for the API server, as Prometheus has, and the verb get on the"
         f" nonResourceURL `{METRICS_PATH}`. Each replica counts for itself.",
-        done="The metrics in Prometheus' text format.",
+        done="The metrics in Prometheus' text format, or in OpenMetrics', which has exemplars.",
         media_type="text/plain",
+        on_demand=("application/openmetrics-text",),
         security="apiServerToken",
         refusals=(401, 403, 429, 431, 500, 502, 503),
     ),

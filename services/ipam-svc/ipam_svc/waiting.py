@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+from opentelemetry.context import Context
 
 from danm_api.errors import DanmError
+from danm_api.telemetry import current_request_ids, current_trace
 from ipam_svc.block import Change, GaveBack, NotHeld, Outcome, Swept, Took
 
 
@@ -17,6 +20,8 @@ class Waiting:
         verdict: Resolved with the outcome.
         tried: What a write whose answer was lost would have brought.
         may_move: When another replica wins the block, the caller takes another one.
+        trace: The caller's span, if it has one.
+        request_ids: The caller's, for log lines.
     """
 
     change: Change
@@ -24,6 +29,8 @@ class Waiting:
     verdict: "asyncio.Future[Outcome]"
     tried: Outcome | None = None
     may_move: bool = False
+    trace: Context | None = field(default_factory=current_trace)
+    request_ids: tuple[str, ...] = field(default_factory=current_request_ids)
 
     def settle(self, verdict: Outcome | DanmError) -> None:
         """Tell the caller, if it still listens."""

@@ -9,7 +9,7 @@ from typing import Any
 from danm_api.codec.authority import decode_trust
 from danm_api.ipam_api import AUDIENCE, TRUST_CONFIG_MAP
 from danm_api.ipam_client import IpamClient
-from danm_api.kube.api import CONFIG_MAPS, RawObject
+from danm_api.kube.api import CONFIG_MAPS, KubeApi, RawObject
 from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.testing.fake_kube import FakeKube
 from ipam_svc.config import Config, danmd_user_of
@@ -38,9 +38,20 @@ class Service:
         synced: How many have read the record.
     """
 
-    def __init__(self, kube: FakeKube, *, linger_s: float = 0.0, health_port: int = 0) -> None:
-        """Have no replica yet; 0 stands for any port."""
+    def __init__(
+        self,
+        kube: FakeKube,
+        *,
+        api: KubeApi | None = None,
+        linger_s: float = 0.0,
+        health_port: int = 0,
+    ) -> None:
+        """Have no replica yet; 0 stands for any port.
+
+        ``api`` is how replicas reach ``kube``, if not directly.
+        """
         self.kube = kube
+        self._api = api or kube
         self.kube.review_token = _review
         self.endpoints: list[str] = []
         self.synced = 0
@@ -66,7 +77,7 @@ class Service:
             linger_s=self._linger_s,
         )
         task = asyncio.create_task(
-            serve(self.kube, config, stop, on_listening=listening, on_synced=self._note_synced)
+            serve(self._api, config, stop, on_listening=listening, on_synced=self._note_synced)
         )
         self._stops.append(stop)
         self._tasks.append(task)
