@@ -7,10 +7,21 @@ from prometheus_client import Counter, Gauge
 LINK_ACTIONS: Final = Counter(
     "danm_netwatcher_link_actions_total", "Changes made to host links, by kind", ["action"]
 )
+LINK_REPAIRS: Final = Counter(
+    "danm_netwatcher_link_repairs_total",
+    "Repairs of host links by what had happened to them: deleted, down, renamed, mtu, source (the "
+    "parent's address changed), unmarked (a netwatcher died while it made the link).",
+    ["damage"],
+)
 LINKS: Final = Gauge("danm_netwatcher_links", "Host links that are wanted, by state", ["state"])
 EVENTS_LOST: Final = Counter(
     "danm_netwatcher_kernel_events_lost_total", "Times that the kernel's events ran over"
 )
 VERDICTS: Final = Counter(
     "danm_netwatcher_verdicts_total", "Verdicts written about DanmNets, by verdict", ["verdict"]
+)
+NETWORKS: Final = Gauge(
+    "danm_netwatcher_networks",
+    "DanmNets by what the validator has said: valid, refused, unjudged. Each replica shows them.",
+    ["state"],
 )

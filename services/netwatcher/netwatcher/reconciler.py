@@ -18,6 +18,7 @@ from danm_api.model.addresses import IPAddress
 from danm_api.model.danmnet import DanmNet
 from danm_api.names import InterfaceName
 from danm_api.telemetry import get_logger
+from netwatcher.damage import damage
 from netwatcher.kernel import (
     AddressesChanged,
     EventsLost,
@@ -38,7 +39,7 @@ from netwatcher.links import (
     link_of,
     source_of,
 )
-from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS
+from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS, LINK_REPAIRS
 from netwatcher.plan import AskUsers, Plan, Seen, plan_link
 from netwatcher.users import LinkUsers
 
@@ -251,6 +252,8 @@ class LinkReconciler:
                 await self._kernel.execute(action)
                 LINK_ACTIONS.labels(action=type(action).__name__).inc()
                 _log.info("Changed host link", link=name, action=str(action))
+            for each in damage(plan.actions, was_up=self._states.get(name).up):
+                LINK_REPAIRS.labels(each).inc()
         except DanmError as error:
             if wanted.link is not None:
                 self._states.set(name, LinkState(up=False, reason=error.reason))

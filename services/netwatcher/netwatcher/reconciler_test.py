@@ -30,6 +30,7 @@ from danm_api.testing.fake_kube import FakeKube
 from netwatcher.kernel import EventsLost
 from netwatcher.link_states import LinkStates, node_networks
 from netwatcher.links import ObservedAddress, OtherKind, alias_for
+from netwatcher.metrics import LINK_REPAIRS
 from netwatcher.plan import CreateVlan, Delete, Rename
 from netwatcher.reconciler import (
     BY_LINK,
@@ -262,19 +263,32 @@ async def lost_its_parent(lab: Lab) -> None:
     lab.kernel.change("ens4", up=True)
 
 
+def repairs() -> dict[str, float]:
+    """Return how many repairs were counted, by what had happened."""
+    return {
+        sample.labels["damage"]: sample.value
+        for family in LINK_REPAIRS.collect()
+        for sample in family.samples
+    }
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "counted"),
     [
-        down_by_hand,
-        removed_by_hand,
-        renamed_by_hand,
-        moved_to_another_mtu,
-        missed_its_removal,
-        lost_its_parent,
+        pytest.param(down_by_hand, "down", id="down"),
+        pytest.param(removed_by_hand, "deleted", id="removed"),
+        pytest.param(renamed_by_hand, "renamed", id="renamed"),
+        pytest.param(moved_to_another_mtu, "mtu", id="mtu"),
+        pytest.param(missed_its_removal, "deleted", id="missed"),
+        # Until it was back nobody could have had the link.
+        pytest.param(lost_its_parent, None, id="parent"),
     ],
 )
-async def test_damage_is_repaired(lab: Lab, damage: Callable[[Lab], Awaitable[None]]) -> None:
+async def test_damage_is_repaired(
+    lab: Lab, damage: Callable[[Lab], Awaitable[None]], counted: str | None
+) -> None:
     """The link is as it was, whatever was done to it, and its neighbour was left alone."""
+    counts = repairs()
     before = lab.kernel.named("external.300")  # SPEC N4
     neighbour = lab.kernel.named("vx_internal")
     await damage(lab)
@@ -288,6 +302,10 @@ async def test_damage_is_repaired(lab: Lab, damage: Callable[[Lab], Awaitable[No
     await lab.until(repaired)
     await lab.until(lambda: lab.reason("external") == "")
     assert lab.kernel.named("vx_internal") == neighbour
+    if counted is None:
+        assert repairs() == counts
+    else:
+        assert repairs()[counted] == counts.get(counted, 0) + 1
 
 
 async def test_a_renamed_link_keeps_what_hangs_on_it(lab: Lab) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.kube.api import DANMNETS, KubeApi
@@ -9,13 +11,18 @@ from danm_api.kube.client import KubeClient
 from danm_api.kube.election import LeaderElection
 from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Informer
-from danm_api.model.danmnet import DanmNet
+from danm_api.model.danmnet import CONDITION_VALID, DanmNet
 from danm_api.telemetry import HealthServer, Readiness
 from netwatcher.config import VALIDATOR_LEASE, ValidatorConfig
+from netwatcher.metrics import NETWORKS
 from netwatcher.network_use import ClusterUseReader
 from netwatcher.node_summary import NodeSummary
 from netwatcher.validator import BY_CLAIM, BY_REFUSED, Validator
 from netwatcher.verdict import claim_keys, refused_keys
+
+_VALID: Final = "valid"
+_REFUSED: Final = "refused"
+_UNJUDGED: Final = "unjudged"
 
 
 class ValidatorProcess:
@@ -55,6 +62,8 @@ class ValidatorProcess:
             OSError: The port for health is taken.
         """
         config = self._config
+        for state in (_VALID, _REFUSED, _UNJUDGED):
+            NETWORKS.labels(state).set_function(partial(self._count, state))
         health = HealthServer(host=config.health_host, port=config.health_port, ready=self._ready)
         async with health:
             self.health_port = health.port
@@ -62,6 +71,9 @@ class ValidatorProcess:
                 serving = group.create_task(self._serve(), name="serving")
                 await stop.wait()
                 serving.cancel()
+
+    def _count(self, state: str) -> int:
+        return sum(_state_of(net) == state for net in self._networks.items())
 
     def _ready(self) -> Readiness:
         return self._networks.synced or "the DanmNets have not been read yet"
@@ -77,6 +89,13 @@ class ValidatorProcess:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._validator.lead(), name="validator")
             group.create_task(self._summary.lead(), name="summary")
+
+
+def _state_of(net: DanmNet) -> str:
+    verdict = net.status.condition(CONDITION_VALID)
+    if verdict is None or verdict.status is None:
+        return _UNJUDGED
+    return _VALID if verdict.status else _REFUSED
 
 
 async def run(config: ValidatorConfig, stop: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 import pytest
 from click.testing import CliRunner
+from prometheus_client import REGISTRY
 
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.kube.api import DANMNETS, LEASES
@@ -63,6 +64,9 @@ async def test_a_replica_judges_and_tells_how_it_is() -> None:
         url = f"http://127.0.0.1:{process.health_port}/readyz"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             assert answer.status == 200
+        while REGISTRY.get_sample_value("danm_netwatcher_networks", {"state": "valid"}) != 1:
+            await asyncio.sleep(0.001)
+        assert REGISTRY.get_sample_value("danm_netwatcher_networks", {"state": "refused"}) == 0
     assert holder(api) == ""
 
 
