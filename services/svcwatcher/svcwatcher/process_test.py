@@ -76,7 +76,9 @@ async def test_a_replica_serves_and_tells_how_it_is() -> None:
         assert (await ask(process, "/healthz"))[0] == 200
         assert (await ask(process, "/readyz"))[0] == 200
         _, counted = await ask(process, "/metrics")
-    assert 'svcwatcher_writes_total{resource="endpointslices",verb="create"}' in counted
+    created = 'danm_svcwatcher_writes_total{resource="endpointslices",result="ok",verb="create"}'
+    assert created in counted
+    assert "danm_svcwatcher_endpoint_convergence_seconds_bucket" in counted
     assert holder(api) == ""
 
 

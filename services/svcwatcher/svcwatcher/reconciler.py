@@ -18,6 +18,7 @@ from danm_api.telemetry import get_logger
 from svcwatcher import metrics
 from svcwatcher.absence import GRACE_S, Absences
 from svcwatcher.index import ServiceKey
+from svcwatcher.lag import Lag
 from svcwatcher.observation import Observation
 from svcwatcher.pacing import Pace
 from svcwatcher.plan import Complaint, Observed, ServicePlan, plan_service
@@ -85,7 +86,7 @@ class Reconciler:
         self._yielded: set[ServiceKey] = set()
         self._clock = clock
         self._queue: WorkQueue[ServiceKey] | None = None
-        self._concerned_since: dict[ServiceKey, float] = {}
+        self._lag = Lag(metrics.CONVERGENCE_SECONDS, clock=clock)
         self._told: dict[ServiceKey, frozenset[Complaint]] = {}
         observation.subscribe(self._on_event)
 
@@ -105,7 +106,7 @@ class Reconciler:
             await run_workers(queue, self.reconcile, concurrency=self._concurrency, name="services")
         finally:
             self._queue = None
-            self._concerned_since.clear()
+            self._lag.clear()
             self._slice_pace.clear()
             self._endpoints_pace.clear()
             self._absences.clear()
@@ -124,6 +125,10 @@ class Reconciler:
         if wait_s > 0:
             self._add_after(key, wait_s)
             return
+        with self._lag.of_work_on(key) as slices_written:
+            await self._bring_in_order(key, slices_written)
+
+    async def _bring_in_order(self, key: ServiceKey, slices_written: Callable[[], None]) -> None:
         observed = self._observation.observed(key)
         service = observed.service
         plan, served = self._plan(key, observed)
@@ -140,7 +145,7 @@ class Reconciler:
             self._endpoints_pace.spend(key)
         if plan.writes:
             try:
-                complaints += await self._writer.write(key, plan)
+                complaints += await self._writer.write(key, plan, slices_written=slices_written)
             except DanmError as error:
                 if not error.transient and not isinstance(error, NotFoundError):
                     await self._tell(key, service, (*complaints, _not_written(error)))
@@ -148,7 +153,7 @@ class Reconciler:
         await self._tell(key, service, complaints)
         if self._writer.is_hindered(key):
             self._add_after(key, FOREIGN_RETRY_S)
-        self._finish(key, plan, served=served)
+        self._finish(key, served=served)
 
     def _plan(self, key: ServiceKey, observed: Observed) -> tuple[ServicePlan, bool]:
         """Return what is to be written for a Service now, and whether it is served."""
@@ -183,7 +188,7 @@ class Reconciler:
 
     def _on_event(self, key: ServiceKey) -> None:
         if self._queue is not None:
-            self._concerned_since.setdefault(key, self._clock())
+            self._lag.concerned(key)
             self._queue.add(key)
 
     def _others_wait(self) -> bool:
@@ -201,11 +206,8 @@ class Reconciler:
         if self._queue is not None:
             self._queue.add_after(key, delay_s)
 
-    def _finish(self, key: ServiceKey, plan: ServicePlan, *, served: bool) -> None:
-        """Measure, and forget what is only needed while something is going on."""
-        since = self._concerned_since.pop(key, None)
-        if plan.slices and since is not None:
-            metrics.FOLLOW_SECONDS.observe(self._clock() - since)
+    def _finish(self, key: ServiceKey, *, served: bool) -> None:
+        """Forget what is only needed while something is going on."""
         if not served:
             self._writer.forget(key)
             # Not forgotten before: one that goes and comes again has not all its writes each time.

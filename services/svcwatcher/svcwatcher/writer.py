@@ -6,7 +6,8 @@ told.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -48,6 +49,10 @@ class _Obstacle:
             f"delete it (kubectl delete {kind.lower()} {self.name}) to get svcwatcher's, or "
             "take DANM's annotations off the Service",
         )
+
+
+def _nothing() -> None:
+    """Do nothing: who writes for its own sake measures nothing."""
 
 
 class Writer:
@@ -98,8 +103,15 @@ class Writer:
             complaints=(*plan.complaints, *complaints),
         )
 
-    async def write(self, key: ServiceKey, plan: ServicePlan) -> tuple[Complaint, ...]:
+    async def write(
+        self, key: ServiceKey, plan: ServicePlan, *, slices_written: Callable[[], None] = _nothing
+    ) -> tuple[Complaint, ...]:
         """Carry a plan out in its order; return complaints about new obstacles.
+
+        Args:
+            key: The Service.
+            plan: What to do.
+            slices_written: Called once all slices are, if there were any.
 
         Raises:
             DanmError: A write failed; what was written before stays. ConflictError means that
@@ -110,6 +122,8 @@ class Writer:
             await self._replace(slice_)
         for slice_ in plan.slices.deletes:
             await self._delete(slice_)
+        if plan.slices:
+            slices_written()
         match plan.endpoints:
             case CreateEndpoints(endpoints=wanted):
                 obstacles.append(await self._create(wanted))
@@ -137,7 +151,8 @@ class Writer:
         resource, body = _encode(wanted)
         namespace, name = wanted.namespace, wanted.name
         try:
-            created = await self._api.create(resource, body, namespace=namespace)
+            with _counted(resource, "create"):
+                created = await self._api.create(resource, body, namespace=namespace)
         except ConflictError:
             try:
                 present = await self._api.get(resource, name, namespace=namespace)
@@ -147,40 +162,60 @@ class Writer:
                 # Made by the replica that led before, or by a try whose answer was lost: the
                 # watch will tell.
                 raise
+            metrics.WRITES.labels(resource.plural, "create", "foreign").inc()
             return _Obstacle(resource=resource, name=name)
-        self._note("create", resource, body)
+        _note("create", resource, body)
         self._wrote(replace(wanted, resource_version=created["metadata"]["resourceVersion"]))
         return None
 
     async def _replace(self, wanted: EndpointSlice | Endpoints) -> None:
         resource, body = _encode(wanted)
-        replaced = await self._api.replace(resource, body, namespace=wanted.namespace)
-        self._note("replace", resource, body)
+        with _counted(resource, "replace"):
+            replaced = await self._api.replace(resource, body, namespace=wanted.namespace)
+        _note("replace", resource, body)
         self._wrote(replace(wanted, resource_version=replaced["metadata"]["resourceVersion"]))
 
     async def _delete(self, present: EndpointSlice | Endpoints) -> None:
         resource, body = _encode(present)
         try:
-            await self._api.delete(
-                resource,
-                present.name,
-                namespace=present.namespace,
-                resource_version=present.resource_version,
-            )
+            with _counted(resource, "delete"):
+                await self._api.delete(
+                    resource,
+                    present.name,
+                    namespace=present.namespace,
+                    resource_version=present.resource_version,
+                )
         except NotFoundError:
             # Kubernetes removes it together with its Service.
             return
-        self._note("delete", resource, body)
+        _note("delete", resource, body)
 
-    def _note(self, verb: str, resource: Resource, body: RawObject) -> None:
-        metrics.WRITES.labels(resource.plural, verb).inc()
-        _log.debug(
-            "Wrote object",
-            verb=verb,
-            kind=resource.kind,
-            namespace=body["metadata"]["namespace"],
-            name=body["metadata"]["name"],
-        )
+
+@contextmanager
+def _counted(resource: Resource, verb: str) -> Iterator[None]:
+    """Count how a write goes; what is gone already is deleted well."""
+    result = "error"
+    try:
+        yield
+        result = "ok"
+    except ConflictError:
+        result = "conflict"
+        raise
+    except NotFoundError:
+        result = "ok" if verb == "delete" else "error"
+        raise
+    finally:
+        metrics.WRITES.labels(resource.plural, verb, result).inc()
+
+
+def _note(verb: str, resource: Resource, body: RawObject) -> None:
+    _log.debug(
+        "Wrote object",
+        verb=verb,
+        kind=resource.kind,
+        namespace=body["metadata"]["namespace"],
+        name=body["metadata"]["name"],
+    )
 
 
 def _encode(written: EndpointSlice | Endpoints) -> tuple[Resource, RawObject]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api import labels
 from danm_api.codec.endpoints import decode_endpoints
@@ -29,6 +30,12 @@ from svcwatcher.testing.cluster import (
 from svcwatcher.writer import FOREIGN_RETRY_S
 
 V4 = (IpFamily.IPV4,)
+
+
+def written(resource: str, verb: str, result: str) -> float:
+    """Return how many writes were counted."""
+    labels = {"resource": resource, "verb": verb, "result": result}
+    return REGISTRY.get_sample_value("danm_svcwatcher_writes_total", labels) or 0.0
 
 
 async def test_damage_by_others_is_repaired() -> None:
@@ -69,8 +76,10 @@ async def test_objects_of_others_are_never_touched() -> None:
         (SERVICES, raw_service(replace(a_service("plain"), annotations={}), uid="9")),
     ]
     before = [cluster.api.add(resource, raw) for resource, raw in foreign]
+    refused = written("endpoints", "create", "foreign")
     async with leading(cluster):
         await cluster.until(lambda: "10.0.0.1" in cluster.found() and len(cluster.events()) == 1)
+        assert written("endpoints", "create", "foreign") == refused + 1
         await cluster.set_ready("lb-0", ready=False)
         await cluster.until(lambda: cluster.found(ready=False) == ["10.0.0.1"])
     after = [
@@ -168,6 +177,7 @@ async def test_failed_writes_are_tried_again(*, took_effect: bool) -> None:
     for kind in (ENDPOINT_SLICES, ENDPOINTS):
         cluster.api.fail_next("create", kind, unavailable, took_effect=took_effect)
         cluster.api.fail_next("replace", kind, unavailable, times=2, took_effect=took_effect)
+    failed = written("endpointslices", "create", "error")
     cluster.serve(a_service(families=V4))
     cluster.run_pod(a_pod(), "10.0.0.1")
     async with leading(cluster):
@@ -175,6 +185,7 @@ async def test_failed_writes_are_tried_again(*, took_effect: bool) -> None:
         await cluster.set_ready("lb-0", ready=False)
         await cluster.until(lambda: cluster.endpoints() == ([], ["10.0.0.1"]))
     assert (cluster.found(), cluster.found(ready=False)) == ([], ["10.0.0.1"])
+    assert written("endpointslices", "create", "error") == failed + 1
 
 
 async def test_a_refused_write_becomes_an_event() -> None:
