@@ -1,0 +1,1 @@
+"""docs/metrics.md, written from the metrics that the parts define, and Prometheus' conventions."""
