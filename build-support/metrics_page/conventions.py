@@ -50,7 +50,8 @@ LABELS: Final[Mapping[str, str]] = {
     "program": "`danm`, `fakeipam`",
     "queue": "queues in the code",
     "reason": "what the metric names, or classes of DANM's error tree",
-    "resource": "kinds of objects that the part reads or writes",
+    "resource": "kinds of objects that the part reads or writes; svcwatcher's second watch of one "
+    "is `endpointslices of Kubernetes`",
     "result": "what the metric names, or classes of DANM's error tree",
     "state": "what the metric names",
     "status": "`429`, `503`",

@@ -248,6 +248,8 @@ class Daemon:
             port=self._config.health_port,
             ready=lambda: self.readiness.reason or True,
         )
+        # Asked for at each scrape: a storm of Pods may be over within one period.
+        metrics.WAITING.set_function(lambda: self._admission.waiting)
         async with health, asyncio.TaskGroup() as tasks:
             async with server:
                 running = [
@@ -297,7 +299,6 @@ class Daemon:
                 metrics.SANDBOXES.labels(state).set(self.upkeep.count(state))
             for each in AllocationState:
                 metrics.ALLOCATIONS.labels(each).set(self.allocations.count(each))
-            metrics.WAITING.set(self._admission.waiting)
             await asyncio.sleep(_METRICS_PERIOD_S)
 
     async def _declare(self) -> None:

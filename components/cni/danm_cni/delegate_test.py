@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from danm_api.errors import DeadlineExceededError, DelegateError
+from danm_api.telemetry import extract, span
+from danm_api.testing.recorded_traces import TRACE_ID, TRACEPARENT
 from danm_cni.delegate import (
     add_chain,
     delete_calls,
@@ -58,6 +60,26 @@ async def test_a_chain_is_noted_before_it_runs_and_deleted_in_reverse(tmp_path: 
     assert ["ADD one", "ADD two", "DEL two", "DEL one"] == [" ".join(x.split()[:2]) for x in lines]
     assert lines[1].split(maxsplit=2)[2] == lines[2].split(maxsplit=2)[2]
     assert '"prevResult":{"n":1,"cniVersion":"1.0.0"}' in lines[1]
+
+
+async def test_plugins_are_part_of_the_trace(tmp_path: Path) -> None:
+    """A fakeipam that a plugin calls is traced with the ADD; without a trace nothing is added."""
+    log = tmp_path / "log"
+    write_plugin(tmp_path, "one", f'echo "[$TRACEPARENT]" >> {log}; echo \'{{"n":1}}\'')
+    chain = file_chain(b'{"cniVersion":"1.0.0","name":"l","type":"one"}', source="l")
+    noted: list[PluginCall] = []
+
+    async def note(call: PluginCall) -> None:
+        noted.append(call)
+
+    with span("ADD", parent=extract({"traceparent": TRACEPARENT})):
+        await _add(chain, note, tmp_path)
+        await delete_calls(noted, runner=RUNNER, environment=environment_of(tmp_path), timeout_s=5)
+    await _add(chain, note, tmp_path)
+    added, deleted, untraced = log.read_text().splitlines()
+    assert TRACE_ID in added
+    assert TRACE_ID in deleted
+    assert untraced == "[]"
 
 
 async def test_nothing_is_started_when_a_plugin_of_the_chain_is_missing(tmp_path: Path) -> None:

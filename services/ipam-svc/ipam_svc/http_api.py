@@ -169,9 +169,13 @@ class HttpApi:
         try:
             with (
                 correlated([request.headers.get(REQUEST_ID_HEADER, "")]),
-                span(f"{method} {path}", parent=extract(request.headers), kind=SpanKind.SERVER),
+                span(
+                    f"{method} {path}", parent=extract(request.headers), kind=SpanKind.SERVER
+                ) as traced,
             ):
-                return await _answer(request, handler)
+                response = await _answer(request, handler)
+                traced.set_attribute("http.response.status_code", response.status)
+                return response
         finally:
             self._in_flight -= 1
             metrics.IN_FLIGHT.dec()

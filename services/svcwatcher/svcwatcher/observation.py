@@ -90,6 +90,7 @@ class Observation:
             label_selector=f"{HEADLESS_LABEL},"
             f"{MANAGED_BY_LABEL} in ({', '.join(KUBERNETES_MANAGERS)})",
             indexers={_BY_SERVICE: lambda s: [_index_value(s.service)]},
+            counted_as="endpointslices of Kubernetes",
         )
         self._endpoints = (
             Informer(

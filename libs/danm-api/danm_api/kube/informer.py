@@ -81,6 +81,7 @@ class Informer(Generic[T]):
         field_selector: str = "",
         indexers: Mapping[str, Callable[[T], Iterable[str]]] | None = None,
         list_after_outage: bool = False,
+        counted_as: str = "",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Prepare; nothing is read before ``run``.
@@ -95,6 +96,7 @@ class Informer(Generic[T]):
             indexers: For ``by_index``: name -> the values under which an object is found.
             list_after_outage: Read all objects when the server was away, rather than trust that it
                 is as it was: its etcd may have been restored from a backup. For few readers only.
+            counted_as: The label of its metrics, where a process has two of a kind.
             sleep: Waits between attempts.
         """
         self.resource = resource
@@ -105,6 +107,7 @@ class Informer(Generic[T]):
         self._field_selector = field_selector
         self._indexers = dict(indexers or {})
         self._list_after_outage = list_after_outage
+        self._label = counted_as or resource.plural
         self._sleep = sleep
         self._objects: dict[ObjectKey, T] = {}
         self._indices: dict[str, dict[str, dict[ObjectKey, T]]] = {
@@ -201,14 +204,14 @@ class Informer(Generic[T]):
                 self._version = None
                 reason = "expired"
             elif error is not None:
-                metrics.INFORMER_ERRORS.labels(self.resource.plural).inc()
+                metrics.INFORMER_ERRORS.labels(self._label).inc()
                 _log.warning("Informer failed", resource=self.resource.plural, error=error)
                 away = isinstance(error, ApiUnavailableError)
                 # Or else it refuses the watch as it is asked for, perhaps for its version.
                 if (isinstance(error, ApiError) and not away) or (away and self._list_after_outage):
                     self._version = None
             if watching:
-                metrics.INFORMER_WATCH_RESTARTS.labels(self.resource.plural, reason).inc()
+                metrics.INFORMER_WATCH_RESTARTS.labels(self._label, reason).inc()
             # Each piece of news has set this to 0; so a server that ends watches at once, or
             # answers each list with a version that it then calls too old, is not asked in a storm.
             self._failures += 1
@@ -250,8 +253,8 @@ class Informer(Generic[T]):
                 for raw in page.items:
                     gone.discard(_key_of(raw))
                     self._store(raw, unless_equal=not restored)
-        metrics.INFORMER_LISTS.labels(self.resource.plural).inc()
-        metrics.INFORMER_HEARD.labels(self.resource.plural).set_to_current_time()
+        metrics.INFORMER_LISTS.labels(self._label).inc()
+        metrics.INFORMER_HEARD.labels(self._label).set_to_current_time()
         for key in gone:
             self._remove(key)
         self._set_version(version)
@@ -272,8 +275,8 @@ class Informer(Generic[T]):
 
     def _take(self, event: WatchEvent) -> None:
         self._failures = 0
-        metrics.INFORMER_EVENTS.labels(self.resource.plural, event.type).inc()
-        metrics.INFORMER_HEARD.labels(self.resource.plural).set_to_current_time()
+        metrics.INFORMER_EVENTS.labels(self._label, event.type).inc()
+        metrics.INFORMER_HEARD.labels(self._label).set_to_current_time()
         if event.type is WatchType.DELETED:
             self._remove(_key_of(event.object))
         elif event.type is not WatchType.BOOKMARK:
@@ -285,7 +288,7 @@ class Informer(Generic[T]):
         self._last_version = int(version or 0)
 
     def _tell_restore(self) -> None:
-        metrics.INFORMER_RESTORES.labels(self.resource.plural).inc()
+        metrics.INFORMER_RESTORES.labels(self._label).inc()
         _log.warning("The API server's history went back", resource=self.resource.plural)
         for handler in self._restore_handlers:
             handler()
@@ -296,7 +299,7 @@ class Informer(Generic[T]):
             new = self._decode(raw)
             values = {name: tuple(indexer(new)) for name, indexer in self._indexers.items()}
         except Exception as error:  # noqa: BLE001  (one odd object must not stop all others)
-            metrics.INFORMER_UNDECODABLE.labels(self.resource.plural).inc()
+            metrics.INFORMER_UNDECODABLE.labels(self._label).inc()
             _log.error("Cannot decode object", kind=self.resource.kind, key=key, error=error)
             self._remove(key)
             return
@@ -328,7 +331,7 @@ class Informer(Generic[T]):
                         del index[value]
 
     def _publish(self, change: Change[T]) -> None:
-        metrics.INFORMER_OBJECTS.labels(self.resource.plural).set(len(self._objects))
+        metrics.INFORMER_OBJECTS.labels(self._label).set(len(self._objects))
         for handler in self._handlers:
             self._call(handler, change)
 

@@ -288,3 +288,20 @@ async def test_a_restored_backup_is_read_anew() -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_two_of_a_kind_are_told_apart() -> None:
+    """Where a process follows a kind twice, each copy has metrics of its own."""
+    fake = FakeKube()
+    fake.add(PODS, pod("a"))
+    informer = Informer(fake, PODS, decode, counted_as="pods of others")
+    task = asyncio.create_task(informer.run())
+    async with following(fake):
+        await informer.wait_synced(5)
+        fake.add(PODS, pod("b"))
+        async with asyncio.timeout(5):
+            while sample("danm_informer_objects", resource="pods of others") != 2:
+                await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
