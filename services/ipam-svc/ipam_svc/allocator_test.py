@@ -23,6 +23,7 @@ from danm_api.model.attachment import (
 from danm_api.model.danmnet import DanmNet, NetworkSpec, StaticDelegate
 from danm_api.model.ip_block import ExternalOwner, IPBlock, Owner, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from danm_api.record.entries import CLOCK_SKEW, held_entries
 from ipam_svc.address_space import AddressSpace, block_network, block_start
 from ipam_svc.allocator import (
     AnyOf,
@@ -40,7 +41,6 @@ from ipam_svc.allocator import (
     wishes,
 )
 from ipam_svc.block import (
-    CLOCK_SKEW,
     Expired,
     GaveBack,
     GiveBack,
@@ -50,7 +50,6 @@ from ipam_svc.block import (
     TakeExact,
     Took,
     apply,
-    held_entries,
 )
 from ipam_svc.ledger import Ledger
 

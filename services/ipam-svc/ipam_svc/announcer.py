@@ -9,11 +9,12 @@ from danm_api.kube.events import EventRecorder, EventType, reference_to_network
 from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.ip_block import Held
 from danm_api.names import NodeName
+from danm_api.record.entries import describe_owner
+from danm_api.record.reasons import LOST_NODE, Reason
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
-from ipam_svc.block import describe_owner
 from ipam_svc.block_ref import NetworkRef
-from ipam_svc.freed import DELETED_ENDPOINT, LOST_NODE, Reason, tell_addresses, tell_endpoints
+from ipam_svc.freed import DELETED_ENDPOINT, tell_addresses, tell_endpoints
 
 _log = get_logger(__name__)
 

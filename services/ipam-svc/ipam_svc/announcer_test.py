@@ -8,12 +8,12 @@ from danm_api.kube.api import EVENTS
 from danm_api.kube.events import EventRecorder
 from danm_api.model.ip_block import ExternalOwner, Held
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
+from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE
 from danm_api.testing.builders import a_danmep
 from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
 from ipam_svc.announcer import Announcer
 from ipam_svc.block_ref import NetworkRef
-from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE
 from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
 
 

@@ -14,7 +14,7 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
-from ipam_svc.block import CLOCK_SKEW
+from danm_api.record.entries import CLOCK_SKEW
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 

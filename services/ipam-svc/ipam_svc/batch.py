@@ -6,19 +6,9 @@ from datetime import datetime
 
 from danm_api.errors import DanmError
 from danm_api.model.ip_block import IPBlock, owner_key
+from danm_api.record.entries import OwnerKey, held_entries
 from ipam_svc.address_space import AddressSpace
-from ipam_svc.block import (
-    Change,
-    GiveBack,
-    Hint,
-    Outcome,
-    OwnerKey,
-    Sweep,
-    TakeAny,
-    Took,
-    apply,
-    held_entries,
-)
+from ipam_svc.block import Change, GiveBack, Hint, Outcome, Sweep, TakeAny, Took, apply
 
 
 def judge(

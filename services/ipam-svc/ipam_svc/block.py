@@ -18,25 +18,23 @@ from danm_api.errors import (
 from danm_api.model.addresses import IPAddress, mac_of
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.model.ip_block import (
-    ContainerOwner,
     Cooling,
     Entry,
-    ExternalOwner,
     Held,
     IPBlock,
     Owner,
-    PodOwner,
     owner_key,
 )
 from danm_api.names import NodeName
+from danm_api.record.entries import (
+    OwnerKey,
+    describe_owner,
+    has_expired,
+    held_entries,
+    lost_at,
+)
 from ipam_svc.address_space import AddressSpace, address_of
 from ipam_svc.readings import entry_at, first_free, held_with, is_free, position_of
-
-OwnerKey = tuple[str, ...]
-
-# An owner, and each replica, looks at the clock of its own machine.
-CLOCK_SKEW: Final = timedelta(seconds=10)
-"""By how much two of these may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,11 +220,6 @@ def apply(
     assert_never(change)
 
 
-def held_entries(block: IPBlock) -> tuple[Held, ...]:
-    """Return the entries that have an owner."""
-    return tuple(entry for entry in block.entries if isinstance(entry, Held))
-
-
 def is_of(entry: Held, owner: Owner, node: NodeName) -> bool:
     """Say whether an entry is an owner's on this node.
 
@@ -236,34 +229,9 @@ def is_of(entry: Held, owner: Owner, node: NodeName) -> bool:
     return entry.node == node and owner_key(entry.owner) == owner_key(owner)
 
 
-def has_expired(entry: Held, *, now: datetime) -> bool:
-    """Say whether the owner agreed to lose the address by now, by its own clock too (SPEC I3)."""
-    return _lost_at(entry, now=now) is not None
-
-
 def is_empty(block: IPBlock, *, now: datetime) -> bool:
     """Say whether nothing would be lost with the block."""
     return all(is_free(entry, now=now) for entry in block.entries)
-
-
-def describe_owner(owner: Owner) -> str:
-    """Name an owner in a sentence."""
-    match owner:
-        case PodOwner():
-            return f"Pod {owner.namespace}/{owner.name} (interface {owner.interface})"
-        case ContainerOwner():
-            return f"container {owner.container_id} (interface {owner.interface})"
-        case ExternalOwner():
-            return f"the external owner {owner.namespace}/{owner.name}"
-
-
-def _lost_at(entry: Held, *, now: datetime) -> datetime | None:
-    """Return since when an entry is expired by every clock (decision 0015); None if it is not."""
-    owner = entry.owner
-    if not isinstance(owner, ExternalOwner) or owner.expires is None:
-        return None
-    # In this form, since the last times of the calendar have no later ones.
-    return owner.expires + CLOCK_SKEW if owner.expires <= now - CLOCK_SKEW else None
 
 
 def _fenced(block: IPBlock) -> IPBlock:
@@ -368,7 +336,7 @@ def _cooling(entry: Held, cooldown_s: int, now: datetime) -> Cooling | None:
 
     An expired one cools since its end, so that it makes no difference who frees it, and when.
     """
-    free_at = (_lost_at(entry, now=now) or now) + timedelta(seconds=cooldown_s)
+    free_at = (lost_at(entry, now=now) or now) + timedelta(seconds=cooldown_s)
     return Cooling(address=entry.address, free_at=free_at) if free_at > now else None
 
 

@@ -16,10 +16,10 @@ from danm_api.errors import (
 )
 from danm_api.model.ip_block import ExternalOwner, Held, IPBlock, Owner, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from danm_api.record.entries import CLOCK_SKEW, held_entries
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.batch import judge
 from ipam_svc.block import (
-    CLOCK_SKEW,
     Expired,
     GaveBack,
     GiveBack,
@@ -33,7 +33,6 @@ from ipam_svc.block import (
     TakeExact,
     Took,
     apply,
-    held_entries,
     is_empty,
 )
 from ipam_svc.readings import entry_at

@@ -14,8 +14,8 @@ from danm_api.codec.ip_block import decode_ip_block
 from danm_api.errors import ApiUnavailableError, DanmError, PoolExhaustedError, StaleAttemptError
 from danm_api.ipam_api import PodOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, WatchType
+from danm_api.record.entries import held_entries
 from danm_api.testing.fake_plans import Gate
-from ipam_svc.block import held_entries
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 

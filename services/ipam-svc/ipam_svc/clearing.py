@@ -4,13 +4,13 @@ The Lease holder frees the same within seconds (``reclaim``); no request waits f
 """
 
 from danm_api.model.ip_block import Held, owner_key
+from danm_api.record.reasons import DOUBLE, EXPIRED
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.announcer import Announcer
 from ipam_svc.block import GaveBack, GiveBack, NotHeld, Sweep, Swept
 from ipam_svc.block_ref import BlockRef, NetworkRef
 from ipam_svc.claim import Claim
 from ipam_svc.committer import Committer
-from ipam_svc.freed import DOUBLE, EXPIRED
 from ipam_svc.ledger import Ledger
 
 

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from danm_api.errors import DeadlineExceededError, PoolExhaustedError
 from danm_api.ipam_api import AttachmentRequest, ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, EVENTS
-from ipam_svc.block import CLOCK_SKEW
+from danm_api.record.entries import CLOCK_SKEW
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 

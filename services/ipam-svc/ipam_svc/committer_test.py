@@ -21,6 +21,7 @@ from danm_api.errors import (
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from danm_api.record.entries import held_entries
 from danm_api.telemetry import correlated, current_request_ids, extract, span
 from danm_api.testing.recorded_traces import recorded
 from ipam_svc.address_space import AddressSpace
@@ -34,7 +35,6 @@ from ipam_svc.block import (
     TakeAny,
     TakeExact,
     Took,
-    held_entries,
 )
 from ipam_svc.block_ref import BlockRef
 from ipam_svc.committer import Committer

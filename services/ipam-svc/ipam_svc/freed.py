@@ -5,54 +5,17 @@ is: Events are few and short (1024 bytes), the log has a line for each.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from danm_api.codec.event import MAX_NOTE_LENGTH
 from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.ip_block import Held
+from danm_api.record.entries import describe_owner
+from danm_api.record.reasons import LOST_NODE, Reason
 from ipam_svc.address_space import Version, version_of
-from ipam_svc.block import describe_owner
 from ipam_svc.summary import run_text, runs_of
 
 _VERSIONS: Final[tuple[Version, ...]] = (4, 6)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """Why addresses are freed.
-
-    Attributes:
-        label: In metrics and logs.
-        event: The Event's reason.
-        of_one: Why, at the end of a sentence about a single one.
-        of_many: The same behind a number of them; ``{node}`` stands for their node.
-    """
-
-    label: str
-    event: str
-    of_one: str
-    of_many: str
-
-
-LOST_NODE: Final = Reason(
-    label="lost_node",
-    event="FreedAddressOfLostNode",
-    of_one="its node is gone or declared out of service",
-    of_many="of node {node}, which is gone or declared out of service",
-)
-EXPIRED: Final = Reason(
-    label="expired",
-    event="FreedExpiredAddress",
-    of_one="its owner's time is over",
-    of_many="whose owners' time is over",
-)
-DOUBLE: Final = Reason(
-    label="double",
-    event="FreedDeadAddress",
-    of_one="its owner has a newer one",
-    of_many="whose owners have newer ones",
-)
 
 # The Event's reason where DanmEps of a lost node were deleted.
 DELETED_ENDPOINT: Final = "DeletedDanmEpOfLostNode"

@@ -11,7 +11,8 @@ from danm_api.codec.event import MAX_NOTE_LENGTH
 from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.ip_block import ExternalOwner, Held
 from danm_api.names import InterfaceName, Namespace, NetworkName, NodeName, PodName
-from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE, Reason, tell_addresses, tell_endpoints
+from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, Reason
+from ipam_svc.freed import tell_addresses, tell_endpoints
 
 _BASE = int(IPv4Address("10.0.0.0"))
 

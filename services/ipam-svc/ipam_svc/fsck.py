@@ -4,45 +4,22 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import click
 
-from danm_api.codec.danmep import decode_danmep
-from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.ip_block import decode_ip_block
 from danm_api.codec.ipam_report import encode_report
-from danm_api.codec.node import decode_node
-from danm_api.codec.pod import decode_pod
 from danm_api.errors import DanmError
-from danm_api.kube.api import (
-    DANMEPS,
-    DANMIPBLOCKS,
-    DANMNETS,
-    NODES,
-    PODS,
-    KubeApi,
-    RawObject,
-    Resource,
-)
+from danm_api.examining import BETWEEN_LOOKS_S, examine_twice
+from danm_api.kube.api import KubeApi
 from danm_api.kube.client import KubeClient
-from danm_api.model.ipam_report import Examined, Finding, IpamReport, Outcome
+from danm_api.model.ipam_report import Finding, IpamReport, Outcome
+from danm_api.record.diagnosis import Diagnosis
 from danm_api.telemetry import configure_logging
-from ipam_svc.block import held_entries
-from ipam_svc.diagnosis import Diagnosis, in_both
-from ipam_svc.examination import examine
 from ipam_svc.repair import Repairer
-from ipam_svc.snapshot import Snapshot, Unreadable
-
-T = TypeVar("T")
-
-# Longer than danmd's and the Lease holder's rounds (10 s and 5 s): what they end by themselves is
-# no finding.
-BETWEEN_LOOKS_S: Final = 15.0
 
 CLEAN: Final = 0
 FOUND: Final = 1
@@ -75,66 +52,13 @@ class Fsck:
         Raises:
             DanmError: The API server does not answer, or does not let us look.
         """
-        began = self.now()
-        first = examine(await self._look())
-        await self.sleep(between_looks_s)
-        snapshot = await self._look()
-        found = in_both(first, examine(snapshot))
+        seen = await examine_twice(
+            self.api, now=self.now, sleep=self.sleep, between_looks_s=between_looks_s
+        )
         repairer = Repairer(self.api, now=self.now, clock=self.clock, sleep=self.sleep)
-        findings = [await _settle(each, repairer if repair else None) for each in found]
+        findings = [await _settle(each, repairer if repair else None) for each in seen.found]
         await repairer.tell()
-        return IpamReport(
-            began=began,
-            ended=snapshot.now,
-            examined=Examined(
-                networks=len(snapshot.networks),
-                blocks=len(snapshot.blocks),
-                addresses=sum(len(held_entries(block)) for block in snapshot.blocks),
-                endpoints=len(snapshot.endpoints),
-                pods=len(snapshot.pods),
-            ),
-            findings=tuple(findings),
-        )
-
-    async def _look(self) -> Snapshot:
-        """Read all that is compared: owners after what they own, so that none is missed."""
-        unreadable: list[Unreadable] = []
-        blocks = await self._read(DANMIPBLOCKS, decode_ip_block, unreadable)
-        endpoints = await self._read(DANMEPS, decode_danmep, unreadable)
-        networks = await self._read(DANMNETS, decode_danmnet, unreadable)
-        nodes = await self._read(NODES, decode_node, unreadable)
-        pods = await self._read(PODS, decode_pod, unreadable)
-        return Snapshot(
-            now=self.now(),
-            networks=networks,
-            blocks=blocks,
-            endpoints=endpoints,
-            nodes=nodes,
-            pods=pods,
-            unreadable=tuple(unreadable),
-        )
-
-    async def _read(
-        self, resource: Resource, decode: Callable[[RawObject], T], unreadable: list[Unreadable]
-    ) -> tuple[T, ...]:
-        """Read all objects of a kind; only one page of them exists in its JSON form."""
-        found: list[T] = []
-        async with aclosing(self.api.pages(resource)) as pages:
-            async for page in pages:
-                for raw in page.items:
-                    try:
-                        found.append(decode(raw))
-                    except DanmError as error:
-                        metadata = raw["metadata"]
-                        unreadable.append(
-                            Unreadable(
-                                kind=resource.kind,
-                                namespace=metadata.get("namespace", ""),
-                                name=metadata["name"],
-                                reason=error.reason,
-                            )
-                        )
-        return tuple(found)
+        return seen.report(findings)
 
 
 async def _settle(diagnosis: Diagnosis, repairer: Repairer | None) -> Finding:

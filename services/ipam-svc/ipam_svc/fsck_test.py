@@ -21,9 +21,9 @@ from danm_api.kube.api import (
     RawObject,
 )
 from danm_api.model.ipam_report import FindingKind, IpamReport, Outcome
+from danm_api.record.entries import CLOCK_SKEW
 from danm_api.testing.builders import a_danmep
 from ipam_svc.__main__ import main
-from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.fsck import COULD_NOT_LOOK, Fsck, as_table
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 

@@ -14,9 +14,9 @@ from prometheus_client import REGISTRY
 
 from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
+from danm_api.record.entries import CLOCK_SKEW
 from danm_api.testing.samples import sample
 from ipam_svc.access import Access
-from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.http_api import HttpApi
 from ipam_svc.limits import Admission, Limits, Rate
 from ipam_svc.lookup import Lookup

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from danm_api.model.ip_block import Cooling, Held, IPBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
+from danm_api.record.entries import OwnerKey, has_expired, held_entries
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
-from ipam_svc.block import OwnerKey, has_expired, held_entries
 from ipam_svc.contention import Contention
 from ipam_svc.cursors import Cursors
 from ipam_svc.owners import Owners

@@ -24,8 +24,9 @@ from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.danmnet import CONDITION_IN_USE, Condition, DanmNet
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.names import Namespace, NetworkName
+from danm_api.record.entries import describe_owner, held_entries
 from danm_api.telemetry import get_logger
-from ipam_svc.block import Seal, describe_owner, held_entries
+from ipam_svc.block import Seal
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore

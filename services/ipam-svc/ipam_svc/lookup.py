@@ -18,7 +18,7 @@ from danm_api.model.addresses import IPAddress
 from danm_api.model.danmnet import Usage
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, Held, IPBlock, PodOwner
 from danm_api.names import Namespace, NetworkName, NodeName
-from ipam_svc.block import held_entries
+from danm_api.record.entries import held_entries
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import Networks
 from ipam_svc.orders import reservation_of

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from danm_api.model.ip_block import Held, IPBlock, owner_key
-from danm_api.names import NetworkUid, NodeName
-from ipam_svc.block import OwnerKey, held_entries
+from danm_api.model.ip_block import Held, owner_key
+from danm_api.names import NetworkUid
+from danm_api.record.entries import OwnerKey, dead_among
 
 
 class Owners:
@@ -29,7 +29,7 @@ class Owners:
     def dead_doubles(self, uid: NetworkUid) -> list[Held]:
         """Return what ``dead_doubles`` finds in all blocks of a network, for what it is."""
         crowded = self._crowded.get(uid, ())
-        return _dead_among(each for key in crowded for each in self._entries[uid, key])
+        return dead_among(each for key in crowded for each in self._entries[uid, key])
 
     def change(self, uid: NetworkUid, *, gone: Iterable[Held], added: Iterable[Held]) -> None:
         """Take in that entries are gone and others are there; a changed one is both."""
@@ -65,27 +65,6 @@ def without_interface(key: OwnerKey) -> OwnerKey:
     """Return what the keys of all interfaces of one owner have in common."""
     kind, identity, *_ = key
     return key if kind == "External" else (kind, identity)
-
-
-def dead_doubles(blocks: Iterable[IPBlock]) -> list[Held]:
-    """Return the entries whose owner has a newer one of the family on the same network and node.
-
-    Source: DESIGN, "Attempts fence": anyone may remove them.
-    """
-    return _dead_among(entry for block in blocks for entry in held_entries(block))
-
-
-def _dead_among(entries: Iterable[Held]) -> list[Held]:
-    newest: dict[tuple[OwnerKey, NodeName, int], Held] = {}
-    dead: list[Held] = []
-    for entry in entries:
-        key = (owner_key(entry.owner), entry.node, entry.address.version)
-        other = newest.get(key)
-        if other is None or other.attempt < entry.attempt:
-            newest[key] = entry
-        if other is not None and other.attempt != entry.attempt:
-            dead.append(min(other, entry, key=lambda each: each.attempt))
-    return dead
 
 
 def _place_of(entry: Held) -> tuple[int, int]:

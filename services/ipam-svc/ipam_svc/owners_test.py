@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from danm_api.model.ip_block import ExternalOwner, Held, PodOwner, owner_key
 from danm_api.names import InterfaceName, Namespace, NetworkUid
-from danm_api.testing.builders import a_block, a_held_entry, a_pod_owner
-from ipam_svc.owners import Owners, dead_doubles, without_interface
+from danm_api.testing.builders import a_held_entry, a_pod_owner
+from ipam_svc.owners import Owners, without_interface
 
 _UID = NetworkUid("uid")
 _OTHER = NetworkUid("other")
@@ -47,36 +47,6 @@ def test_a_changed_entry_replaces_its_former_self() -> None:
     assert owners.of(_UID, owner_key(_pod())) == [after]
     owners.change(_UID, gone=[after], added=[])
     assert list(owners.of_all_interfaces(_UID, owner_key(_pod()))) == []
-
-
-def test_dead_doubles() -> None:
-    """An entry is dead when its owner has a newer one of the family; equal attempts are alive."""
-    # DESIGN, "Attempts fence"
-    other = a_pod_owner("other", uid="pod-uid-2")
-    first = a_block(
-        "10.0.0.1",
-        a_held_entry("10.0.0.1", attempt=1),
-        a_held_entry("10.0.0.2", owner=other, attempt=5),
-    )
-    second = a_block(
-        "10.0.0.65",
-        a_held_entry("10.0.0.65", attempt=2),
-        a_held_entry("10.0.0.66", owner=other, attempt=5),
-        a_held_entry("10.0.0.67", owner=_pod("eth1"), attempt=9),
-    )
-    assert [str(each.address) for each in dead_doubles([first, second])] == ["10.0.0.1"]
-    assert [str(each.address) for each in dead_doubles([second, first])] == ["10.0.0.1"]
-
-
-def test_an_entry_of_another_node_is_no_double() -> None:
-    """A node may say of a mirror Pod what it likes."""
-    # DESIGN, "A rooted node must stay one node"
-    block = a_block(
-        "10.0.0.1",
-        a_held_entry("10.0.0.1", attempt=1),
-        a_held_entry("10.0.0.2", attempt=9, node="another"),
-    )
-    assert dead_doubles([block]) == []
 
 
 def test_dead_doubles_are_known_without_looking_through_blocks() -> None:

@@ -12,13 +12,14 @@ from functools import lru_cache
 from danm_api.model.addresses import eui64_range
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.model.ip_block import Held, IPBlock
+from danm_api.record.entries import has_expired
 from ipam_svc.address_space import (
     AddressSpace,
     dynamic_ipv4,
     low_bits_are_distinct,
     reserved_ipv6,
 )
-from ipam_svc.block import has_expired, is_of
+from ipam_svc.block import is_of
 from ipam_svc.claim import Claim
 from ipam_svc.mac import LOW_BITS_MASK
 from ipam_svc.readings import is_free

@@ -12,10 +12,10 @@ from danm_api.model.addresses import IPv6Range, IPv6Route, eui64_range, mac_of
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.model.ip_block import Cooling, Entry, ExternalOwner
 from danm_api.names import Namespace, NetworkName, NodeName
+from danm_api.record.entries import CLOCK_SKEW
 from danm_api.testing.builders import a_block, a_held_entry, a_pod_owner
 from danm_api.validation import is_excluded
 from ipam_svc.address_space import dynamic_ipv4
-from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.claim import Claim
 from ipam_svc.mac import eui64_address
 from ipam_svc.pairs import pairing_of, without_taken

@@ -22,11 +22,12 @@ from danm_api.model.addresses import IPAddress
 from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.ip_block import ExternalOwner, Held, IPBlock
 from danm_api.names import NetworkUid, NodeName
+from danm_api.record.entries import has_expired, held_entries
+from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, Reason
 from danm_api.telemetry import get_logger
 from ipam_svc.announcer import Announcer
-from ipam_svc.block import GaveBack, has_expired, held_entries, is_empty
+from ipam_svc.block import GaveBack, is_empty
 from ipam_svc.block_ref import NetworkRef
-from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE, Reason
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import NetworkCache, cooldown_of
 from ipam_svc.steps import for_each

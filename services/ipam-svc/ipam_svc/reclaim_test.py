@@ -12,8 +12,8 @@ from danm_api.codec.danmep import encode_danmep
 from danm_api.errors import ApiUnavailableError
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMEPS, EVENTS, NODES
+from danm_api.record.entries import CLOCK_SKEW
 from danm_api.testing.builders import a_danmep
-from ipam_svc.block import CLOCK_SKEW
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 from ipam_svc.testing.lease import Lease, add_node
 

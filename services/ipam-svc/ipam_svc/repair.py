@@ -15,13 +15,13 @@ from danm_api.kube.api import DANMEPS, NODES, KubeApi
 from danm_api.kube.events import EventRecorder
 from danm_api.model.ip_block import IPBlock
 from danm_api.names import NodeName
+from danm_api.record.diagnosis import Action, DeleteEndpoint, FreeEntry, RemoveBlock
 from danm_api.telemetry import get_logger
 from ipam_svc.announcer import Announcer
 from ipam_svc.block import GaveBack
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.clearing import give_back
 from ipam_svc.committer import Committer
-from ipam_svc.diagnosis import Action, DeleteEndpoint, FreeEntry, RemoveBlock
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.ledger import Ledger
 

@@ -21,7 +21,7 @@ from danm_api.ipam_api import ExternalOwnerMessage, ReservationQuery
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.names import Namespace, NetworkName
-from ipam_svc.block import CLOCK_SKEW
+from danm_api.record.entries import CLOCK_SKEW
 from ipam_svc.lookup import Lookup, listing_of
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 

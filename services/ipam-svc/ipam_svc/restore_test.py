@@ -6,7 +6,7 @@ danmd claims again what the record has forgotten; so replicas must notice that i
 import pytest
 
 from danm_api.names import NodeName
-from ipam_svc.block import held_entries
+from danm_api.record.entries import held_entries
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
 

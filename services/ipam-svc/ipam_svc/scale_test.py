@@ -13,7 +13,7 @@ import pytest
 from danm_api.errors import PoolExhaustedError
 from danm_api.ipam_api import ExternalOwnerMessage, OwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
-from ipam_svc.block import CLOCK_SKEW
+from danm_api.record.entries import CLOCK_SKEW
 from ipam_svc.summary import summarise
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 from ipam_svc.testing.lease import Lease

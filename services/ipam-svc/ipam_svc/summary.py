@@ -7,10 +7,10 @@ from typing import Final
 
 from danm_api.model.danmnet import DanmNet, NetworkSpec, Usage
 from danm_api.model.ip_block import Cooling, IPBlock
+from danm_api.record.entries import held_entries
 from danm_api.validation import hands_out_addresses
 from ipam_svc.address_space import AddressSpace, Version, address_of, dynamic_ipv4, dynamic_ipv6
 from ipam_svc.allocator import search_seed
-from ipam_svc.block import held_entries
 
 # SPEC A4: so that a status stays small, whatever the network's size.
 MAX_RANGES: Final = 100

@@ -13,6 +13,7 @@ from danm_api.errors import (
 )
 from danm_api.model.addresses import IPAddress
 from danm_api.model.ip_block import Held, owner_key
+from danm_api.record.entries import describe_owner, held_entries
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, version_of
 from ipam_svc.allocator import block_ahead, choose_block
@@ -26,8 +27,6 @@ from ipam_svc.block import (
     TakeAny,
     TakeExact,
     Took,
-    describe_owner,
-    held_entries,
     is_of,
 )
 from ipam_svc.block_ref import NetworkRef

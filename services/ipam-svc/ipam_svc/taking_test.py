@@ -18,7 +18,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.model.ip_block import IPBlock
-from ipam_svc.block import CLOCK_SKEW, held_entries
+from danm_api.record.entries import CLOCK_SKEW, held_entries
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 

@@ -7,10 +7,10 @@ there are.
 from collections.abc import Callable
 from typing import Final
 
+from danm_api.membership.selection import NETWORK_ANNOTATION, Selection
+from danm_api.membership.views import NetworkView
 from svcwatcher.index import ServiceKey
 from svcwatcher.plan import Complaint
-from svcwatcher.selection import NETWORK_ANNOTATION, Selection
-from svcwatcher.views import NetworkView
 
 # Who applies Services and DanmNets together has the Services created first (kustomize and Helm put
 # custom kinds last), and deletes them in any order.

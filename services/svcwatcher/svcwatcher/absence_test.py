@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from danm_api.codec.event import MAX_NOTE_LENGTH
+from danm_api.membership.views import NetworkView
+from danm_api.testing.service_builders import NAMESPACE, a_network, a_selection
 from svcwatcher.absence import Absences
-from svcwatcher.testing.builders import NAMESPACE, a_network, a_selection
 from svcwatcher.testing.cluster import KEY, SELECTION, Clock
-from svcwatcher.views import NetworkView
 
 GRACE_S = 5.0
 

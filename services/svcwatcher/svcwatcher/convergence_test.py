@@ -14,7 +14,7 @@ import pytest
 from danm_api.errors import ApiUnavailableError, ConflictError, NotFoundError
 from danm_api.kube.api import DANMEPS, ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES, RawObject
 from danm_api.model.service import IpFamily
-from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_pod, raw_service
+from danm_api.testing.service_builders import NAMESPACE, a_pod, a_service, raw_pod, raw_service
 from svcwatcher.testing.cluster import Cluster, a_foreign, leading
 
 ROUNDS = 120

@@ -13,10 +13,17 @@ from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from danm_api.names import Namespace, NetworkName, NodeName, PodUid, ServiceName
-from svcwatcher.endpoints import Member
-from svcwatcher.selection import Selection
-from svcwatcher.views import InterfaceView, NetworkView, PodView
+from danm_api.membership.endpoints import Member
+from danm_api.membership.selection import Selection
+from danm_api.membership.views import (
+    InterfaceView,
+    NetworkView,
+    PodId,
+    PodView,
+    id_of,
+    owner_of,
+)
+from danm_api.names import Namespace, NetworkName, ServiceName
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -36,19 +43,6 @@ class _Pair(NamedTuple):
     namespace: Namespace
     key: str
     value: str
-
-
-class PodId(NamedTuple):
-    """A Pod as its interfaces know it.
-
-    With its namespace: the uid of a static Pod is an annotation, which a tenant could forge. And
-    with its node: a rooted node may write DanmEps of its own, and mirror Pods, with any uid
-    (DESIGN, "A rooted node must stay one node").
-    """
-
-    namespace: Namespace
-    node: NodeName | None
-    runtime_uid: PodUid
 
 
 class _Network(NamedTuple):
@@ -138,7 +132,7 @@ class Index:
             return set()
         affected: set[ServiceKey] = set()
         for interface in (old, new):
-            pod = None if interface is None else self._pods.get(_owner_of(interface))
+            pod = None if interface is None else self._pods.get(owner_of(interface))
             if interface is not None and pod is not None:
                 affected |= self._services_on(pod, [interface.network])
         if old is not None:
@@ -146,9 +140,9 @@ class Index:
         if new is not None:
             # Beside what is there, less what it replaces (an event that came twice).
             self._drop_interface(new)
-            others = self._interfaces_by_pod.get(_owner_of(new), ())
-            self._interfaces_by_pod[_owner_of(new)] = (*others, new)
-        self._note(affected, {_owner_of(i) for i in (old, new) if i is not None})
+            others = self._interfaces_by_pod.get(owner_of(new), ())
+            self._interfaces_by_pod[owner_of(new)] = (*others, new)
+        self._note(affected, {owner_of(i) for i in (old, new) if i is not None})
         return affected
 
     def members(self, selection: Selection) -> Iterator[Member]:
@@ -225,7 +219,7 @@ class Index:
         }
 
     def _drop_interface(self, interface: InterfaceView) -> None:
-        owner = _owner_of(interface)
+        owner = owner_of(interface)
         present = self._interfaces_by_pod.get(owner, ())
         left = tuple(i for i in present if i.name != interface.name)
         if left:
@@ -234,17 +228,8 @@ class Index:
             self._interfaces_by_pod.pop(owner, None)
 
 
-def id_of(pod: PodView) -> PodId:
-    """Return how the interfaces of a Pod know it."""
-    return PodId(pod.namespace, pod.node, pod.runtime_uid)
-
-
 def _network_of(selection: Selection) -> _Network:
     return _Network(selection.namespace, selection.network)
-
-
-def _owner_of(interface: InterfaceView) -> PodId:
-    return PodId(interface.namespace, interface.node, interface.pod_uid)
 
 
 def _pairs(pod: PodView) -> Iterator[_Pair]:

@@ -6,12 +6,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from danm_api.membership.endpoints import Member
+from danm_api.membership.selection import Selection
+from danm_api.membership.views import InterfaceView, PodId, PodView, id_of
 from danm_api.names import Namespace, PodUid, ServiceName
-from svcwatcher.endpoints import Member
-from svcwatcher.index import Index, PodId, ServiceKey, id_of
-from svcwatcher.selection import Selection
-from svcwatcher.testing.builders import NAMESPACE, a_network, a_pod, a_selection, an_interface
-from svcwatcher.views import InterfaceView, PodView
+from danm_api.testing.service_builders import NAMESPACE, a_network, a_pod, a_selection, an_interface
+from svcwatcher.index import Index, ServiceKey
 
 
 def key(name: str, namespace: str = NAMESPACE) -> ServiceKey:

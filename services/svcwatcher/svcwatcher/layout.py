@@ -10,11 +10,17 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from danm_api.membership.endpoints import (
+    SLICES_MANAGED_BY,
+    Identity,
+    endpoint_order,
+    family_of,
+    identity_of,
+)
 from danm_api.model.endpoint_slice import MAX_ENDPOINTS_PER_SLICE, Endpoint, EndpointSlice
 from danm_api.model.service import IpFamily, Service
-from svcwatcher.endpoints import Identity, endpoint_order, family_of, identity_of
 from svcwatcher.roster import Roster
-from svcwatcher.slicing import MANAGED_BY, SlicePlan, slice_name, spread
+from svcwatcher.slicing import SlicePlan, slice_name, spread
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,7 +190,7 @@ def _slice(
         name=name,
         service=service.name,
         owner=service.uid,
-        managed_by=MANAGED_BY,
+        managed_by=SLICES_MANAGED_BY,
         headless=service.headless,
         family=family,
         endpoints=tuple(held),

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from danm_api.membership.endpoints import SLICES_MANAGED_BY, Identity, Member, membership
+from danm_api.membership.selection import Selection, select
+from danm_api.membership.views import id_of
 from danm_api.model.endpoint_slice import MAX_ENDPOINTS_PER_SLICE, Endpoint, EndpointSlice
 from danm_api.model.service import EndpointPort, IpFamily, Service
-from svcwatcher.endpoints import Identity, Member, membership
-from svcwatcher.index import id_of
+from danm_api.testing.service_builders import a_pod, a_service, an_interface
 from svcwatcher.layout import Layout, no_slices
 from svcwatcher.roster import Roster
-from svcwatcher.selection import Selection, select
-from svcwatcher.slicing import MANAGED_BY, SlicePlan, slice_name
+from svcwatcher.slicing import SlicePlan, slice_name
 from svcwatcher.standing import Standing
-from svcwatcher.testing.builders import a_pod, a_service, an_interface
 from svcwatcher.testing.cluster import SELECTION
 
 SERVICE = a_service(families=(IpFamily.IPV4,))
@@ -83,7 +83,7 @@ def test_a_new_service_gets_a_slice_of_its_own_name() -> None:
         name=slice_name(SERVICE, IpFamily.IPV4, 0),
         service=SERVICE.name,
         owner=SERVICE.uid,
-        managed_by=MANAGED_BY,
+        managed_by=SLICES_MANAGED_BY,
         headless=True,
         family=IpFamily.IPV4,
         endpoints=membership(SERVICE, SELECTION, of([1])).endpoints,

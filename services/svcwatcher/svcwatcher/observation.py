@@ -28,24 +28,23 @@ from danm_api.kube.api import (
     RawObject,
 )
 from danm_api.kube.informer import Change, Informer, ObjectKey
-from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
-from danm_api.model.service import Service
-from danm_api.names import Namespace, NetworkName, ServiceName
-from svcwatcher.endpoints import MANAGED_BY as ENDPOINTS_MANAGED_BY
-from svcwatcher.endpoints import Member
-from svcwatcher.index import Index, ServiceKey
-from svcwatcher.plan import Observed
-from svcwatcher.selection import NotOurs, Selection, select
-from svcwatcher.slicing import KUBERNETES_MANAGERS
-from svcwatcher.slicing import MANAGED_BY as SLICES_MANAGED_BY
-from svcwatcher.standing import Standing
-from svcwatcher.views import (
+from danm_api.membership.endpoints import MANAGED_BY as ENDPOINTS_MANAGED_BY
+from danm_api.membership.endpoints import SLICES_MANAGED_BY, Member
+from danm_api.membership.selection import NotOurs, Selection, select
+from danm_api.membership.views import (
     InterfaceView,
     NetworkView,
     PodView,
     view_of_interface,
     view_of_pod,
 )
+from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
+from danm_api.model.service import Service
+from danm_api.names import Namespace, NetworkName, ServiceName
+from svcwatcher.index import Index, ServiceKey
+from svcwatcher.plan import Observed
+from svcwatcher.slicing import KUBERNETES_MANAGERS
+from svcwatcher.standing import Standing
 
 _BY_SERVICE: Final = "service"
 

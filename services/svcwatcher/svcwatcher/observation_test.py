@@ -6,9 +6,7 @@ from contextlib import asynccontextmanager
 
 from danm_api.kube.api import DANMEPS, DANMNETS, ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
 from danm_api.names import ServiceName
-from svcwatcher.index import ServiceKey
-from svcwatcher.observation import Observation
-from svcwatcher.testing.builders import (
+from danm_api.testing.service_builders import (
     NAMESPACE,
     a_network,
     a_pod,
@@ -16,6 +14,8 @@ from svcwatcher.testing.builders import (
     raw_network,
     raw_service,
 )
+from svcwatcher.index import ServiceKey
+from svcwatcher.observation import Observation
 from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, leading
 
 

@@ -5,9 +5,9 @@ import asyncio
 from danm_api.codec.endpoint_slice import decode_endpoint_slice
 from danm_api.kube.api import ENDPOINT_SLICES, SERVICES
 from danm_api.model.service import IpFamily
+from danm_api.testing.service_builders import a_pod, a_service, raw_service
 from svcwatcher.observation import Observation
 from svcwatcher.reconciler import SLICE_BURST
-from svcwatcher.testing.builders import a_pod, a_service, raw_service
 from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, leading, stepping
 
 V4 = (IpFamily.IPV4,)

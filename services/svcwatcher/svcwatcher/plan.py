@@ -8,11 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
+from danm_api.membership.selection import Refusal, Verdict
 from danm_api.model.addresses import IPAddress
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
 from danm_api.model.service import Service
 from svcwatcher.layout import no_slices
-from svcwatcher.selection import Refusal, Verdict
 from svcwatcher.slicing import SlicePlan
 from svcwatcher.standing import Standing
 

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from danm_api.membership.endpoints import Member, Membership, endpoints_object
+from danm_api.membership.selection import NotOurs, Selection, select
+from danm_api.membership.views import id_of
 from danm_api.model.service import IpFamily, Service
-from svcwatcher.endpoints import Member, Membership, endpoints_object
-from svcwatcher.index import id_of
+from danm_api.testing.service_builders import a_pod, a_service, an_interface
 from svcwatcher.layout import no_slices
 from svcwatcher.plan import (
     Complaint,
@@ -18,9 +20,7 @@ from svcwatcher.plan import (
     ServicePlan,
     plan_service,
 )
-from svcwatcher.selection import NotOurs, Selection, select
 from svcwatcher.standing import Standing
-from svcwatcher.testing.builders import a_pod, a_service, an_interface
 
 SERVICE = a_service(families=(IpFamily.IPV4,))
 POD = a_pod()

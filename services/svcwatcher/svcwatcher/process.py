@@ -11,8 +11,8 @@ from danm_api.kube.backoff import delay_after
 from danm_api.kube.client import KubeClient
 from danm_api.kube.election import LeaderElection
 from danm_api.kube.events import EventRecorder
+from danm_api.membership.endpoints import MANAGED_BY
 from danm_api.telemetry import HealthServer, Readiness, get_logger
-from svcwatcher import endpoints
 from svcwatcher.config import LEASE_NAME, Config, EndpointsMode
 from svcwatcher.observation import Observation
 from svcwatcher.reconciler import Reconciler
@@ -104,7 +104,7 @@ async def endpoints_are_served(
     failures = 0
     while True:
         try:
-            await api.list(ENDPOINTS, label_selector=f"{labels.MANAGED_BY}={endpoints.MANAGED_BY}")
+            await api.list(ENDPOINTS, label_selector=f"{labels.MANAGED_BY}={MANAGED_BY}")
         except NotFoundError:
             _log.info("Writing no Endpoints, since this cluster has none any more")
             return False

@@ -19,10 +19,10 @@ from danm_api.kube.api import (
     Resource,
 )
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.service_builders import a_service, raw_service
 from svcwatcher.__main__ import main
 from svcwatcher.config import Config, EndpointsMode
 from svcwatcher.process import Process, endpoints_are_served
-from svcwatcher.testing.builders import a_service, raw_service
 
 
 def a_config(name: str = "one") -> Config:

@@ -13,6 +13,7 @@ from danm_api.errors import DanmError, NotFoundError
 from danm_api.kube.api import SERVICES
 from danm_api.kube.events import EventRecorder, ObjectReference
 from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.membership.selection import NotOurs, Selection, select
 from danm_api.model.service import Service
 from danm_api.telemetry import get_logger
 from svcwatcher import metrics
@@ -22,7 +23,6 @@ from svcwatcher.lag import Lag
 from svcwatcher.observation import Observation
 from svcwatcher.pacing import Pace
 from svcwatcher.plan import Complaint, Observed, ServicePlan, plan_service
-from svcwatcher.selection import NotOurs, Selection, select
 from svcwatcher.writer import FOREIGN_RETRY_S, Writer
 
 # Slices are what look-ups are answered from, so single changes are never held back, and of many

@@ -13,14 +13,10 @@ from danm_api.kube.api import (
     PODS,
     SERVICES,
 )
+from danm_api.membership.selection import Selection
 from danm_api.model.service import IpFamily
 from danm_api.names import ServiceName
-from svcwatcher.absence import GRACE_S
-from svcwatcher.index import ServiceKey
-from svcwatcher.observation import Observation
-from svcwatcher.selection import Selection
-from svcwatcher.slicing import slice_name
-from svcwatcher.testing.builders import (
+from danm_api.testing.service_builders import (
     NAMESPACE,
     a_network,
     a_pod,
@@ -29,6 +25,10 @@ from svcwatcher.testing.builders import (
     raw_network,
     raw_service,
 )
+from svcwatcher.absence import GRACE_S
+from svcwatcher.index import ServiceKey
+from svcwatcher.observation import Observation
+from svcwatcher.slicing import slice_name
 from svcwatcher.testing.cluster import KEY, SELECTION, Cluster, a_reconciler, leading, stepping
 
 V4 = (IpFamily.IPV4,)

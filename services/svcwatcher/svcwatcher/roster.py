@@ -8,10 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from danm_api.model.addresses import IPAddress
-from danm_api.model.endpoint_slice import Endpoint
-from danm_api.model.service import IpFamily, Service
-from svcwatcher.endpoints import (
+from danm_api.membership.endpoints import (
     Identity,
     Member,
     Membership,
@@ -21,8 +18,11 @@ from svcwatcher.endpoints import (
     identity_of,
     membership,
 )
-from svcwatcher.index import PodId
-from svcwatcher.selection import Selection
+from danm_api.membership.selection import Selection
+from danm_api.membership.views import PodId
+from danm_api.model.addresses import IPAddress
+from danm_api.model.endpoint_slice import Endpoint
+from danm_api.model.service import IpFamily, Service
 
 _NOTHING: Final = Membership()
 

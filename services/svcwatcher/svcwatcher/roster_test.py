@@ -6,13 +6,12 @@ from ipaddress import ip_address
 
 import pytest
 
+from danm_api.membership.endpoints import Identity, Member, membership
+from danm_api.membership.views import PodView, id_of
 from danm_api.model.service import IpFamily
-from svcwatcher.endpoints import Identity, Member, membership
-from svcwatcher.index import id_of
+from danm_api.testing.service_builders import a_pod, a_service, an_interface
 from svcwatcher.roster import Roster
-from svcwatcher.testing.builders import a_pod, a_service, an_interface
 from svcwatcher.testing.cluster import SELECTION
-from svcwatcher.views import PodView
 
 SERVICE = a_service()
 A, B = a_pod("a"), a_pod("b")

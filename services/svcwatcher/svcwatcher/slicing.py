@@ -14,9 +14,6 @@ from typing import Final
 from danm_api.model.endpoint_slice import MAX_ENDPOINTS_PER_SLICE, Endpoint, EndpointSlice
 from danm_api.model.service import IpFamily, Service
 
-# The value of the label endpointslice.kubernetes.io/managed-by.
-MANAGED_BY: Final = "svcwatcher.danm.k8s.io"
-
 # Kubernetes' own: of Services with a selector, and copied from Endpoints.
 KUBERNETES_MANAGERS: Final = (
     "endpointslice-controller.k8s.io",

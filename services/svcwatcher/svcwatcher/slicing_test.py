@@ -6,8 +6,8 @@ import pytest
 
 from danm_api.model.endpoint_slice import Endpoint
 from danm_api.model.service import IpFamily
+from danm_api.testing.service_builders import a_service
 from svcwatcher.slicing import slice_name, spread
-from svcwatcher.testing.builders import a_service
 
 
 def endpoints(count: int, *, after: int = 0) -> list[Endpoint]:

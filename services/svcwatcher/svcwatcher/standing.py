@@ -5,13 +5,13 @@ It only saves work: all of it follows from the objects, and may be forgotten at 
 
 from collections.abc import Iterable
 
+from danm_api.membership.endpoints import Member, endpoints_object
+from danm_api.membership.selection import Selection
+from danm_api.membership.views import id_of
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
 from danm_api.model.service import Service
-from svcwatcher.endpoints import Member, endpoints_object
-from svcwatcher.index import id_of
 from svcwatcher.layout import Layout
 from svcwatcher.roster import Roster
-from svcwatcher.selection import Selection
 from svcwatcher.slicing import SlicePlan
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from svcwatcher.endpoints import Member, endpoints_object, membership
-from svcwatcher.index import id_of
+from danm_api.membership.endpoints import Member, endpoints_object, membership
+from danm_api.membership.views import id_of
+from danm_api.testing.service_builders import a_pod, a_service, an_interface
 from svcwatcher.standing import Standing
-from svcwatcher.testing.builders import a_pod, a_service, an_interface
 from svcwatcher.testing.cluster import SELECTION
 
 SERVICE = a_service()

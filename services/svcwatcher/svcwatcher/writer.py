@@ -15,9 +15,11 @@ from danm_api.codec.endpoint_slice import encode_endpoint_slice, manager_of_slic
 from danm_api.codec.endpoints import encode_endpoints, manager_of_endpoints
 from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import ENDPOINT_SLICES, ENDPOINTS, KubeApi, RawObject, Resource
+from danm_api.membership.endpoints import MANAGED_BY as ENDPOINTS_MANAGED_BY
+from danm_api.membership.endpoints import SLICES_MANAGED_BY
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
 from danm_api.telemetry import get_logger
-from svcwatcher import endpoints, metrics, slicing
+from svcwatcher import metrics
 from svcwatcher.index import ServiceKey
 from svcwatcher.plan import (
     Complaint,
@@ -226,5 +228,5 @@ def _encode(written: EndpointSlice | Endpoints) -> tuple[Resource, RawObject]:
 
 def _is_ours(resource: Resource, raw: RawObject) -> bool:
     if resource == ENDPOINTS:
-        return manager_of_endpoints(raw) == endpoints.MANAGED_BY
-    return manager_of_slice(raw) == slicing.MANAGED_BY
+        return manager_of_endpoints(raw) == ENDPOINTS_MANAGED_BY
+    return manager_of_slice(raw) == SLICES_MANAGED_BY

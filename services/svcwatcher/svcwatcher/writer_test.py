@@ -14,11 +14,12 @@ from danm_api.kube.api import (
     SERVICES,
     RawObject,
 )
+from danm_api.membership.endpoints import SLICES_MANAGED_BY
 from danm_api.model.service import IpFamily
+from danm_api.testing.service_builders import NAMESPACE, a_pod, a_service, raw_service
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
-from svcwatcher.slicing import MANAGED_BY, slice_name
-from svcwatcher.testing.builders import NAMESPACE, a_pod, a_service, raw_service
+from svcwatcher.slicing import slice_name
 from svcwatcher.testing.cluster import (
     KEY,
     SELECTION,
@@ -279,6 +280,6 @@ async def test_slices_carry_the_label_by_which_they_are_found_again() -> None:
         await cluster.until(lambda: bool(cluster.api.all_stored(ENDPOINT_SLICES)))
     listed = await cluster.api.list(
         ENDPOINT_SLICES,
-        label_selector=f"endpointslice.kubernetes.io/managed-by={MANAGED_BY}",
+        label_selector=f"endpointslice.kubernetes.io/managed-by={SLICES_MANAGED_BY}",
     )
     assert len(listed.items) == 1

@@ -20,8 +20,8 @@ from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, RawObject
 from danm_api.kube.events import EventRecorder
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import Held, IPBlock
+from danm_api.record.entries import held_entries
 from danm_api.testing.fake_kube import FakeKube
-from ipam_svc.block import held_entries
 from ipam_svc.orders import release_order, reserve_order
 from ipam_svc.replica import Replica
 

@@ -23,17 +23,17 @@ from danm_api.kube.api import (
     Resource,
 )
 from danm_api.kube.events import EventRecorder
+from danm_api.membership.selection import Selection
+from danm_api.membership.views import PodView
 from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.model.service import Service
 from danm_api.names import ContainerId, InterfaceName, NetworkName, NodeName, ServiceName
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.service_builders import NAMESPACE, raw_network, raw_pod, raw_service
 from svcwatcher.absence import GRACE_S
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
 from svcwatcher.reconciler import ENDPOINTS_INTERVAL_S, SLICE_INTERVAL_S, Reconciler
-from svcwatcher.selection import Selection
-from svcwatcher.testing.builders import NAMESPACE, raw_network, raw_pod, raw_service
-from svcwatcher.views import PodView
 from svcwatcher.writer import Writer
 
 

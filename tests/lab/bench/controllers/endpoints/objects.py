@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from danm_api.codec.danmep import encode_danmep, endpoint_object_name
 from danm_api.kube.api import PODS, SERVICES, RawObject
+from danm_api.membership.selection import NETWORK_ANNOTATION, SELECTOR_ANNOTATION
 from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.names import (
     ContainerId,
@@ -16,7 +17,6 @@ from danm_api.names import (
     PodName,
     PodUid,
 )
-from svcwatcher.selection import NETWORK_ANNOTATION, SELECTOR_ANNOTATION
 from tests.lab.bench.controllers.endpoints.cases import NETWORKS, app_of, network_of
 
 NAMESPACE: Final = Namespace("bench")

@@ -2,7 +2,7 @@
 
 from danm_api.codec.danmep import decode_danmep
 from danm_api.codec.service import decode_service
-from svcwatcher.selection import NotOurs, Selection, select
+from danm_api.membership.selection import NotOurs, Selection, select
 from tests.lab.bench.controllers.endpoints.cases import NETWORKS, Size, network_of, service_of
 from tests.lab.bench.controllers.endpoints.objects import (
     NAMESPACE,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
+from danm_api.membership.views import InterfaceView, PodView, view_of_interface, view_of_pod
 from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.model.pod import Pod, PodPhase
 from danm_api.names import (
@@ -14,7 +15,6 @@ from danm_api.names import (
     PodName,
     PodUid,
 )
-from svcwatcher.views import InterfaceView, PodView, view_of_interface, view_of_pod
 
 POD = Pod(
     namespace=Namespace("vnf"),

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from danm_api.membership.selection import NETWORK_ANNOTATION, SELECTOR_ANNOTATION, Selection, select
+from danm_api.membership.views import InterfaceView, NetworkView, PodView
 from danm_api.model.service import EndpointPort, IpFamily, Service
 from danm_api.names import (
     Namespace,
@@ -15,8 +17,6 @@ from danm_api.names import (
     ServiceName,
     ServiceUid,
 )
-from svcwatcher.selection import NETWORK_ANNOTATION, SELECTOR_ANNOTATION, Selection, select
-from svcwatcher.views import InterfaceView, NetworkView, PodView
 
 NAMESPACE = Namespace("vnf")
 LABELS = {"app": "lb"}

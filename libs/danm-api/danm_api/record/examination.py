@@ -20,13 +20,12 @@ from danm_api.model.ip_block import ContainerOwner, Held, PodOwner, owner_key
 from danm_api.model.ipam_report import Finding, FindingKind, Outcome
 from danm_api.model.pod import Pod, PodPhase
 from danm_api.names import DEFAULT_NETWORK, INTERFACES_ANNOTATION, NetworkUid, NodeName
+from danm_api.record.diagnosis import Action, DeleteEndpoint, Diagnosis, FreeEntry, RemoveBlock
+from danm_api.record.entries import dead_doubles, describe_owner, has_expired, held_entries
+from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, Reason
+from danm_api.record.snapshot import Entry, Facts, Snapshot
 from danm_api.validation import hands_out_addresses
 from danm_api.validation.wire import same_wire
-from ipam_svc.block import describe_owner, has_expired, held_entries
-from ipam_svc.diagnosis import Action, DeleteEndpoint, Diagnosis, FreeEntry, RemoveBlock
-from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE, Reason
-from ipam_svc.owners import dead_doubles
-from ipam_svc.snapshot import Entry, Facts, Snapshot
 
 _BUILT_IN = {each.value for each in BuiltInType}
 

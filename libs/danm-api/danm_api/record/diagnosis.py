@@ -7,7 +7,7 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.model.ipam_report import Finding
 from danm_api.names import NetworkUid, NodeName
-from ipam_svc.freed import Reason
+from danm_api.record.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

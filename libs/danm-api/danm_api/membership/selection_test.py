@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danm_api.model.service import Service
-from danm_api.names import Namespace, NetworkName
-from svcwatcher.selection import (
+from danm_api.membership.selection import (
     NETWORK_ANNOTATION,
     SELECTOR_ANNOTATION,
     TOLERATE_UNREADY_ANNOTATION,
@@ -15,7 +13,9 @@ from svcwatcher.selection import (
     Selection,
     select,
 )
-from svcwatcher.testing.builders import a_service
+from danm_api.model.service import Service
+from danm_api.names import Namespace, NetworkName
+from danm_api.testing.service_builders import a_service
 
 
 def test_reads_selector_and_network() -> None:

@@ -1,4 +1,4 @@
-"""What svcwatcher keeps in memory of each Pod, interface and network. Pure.
+"""What matters of each Pod, interface and network. Pure.
 
 A cluster has many of them, and their status changes all the time. These views hold what matters for
 Services and nothing else: two views are equal exactly when no endpoint, and no Event, can differ.
@@ -6,6 +6,7 @@ Services and nothing else: two views are equal exactly when no endpoint, and no 
 
 from dataclasses import dataclass
 from sys import intern
+from typing import NamedTuple
 
 from danm_api.model.addresses import IPAddress
 from danm_api.model.danmep import DanmEp
@@ -102,3 +103,26 @@ def view_of_interface(endpoint: DanmEp) -> InterfaceView:
             () if endpoint.deleting else tuple(address.ip for address in addresses if address)
         ),
     )
+
+
+class PodId(NamedTuple):
+    """A Pod as its interfaces know it.
+
+    With its namespace: the uid of a static Pod is an annotation, which a tenant could forge. And
+    with its node: a rooted node may write DanmEps of its own, and mirror Pods, with any uid
+    (DESIGN, "A rooted node must stay one node").
+    """
+
+    namespace: Namespace
+    node: NodeName | None
+    runtime_uid: PodUid
+
+
+def id_of(pod: PodView) -> PodId:
+    """Return how the interfaces of a Pod know it."""
+    return PodId(pod.namespace, pod.node, pod.runtime_uid)
+
+
+def owner_of(interface: InterfaceView) -> PodId:
+    """Return whose interface it is."""
+    return PodId(interface.namespace, interface.node, interface.pod_uid)

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from danm_api.membership.selection import Selection
+from danm_api.membership.views import InterfaceView, PodView
 from danm_api.model.addresses import IPAddress
 from danm_api.model.endpoint_slice import (
     MAX_ENDPOINTS_ADDRESSES,
@@ -21,11 +23,11 @@ from danm_api.model.endpoint_slice import (
 )
 from danm_api.model.endpoint_slice import address_order as legacy_order
 from danm_api.model.service import IpFamily, Service
-from svcwatcher.selection import Selection
-from svcwatcher.views import InterfaceView, PodView
 
 # The value of the label danm.k8s.io/managed-by on Endpoints.
 MANAGED_BY: Final = "svcwatcher"
+# The value of the label endpointslice.kubernetes.io/managed-by on EndpointSlices.
+SLICES_MANAGED_BY: Final = "svcwatcher.danm.k8s.io"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from danm_api.model.ip_block import Held, IPBlock, PodOwner
 from danm_api.model.node import Node
 from danm_api.model.pod import Pod
 from danm_api.names import NetworkUid, NodeName, PodUid
-from ipam_svc.block import held_entries
+from danm_api.record.entries import held_entries
 
 # The kind of an ``Unreadable``.
 _ENDPOINT: Final = "DanmEp"

@@ -4,13 +4,13 @@ from ipaddress import ip_address
 
 import pytest
 
+from danm_api.membership.endpoints import Member, Membership, endpoints_object, membership
+from danm_api.membership.selection import Selection, select
+from danm_api.membership.views import PodView
 from danm_api.model.endpoint_slice import Endpoint, EndpointsAddress, EndpointsSubset, PodReference
 from danm_api.model.service import EndpointPort, IpFamily, Service, TransportProtocol
 from danm_api.names import NodeName, PodName, PodUid
-from svcwatcher.endpoints import Member, Membership, endpoints_object, membership
-from svcwatcher.selection import Selection, select
-from svcwatcher.testing.builders import a_pod, a_service, an_interface
-from svcwatcher.views import PodView
+from danm_api.testing.service_builders import a_pod, a_service, an_interface
 
 
 def found(service: Service, *members: Member) -> Membership:

@@ -22,12 +22,12 @@ from danm_api.names import (
     PodName,
     PodUid,
 )
+from danm_api.record.diagnosis import DeleteEndpoint, FreeEntry, RemoveBlock, in_both
+from danm_api.record.entries import CLOCK_SKEW
+from danm_api.record.examination import examine
+from danm_api.record.reasons import EXPIRED, LOST_NODE
+from danm_api.record.snapshot import Snapshot, Unreadable
 from danm_api.testing.builders import a_danmep, a_danmnet, accepted
-from ipam_svc.block import CLOCK_SKEW
-from ipam_svc.diagnosis import DeleteEndpoint, FreeEntry, RemoveBlock, in_both
-from ipam_svc.examination import examine
-from ipam_svc.freed import EXPIRED, LOST_NODE
-from ipam_svc.snapshot import Snapshot, Unreadable
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _NS = Namespace("ns")

@@ -1,0 +1,1 @@
+"""Which Pods a Service finds, and at which addresses (SPEC S1). Pure."""

@@ -1,0 +1,93 @@
+"""What entries say of their owners."""
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from danm_api.model.ip_block import ContainerOwner, Cooling, ExternalOwner, Owner
+from danm_api.names import InterfaceName, Namespace
+from danm_api.record.entries import (
+    CLOCK_SKEW,
+    dead_doubles,
+    describe_owner,
+    has_expired,
+    held_entries,
+    lost_at,
+)
+from danm_api.testing.builders import a_block, a_held_entry, a_pod_owner
+from danm_api.testing.clock import START
+
+
+def test_dead_doubles() -> None:
+    """An entry is dead when its owner has a newer one of the family; equal attempts are alive."""
+    # DESIGN, "Attempts fence"
+    other = a_pod_owner("other", uid="pod-uid-2")
+    first = a_block(
+        "10.0.0.1",
+        a_held_entry("10.0.0.1", attempt=1),
+        a_held_entry("10.0.0.2", owner=other, attempt=5),
+    )
+    second = a_block(
+        "10.0.0.65",
+        a_held_entry("10.0.0.65", attempt=2),
+        a_held_entry("10.0.0.66", owner=other, attempt=5),
+        a_held_entry("10.0.0.67", owner=a_pod_owner(interface="eth1"), attempt=9),
+    )
+    assert [str(each.address) for each in dead_doubles([first, second])] == ["10.0.0.1"]
+    assert [str(each.address) for each in dead_doubles([second, first])] == ["10.0.0.1"]
+
+
+def test_an_entry_of_another_node_is_no_double() -> None:
+    """A node may say of a mirror Pod what it likes."""
+    # DESIGN, "A rooted node must stay one node"
+    block = a_block(
+        "10.0.0.1",
+        a_held_entry("10.0.0.1", attempt=1),
+        a_held_entry("10.0.0.2", attempt=9, node="another"),
+    )
+    assert dead_doubles([block]) == []
+
+
+def test_what_cools_has_no_owner() -> None:
+    """Only held entries are anybody's."""
+    held = a_held_entry("10.0.0.1")
+    cooling = Cooling(address=ip_address("10.0.0.2"), free_at=START)
+    assert held_entries(a_block("10.0.0.1", held, cooling)) == (held,)
+
+
+def test_an_owner_s_time_is_over_by_every_clock() -> None:
+    """Not before the clocks that differ most agree on it."""
+    # SPEC I3, decision 0015
+    owner = ExternalOwner(namespace=Namespace("ns"), name="x", reason="", expires=START)
+    entry = a_held_entry(owner=owner)
+    end = START + CLOCK_SKEW
+    assert lost_at(entry, now=end) == end
+    assert has_expired(entry, now=end)
+    assert not has_expired(entry, now=end - timedelta(microseconds=1))
+    forever = replace(entry, owner=replace(owner, expires=None))
+    assert not has_expired(forever, now=end + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [
+        pytest.param(a_pod_owner("a", namespace="ns"), "Pod ns/a (interface eth0)", id="pod"),
+        pytest.param(
+            ContainerOwner(
+                namespace=Namespace("ns"), container_id="c1", interface=InterfaceName("net1")
+            ),
+            "container c1 (interface net1)",
+            id="container",
+        ),
+        pytest.param(
+            ExternalOwner(namespace=Namespace("ns"), name="router", reason="uplink"),
+            "the external owner ns/router",
+            id="external",
+        ),
+    ],
+)
+def test_owners_are_named_as_people_know_them(owner: Owner, said: str) -> None:
+    """A sentence about an address says whose it is."""
+    assert describe_owner(owner) == said
