@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from danm_api.errors import ApiUnavailableError, DanmError
+from danm_api.kube.answers import hang_up, read_up_to
 from danm_api.kube.api import (
     JsonPatch,
     MergePatch,
@@ -34,7 +35,7 @@ from danm_api.kube.config import KubeConfig
 from danm_api.kube.decoding import decode_event, decode_object, decode_page
 from danm_api.kube.lines import LineTooLongError, split_lines
 from danm_api.kube.observed import observed
-from danm_api.kube.paths import path_of
+from danm_api.kube.paths import object_path, selectors
 from danm_api.kube.service_account import read_service_account
 from danm_api.kube.sockets import keepalive_socket
 from danm_api.telemetry import inject
@@ -42,6 +43,8 @@ from danm_api.telemetry import inject
 _JSON: Final = "application/json"
 _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
+# Bytes of a refusal: no Status is longer.
+_MAX_REFUSAL: Final = 65_536
 
 # Large enough for a list in few answers, small enough that one does not take seconds.
 _PAGE_SIZE: Final = 500
@@ -143,7 +146,7 @@ class KubeClient:
         field_selector: str = "",
     ) -> ObjectList:
         """Read objects consistently, each completed with apiVersion and kind."""
-        params = _selectors(label_selector, field_selector)
+        params = selectors(label_selector, field_selector)
         try:
             pages = [page async for page in self._pages(resource, namespace, params, _PAGE_SIZE)]
         except DanmError as error:
@@ -163,7 +166,7 @@ class KubeClient:
         field_selector: str = "",
     ) -> AsyncGenerator[ObjectList, None]:
         """Yield the same list page by page."""
-        params = _selectors(label_selector, field_selector)
+        params = selectors(label_selector, field_selector)
         async for page in self._pages(resource, namespace, params, _PAGE_SIZE):
             yield page
 
@@ -171,10 +174,10 @@ class KubeClient:
         self,
         resource: Resource,
         namespace: str | None,
-        selectors: Mapping[str, str],
+        query: Mapping[str, str],
         page_size: int | None,
     ) -> AsyncGenerator[ObjectList, None]:
-        params = dict(selectors)
+        params = dict(query)
         if page_size is not None:
             params["limit"] = str(page_size)
         while True:
@@ -199,7 +202,7 @@ class KubeClient:
     ) -> AsyncGenerator[WatchEvent, None]:
         """Yield changes and bookmarks after ``resource_version`` until the server ends it."""
         what = f"watch {resource.plural}"
-        params = _selectors(label_selector, field_selector) | {
+        params = selectors(label_selector, field_selector) | {
             "watch": "1",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
@@ -216,7 +219,7 @@ class KubeClient:
                     async for line in split_lines(response.content.iter_any()):
                         yield decode_event(what, line)
                 finally:
-                    _hang_up(response)
+                    hang_up(response)
         except (msgspec.DecodeError, LineTooLongError) as error:
             raise self._garbage(what, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -274,6 +277,33 @@ class KubeClient:
             name,
             body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
         )
+
+    async def text(
+        self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
+    ) -> str:
+        """Read what is no object, such as a log, from a path that begins with a slash.
+
+        What comes after ``max_bytes`` is not read.
+        """
+        what = f"GET {path}"
+        try:
+            async with asyncio.timeout(self._timeouts.request_s):
+                response = await self._send(
+                    "GET",
+                    f"{self._config.server}{path}",
+                    params=params,
+                    timeout=self._request_timeout,
+                )
+                try:
+                    refused = response.status >= _BAD_REQUEST
+                    answer = await read_up_to(response, _MAX_REFUSAL if refused else max_bytes)
+                finally:
+                    hang_up(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unreachable(what, self._config.server, error) from error
+        if refused:
+            raise error_of_answer(what, response.status, answer)
+        return answer.decode(errors="replace")
 
     async def _object(
         self,
@@ -367,25 +397,10 @@ class KubeClient:
     def _url(
         self, resource: Resource, namespace: str | None, name: str = "", subresource: str = ""
     ) -> str:
-        return f"{self._config.server}{path_of(resource, namespace, name, subresource)}"
+        return f"{self._config.server}{object_path(resource, namespace, name, subresource)}"
 
     def _garbage(self, what: str, error: Exception) -> ApiUnavailableError:
         return ApiUnavailableError(
             f"{what}: the API server at {self._config.server} sent what does not parse: {error}",
             status=0,
         )
-
-
-def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """Drop the connection of an answer that has not come to its end.
-
-    Closing TLS in good order takes the server's consent, for which a loop that ends does not wait.
-    """
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
-
-
-def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
-    given = {"labelSelector": label_selector, "fieldSelector": field_selector}
-    return {key: value for key, value in given.items() if value}

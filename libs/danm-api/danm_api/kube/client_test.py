@@ -457,3 +457,23 @@ async def test_requests_outside_of_traces_say_nothing_of_them() -> None:
     async with served(handler) as client:
         await client.get(PODS, "a", namespace="ns")
     assert heard == [False]
+
+
+async def test_texts_are_read_up_to_a_bound() -> None:
+    """A log comes as it is; what is too long is cut, and a refusal is an error."""
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path_qs)
+        if "refused" in request.path:
+            return json({"message": "no"}, status=403)
+        return await streamed(request, b"one\n", b"tw\xff\n", b"three\n")
+
+    async with served(handler) as client:
+        whole = await client.text("/log", params={"a": "b"}, max_bytes=100)
+        assert whole == "one\ntw\ufffd\nthree\n"
+        assert await client.text("/log", max_bytes=6) == "one\ntw"
+        with pytest.raises(ApiError, match="GET /refused: no") as caught:
+            await client.text("/refused", max_bytes=6)
+    assert caught.value.status == 403
+    assert asked[0] == "/log?a=b"

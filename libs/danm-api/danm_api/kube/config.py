@@ -63,6 +63,7 @@ class KubeConfig:
         credentials: For the Authorization header.
         server_hostname: The name that the server's certificate must have, when not the URL's.
         proxy: URL of an HTTP proxy.
+        namespace: Which one its user means when none is named. None when it does not say.
     """
 
     server: str
@@ -70,3 +71,4 @@ class KubeConfig:
     credentials: Credentials
     server_hostname: str | None = None
     proxy: str | None = None
+    namespace: str | None = None

@@ -17,19 +17,24 @@ from danm_api.kube.config import Credentials, KubeConfig
 _RENEW_S: Final = 300.0
 
 
-async def read_kubeconfig(path: Path) -> KubeConfig:
+async def read_kubeconfig(path: Path, *, context: str | None = None) -> KubeConfig:
     """Read a kubeconfig.
 
+    Args:
+        path: The file, or several as in ``KUBECONFIG``, separated by colons; the first one wins.
+        context: Which of its contexts; None stands for its current one.
+
     Raises:
-        ApiError: It is missing or broken.
+        ApiError: It is missing or broken, or has no such context.
     """
 
     async def read() -> str | None:
-        token: str | None = (await _load(path)).api_key.get("BearerToken")
+        fresh, _ = await _load(path, context)
+        token: str | None = fresh.api_key.get("BearerToken")
         # A token file may end in a newline, which no header may hold.
         return token.strip() if token else None
 
-    configuration = await _load(path)
+    configuration, namespace = await _load(path, context)
     server = str(configuration.host).rstrip("/")
     return KubeConfig(
         server=server,
@@ -37,19 +42,27 @@ async def read_kubeconfig(path: Path) -> KubeConfig:
         credentials=Credentials(read, renew_after_s=_RENEW_S),
         server_hostname=configuration.tls_server_name or None,
         proxy=configuration.proxy or None,
+        namespace=namespace,
     )
 
 
-async def _load(path: Path) -> Configuration:
+async def _load(path: Path, context: str | None) -> tuple[Configuration, str | None]:
+    """Return the configuration of a context and the namespace that it names."""
     configuration = Configuration()
     try:
-        await load_kube_config(str(path), client_configuration=configuration, persist_config=False)
+        loader = await load_kube_config(
+            str(path),
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+        namespace: str | None = loader.current_context["context"].get("namespace")
     except (ConfigException, OSError, ValueError, AttributeError, TypeError) as error:
         # The last two are how the package reports a file without the expected structure.
         raise ApiError(
             f"no usable API server configuration in {path}: {error}", status=0
         ) from error
-    return configuration
+    return configuration, namespace or None
 
 
 def _ssl_context(configuration: Configuration) -> ssl.SSLContext:

@@ -39,3 +39,31 @@ async def test_a_broken_kubeconfig_is_named(tmp_path: Path, content: str | None)
         kubeconfig.write_text(content)
     with pytest.raises(ApiError, match=str(kubeconfig)):
         await read_kubeconfig(kubeconfig)
+
+
+async def test_a_context_is_chosen_and_says_its_namespace(tmp_path: Path) -> None:
+    """Also out of several files, as KUBECONFIG may name them."""
+    contexts = {
+        "one": {"cluster": "a", "user": "u"},
+        "two": {"cluster": "b", "user": "u", "namespace": "vnf"},
+    }
+    for name, (cluster, port) in {"one": ("a", 1), "two": ("b", 2)}.items():
+        (tmp_path / name).write_bytes(
+            msgspec.json.encode(
+                {
+                    "current-context": "one",
+                    "contexts": [{"name": name, "context": contexts[name]}],
+                    "clusters": [
+                        {"name": cluster, "cluster": {"server": f"http://127.0.0.1:{port}"}}
+                    ],
+                    "users": [{"name": "u", "user": {"token": "t"}}],
+                }
+            )
+        )
+    both = Path(f"{tmp_path / 'one'}:{tmp_path / 'two'}")
+    current = await read_kubeconfig(both)
+    assert (current.server, current.namespace) == ("http://127.0.0.1:1", None)
+    other = await read_kubeconfig(both, context="two")
+    assert (other.server, other.namespace) == ("http://127.0.0.1:2", "vnf")
+    with pytest.raises(ApiError, match="three"):
+        await read_kubeconfig(both, context="three")

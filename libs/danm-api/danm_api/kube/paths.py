@@ -1,4 +1,4 @@
-"""Where the API server serves what."""
+"""Paths and queries of the Kubernetes API. Pure."""
 
 from urllib.parse import quote
 
@@ -6,10 +6,10 @@ from danm_api.errors import NotFoundError
 from danm_api.kube.api import Resource
 
 
-def path_of(
+def object_path(
     resource: Resource, namespace: str | None, name: str = "", subresource: str = ""
 ) -> str:
-    """Return the path of an object, or without a name of all objects of a kind.
+    """Return the path of an object, or of all when ``name`` is empty, with its leading slash.
 
     Raises:
         NotFoundError: No object can have that name.
@@ -22,7 +22,17 @@ def path_of(
 
 
 def _segment(text: str) -> str:
-    """Return a name as one segment of a path: some come from what tenants write."""
+    """Return a name as one segment of a path: some come from what tenants write.
+
+    Raises:
+        NotFoundError: No object can have that name.
+    """
     if text in {".", ".."}:
         raise NotFoundError(f'there is no object of the name "{text}"')
     return quote(text, safe=":")
+
+
+def selectors(label_selector: str, field_selector: str) -> dict[str, str]:
+    """Return the query of those selectors that are given."""
+    given = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {key: value for key, value in given.items() if value}

@@ -17,7 +17,17 @@ _SET: Final = re.compile(r"^(?P<key>\S+)\s+(?P<op>in|notin)\s+\((?P<values>[^)]*
 _EQUALITY: Final = re.compile(r"^(?P<key>[^=!\s]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^=!\s]*)$")
 _EXISTS: Final = re.compile(r"^(?P<absent>!?)\s*(?P<key>[^=!\s()]+)$")
 
-_FIELDS: Final = ("metadata.name", "metadata.namespace", "spec.nodeName", "type", "status.phase")
+_FIELDS: Final = (
+    "metadata.name",
+    "metadata.namespace",
+    "spec.nodeName",
+    "type",
+    "status.phase",
+    # Of Events (events.k8s.io/v1).
+    "regarding.kind",
+    "regarding.name",
+    "regarding.uid",
+)
 
 _LabelTest = Callable[[Mapping[str, str]], bool]
 
