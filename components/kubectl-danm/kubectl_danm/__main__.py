@@ -1,0 +1,46 @@
+"""``kubectl danm``, or ``danmctl``: looks at a cluster's DANM with the rights of who asks."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from kubectl_danm.commands.check import check
+from kubectl_danm.commands.networks import networks
+from kubectl_danm.commands.pod import pod
+from kubectl_danm.commands.services import services
+from kubectl_danm.commands.who import who
+from kubectl_danm.connection import World
+
+# kubectl starts a plugin by its file's name and shows users this one.
+_PLUGIN: Final = "kubectl-danm"
+_AS_PLUGIN: Final = "kubectl danm"
+
+
+def name_of(path: str) -> str:
+    """Return how users know the program that a path starts."""
+    name = Path(path).name
+    return _AS_PLUGIN if name == _PLUGIN else name
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Look at DANM's networks in a cluster, with your own kubeconfig and rights.
+
+    All commands only read. They end with status 0, with 1 when the answer is not as one hopes
+    (nobody has the address, something does not fit), and with 2 when they could not look.
+    """
+    if context.obj is None:
+        context.obj = World()
+
+
+for command in (networks, pod, who, services, check):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main(prog_name=name_of(sys.argv[0]))

@@ -1,0 +1,1 @@
+"""The commands: what each reads, and how its answer is printed."""

@@ -1,0 +1,1 @@
+"""A cluster in memory, and the program that looks at it."""

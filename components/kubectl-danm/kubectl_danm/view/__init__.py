@@ -1,0 +1,1 @@
+"""What the commands answer: from objects to rows, sentences and documents. Pure."""
