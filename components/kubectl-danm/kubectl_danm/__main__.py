@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from kubectl_danm.commands.check import check
+from kubectl_danm.commands.diagnose import diagnose
 from kubectl_danm.commands.networks import networks
 from kubectl_danm.commands.pod import pod
 from kubectl_danm.commands.services import services
@@ -38,7 +39,7 @@ def main(context: click.Context) -> None:
         context.obj = World()
 
 
-for command in (networks, pod, who, services, check):
+for command in (networks, pod, who, services, check, diagnose):
     main.add_command(command)
 
 

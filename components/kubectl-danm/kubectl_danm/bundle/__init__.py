@@ -1,0 +1,1 @@
+"""What may go into the archive for a bug report, and what never does. Pure."""

@@ -1,0 +1,279 @@
+"""Collects what a bug report needs: objects, Events, logs, metrics, versions.
+
+What may be kept is said in ``bundle.shapes``; what cannot be read is said in the archive, and the
+rest is collected all the same.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL
+from danm_api.codec.meta import RawObject
+from danm_api.errors import DanmError
+from danm_api.examining import examine_twice
+from danm_api.kube.api import (
+    DANMEPS,
+    DANMIPBLOCKS,
+    DANMNETS,
+    DANMNODES,
+    ENDPOINT_SLICES,
+    EVENTS,
+    LEASES,
+    NODES,
+    PODS,
+    SERVICES,
+    Resource,
+)
+from danm_api.kube.paths import object_path
+from danm_api.membership.endpoints import SLICES_MANAGED_BY
+from danm_api.names import GROUP, INTERFACES_ANNOTATION
+from kubectl_danm.archive import Archive
+from kubectl_danm.bundle.censor import Censor
+from kubectl_danm.bundle.shapes import OWN_POD, SHAPES, Shape, environment_of, kept
+from kubectl_danm.connection import Session, World
+from kubectl_danm.view.refusals import explain
+
+# Bytes of one container's log, of one Pod's metrics, and of the server's version.
+_LOG_BYTES: Final = 2_000_000
+_METRICS_BYTES: Final = 2_000_000
+_VERSION_BYTES: Final = 100_000
+
+# What kubelet says of a Pod whose network could not be made, whoever's fault it is.
+_NOT_STARTED: Final = "FailedCreatePodSandBox"
+
+Selects = Callable[[RawObject], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much is collected.
+
+    Attributes:
+        system_namespace: Where DANM runs.
+        log_lines: The last so many of each container's log.
+        objects: At most so many of each kind.
+        between_looks_s: Of the examination.
+    """
+
+    system_namespace: str
+    log_lines: int
+    objects: int
+    between_looks_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Collector:
+    """Collects into one archive.
+
+    Attributes:
+        begin: Is told what is done now.
+        missing: What could not be collected, and why.
+    """
+
+    world: World
+    session: Session
+    archive: Archive
+    censor: Censor
+    bounds: Bounds
+    begin: Callable[[str], None]
+    missing: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    _attached: set[tuple[str, str]] = field(default_factory=set)
+
+    async def collect(self) -> None:
+        """Collect all that can be read."""
+        began = self.world.now()
+        # First, so that the values of their environment are known before anything is written.
+        own = await self._own_pods()
+        await self._version()
+        for resource in (DANMNETS, DANMIPBLOCKS, DANMNODES, NODES):
+            await self._kind(resource)
+        await self._kind(DANMEPS, selects=self._note_attached)
+        await self._kind(PODS, selects=self._uses_danm)
+        await self._kind(SERVICES, selects=_is_ours)
+        await self._kind(ENDPOINT_SLICES, selects=_is_svcwatcher_s)
+        await self._kind(EVENTS, selects=self._concerns_danm)
+        await self._kind(LEASES, namespace=self.bounds.system_namespace)
+        for pod in own:
+            await self._logs(pod)
+            await self._metrics(pod)
+        await self._examination()
+        self._summary(began)
+
+    async def _own_pods(self) -> list[RawObject]:
+        """Collect the Pods of DANM, more of which is kept than of others."""
+        namespace = self.bounds.system_namespace
+        pods = await self._read(PODS, namespace=namespace, selects=lambda _: True)
+        for pod in pods:
+            self.censor.learn(environment_of(pod))
+        self._add("danm-pods", pods, OWN_POD)
+        return pods
+
+    async def _version(self) -> None:
+        self.begin("Version of the API server")
+        await self._text("version.json", "/version", max_bytes=_VERSION_BYTES)
+
+    async def _kind(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        selects: Selects = lambda _: True,
+    ) -> None:
+        found = await self._read(resource, namespace=namespace, selects=selects)
+        self._add(resource.plural, found, SHAPES[resource])
+
+    async def _read(
+        self, resource: Resource, *, namespace: str | None, selects: Selects
+    ) -> list[RawObject]:
+        self.begin(f"Reading {resource.plural}")
+        found: list[RawObject] = []
+        try:
+            async for raw in self._each(resource, namespace):
+                if not selects(raw):
+                    continue
+                if len(found) == self.bounds.objects:
+                    self.missing.append(
+                        f"{resource.plural}: only the first {self.bounds.objects} are here"
+                    )
+                    break
+                found.append(raw)
+        except DanmError as error:
+            self.missing.append(f"{resource.plural}: {explain(error)}")
+        return found
+
+    async def _each(self, resource: Resource, namespace: str | None) -> AsyncIterator[RawObject]:
+        async with aclosing(self.session.api.pages(resource, namespace=namespace)) as pages:
+            async for page in pages:
+                for raw in page.items:
+                    yield raw
+
+    def _add(self, name: str, objects: Iterable[RawObject], shape: Shape) -> None:
+        reduced = [kept(raw, shape, self.censor) for raw in objects]
+        self.counts[name] = len(reduced)
+        self.archive.add_json(f"objects/{name}.json", reduced)
+
+    def _note_attached(self, endpoint: RawObject) -> bool:
+        """Take in a DanmEp, and remember whose it is."""
+        pod = (endpoint.get("spec") or {}).get("Pod", "")
+        self._attached.add((endpoint["metadata"]["namespace"], pod))
+        return True
+
+    def _uses_danm(self, pod: RawObject) -> bool:
+        """Say whether a Pod of somebody else's is on a network of DANM's."""
+        metadata = pod["metadata"]
+        asks = INTERFACES_ANNOTATION in (metadata.get("annotations") or {})
+        return asks or (metadata["namespace"], metadata["name"]) in self._attached
+
+    def _concerns_danm(self, event: RawObject) -> bool:
+        """Say whether an Event is about, or of, DANM."""
+        about = event.get("regarding") or {}
+        return (
+            about.get("apiVersion", "").startswith(f"{GROUP}/")
+            or about.get("namespace") == self.bounds.system_namespace
+            or event.get("reportingController", "").startswith(f"{GROUP}/")
+            or (about.get("namespace"), about.get("name")) in self._attached
+            or event.get("reason") == _NOT_STARTED
+        )
+
+    async def _logs(self, pod: RawObject) -> None:
+        """Collect the logs of a Pod's containers, and of those before them that ended."""
+        name = pod["metadata"]["name"]
+        path = object_path(PODS, self.bounds.system_namespace, name, "log")
+        restarts = {
+            each["name"]: each.get("restartCount", 0)
+            for group in ("containerStatuses", "initContainerStatuses")
+            for each in (pod.get("status") or {}).get(group) or ()
+        }
+        for container in _containers(pod):
+            self.begin(f"Log of {name}, {container}")
+            query = {
+                "container": container,
+                "tailLines": str(self.bounds.log_lines),
+                "limitBytes": str(_LOG_BYTES),
+            }
+            await self._text(f"logs/{name}/{container}.log", path, query, max_bytes=_LOG_BYTES)
+            if restarts.get(container):
+                before = {**query, "previous": "true"}
+                target = f"logs/{name}/{container}.previous.log"
+                await self._text(target, path, before, max_bytes=_LOG_BYTES)
+
+    async def _metrics(self, pod: RawObject) -> None:
+        """Collect a Pod's metrics from the port of its readiness, through the API server."""
+        name = pod["metadata"]["name"]
+        port = _health_port(pod)
+        if port is None:
+            return
+        self.begin(f"Metrics of {name}")
+        path = object_path(PODS, self.bounds.system_namespace, f"{name}:{port}", "proxy/metrics")
+        await self._text(f"metrics/{name}.txt", path, max_bytes=_METRICS_BYTES)
+
+    async def _text(
+        self, target: str, path: str, query: dict[str, str] | None = None, *, max_bytes: int
+    ) -> None:
+        try:
+            text = await self.session.texts.text(path, params=query, max_bytes=max_bytes)
+        except DanmError as error:
+            self.missing.append(f"{target}: {explain(error)}")
+            return
+        self.archive.add_text(target, text)
+
+    async def _examination(self) -> None:
+        self.begin("Examining the record, twice")
+        try:
+            seen = await examine_twice(
+                self.session.api,
+                now=self.world.now,
+                sleep=self.world.sleep,
+                between_looks_s=self.bounds.between_looks_s,
+            )
+        except DanmError as error:
+            self.missing.append(f"check.json: {explain(error)}")
+            return
+        report = seen.report(each.finding for each in seen.found)
+        self.archive.add_json("check.json", report)
+
+    def _summary(self, began: datetime) -> None:
+        self.archive.add_json(
+            "summary.json",
+            {
+                "began": began,
+                "ended": self.world.now(),
+                "systemNamespace": self.bounds.system_namespace,
+                "objects": self.counts,
+                "missing": self.missing,
+            },
+        )
+
+
+def _is_ours(service: RawObject) -> bool:
+    annotations = service["metadata"].get("annotations") or {}
+    return any(key.startswith(f"{GROUP}/") for key in annotations)
+
+
+def _is_svcwatcher_s(slice_: RawObject) -> bool:
+    labels = slice_["metadata"].get("labels") or {}
+    return bool(labels.get(MANAGED_BY_LABEL) == SLICES_MANAGED_BY)
+
+
+def _containers(pod: RawObject) -> list[str]:
+    spec: dict[str, Any] = pod.get("spec") or {}
+    return [
+        each["name"] for group in ("containers", "initContainers") for each in spec.get(group) or ()
+    ]
+
+
+def _health_port(pod: RawObject) -> int | None:
+    """Return the port of a Pod's readiness, which serves its metrics too; None without one."""
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        probe = (container.get("readinessProbe") or {}).get("httpGet") or {}
+        port = probe.get("port")
+        if isinstance(port, int):
+            return port
+        for each in container.get("ports") or ():
+            if each.get("name") == port:
+                return int(each["containerPort"])
+    return None

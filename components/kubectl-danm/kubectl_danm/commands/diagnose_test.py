@@ -1,0 +1,336 @@
+"""``diagnose``: all that a bug report needs, and no secret."""
+
+import json
+import stat
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danm_api.codec.event import Event, EventType, encode_event, reference_to
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import (
+    CONFIG_MAPS,
+    DANMNODES,
+    EVENTS,
+    LEASES,
+    NODES,
+    PODS,
+    SECRETS,
+    SERVICES,
+)
+from danm_api.model.ip_block import ExternalOwner
+from danm_api.names import SYSTEM_NAMESPACE, Namespace
+from danm_api.testing.builders import NAMESPACE, NODE, a_block, a_danmep, a_held_entry
+from danm_api.testing.clock import START
+from kubectl_danm.testing.stage import Stage
+
+POD = "danm-ipam-0"
+LOG = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{POD}/log"
+METRICS = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{POD}:9440/proxy/metrics"
+
+# One for each place, so that a test says where it leaked from; no part is found by its looks alone
+# unless its place has nothing else to tell it by.
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwbGFudGVkLWp3dCJ9.cGxhbnRlZC1zaWduYXR1cmU"
+PEM = "-----BEGIN EC PRIVATE KEY-----\nplanted-pem\n-----END EC PRIVATE KEY-----"
+PLANTED = (
+    "planted-secret-data",
+    "planted-config-data",
+    "planted-own-env",
+    "planted-tenant-env",
+    "planted-init-env",
+    "planted-applied",
+    "planted-argument",
+    "planted-flag",
+    "planted-tenant-argument",
+    "planted-annotation",
+    "planted-tenant-annotation",
+    "planted-service-annotation",
+    "planted-managed-field",
+    "planted-termination",
+    "planted-volume",
+    "planted-pull-secret",
+    "planted-note",
+    "planted-reason",
+    "planted-log-password",
+    "planted-log-bearer",
+    "planted-previous",
+    "planted-metric",
+    "planted-url",
+    "planted-label",
+    "planted-pem",
+    "planted-node-label",
+    "planted-lease",
+    "planted-version",
+    "planted-message",
+    "cGxhbnRlZC1zaWduYXR1cmU",
+    "eyJzdWIiOiJwbGFudGVkLWp3dCJ9",
+)
+
+
+def own_pod() -> dict[str, Any]:
+    """Return a Pod of DANM's that is full of secrets."""
+    return {
+        "metadata": {
+            "namespace": SYSTEM_NAMESPACE,
+            "name": POD,
+            "uid": "u-1",
+            "labels": {"app.kubernetes.io/name": "danm-ipam", "vault-token": "planted-label"},
+            "annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": "planted-applied",
+                "other/thing": "planted-annotation",
+            },
+            "managedFields": [{"manager": "planted-managed-field"}],
+        },
+        "spec": {
+            "nodeName": NODE,
+            "imagePullSecrets": [{"name": "planted-pull-secret"}],
+            "volumes": [{"name": "v", "secret": {"secretName": "planted-volume"}}],
+            "initContainers": [
+                {"name": "i", "image": "i", "env": [{"name": "KEY", "value": "planted-init-env"}]}
+            ],
+            "containers": [
+                {
+                    "name": "ipam-svc",
+                    "image": "danm/ipam-svc:0.1.0",
+                    "command": ["run", "--token", "planted-flag"],
+                    "args": ["--log-level=info", "--api-key=planted-argument"],
+                    "env": [{"name": "OTEL_HEADERS", "value": "planted-own-env"}],
+                    "ports": [{"name": "health", "containerPort": 9440}],
+                    "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}},
+                }
+            ],
+        },
+        "status": {
+            "phase": "Running",
+            "message": f"failed: {JWT} secret=planted-message",
+            "containerStatuses": [
+                {
+                    "name": "ipam-svc",
+                    "restartCount": 2,
+                    "lastState": {"terminated": {"exitCode": 3, "message": "planted-termination"}},
+                }
+            ],
+        },
+    }
+
+
+def tenant_pod() -> dict[str, Any]:
+    """Return a Pod of a tenant's that is on a DanmNet."""
+    return {
+        "metadata": {
+            "namespace": NAMESPACE,
+            "name": "processor-1",
+            "uid": "pod-uid-1",
+            "annotations": {
+                "danm.k8s.io/interfaces": '[{"network": "internal", "ip": "dynamic"}]',
+                "tenant/thing": "planted-tenant-annotation",
+            },
+        },
+        "spec": {
+            "nodeName": NODE,
+            "containers": [
+                {
+                    "name": "c",
+                    "image": "app:1",
+                    "args": ["planted-tenant-argument"],
+                    "env": [{"name": "PASSWORD", "value": "planted-tenant-env"}],
+                }
+            ],
+        },
+        "status": {"phase": "Running"},
+    }
+
+
+def a_stage() -> Stage:
+    """Return a cluster with a secret in each place that is read, and in those that are not."""
+    stage = Stage()
+    kube = stage.kube
+    net = stage.network(cidr="10.240.1.0/24")
+    for resource, kind in ((SECRETS, "secret"), (CONFIG_MAPS, "config")):
+        metadata = {"namespace": SYSTEM_NAMESPACE, "name": "danm-ipam-ca"}
+        kube.add(resource, {"metadata": metadata, "data": {"x": f"planted-{kind}-data"}})
+    kube.add(PODS, own_pod())
+    kube.add(PODS, tenant_pod())
+    kube.add(PODS, {"metadata": {"namespace": NAMESPACE, "name": "stranger"}, "spec": {}})
+    kube.add(
+        NODES,
+        {
+            "metadata": {"name": NODE, "labels": {"join-token": "planted-node-label"}},
+            "status": {"nodeInfo": {"kernelVersion": "6.1.0"}},
+        },
+    )
+    kube.add(
+        LEASES,
+        {
+            "metadata": {"namespace": SYSTEM_NAMESPACE, "name": "danm-ipam"},
+            "spec": {"holderIdentity": "https://x:planted-lease@host"},
+        },
+    )
+    kube.add(
+        SERVICES,
+        {
+            "metadata": {
+                "namespace": NAMESPACE,
+                "name": "lb",
+                "annotations": {
+                    "danm.k8s.io/network": "internal",
+                    "cloud/key": "planted-service-annotation",
+                },
+            },
+            "spec": {"clusterIP": "None"},
+        },
+    )
+    stage.endpoint(a_danmep())
+    owner = ExternalOwner(
+        namespace=Namespace(NAMESPACE), name="router", reason="password: planted-reason"
+    )
+    stage.block(
+        a_block(
+            "10.240.1.100",
+            a_held_entry("10.240.1.100"),
+            a_held_entry("10.240.1.101", owner=owner),
+            network_uid=net["metadata"]["uid"],
+        )
+    )
+    kube.add(
+        EVENTS,
+        encode_event(
+            Event(
+                name="e",
+                regarding=reference_to(net),
+                type=EventType.WARNING,
+                reason="Odd",
+                note="Authorization: Bearer planted-note",
+                component="danm.k8s.io/ipam-svc",
+                instance="one",
+                time=START,
+            )
+        ),
+    )
+    stage.texts.answers |= {
+        LOG: "\n".join(
+            (
+                '{"message": "Reserved", "address": "10.240.1.100"}',
+                '{"message": "odd", "db_password": "planted-log-password"}',
+                "authorization: bearer planted-log-bearer",
+                f"token {JWT} and planted-own-env and planted-init-env",
+                "GET https://me:planted-url@host/ token=planted-previous",
+                PEM,
+            )
+        ),
+        METRICS: 'x{secret="planted-metric"} 1\ndanm_ipam_free 7\n',
+        "/version": '{"gitVersion": "v1.36.3", "token": "planted-version"}',
+    }
+    return stage
+
+
+def read(path: Path) -> dict[str, str]:
+    """Return what is in an archive, by paths below its one directory."""
+    with tarfile.open(path) as archive:
+        found = {}
+        for member in archive.getmembers():
+            content = archive.extractfile(member)
+            assert content is not None
+            found[member.name.partition("/")[2]] = content.read().decode()
+        return found
+
+
+def test_no_secret_is_in_the_archive(tmp_path: Path) -> None:
+    """Of those planted in every place that is read, and beside, none is found anywhere."""
+    target = tmp_path / "a.tar.gz"
+    stage = a_stage()
+    result = stage.ask("diagnose", "--file", str(target))
+    found = read(target)
+    everything = "\n".join((*found, *found.values(), result.output))
+    assert [secret for secret in PLANTED if secret in everything] == []
+    assert not {("list", "secrets"), ("list", "configmaps"), ("get", "secrets")} & set(
+        stage.kube.calls
+    )
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_each_planted_secret_is_where_it_is_read() -> None:
+    """The test above looks for what is there: nothing was planted under another name."""
+    stage = a_stage()
+    kinds = (SECRETS, CONFIG_MAPS, PODS, NODES, LEASES, SERVICES, EVENTS)
+    everything = json.dumps([stage.kube.all_stored(kind) for kind in kinds])
+    everything += "\n".join(stage.texts.answers.values()) + repr(stage.kube.backup())
+    assert [secret for secret in PLANTED if secret not in everything] == []
+
+
+def test_what_a_report_needs_is_there(tmp_path: Path) -> None:
+    """Objects, Events, logs, metrics, the version, the examination and a summary."""
+    target = tmp_path / "a.tar.gz"
+    document = a_stage().document("diagnose", "--file", str(target))
+    found = read(target)
+    assert document["missing"] == []
+    assert sorted(found) == sorted(document["files"])
+    (own,) = json.loads(found["objects/danm-pods.json"])
+    (container,) = own["spec"]["containers"]
+    assert container["image"] == "danm/ipam-svc:0.1.0"
+    assert container["args"] == ["--log-level=info", "--api-key=(removed)"]
+    assert container["env"] == [{"name": "OTEL_HEADERS"}]
+    assert own["status"]["containerStatuses"][0]["lastState"]["terminated"] == {"exitCode": 3}
+    names = {pod["metadata"]["name"] for pod in json.loads(found["objects/pods.json"])}
+    assert names == {"processor-1"}
+    assert json.loads(found["objects/danmnets.json"])[0]["status"]["conditions"]
+    assert len(json.loads(found["objects/events.json"])) == 1
+    assert "Reserved" in found[f"logs/{POD}/ipam-svc.log"]
+    assert f"logs/{POD}/ipam-svc.previous.log" in found
+    assert "danm_ipam_free 7" in found[f"metrics/{POD}.txt"]
+    assert "v1.36.3" in found["version.json"]
+    kinds = {each["kind"] for each in json.loads(found["check.json"])["findings"]}
+    assert "AddressWithoutDanmEp" not in kinds
+    summary = json.loads(found["summary.json"])
+    assert summary["objects"]["danmeps"] == 1
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_is_there(tmp_path: Path) -> None:
+    """In the archive and on the screen."""
+    stage = a_stage()
+    stage.refuse(DANMNODES)
+    stage.texts.refused.add(METRICS)
+    target = tmp_path / "a.tar.gz"
+    said = stage.ask("diagnose", "--file", str(target), "--max-objects", "1").stdout
+    missing = json.loads(read(target)["summary.json"])["missing"]
+    assert any("lacks the right to list danmnodes" in each for each in missing)
+    assert any(each.startswith(f"metrics/{POD}.txt: ") for each in missing)
+    assert "lacks the right to list danmnodes" in said
+    assert "objects/danmnets.json" in read(target)
+
+
+def test_a_bound_holds_and_is_said(tmp_path: Path) -> None:
+    """A large cluster fills no disk."""
+    stage = a_stage()
+    stage.network("other", cidr="10.1.0.0/24")
+    target = tmp_path / "a.tar.gz"
+    document = stage.document("diagnose", "--file", str(target), "--max-objects", "1")
+    assert "danmnets: only the first 1 are here" in document["missing"]
+    assert len(json.loads(read(target)["objects/danmnets.json"])) == 1
+
+
+def test_nothing_is_replaced_and_nothing_half_is_left(tmp_path: Path) -> None:
+    """An archive that is there stays, and an error leaves no part of one."""
+    target = tmp_path / "a.tar.gz"
+    target.write_text("mine")
+    said = a_stage().ask("diagnose", "--file", str(target), status=2).stderr
+    assert "is there already" in said
+    assert target.read_text() == "mine"
+    said = a_stage().ask("diagnose", "--file", str(tmp_path / "no" / "x"), status=2).stderr
+    assert "name another --file" in said
+    stage = a_stage()
+    stage.texts.answers[LOG] = None  # type: ignore[assignment]  (breaks the collector)
+    with pytest.raises(TypeError):
+        stage.ask("diagnose", "--file", str(tmp_path / "broken"))
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_an_api_server_that_is_away(tmp_path: Path) -> None:
+    """There is an archive all the same: it says so, and later calls may have worked."""
+    stage = a_stage()
+    stage.kube.fail_next("list", None, ApiUnavailableError("away", status=0), times=99)
+    target = tmp_path / "a.tar.gz"
+    document = stage.document("diagnose", "--file", str(target))
+    assert any("away" in each for each in document["missing"])
