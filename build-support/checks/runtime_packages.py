@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PRODUCTS = ("services::", "components::")
 RUNTIME = "3rdparty/python:runtime"
 THIRD_PARTY = "3rdparty/python#"
 WITHOUT_CODE = "types-"
@@ -37,7 +38,11 @@ def lacking(needed: list[str], held: list[str]) -> list[str]:
 
 def main() -> int:
     """Print what is lacking; fail when anything is."""
-    products = ask_pants("--filter-target-type=pex_binary", "list", "services::", "components::")
+    images = ask_pants("--filter-target-type=docker_image", "list", *PRODUCTS)
+    # Those that stand in no image, such as a tool for people, hold all that they import.
+    in_images = set(ask_pants("dependencies", *images))
+    binaries = ask_pants("--filter-target-type=pex_binary", "list", *PRODUCTS)
+    products = [address for address in binaries if address in in_images]
     needed = ask_pants("dependencies", "--transitive", *products)
     found = lacking(needed, ask_pants("dependencies", RUNTIME))
     for address in found:

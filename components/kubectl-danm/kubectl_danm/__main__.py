@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from kubectl_danm.commands.check import check
+from kubectl_danm.commands.completion import COMPLETE, KUBECTL_FILE, complete, completion
 from kubectl_danm.commands.diagnose import diagnose
 from kubectl_danm.commands.networks import networks
 from kubectl_danm.commands.pod import pod
@@ -39,9 +40,17 @@ def main(context: click.Context) -> None:
         context.obj = World()
 
 
-for command in (networks, pod, who, services, check, diagnose):
+for command in (networks, pod, who, services, check, diagnose, completion, complete):
     main.add_command(command)
 
 
+def start(arguments: list[str]) -> None:
+    """Run the program under the name by which it was called; ``arguments`` begin with it."""
+    path, *words = arguments
+    if Path(path).name == KUBECTL_FILE:
+        words = [COMPLETE, *words]
+    main(args=words, prog_name=name_of(path))
+
+
 if __name__ == "__main__":
-    main(prog_name=name_of(sys.argv[0]))
+    start(sys.argv)
