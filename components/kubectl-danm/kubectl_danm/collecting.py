@@ -124,7 +124,7 @@ class Collector:
         selects: Selects = lambda _: True,
     ) -> None:
         found = await self._read(resource, namespace=namespace, selects=selects)
-        self._add(resource.plural, found, SHAPES[resource])
+        self._add(resource.plural, found, SHAPES[resource.plural])
 
     async def _read(
         self, resource: Resource, *, namespace: str | None, selects: Selects

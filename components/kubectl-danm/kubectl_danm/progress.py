@@ -4,8 +4,8 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from kubectl_danm.rendering import console_of
 from kubectl_danm.view.report import harmless
@@ -20,7 +20,6 @@ class Progress:
         self._bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -42,13 +41,8 @@ class Progress:
         """Take it away."""
         self._bars.stop()
 
-    def begin(self, what: str, *, steps: int | None = None) -> None:
-        """Say what is done now, and of how many steps it is; None when nobody knows."""
+    def begin(self, what: str) -> None:
+        """Say what is done now, instead of what was before."""
         if self._task is not None:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(harmless(what), total=steps)
-
-    def step(self) -> None:
-        """Say that one step is done."""
-        if self._task is not None:
-            self._bars.advance(self._task)
+        self._task = self._bars.add_task(harmless(what), total=None)

@@ -9,19 +9,6 @@ from enum import Enum
 from typing import Any, Final
 
 from danm_api.codec.meta import RawObject
-from danm_api.kube.api import (
-    DANMEPS,
-    DANMIPBLOCKS,
-    DANMNETS,
-    DANMNODES,
-    ENDPOINT_SLICES,
-    EVENTS,
-    LEASES,
-    NODES,
-    PODS,
-    SERVICES,
-    Resource,
-)
 from danm_api.names import GROUP
 from kubectl_danm.bundle.censor import REMOVED, Censor
 
@@ -121,13 +108,14 @@ OWN_POD: Final[Shape] = {
     },
     "status": _POD_STATUS,
 }
-SHAPES: Final[Mapping[Resource, Shape]] = {
-    DANMNETS: _WHOLE,
-    DANMEPS: _WHOLE,
-    DANMIPBLOCKS: _WHOLE,
-    DANMNODES: _WHOLE,
-    LEASES: _WHOLE,
-    NODES: {
+# By the plural of the kind.
+SHAPES: Final[Mapping[str, Shape]] = {
+    "danmnets": _WHOLE,
+    "danmeps": _WHOLE,
+    "danmipblocks": _WHOLE,
+    "danmnodes": _WHOLE,
+    "leases": _WHOLE,
+    "nodes": {
         "spec": {"taints": ALL, "unschedulable": ALL},
         "status": {
             "conditions": _CONDITIONS,
@@ -144,7 +132,7 @@ SHAPES: Final[Mapping[Resource, Shape]] = {
             },
         },
     },
-    SERVICES: {
+    "services": {
         "spec": {
             key: ALL
             for key in (
@@ -158,8 +146,8 @@ SHAPES: Final[Mapping[Resource, Shape]] = {
             )
         }
     },
-    ENDPOINT_SLICES: {"addressType": ALL, "endpoints": ALL, "ports": ALL},
-    EVENTS: {
+    "endpointslices": {"addressType": ALL, "endpoints": ALL, "ports": ALL},
+    "events": {
         key: ALL
         for key in (
             "type",
@@ -177,7 +165,7 @@ SHAPES: Final[Mapping[Resource, Shape]] = {
             "deprecatedLastTimestamp",
         )
     },
-    PODS: POD,
+    "pods": POD,
 }
 
 

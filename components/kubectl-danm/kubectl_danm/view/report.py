@@ -4,7 +4,7 @@ People get sections of tables, programs a document or names. Texts come from the
 anybody's: ``Cell`` takes control characters out, so that no tenant writes to a terminal.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from unicodedata import category
 
@@ -81,5 +81,5 @@ class Report:
     document: object
     names: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     found: bool = True
