@@ -28,7 +28,12 @@ def test_what_nobody_has_listed_stays_out(shape: Shape) -> None:
 @pytest.mark.parametrize("resource", [PODS, SERVICES, EVENTS])
 def test_another_form_than_expected_is_dropped(resource: Resource) -> None:
     """A text where an object belongs is not let through."""
-    raw = {"metadata": {}, "spec": "x-text", "status": ["x-text"], "regarding": None}
+    raw: dict[str, Any] = {
+        "metadata": {},
+        "spec": "x-text",
+        "status": ["x-text"],
+        "regarding": None,
+    }
     assert "x-text" not in repr(kept(raw, SHAPES[resource.plural], Censor()))
 
 

@@ -3,6 +3,7 @@
 import json
 import stat
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from danm_api.model.ip_block import ExternalOwner
 from danm_api.names import SYSTEM_NAMESPACE, Namespace
 from danm_api.testing.builders import NAMESPACE, NODE, a_block, a_danmep, a_held_entry
 from danm_api.testing.clock import START
-from kubectl_danm.testing.stage import Stage
+from kubectl_danm.testing.stage import FakeTexts, Stage
 
 POD = "danm-ipam-0"
 LOG = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{POD}/log"
@@ -311,6 +312,16 @@ def test_a_bound_holds_and_is_said(tmp_path: Path) -> None:
     assert len(json.loads(read(target)["objects/danmnets.json"])) == 1
 
 
+class BrokenTexts(FakeTexts):
+    """Fails in a way that nobody has thought of."""
+
+    async def text(
+        self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
+    ) -> str:
+        """Fail."""
+        raise RuntimeError("unforeseen")
+
+
 def test_nothing_is_replaced_and_nothing_half_is_left(tmp_path: Path) -> None:
     """An archive that is there stays, and an error leaves no part of one."""
     target = tmp_path / "a.tar.gz"
@@ -321,8 +332,8 @@ def test_nothing_is_replaced_and_nothing_half_is_left(tmp_path: Path) -> None:
     said = a_stage().ask("diagnose", "--file", str(tmp_path / "no" / "x"), status=2).stderr
     assert "name another --file" in said
     stage = a_stage()
-    stage.texts.answers[LOG] = None  # type: ignore[assignment]  (breaks the collector)
-    with pytest.raises(TypeError):
+    stage.texts = BrokenTexts()
+    with pytest.raises(RuntimeError, match="unforeseen"):
         stage.ask("diagnose", "--file", str(tmp_path / "broken"))
     assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
 
