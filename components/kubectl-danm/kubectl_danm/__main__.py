@@ -52,5 +52,10 @@ def start(arguments: list[str]) -> None:
     main(args=words, prog_name=name_of(path))
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the program; the entry point of the PEX, which so keeps the name of a link to it."""
     start(sys.argv)
+
+
+if __name__ == "__main__":
+    run()
