@@ -18,7 +18,7 @@ from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing, get_logger
 from danm_cni.allocation_journal import users_in
 from danm_cni.attempts import AttemptCounter
-from danm_cni.config import DEFAULT_POD_RESOURCES, Config, HostPaths
+from danm_cni.config import DEFAULT_POD_RESOURCES, HEALTH_PORT, Config, HostPaths
 from danm_cni.daemon import Daemon, Edges, node_lock
 from danm_cni.delegate_config import DpdkSettings
 from danm_cni.installation import Installation
@@ -120,7 +120,7 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     help="Run other CNI plugins in the mount namespace of process 1.",
 )
 @click.option("--health-host", default="", help="Address of health and metrics; default: all.")
-@click.option("--health-port", default=9441, type=click.IntRange(0, 65535))
+@click.option("--health-port", default=HEALTH_PORT, type=click.IntRange(0, 65535))
 @click.option("--ipam-token-file", type=_READABLE, default=Path("/var/run/secrets/danm/ipam-token"))
 @click.option("--dpdk-kernel-driver", default="", help="For sriov networks with dpdk.")
 @click.option("--dpdk-driver", default="", help="For sriov networks with dpdk.")

@@ -7,6 +7,7 @@ from typing import Final
 from danm_api.names import NodeName
 from danm_cni.delegate_config import DpdkSettings
 
+HEALTH_PORT: Final = 9441
 DEFAULT_POD_RESOURCES: Final = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
 

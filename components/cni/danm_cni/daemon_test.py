@@ -75,9 +75,9 @@ async def test_a_whole_life(tmp_path: Path) -> None:
         async with session.get(f"{url}/readyz") as answer:
             assert answer.status == 200
         async with session.get(f"{url}/metrics") as answer:
-            assert 'danmd_request_duration_seconds_count{result="ok",verb="ADD"}' in (
-                await answer.text()
-            )
+            shown = await answer.text()
+    assert 'danmd_request_duration_seconds_count{result="ok",verb="ADD"}' in shown
+    assert "danm_ready 1.0" in shown
     stop.set()
     await asyncio.wait_for(running, 30)
     with pytest.raises(DaemonUnreachableError):

@@ -26,6 +26,10 @@ ERRORS: Final = Counter(
     ["verb", "code"],
 )
 SANDBOXES: Final = Gauge("danmd_sandboxes", "Sandboxes in the journal, by state.", ["state"])
+UNFINISHED_REMOVALS: Final = Gauge(
+    "danmd_unfinished_removals",
+    "Sandboxes that a whole round of upkeep tried to remove and could not.",
+)
 ALLOCATIONS: Final = Gauge(
     "danmd_fakeipam_addresses", "Interfaces that fakeipam serves, by state.", ["state"]
 )
@@ -38,6 +42,10 @@ WAITING: Final = Gauge("danmd_waiting_requests", "ADDs that wait for their turn.
 ADDRESSES_GIVEN_BACK: Final = Counter(
     "danmd_addresses_given_back_total",
     "Addresses given back without a DEL: nobody here knew them, or their namespace is gone.",
+)
+ADDRESSES_UNKNOWN: Final = Gauge(
+    "danmd_unknown_addresses",
+    "Addresses recorded for this node that nobody here knows, left by the last comparison.",
 )
 ADDRESSES_CLAIMED: Final = Counter(
     "danmd_addresses_claimed_total",

@@ -12,6 +12,7 @@ from danm_api.model.addresses import IPAddress
 from danm_api.names import NodeName
 from danm_api.telemetry import get_logger
 from danm_cni.edges import AddressService, InterfaceMaker
+from danm_cni.metrics import ADDRESSES_UNKNOWN
 from danm_cni.netns import NetnsGoneError
 from danm_cni.news import UNKNOWN, AddressNews, of_entry
 from danm_cni.rounds import attempt
@@ -48,10 +49,11 @@ class Strays:
         Raises:
             LinkSetupError: The node's namespaces cannot be read, so nothing is released.
         """
+        ADDRESSES_UNKNOWN.set(len(entries))
         if not entries:
             return True
         live = await self._live_addresses(known_namespaces)
-        complete = True
+        left = 0
         for entry in entries:
             if ip_address(entry.address) in live:
                 log.warning(
@@ -59,10 +61,11 @@ class Strays:
                     network=entry.network,
                     address=entry.address,
                 )
-                complete = False
+                left += 1
             elif not await attempt("Unknown address", self._release(entry)):
-                complete = False
-        return complete
+                left += 1
+        ADDRESSES_UNKNOWN.set(left)
+        return left == 0
 
     async def _release(self, entry: Reservation) -> None:
         answer = await self.addresses.release(

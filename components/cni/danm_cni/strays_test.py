@@ -22,6 +22,7 @@ from danm_cni.news import AddressNews
 from danm_cni.pods import NodePods, PodEvents
 from danm_cni.strays import Strays
 from danm_cni.testing.fakes import Entry, FakeAddresses, FakeKernel
+from danm_cni.testing.node import counted
 
 _NODE = NodeName("n1")
 
@@ -98,6 +99,9 @@ async def test_an_address_in_a_namespace_that_nothing_explains_stays() -> None:
     # DESIGN, P3
     assert not await node.release()
     assert ["10.0.0.7", "2001:db8::7"] == node.held()
+    assert counted("danmd_unknown_addresses") == 2
+    assert await node.release("/run/netns/lost")
+    assert counted("danmd_unknown_addresses") == 0
 
 
 async def test_a_namespace_that_a_journal_explains_has_nothing_else() -> None:

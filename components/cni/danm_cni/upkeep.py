@@ -16,6 +16,7 @@ from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.metrics import UNFINISHED_REMOVALS
 from danm_cni.news import AddressNews
 from danm_cni.removal import adopted_record, is_owner
 from danm_cni.rounds import attempt, side_by_side
@@ -75,10 +76,12 @@ class Upkeep:
         await attempt("Tombstones", self._finish_tombstones())
         await self._allocations.finish()
         await attempt("DanmEps", self._adopt())
+        removing = self._removing()
         await side_by_side(
             attempt("Sandbox", self._sandboxes.ending.finish(ContainerId(each.container_id)))
             for each in self._journal.records()
         )
+        UNFINISHED_REMOVALS.set(len(removing & self._removing()))
         await attempt("Reservations", self._compare_reservations())
         await self._news.tell()
 
@@ -161,6 +164,12 @@ class Upkeep:
             and endpoint.interface.name == entry.interface
             and self._kernel.has_netns(endpoint.netns)
             for endpoint in self._endpoints.of_node()
+        )
+
+    def _removing(self) -> frozenset[str]:
+        records = self._journal.records()
+        return frozenset(
+            each.container_id for each in records if each.state is SandboxState.REMOVING
         )
 
     def count(self, state: SandboxState) -> int:

@@ -33,15 +33,18 @@ async def test_an_undo_that_fails_is_finished_later(node: FakeNode) -> None:
     """When even the undo fails, the record stays, and the comparison finishes it."""
     node.add_pod(interfaces=[INTERNAL])
     node.kernel.failures.fail("create-half", LinkSetupError("boom"))
-    node.addresses.failures.fail("release", IpamUnavailableError("away"), times=2)
+    node.addresses.failures.fail("release", IpamUnavailableError("away"), times=9)
     with pytest.raises(LinkSetupError):
         await node.add()
     (record,) = node.daemon.journal.records()
     assert record.state == SandboxState.REMOVING
-    node.addresses.failures.heal()
     await node.end_pod()
     await node.daemon.upkeep.compare()
+    assert counted("danmd_unfinished_removals") == 1
+    node.addresses.failures.heal()
+    await node.daemon.upkeep.compare()
     assert {} == node.leftovers()
+    assert counted("danmd_unfinished_removals") == 0
 
 
 @pytest.mark.parametrize("state", ["adding", "added"])

@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE
+
 RESERVES: Final = Counter(
     "danm_ipam_reserves", "Requests for addresses, by how they ended.", ["result"]
 )
@@ -56,6 +58,13 @@ RECLAIMED: Final = Counter(
     "danm_ipam_reclaimed",
     "Addresses freed without their owner, by reason: lost_node, expired, double.",
     ["reason"],
+)
+# Shown before the first one, so that it is an increase.
+for _reason in (LOST_NODE, EXPIRED, DOUBLE):
+    RECLAIMED.labels(_reason.label)
+RECLAIM_FAILURES: Final = Counter(
+    "danm_ipam_reclaim_failures",
+    "Rounds of the Lease holder, or entries in them, that could not free what is dead.",
 )
 ENDPOINTS_DELETED: Final = Counter(
     "danm_ipam_endpoints_deleted", "DanmEps of lost nodes that were deleted."

@@ -20,8 +20,8 @@ from danm_api.names import Namespace, NetworkName
 from ipam_svc.address_space import Version
 from ipam_svc.summary import NetworkSummary
 
-_NAME: Final = "danm_ipam_network_addresses"
-_POOL_NAME: Final = "danm_ipam_network_pool_size"
+ADDRESSES_NAME: Final = "danm_ipam_network_addresses"
+POOL_SIZE_NAME: Final = "danm_ipam_network_pool_size"
 _NETWORK: Final = ("namespace", "network", "family")
 
 _Key = tuple[Namespace, NetworkName]
@@ -93,13 +93,13 @@ class NetworkAddresses(Collector):
         """Yield the metrics, as of now."""
         now = self._now()
         addresses = GaugeMetricFamily(
-            _NAME,
+            ADDRESSES_NAME,
             "Addresses of a DanmNet: used (those outside of the pool as well), cooling (in the"
             " pool, given back, not to be handed out yet) and free (in the pool).",
             labels=[*_NETWORK, "state"],
         )
         sizes = GaugeMetricFamily(
-            _POOL_NAME, "Addresses that a DanmNet's pool hands out.", labels=_NETWORK
+            POOL_SIZE_NAME, "Addresses that a DanmNet's pool hands out.", labels=_NETWORK
         )
         for (namespace, network), families in self._networks.items():
             for family in families:

@@ -25,6 +25,7 @@ from danm_api.names import NetworkUid, NodeName
 from danm_api.record.entries import has_expired, held_entries
 from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, Reason
 from danm_api.telemetry import get_logger
+from ipam_svc import metrics
 from ipam_svc.announcer import Announcer
 from ipam_svc.block import GaveBack, is_empty
 from ipam_svc.block_ref import NetworkRef
@@ -164,13 +165,13 @@ class Reclaimer:
         """Do a part of a round and say whether it worked; what fails is tried again in the next."""
         try:
             await work
+            return True
         except DanmError as error:
             _log.warning("Could not free what is dead", **keys, error=error)
-            return False
         except Exception as error:  # noqa: BLE001  (one odd object must not keep the others)
             _log.exception("Could not free what is dead", **keys, error=error)
-            return False
-        return True
+        metrics.RECLAIM_FAILURES.inc()
+        return False
 
     async def _is_lost(self, node: NodeName) -> bool:
         try:
@@ -284,6 +285,7 @@ class Reclaimer:
             )
         except DanmError as error:
             self._restless.add(block.network_uid)
+            metrics.RECLAIM_FAILURES.inc()
             _log.warning("Could not free an address", address=str(held.address), error=error)
             return
         if isinstance(outcome, GaveBack):

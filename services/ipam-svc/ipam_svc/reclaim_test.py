@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from danm_api.codec.danmep import encode_danmep
-from danm_api.errors import ApiUnavailableError
+from danm_api.errors import ApiError, ApiUnavailableError
 from danm_api.ipam_api import ExternalOwnerMessage
-from danm_api.kube.api import DANMEPS, EVENTS, NODES
+from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, EVENTS, NODES
 from danm_api.record.entries import CLOCK_SKEW
 from danm_api.testing.builders import a_danmep
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
@@ -69,6 +69,24 @@ async def test_nothing_is_freed_when_the_api_server_is_silent() -> None:
         assert cluster.addresses() == ["10.0.0.1"]
         await lease.round()
         assert cluster.addresses() == []
+
+
+async def test_what_could_not_be_freed_is_counted() -> None:
+    """Somebody hears of an address that the Lease holder tries to free again and again."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    add_node(cluster, "n9", lost=True)
+
+    def failures() -> float:
+        return REGISTRY.get_sample_value("danm_ipam_reclaim_failures_total") or 0.0
+
+    async with cluster.running() as (replica,):
+        await cluster.reserve(replica, pod("a"), attachment(), attempt=1, node="n9")
+        lease, before = Lease(cluster, replica), failures()
+        cluster.kube.fail_next("replace", DANMIPBLOCKS, ApiError("no", status=403), times=9)
+        await lease.round()
+        assert failures() == before + 1
+        assert cluster.addresses() == ["10.0.0.1"]
 
 
 async def test_lease_holder_that_was_frozen_spares_a_node_that_is_back() -> None:

@@ -51,6 +51,11 @@ class LinkStates:
         """Say whether a link has a state."""
         return name in self._states
 
+    def is_up(self, name: InterfaceName) -> bool:
+        """Say whether a link was up when it was looked at last."""
+        state = self._states.get(name)
+        return state is not None and state.up
+
     def names(self) -> frozenset[InterfaceName]:
         """Return the links that have a state."""
         return frozenset(self._states)

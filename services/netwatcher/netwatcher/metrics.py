@@ -14,6 +14,11 @@ LINK_REPAIRS: Final = Counter(
     ["damage"],
 )
 LINKS: Final = Gauge("danm_netwatcher_links", "Host links that are wanted, by state", ["state"])
+LINK_LOSSES: Final = Counter(
+    "danm_netwatcher_link_losses_total",
+    "Times that a host link that could be used no longer could, or had to be mended first",
+    ["link"],
+)
 EVENTS_LOST: Final = Counter(
     "danm_netwatcher_kernel_events_lost_total", "Times that the kernel's events ran over"
 )

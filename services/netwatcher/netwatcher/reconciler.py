@@ -39,7 +39,7 @@ from netwatcher.links import (
     link_of,
     source_of,
 )
-from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS, LINK_REPAIRS
+from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS, LINK_LOSSES, LINK_REPAIRS
 from netwatcher.plan import AskUsers, Plan, Seen, plan_link
 from netwatcher.users import LinkUsers
 
@@ -234,7 +234,7 @@ class LinkReconciler:
     def _settled(self, name: InterfaceName, wanted: Demand, seen: Seen) -> bool:
         """Record the state of a link that needs no work, and say whether it needs none."""
         if isinstance(wanted.link, PlainLink):
-            self._states.set(name, plain_state(name, seen.link))
+            self._note(name, plain_state(name, seen.link))
             return True
         if plan_link(name, wanted.link, seen) != Plan():
             return False
@@ -244,7 +244,7 @@ class LinkReconciler:
     async def _check_link(self, name: InterfaceName) -> None:
         wanted = self._demand(name)
         if isinstance(wanted.link, PlainLink):
-            self._states.set(name, plain_state(name, await self._kernel.link_by_name(name)))
+            self._note(name, plain_state(name, await self._kernel.link_by_name(name)))
             return
         try:
             plan = await self._plan(name, wanted)
@@ -256,7 +256,7 @@ class LinkReconciler:
                 LINK_REPAIRS.labels(each).inc()
         except DanmError as error:
             if wanted.link is not None:
-                self._states.set(name, LinkState(up=False, reason=error.reason))
+                self._note(name, LinkState(up=False, reason=error.reason))
             raise
         self._record(name, wanted, plan)
 
@@ -297,8 +297,18 @@ class LinkReconciler:
     def _record(self, name: InterfaceName, wanted: Demand, plan: Plan) -> None:
         if wanted.link is None and not plan.blocked:
             self._states.forget(name)
+            LINK_LOSSES.remove(name)
             return
-        self._states.set(name, LinkState(up=not plan.blocked, reason=plan.blocked))
+        state = LinkState(up=not plan.blocked, reason=plan.blocked)
+        self._note(name, state, mended=bool(plan.actions))
+
+    def _note(self, name: InterfaceName, state: LinkState, *, mended: bool = False) -> None:
+        """Record a link's state, and count when one that was up is not, or was not just before."""
+        # Counted from zero, so that the first loss is an increase.
+        losses = LINK_LOSSES.labels(link=name)
+        if self._states.is_up(name) and (mended or not state.up):
+            losses.inc()
+        self._states.set(name, state)
 
 
 def _asks(net: DanmNet) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.codec.danmep import encode_danmep
 from danm_api.codec.danmnet import decode_danmnet, encode_spec, encode_status
@@ -254,6 +255,13 @@ async def missed_its_removal(lab: Lab) -> None:
     lab.reconciler.on_event(EventsLost())
 
 
+def lost(link: str) -> float:
+    """Return how often a link that was up was not."""
+    count = REGISTRY.get_sample_value("danm_netwatcher_link_losses_total", {"link": link})
+    assert count is not None
+    return count
+
+
 async def lost_its_parent(lab: Lab) -> None:
     """Unplug the device for a while, and let it come back as another one."""
     lab.kernel.remove("ens4")
@@ -291,6 +299,7 @@ async def test_damage_is_repaired(
     counts = repairs()
     before = lab.kernel.named("external.300")  # SPEC N4
     neighbour = lab.kernel.named("vx_internal")
+    losses, neighbours_losses = lost("external.300"), lost("vx_internal")
     await damage(lab)
 
     def repaired() -> bool:
@@ -306,6 +315,9 @@ async def test_damage_is_repaired(
         assert repairs() == counts
     else:
         assert repairs()[counted] == counts.get(counted, 0) + 1
+    # Whoever has one link mended again and again sees which.
+    await lab.until(lambda: lost("external.300") == losses + 1)
+    assert lost("vx_internal") == neighbours_losses
 
 
 async def test_a_renamed_link_keeps_what_hangs_on_it(lab: Lab) -> None:

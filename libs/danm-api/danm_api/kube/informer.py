@@ -185,6 +185,9 @@ class Informer(Generic[T]):
 
     async def run(self) -> None:
         """Follow the objects until cancelled; failures are logged and tried again."""
+        # Shown before the first one, so that it is an increase.
+        for counter in (metrics.INFORMER_ERRORS, metrics.INFORMER_UNDECODABLE):
+            counter.labels(self._label)
         while True:
             error: DanmError | None = None
             reason = "failed"

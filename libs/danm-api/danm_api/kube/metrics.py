@@ -59,3 +59,6 @@ LEADING: Final = Gauge(
 EVENTS_LOST: Final = Counter(
     "danm_events_lost_total", "Kubernetes Events not written: error or rate", ["cause"]
 )
+# Shown before the first one, so that it is an increase.
+for _cause in ("error", "rate"):
+    EVENTS_LOST.labels(_cause)
