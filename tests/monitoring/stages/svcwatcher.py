@@ -1,0 +1,45 @@
+"""A replica of svcwatcher that leads, with a Service whose Pod is ready and is not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from svcwatcher.config import Config, EndpointsMode
+from svcwatcher.process import Process
+from svcwatcher.testing.builders import a_pod, a_service
+from svcwatcher.testing.cluster import Cluster
+from tests.monitoring.stages.stage import HOST, Stage
+
+
+@asynccontextmanager
+async def svcwatcher(port: int) -> AsyncIterator[Stage]:
+    """Run svcwatcher."""
+    cluster = Cluster()
+    pod = a_pod()
+    cluster.serve(a_service())
+    cluster.serve(a_service("misspelt", selector="no JSON", uid="s-2"))
+    cluster.run_pod(pod, "10.240.1.100")
+    config = Config(
+        kubeconfig=None,
+        pod_name="svcwatcher",
+        namespace="danm-system",
+        endpoints=EndpointsMode.AUTO,
+        concurrency=2,
+        health_host=HOST,
+        health_port=port,
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(Process(config, cluster.api).run(stop))
+    ready = True
+
+    async def tick() -> None:
+        nonlocal ready
+        ready = not ready
+        await cluster.set_ready(pod.name, ready=ready)
+        cluster.api.bookmark()
+
+    try:
+        yield Stage(tick=tick)
+    finally:
+        stop.set()
+        await running
