@@ -21,6 +21,7 @@ SHARES: Final[Mapping[str, Sequence[str]]] = {
         "tests/e2e/without_danm_e2e_test.py",
     ),
     "e2e-parts": (
+        "tests/e2e/monitoring_e2e_test.py",
         "tests/e2e/parts_away_e2e_test.py",
         "tests/e2e/lost_node_e2e_test.py",
         "tests/e2e/ipam_rollout_e2e_test.py",
