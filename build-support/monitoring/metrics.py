@@ -5,7 +5,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from danm_api.kube import metrics as kube
-from danm_api.telemetry import health
+from danm_api.telemetry import scrapes
 from danm_cni import metrics as danmd
 from ipam_svc import metrics as ipam
 from ipam_svc.network_addresses import ADDRESSES_NAME, POOL_SIZE_NAME
@@ -42,7 +42,7 @@ class Buckets:
 UP: Final = "up"
 
 # every process
-READY: Final = gauge(health.READY)
+READY: Final = gauge(scrapes.READY)
 INFORMER_HEARD: Final = gauge(kube.INFORMER_HEARD)
 INFORMER_OBJECTS: Final = gauge(kube.INFORMER_OBJECTS)
 INFORMER_EVENTS: Final = total(kube.INFORMER_EVENTS)
@@ -57,6 +57,7 @@ EVENTS_LOST: Final = total(kube.EVENTS_LOST)
 
 # danmd
 REQUEST: Final = Buckets(danmd.REQUESTS)
+STEP: Final = Buckets(danmd.STEPS)
 ERRORS: Final = total(danmd.ERRORS)
 SANDBOXES: Final = gauge(danmd.SANDBOXES)
 FAKEIPAM_ADDRESSES: Final = gauge(danmd.ALLOCATIONS)
@@ -95,5 +96,5 @@ VERDICTS: Final = total(netwatcher.VERDICTS)
 
 # svcwatcher
 WRITES: Final = total(svcwatcher.WRITES)
-FOLLOW: Final = Buckets(svcwatcher.FOLLOW_SECONDS)
+FOLLOW: Final = Buckets(svcwatcher.CONVERGENCE_SECONDS)
 COMPLAINTS: Final = total(svcwatcher.COMPLAINTS)

@@ -1,10 +1,12 @@
 """Every query of every panel and alert has an answer where DANM runs."""
 
-from collections.abc import Iterator
-from typing import Final
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import pytest
 
+from monitoring import metrics as m
 from monitoring.alerts import alerts
 from tests.lab.process import wait_until
 from tests.monitoring.cast import playing
@@ -57,6 +59,21 @@ def test_every_query_has_an_answer(prometheus: Prometheus) -> None:
 def test_every_rule_is_asked(prometheus: Prometheus) -> None:
     """Prometheus understands each alert's whole query, which has no answer while all is well."""
     assert [alert.name for alert in alerts() if prometheus.query(alert.expression)] == []
+
+
+def test_steps_have_dots_that_lead_to_traces(prometheus: Prometheus) -> None:
+    """What the panel of steps asks for with exemplars, Prometheus has them of."""
+    asked = f'{m.STEP.bucket}{{verb="ADD"}}'
+    began = time.time() - _ANSWERED_S
+    found: list[Mapping[str, Any]] = []
+
+    def shown() -> bool:
+        found[:] = prometheus.exemplars(asked, start=began, end=time.time() + _ANSWERED_S)
+        return bool(found)
+
+    wait_until(shown, what="There are exemplars", timeout_s=_ANSWERED_S)
+    exemplars = [exemplar for series in found for exemplar in series["exemplars"]]
+    assert {len(each["labels"]["trace_id"]) for each in exemplars} == {32}
 
 
 def test_a_query_for_what_is_not_there_is_found(prometheus: Prometheus) -> None:

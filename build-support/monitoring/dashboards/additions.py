@@ -5,9 +5,19 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from monitoring import metrics as m
-from monitoring.panels import Query, dashboard, graph, quantile, quantiles, rate
+from monitoring.panels import (
+    WINDOW,
+    Query,
+    dashboard,
+    graph,
+    quantile,
+    quantiles,
+    rate,
+    rate_or_none,
+)
 
 _ADD: Final = '{verb="ADD"}'
+_FAILED: Final = '{result!="ok"}'
 
 
 def additions() -> Dashboard:
@@ -16,7 +26,8 @@ def additions() -> Dashboard:
         dashboard(
             "add-latency",
             "DANM / ADD latency",
-            "From the runtime's request to danmd's answer.",
+            "From the runtime's request to danmd's answer. Dots are single requests; they lead to"
+            " their traces.",
         )
         .with_panel(
             graph(
@@ -24,6 +35,42 @@ def additions() -> Dashboard:
                 "All nodes, refusals too.",
                 *quantiles(m.REQUEST.bucket, where=_ADD),
                 unit="s",
+            )
+        )
+        .with_panel(
+            graph(
+                "Steps of an ADD, 95 %",
+                "Where the time goes; several steps of one request may run side by side. The dots"
+                " are of single requests.",
+                Query(
+                    expr=quantile(m.STEP.bucket, 0.95, "step", where=_ADD),
+                    legend="{{step}}",
+                    exemplars=True,
+                ),
+                unit="s",
+            )
+        )
+        .with_panel(
+            graph(
+                "Steps of an ADD, on average",
+                "Each step's part of an average ADD, failed ones too.",
+                Query(
+                    expr=f"sum by (step) (rate({m.STEP.sum}{_ADD}[{WINDOW}]))"
+                    f" / ignoring (step) group_left () {rate(m.REQUEST.count, where=_ADD)}",
+                    legend="{{step}}",
+                ),
+                unit="s",
+            )
+        )
+        .with_panel(
+            graph(
+                "Steps that failed or took too long",
+                "By verb and step.",
+                Query(
+                    expr=rate_or_none(m.STEP.count, "verb", "step", "result", where=_FAILED),
+                    legend="{{verb}} {{step}} {{result}}",
+                ),
+                unit="ops",
             )
         )
         .with_panel(

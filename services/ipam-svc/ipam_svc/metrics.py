@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from ipam_svc.freed import DOUBLE, EXPIRED, LOST_NODE
+from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE
 
 RESERVES: Final = Counter(
     "danm_ipam_reserves", "Requests for addresses, by how they ended.", ["result"]

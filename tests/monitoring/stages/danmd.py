@@ -1,16 +1,20 @@
 """A whole danmd on fakes, asked by its socket as the executables ask."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from aiohttp import web
+
 from danm_api.ipam_api import PodOwnerMessage
 from danm_api.node_call import call_daemon
 from danm_api.node_frame import PROGRAM_DANM, encode_request
+from danm_api.telemetry import configure_tracing, shutdown_tracing
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.testing.demo import INTERNAL
 from danm_cni.testing.fakes import Entry
@@ -24,8 +28,10 @@ _NEVER_NS: Final = 2**63
 
 @asynccontextmanager
 async def danmd(port: int) -> AsyncIterator[Stage]:
-    """Run danmd on a node of its own."""
-    with tempfile.TemporaryDirectory() as directory:
+    """Run danmd on a node of its own, with its traces taken by somebody."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_traced())
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
         root = Path(directory)
         config = replace(config_for(root), health_host=HOST, health_port=port)
         node = FakeNode(root, config=config)
@@ -42,6 +48,30 @@ async def danmd(port: int) -> AsyncIterator[Stage]:
         finally:
             stop.set()
             await running
+
+
+@asynccontextmanager
+async def _traced() -> AsyncIterator[None]:
+    """Have a collector on loopback that takes traces and keeps none; exemplars name them."""
+
+    async def take(_request: web.Request) -> web.Response:
+        return web.Response(content_type="application/x-protobuf")
+
+    app = web.Application()
+    app.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, HOST, 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    # The exporter looks there itself.
+    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{HOST}:{port}"
+    configure_tracing("danmd")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(shutdown_tracing)
+        await runner.cleanup()
 
 
 async def _serve(node: FakeNode) -> None:

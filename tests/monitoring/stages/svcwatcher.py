@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from danm_api.testing.service_builders import a_pod, a_service
 from svcwatcher.config import Config, EndpointsMode
 from svcwatcher.process import Process
-from svcwatcher.testing.builders import a_pod, a_service
 from svcwatcher.testing.cluster import Cluster
 from tests.monitoring.stages.stage import HOST, Stage
 

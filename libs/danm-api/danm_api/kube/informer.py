@@ -185,9 +185,18 @@ class Informer(Generic[T]):
 
     async def run(self) -> None:
         """Follow the objects until cancelled; failures are logged and tried again."""
+        # What has not been heard of since the start is late too.
+        metrics.INFORMER_HEARD.labels(self._label).set_to_current_time()
         # Shown before the first one, so that it is an increase.
         for counter in (metrics.INFORMER_ERRORS, metrics.INFORMER_UNDECODABLE):
             counter.labels(self._label)
+        try:
+            await self._follow()
+        finally:
+            # Whoever does not listen any more is not late.
+            metrics.INFORMER_HEARD.remove(self._label)
+
+    async def _follow(self) -> None:
         while True:
             error: DanmError | None = None
             reason = "failed"

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
+from prometheus_client import REGISTRY
 
 from danm_api.errors import ApiError, ApiUnavailableError, DeadlineExceededError
 from danm_api.kube.api import PODS, RawObject
@@ -106,6 +107,9 @@ async def test_silence_can_be_told_from_quiet() -> None:
         async with asyncio.timeout(5):
             while heard() == told:
                 await asyncio.sleep(0)
+    # Whoever does not listen any more, as one that has lost its Lease, is not late.
+    about = {"resource": "pods"}
+    assert REGISTRY.get_sample_value("danm_informer_last_heard_timestamp_seconds", about) is None
 
 
 async def test_it_lists_and_follows() -> None:

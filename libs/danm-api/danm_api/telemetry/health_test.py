@@ -29,6 +29,9 @@ async def test_readiness_says_why_not() -> None:
         assert sample("danm_ready") == 1
         state = False
         assert await answer(server.port, "/readyz") == (503, "not ready\n")
+    state = True
+    # A process that ends serves nobody.
+    assert sample("danm_ready") == 0
 
 
 async def test_metrics_are_served() -> None:
