@@ -40,6 +40,7 @@ LABELS: Final[Mapping[str, str]] = {
     "certificate": "`serving`, `authority`",
     "code": "the CNI specification's codes and DANM's own; a delegate's are all `other`",
     "damage": "kinds of damage in netwatcher's code",
+    "link": "host links of the DanmNets that there are",
     "family": "`ipv4`, `ipv6`",
     "lease": "one for each part that elects",
     "method": "HTTP's methods; what somebody invents is `other`",
