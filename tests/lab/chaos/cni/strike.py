@@ -33,6 +33,7 @@ class Process:
 
     Attributes:
         name: As /proc/PID/comm has it.
+        own_network: It is in another network namespace than this program.
     """
 
     pid: int
@@ -40,6 +41,7 @@ class Process:
     name: str
     command: tuple[str, ...] = ()
     environment: frozenset[str] = frozenset()
+    own_network: bool = False
 
 
 def chosen(processes: Sequence[Process], what: str, chance: random.Random) -> list[int]:
@@ -57,14 +59,19 @@ def chosen(processes: Sequence[Process], what: str, chance: random.Random) -> li
             for each in processes
             if any(entry.startswith("DANM_SANDBOX=") for entry in each.environment)
         ]
-    names = {"containerd": "containerd", "shims": "danm", "sandbox": "pause"}
-    found = [each.pid for each in processes if each.name == names[what]]
-    return chance.sample(found, min(len(found), 1)) if what == "sandbox" else found
+    if what == "sandbox":
+        # Those in the node's own network are of DANM's parts: danmd has no part in them, and the
+        # kubelet would soon wait for minutes before it starts them again.
+        found = [each.pid for each in processes if each.name == "pause" and each.own_network]
+        return chance.sample(found, min(len(found), 1))
+    names = {"containerd": "containerd", "shims": "danm"}
+    return [each.pid for each in processes if each.name == names[what]]
 
 
 def processes() -> list[Process]:
     """Return all processes of this node."""
     found = []
+    nodes_network = _network(Path("/proc/self"))
     for directory in Path("/proc").iterdir():
         # A process may end while it is looked at.
         with suppress(OSError, ValueError, IndexError):
@@ -78,9 +85,14 @@ def processes() -> list[Process]:
                     name=(directory / "comm").read_text().strip(),
                     command=_words(directory / "cmdline"),
                     environment=frozenset(_words(directory / "environ")),
+                    own_network=_network(directory) != nodes_network,
                 )
             )
     return found
+
+
+def _network(process: Path) -> str:
+    return str((process / "ns" / "net").readlink())
 
 
 def _words(path: Path) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ PROCESSES = (
     Process(pid=20, parent=11, name="python", command=TRAP),
     Process(pid=21, parent=20, name="python", command=TRAP),
     Process(pid=22, parent=21, name="python", command=TRAP),
-    Process(pid=30, parent=11, name="pause"),
-    Process(pid=31, parent=11, name="pause"),
+    Process(pid=30, parent=11, name="pause", own_network=True),
+    Process(pid=31, parent=11, name="pause", own_network=True),
+    # Of a Pod in the node's own network.
+    Process(pid=32, parent=11, name="pause"),
     Process(pid=40, parent=10, name="danm"),
     Process(pid=50, parent=21, name="bridge", environment=frozenset({"DANM_SANDBOX=c1"})),
 )
