@@ -18,6 +18,7 @@ from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, PODS, SECRETS
 from danm_api.kube.events import EventRecorder
 from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.testing.builders import a_block, a_held_entry, a_pod_owner
+from kubectl_danm import __main__ as program
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import apply_deployed
 from tests.lab.kube_objects import ROLE_BINDINGS, accept_network
@@ -64,7 +65,7 @@ async def ask(kubeconfig: Path, *words: str) -> Answer:
     """Run the program as a person would."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "kubectl_danm", *words, "--kubeconfig", str(kubeconfig)),
+        *("-m", program.__package__ or "", *words, "--kubeconfig", str(kubeconfig)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

@@ -197,7 +197,7 @@ ROWS: Final = (
     *_part("ipamSvc", "Deployment", "danm-ipam", "danm/ipam-svc", env=4),
     *_part("validator", "Deployment", "danm-validator", "danm/netwatcher", args=1, env=2),
     *_part("svcwatcher", "Deployment", "danm-svcwatcher", "danm/svcwatcher", env=2),
-    *_part("danmCni", "DaemonSet", "danm-cni", "danm/danm-cni", env=3),
+    *_part("danmCni", "DaemonSet", "danm-cni", "danm/danm-cni", env=4),
     *_part("netwatcher", "DaemonSet", "danm-netwatcher", "danm/netwatcher", args=1, env=2),
     *_replicated("ipamSvc", "danm-ipam"),
     *_replicated("validator", "danm-validator"),
