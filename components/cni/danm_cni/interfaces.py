@@ -289,7 +289,7 @@ class SandboxInterfaces:
         return InterfaceResult(interface=interface, result=result, output=output)
 
     async def end_strays(self, sandbox: SandboxRecord) -> None:
-        """End delegates of a half-made sandbox that an earlier danmd has left running."""
+        """End delegates of a sandbox half made or removed that an earlier danmd left running."""
         if any(each.calls for each in sandbox.interfaces):
             await self._plugins.end_strays(sandbox.container_id)
 

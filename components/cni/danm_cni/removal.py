@@ -93,7 +93,7 @@ class SandboxRemoval:
             DanmError: Something is left; the record stays.
         """
         # Its own plugins have ended.
-        marked = await self._clear(await self._mark(record))
+        marked = await self._take_away(await self._mark(record))
         if keep_addresses and marked.networks():
             await self._hold(marked)
         else:
@@ -130,11 +130,14 @@ class SandboxRemoval:
             await self._journal.forget(ContainerId(record.container_id))
 
     async def _clear(self, record: SandboxRecord) -> SandboxRecord:
-        if record.state is SandboxState.ADDING:
-            # Its ADD died with an earlier danmd, whose plugins may go on after what follows here.
+        if record.state in (SandboxState.ADDING, SandboxState.REMOVING):
+            # Its ADD or DEL may have died with an earlier danmd, whose plugins may go on after what
+            # follows here, or hang for ever.
             with step(Step.STRAYS), effect(Effect.END_STRAYS):
                 await self._interfaces.end_strays(record)
-        marked = await self._mark(record)
+        return await self._take_away(await self._mark(record))
+
+    async def _take_away(self, marked: SandboxRecord) -> SandboxRecord:
         with step(Step.REMOVE):
             await self._interfaces.unmake(marked, marked.interfaces)
         with step(Step.ENDPOINTS):

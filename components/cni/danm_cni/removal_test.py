@@ -121,18 +121,20 @@ async def test_an_unknown_attempt_waits_for_ipam_svc(node: FakeNode) -> None:
     assert {} == node.leftovers()
 
 
-async def test_strays_of_a_dead_add_end_before_its_interfaces_go(node: FakeNode) -> None:
-    """A delegate that outlived danmd is killed before its DEL: its ADD would go on after it."""
+@pytest.mark.parametrize("state", [SandboxState.ADDING, SandboxState.REMOVING])
+async def test_strays_end_before_interfaces_go(node: FakeNode, state: SandboxState) -> None:
+    """A delegate that outlived danmd is killed: its ADD would go on later, its DEL may hang."""
     node.add_pod(interfaces=[MANAGEMENT])
     await node.add()
     (record,) = node.daemon.journal.records()
-    half = msgspec.structs.replace(record, state=SandboxState.ADDING, result=b"")
+    half = msgspec.structs.replace(record, state=state, result=b"")
     await node.daemon.journal.put(half)
     await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
     node.plugins.strays.add("c1")
     await node.restart()
     await node.daemon.upkeep.compare()
     assert {} == node.leftovers()
+    assert set() == node.plugins.strays
 
 
 def _endpoint(
