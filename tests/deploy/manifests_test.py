@@ -1,6 +1,7 @@
 """What deploy/ promises of rolling updates, drained nodes and lost ones."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -110,9 +111,14 @@ def test_an_update_of_danmd_goes_on_by_itself(tmp_path: Path) -> None:
     assert repr(started) in code
     file = tmp_path / "started"
     probe = [sys.executable, how, code.replace(started, str(file))]
-    refused = subprocess.run(probe, check=False, capture_output=True, text=True)
-    assert (refused.returncode, refused.stderr) == (1, "danmd is starting\n")
-    file.touch()
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    for content in (None, str(ended.pid)):
+        if content is not None:
+            file.write_text(content)
+        refused = subprocess.run(probe, check=False, capture_output=True, text=True)
+        assert (refused.returncode, refused.stderr) == (1, "danmd is starting\n")
+    file.write_text(str(os.getpid()))
     subprocess.run(probe, check=True)
     assert Path(started).parent.as_posix() in {
         each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")

@@ -1,6 +1,7 @@
 """danmd: DANM's node daemon, and the commands that put DANM onto a node and take it off."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,8 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
 @click.option(
     "--started-file",
     type=_READABLE,
-    help="Is made when danmd has started, even if it waits for the end of another danmd of the "
-    "node, whose port answers probes until then.",
+    help="Gets its process id when danmd has started, even if it waits for the end of another one "
+    "of the node, whose port answers probes until then.",
 )
 @click.option(
     "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -188,7 +189,8 @@ def _require_node(config: Config) -> None:
 
 async def _serve(config: Config, stop: asyncio.Event) -> None:
     if config.started_file is not None:
-        config.started_file.touch()
+        # With its number: the file outlives a container that is started again.
+        config.started_file.write_text(str(os.getpid()))
     if _installation(config).was_uninstalled_by(config.pod_uid):
         # The container restarts while everything around it is being deleted.
         log.info("Uninstalled from this node; waiting for the end", node=config.node)

@@ -71,7 +71,7 @@ class Config:
         cni_version: Of the configuration that is installed.
         pod_resources_socket: The kubelet's, as the host names it.
         ipam_only: Serve fakeipam alone (SPEC F2).
-        started_file: Is made when danmd has started, even if it waits for another one's end.
+        started_file: Gets danmd's process id when it has started, even if it waits for another.
     """
 
     node: NodeName
