@@ -12,17 +12,14 @@ from uuid import uuid4
 
 import pytest
 
-from danm_api.crd.definitions import ALL
 from danm_api.errors import (
     ApiError,
     ConflictError,
-    DanmError,
     InvalidObjectError,
     NotFoundError,
 )
 from danm_api.kube.api import (
     CONFIG_MAPS,
-    DANMEPS,
     DANMNETS,
     EVENTS,
     LEASES,
@@ -39,7 +36,8 @@ from danm_api.kube.events import EventRecorder, reference_to
 from danm_api.kube.informer import Change, Informer
 from danm_api.testing.fake_kube import FakeKube
 from tests.lab.apiserver import ApiServer
-from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
+from tests.lab.kinds import install_kinds
+from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
@@ -78,18 +76,7 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
 async def prepare(client: KubeClient, namespace: str) -> None:
     """Make the namespace and, once, DANM's kinds."""
     await client.create(NAMESPACES, {"metadata": {"name": namespace}})
-    for definition in ALL:
-        with suppress(ConflictError):
-            await client.create(DEFINITIONS, definition.manifest())
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                for resource in (DANMNETS, DANMEPS):
-                    await client.list(resource)
-                return
-            except DanmError:
-                # Polled with a deadline: the server tells nobody when it serves a new kind.
-                await asyncio.sleep(0.05)
+    await install_kinds(client)
 
 
 def net(name: str = "internal", **options: object) -> RawObject:

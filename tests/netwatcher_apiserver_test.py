@@ -16,8 +16,7 @@ from pyroute2 import IPRoute, netns
 from danm_api.codec.danm_node import decode_danm_node
 from danm_api.codec.danmep import encode_danmep
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.crd.definitions import ALL
-from danm_api.errors import ConflictError, DanmError
+from danm_api.errors import ConflictError
 from danm_api.kube.api import (
     DANMEPS,
     DANMNETS,
@@ -37,7 +36,8 @@ from netwatcher.node_process import NodeProcess
 from netwatcher.validator_process import ValidatorProcess
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import account_kubeconfig, apply_deployed
-from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
+from tests.lab.kinds import install_kinds
+from tests.lab.kube_objects import NAMESPACES
 
 NODE: Final = NodeName("node-1")
 # Much longer than anything takes but on a machine that starves.
@@ -196,17 +196,7 @@ async def install(api: KubeClient, namespace: str) -> None:
     await apply_deployed(api, "namespace/namespace.yaml", "netwatcher/rbac.yaml")
     with suppress(ConflictError):
         await api.create(NODES, {"metadata": {"name": NODE}})
-    for definition in ALL:
-        with suppress(ConflictError):
-            await api.create(DEFINITIONS, definition.manifest())
-    async with asyncio.timeout(_FOLLOW_S):
-        while True:
-            try:
-                for kind in (DANMNETS, DANMEPS, DANMNODES):
-                    await api.list(kind)
-                return
-            except DanmError:
-                await asyncio.sleep(0.05)
+    await install_kinds(api)
 
 
 async def test_from_a_manifest_to_a_link(world: World) -> None:

@@ -9,8 +9,7 @@ from uuid import uuid4
 
 from danm_api.codec.endpoint_slice import decode_endpoint_slice
 from danm_api.codec.endpoints import decode_endpoints
-from danm_api.crd.definitions import ALL
-from danm_api.errors import ConflictError, DanmError, NotFoundError
+from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import (
     DANMEPS,
     ENDPOINT_SLICES,
@@ -24,7 +23,8 @@ from danm_api.kube.client import KubeClient
 from svcwatcher.config import Config, EndpointsMode
 from svcwatcher.process import Process
 from tests.lab.apiserver import ApiServer
-from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
+from tests.lab.kinds import install_kinds
+from tests.lab.kube_objects import NAMESPACES
 
 
 class Cluster:
@@ -152,22 +152,8 @@ async def a_cluster(server: ApiServer) -> AsyncIterator[Cluster]:
         for name in (namespace, "danm-system"):
             with suppress(ConflictError):
                 await api.create(NAMESPACES, {"metadata": {"name": name}})
-        for definition in ALL:
-            with suppress(ConflictError):
-                await api.create(DEFINITIONS, definition.manifest())
-        await until_served(api)
+        await install_kinds(api)
         yield Cluster(api, namespace)
-
-
-async def until_served(api: KubeClient) -> None:
-    """Wait until the server knows DanmEps; it tells nobody when."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await api.list(DANMEPS)
-                return
-            except DanmError:
-                await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -20,9 +20,9 @@ from danm_api.model.danmnet import NetworkStatus
 from danm_api.testing.builders import a_raw_danmnet
 from danm_api.testing.network_cases import BROKEN, VALID, NetworkCase
 from danm_api.validation import validate_network
-from tests.ipam.cluster import install_kinds, until_served
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import apply_deployed
+from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
@@ -63,9 +63,8 @@ async def _refusal(api: KubeApi, raw: RawObject) -> str:
 
 
 async def _prepare(server: ApiServer) -> None:
-    await install_kinds(server)
+    await install_kinds_on(server)
     async with await KubeClient.connect(server.kubeconfig) as api:
-        await until_served(api, DANMNETS)
         await api.create(NAMESPACES, {"metadata": {"name": _NAMESPACE}})
         old = a_raw_danmnet(_OLD, allocation_pool=_BAD_POOL)
         await api.create(DANMNETS, _manifest(old), namespace=_NAMESPACE)

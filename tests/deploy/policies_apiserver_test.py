@@ -31,9 +31,10 @@ from danm_api.model.danm_node import DanmNode
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.testing.builders import a_danmep
 from danm_cni.network_status import ANNOTATION
-from tests.ipam.cluster import Cluster, install_kinds, until_served
+from tests.ipam.cluster import Cluster
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import apply_deployed
+from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
@@ -88,9 +89,8 @@ class _Place:
 
 
 async def _prepare(server: ApiServer) -> _Place:
-    await install_kinds(server)
+    await install_kinds_on(server)
     async with await KubeClient.connect(server.kubeconfig) as api:
-        await until_served(api, DANMNODES)
         await apply_deployed(
             api,
             "namespace/namespace.yaml",

@@ -13,8 +13,7 @@ from uuid import uuid4
 from danm_api.codec.authority import decode_trust
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.codec.ip_block import decode_ip_block
-from danm_api.crd.definitions import ALL
-from danm_api.errors import ConflictError, DanmError
+from danm_api.errors import ConflictError
 from danm_api.ipam_api import (
     AUDIENCE,
     TRUST_CONFIG_MAP,
@@ -26,7 +25,6 @@ from danm_api.ipam_api import (
 from danm_api.ipam_client import IpamClient
 from danm_api.kube.api import (
     CONFIG_MAPS,
-    DANMEPS,
     DANMIPBLOCKS,
     DANMNETS,
     PODS,
@@ -43,10 +41,10 @@ from ipam_svc.process import serve
 from tests.ipam.controllers import kubectl_program
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import ipam_kubeconfig
+from tests.lab.kinds import install_kinds
 from tests.lab.kube_objects import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
-    DEFINITIONS,
     NAMESPACES,
     SERVICE_ACCOUNTS,
     accept_network,
@@ -272,30 +270,5 @@ async def a_namespace(server: ApiServer) -> AsyncIterator[Cluster]:
         for name in (made.namespace, SYSTEM_NAMESPACE):
             with suppress(ConflictError):
                 await made.create(NAMESPACES, {"metadata": {"name": name}})
-        await _install_kinds(api)
+        await install_kinds(api)
         yield made
-
-
-async def install_kinds(server: ApiServer) -> None:
-    """Have DANM's kinds on a server, whether they are there already or not."""
-    async with await KubeClient.connect(server.kubeconfig) as api:
-        await _install_kinds(api)
-
-
-async def _install_kinds(api: KubeClient) -> None:
-    for definition in ALL:
-        with suppress(ConflictError):
-            await api.create(DEFINITIONS, definition.manifest())
-    for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
-        await until_served(api, kind)
-
-
-async def until_served(api: KubeClient, kind: Resource) -> None:
-    """Wait until the server knows a kind; it tells nobody when."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await api.list(kind)
-                return
-            except DanmError:
-                await asyncio.sleep(0.05)

@@ -39,10 +39,11 @@ from danm_api.kube.api import CONFIG_MAPS, NODES, PODS
 from danm_api.kube.client import KubeClient
 from danm_api.names import INTERFACES_ANNOTATION, SYSTEM_NAMESPACE
 from ipam_svc.operations import METRICS_PATH, OPERATIONS, Operation
-from tests.ipam.cluster import Cluster, install_kinds, soon
+from tests.ipam.cluster import Cluster, soon
 from tests.ipam.fuzz_cases import NAMESPACE, NETWORK, NODE, POD, POD_UID, aim, cases_of
 from tests.ipam.replica_process import ReplicaProcess
 from tests.lab.apiserver import LOOPBACK, ApiServer
+from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
@@ -100,7 +101,7 @@ class _Place:
 
 
 async def _prepare(server: ApiServer, directory: Path) -> _Place:
-    await install_kinds(server)
+    await install_kinds_on(server)
     replica = ReplicaProcess.on_free_ports("fuzzed", server, directory)
     async with await KubeClient.connect(server.kubeconfig) as api:
         cluster = Cluster(server=server, api=api, namespace=NAMESPACE)

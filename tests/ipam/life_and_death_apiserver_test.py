@@ -22,11 +22,12 @@ from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.ipam_report import Finding, FindingKind, Outcome
 from danm_api.names import NetworkUid
 from ipam_svc import __main__ as program
-from tests.ipam.cluster import Cluster, a_cluster, eventually, install_kinds
+from tests.ipam.cluster import Cluster, a_cluster, eventually
 from tests.ipam.controllers import deletion_controllers
 from tests.ipam.node import Node
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import ipam_kubeconfig
+from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
@@ -42,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     directory = tmp_path_factory.mktemp("apiserver")
     with ApiServer.start(directory) as running:
         # The controllers look for new kinds every 30 s only.
-        asyncio.run(install_kinds(running))
+        asyncio.run(install_kinds_on(running))
         with deletion_controllers(running, directory):
             yield running
 

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
-from tests.ipam.cluster import Cluster, eventually, install_kinds
+from tests.ipam.cluster import Cluster, eventually
 from tests.ipam.plugin_node import PARENT, Container, PluginNode, node_network
 from tests.lab.apiserver import ApiServer
+from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
 
 CIDR: Final = "10.9.0.0/24"
@@ -58,7 +59,7 @@ def joined_node(directory: Path) -> Iterator[PluginNode]:
 
 
 async def _join(server: ApiServer, directory: Path) -> PluginNode:
-    await install_kinds(server)
+    await install_kinds_on(server)
     async with await KubeClient.connect(server.kubeconfig) as api:
         cluster = Cluster(server=server, api=api, namespace=SYSTEM_NAMESPACE)
         await cluster.create(NAMESPACES, {"metadata": {"name": SYSTEM_NAMESPACE}})

@@ -12,18 +12,18 @@ import msgspec
 import pytest
 
 from danm_api.codec.authority import decode_trust
-from danm_api.crd.definitions import ALL
 from danm_api.crd.ip_block import DANMIPBLOCK
 from danm_api.errors import ConflictError
 from danm_api.ipam_api import TRUST_CONFIG_MAP
-from danm_api.kube.api import CONFIG_MAPS, DANMEPS, DANMIPBLOCKS, DANMNETS, RawObject
+from danm_api.kube.api import CONFIG_MAPS, DANMIPBLOCKS, RawObject
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
-from tests.ipam.cluster import Cluster, eventually, until_served
+from tests.ipam.cluster import Cluster, eventually
 from tests.ipam.load import Load, Report
 from tests.ipam.replica_process import ReplicaProcess, source_paths
 from tests.lab.apiserver import ApiServer
-from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
+from tests.lab.kinds import install_kinds
+from tests.lab.kube_objects import NAMESPACES
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
@@ -59,14 +59,7 @@ async def cluster(server: ApiServer) -> AsyncIterator[Cluster]:
         for name in (made.namespace, SYSTEM_NAMESPACE):
             with suppress(ConflictError):
                 await made.create(NAMESPACES, {"metadata": {"name": name}})
-        for definition in ALL:
-            manifest = definition.manifest()
-            if definition is DANMIPBLOCK:
-                manifest = _with_later_fields(manifest)
-            with suppress(ConflictError):
-                await api.create(DEFINITIONS, manifest)
-        for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
-            await until_served(api, kind)
+        await install_kinds(api, _with_later_fields(DANMIPBLOCK.manifest()))
         await made.add_network(_NETWORK, cidr="10.0.0.0/24")
         yield made
 

@@ -16,7 +16,7 @@ import msgspec
 
 from danm_api.codec.authority import decode_trust
 from danm_api.codec.ip_block import encode_ip_block
-from danm_api.errors import ConflictError, DanmError, NotFoundError
+from danm_api.errors import ConflictError, NotFoundError
 from danm_api.ipam_api import AUDIENCE, TRUST_CONFIG_MAP
 from danm_api.kube.api import (
     CONFIG_MAPS,
@@ -41,6 +41,7 @@ from tests.lab.bench.prefill import full_blocks
 from tests.lab.bench.raw_object import NAMESPACE as RAW_NAMESPACE
 from tests.lab.bench.raw_object import RAW_OBJECTS, SHARED, definition, object_body
 from tests.lab.errors import StartError
+from tests.lab.kinds import until_served
 from tests.lab.kube_objects import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -60,7 +61,6 @@ WARM_UP: Final = "warm-up"
 INTERFACES: Final = 4
 
 _AT_ONCE: Final = 16
-_SERVED_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +112,7 @@ class Stage:
         for name in (NAMESPACE, RAW_NAMESPACE):
             await self.create(NAMESPACES, {"metadata": {"name": name}})
         await self._api.create(DEFINITIONS, definition())
-        for kind in (DANMNETS, DANMIPBLOCKS, RAW_OBJECTS):
-            await self.until_served(kind)
+        await until_served(self._api, DANMNETS, DANMIPBLOCKS, RAW_OBJECTS)
         await self._api.create(RAW_OBJECTS, _raw_shared(), namespace=RAW_NAMESPACE)
         for tool in TOOLS:
             await self.create(SERVICE_ACCOUNTS, {"metadata": {"name": tool}}, NAMESPACE)
@@ -226,15 +225,6 @@ class Stage:
         with suppress(ConflictError):
             return await self._api.create(resource, kind | body, namespace=namespace)
         return await self._api.get(resource, body["metadata"]["name"], namespace=namespace)
-
-    async def until_served(self, kind: Resource) -> None:
-        """Wait until the server knows a kind; it tells nobody when."""
-        async with asyncio.timeout(_SERVED_WITHIN_S):
-            while True:
-                with suppress(DanmError):
-                    await self._api.list(kind)
-                    return
-                await asyncio.sleep(0.05)
 
     async def token(
         self, account: str, namespace: str, *, audience: str = "", pod: RawObject | None = None

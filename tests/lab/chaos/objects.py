@@ -17,8 +17,6 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import AUDIENCE, AttachmentRequest, PodOwnerMessage
 from danm_api.kube.api import (
-    DANMEPS,
-    DANMIPBLOCKS,
     DANMNETS,
     NODES,
     PODS,
@@ -28,6 +26,7 @@ from danm_api.kube.api import (
 )
 from danm_api.names import INTERFACES_ANNOTATION, SYSTEM_NAMESPACE
 from tests.lab.deployed import grant_ipam
+from tests.lab.kinds import until_served
 from tests.lab.kube_objects import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -45,9 +44,7 @@ TOOL_ACCOUNT: Final = "tool"
 
 # Longer than any run.
 _TOKEN_S: Final = 24 * 3600
-_SERVED_WITHIN_S: Final = 30.0
 _RETRY_S: Final = 0.2
-_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +82,7 @@ class Objects:
         """Make DANM's kinds; they are served afterwards."""
         for definition in ALL:
             await self._create(DEFINITIONS, definition.manifest())
-        async with asyncio.timeout(_SERVED_WITHIN_S):
-            for kind in (DANMNETS, DANMIPBLOCKS, DANMEPS):
-                await self._until_served(kind)
+        await until_served(self.api)
 
     async def add_namespace(self, name: str) -> None:
         """Make a namespace."""
@@ -148,14 +143,6 @@ class Objects:
             return await in_the_end(lambda: self.api.create(kind, whole, namespace=namespace))
         name = body["metadata"]["name"]
         return await in_the_end(lambda: self.api.get(kind, name, namespace=namespace))
-
-    async def _until_served(self, kind: Resource) -> None:
-        """Wait until the server knows a kind; it tells nobody when."""
-        while True:
-            with suppress(DanmError):
-                await self.api.list(kind)
-                return
-            await asyncio.sleep(_POLL_S)
 
     async def _token(self, account: str, namespace: str, *, pod: RawObject | None = None) -> str:
         spec: dict[str, Any] = {"audiences": [AUDIENCE], "expirationSeconds": _TOKEN_S}

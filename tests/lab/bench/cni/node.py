@@ -33,6 +33,7 @@ from tests.lab.bench.cni.networks import (
 )
 from tests.lab.bench.stage import NODE, Stage, Tokens, apply
 from tests.lab.bench.usage import cpu_seconds, process_tree
+from tests.lab.kinds import until_served
 from tests.lab.process import Background, start_leashed, wait_until
 
 # EndpointSlices admit no loopback address; this one is of a range for benchmarks (RFC 2544).
@@ -96,7 +97,7 @@ async def prepare(stage: Stage, api: KubeApi, kubectl: list[str], repository: Pa
     """
     tokens = await stage.set_up(kubectl, repository)
     apply(kubectl, repository, ["-k", "deploy/policies"])
-    await stage.until_served(DANMEPS)
+    await until_served(api, DANMEPS)
     pod = await api.get(PODS, "danm", namespace=SYSTEM_NAMESPACE)
     _write(_ACCOUNT / "token", await stage.token("danm-cni", SYSTEM_NAMESPACE, pod=pod))
     _write(_IPAM_TOKEN, tokens.danmd)

@@ -27,7 +27,7 @@ from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, ENDPOINT_SLICES, NODES
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE
 from tests.cni.executables import install_executables
-from tests.ipam.cluster import Cluster, install_kinds
+from tests.ipam.cluster import Cluster
 from tests.lab.apiserver import LOOPBACK, ApiServer, Place, free_ports
 from tests.lab.binaries import CNI_PLUGINS, Binaries
 from tests.lab.chaos.cni import look, trap
@@ -36,6 +36,7 @@ from tests.lab.chaos.cni.moody import write_moody
 from tests.lab.chaos.cni.objects import endpoint_of, entries_of
 from tests.lab.chaos.program import Program
 from tests.lab.deployed import apply_deployed, ipam_kubeconfig
+from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
 from tests.lab.own_network import ip, own_network
 from tests.lab.process import Background, start_leashed, wait_until
@@ -227,7 +228,7 @@ async def a_stage(directory: Path, *, binaries: Binaries, nodes: int) -> AsyncIt
         stack.enter_context(_centre())
         server = _start_server(directory, binaries)
         stack.callback(server.stop)
-        await install_kinds(server)
+        await install_kinds_on(server)
         api = await stack.enter_async_context(await KubeClient.connect(server.kubeconfig))
         cluster = Cluster(server=server, api=api, namespace=NAMESPACE)
         for name in (NAMESPACE, SYSTEM_NAMESPACE):

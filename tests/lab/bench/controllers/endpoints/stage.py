@@ -25,6 +25,7 @@ from tests.lab.bench.controllers.endpoints.objects import (
     running,
 )
 from tests.lab.bench.stage import Stage, apply, at_once
+from tests.lab.kinds import until_served
 from tests.lab.kube_objects import NAMESPACES
 
 _ACCOUNT: Final = "danm-svcwatcher"
@@ -53,7 +54,7 @@ class Crowd:
         for each in files:
             apply(kubectl, repository, list(each))
         await self._stage.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
-        await self._stage.until_served(DANMEPS)
+        await until_served(self._api, DANMEPS)
         return await self._stage.token(_ACCOUNT, SYSTEM_NAMESPACE)
 
     async def grow(self, size: Size) -> None:
