@@ -1,12 +1,11 @@
 """One running ipam-svc: its parts, started and stopped in order."""
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
 
+from danm_api.garbage import spare_what_is_read
 from danm_api.kube.api import KubeApi
 from danm_api.kube.client import KubeClient
 from danm_api.kube.election import LeaderElection
@@ -24,9 +23,6 @@ from ipam_svc.tls import ServingTls
 
 _log = get_logger(__name__)
 
-# Python's garbage collector, by allocations: requests leave next to no cycles (decision 0012).
-_COLLECT_AFTER: Final = 10_000
-
 
 def _now() -> datetime:
     return datetime.now(tz=UTC)
@@ -36,17 +32,6 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     """Run until ``stop`` is set."""
     async with await KubeClient.connect(config.kubeconfig) as api:
         await serve(api, config, stop, on_synced=spare_what_is_read)
-
-
-def spare_what_is_read() -> None:
-    """Let the garbage collector leave alone what there is by now, and look less often.
-
-    The record of a large cluster takes it a tenth of a second each time, in which nobody is
-    answered. Objects that are replaced are freed all the same, by their reference counts.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
 
 
 async def serve(

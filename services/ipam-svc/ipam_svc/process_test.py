@@ -1,7 +1,6 @@
 """The whole service over HTTPS on loopback, with the client that danmd uses."""
 
 import asyncio
-import gc
 import socket
 import ssl
 import time
@@ -34,7 +33,6 @@ from danm_api.ipam_api import (
 from danm_api.ipam_client import IpamClient
 from danm_api.kube.api import DANMIPBLOCKS, PODS, SECRETS, RawObject
 from danm_api.names import SYSTEM_NAMESPACE
-from ipam_svc.process import spare_what_is_read
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually
 from ipam_svc.testing.service import running
 
@@ -421,19 +419,6 @@ async def test_a_replica_says_when_it_has_read_the_record() -> None:
             while service.synced < 2:
                 await asyncio.sleep(0.01)
         assert service.synced == 2
-
-
-def test_what_is_read_is_left_alone_by_the_garbage_collector() -> None:
-    """It has nothing to look through after the record was read, until much else has come."""
-    usual = gc.get_threshold()
-    try:
-        spare_what_is_read()
-        assert gc.get_freeze_count() > 0
-        assert len(gc.get_objects(generation=2)) == 0
-        assert gc.get_threshold()[0] > usual[0]
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*usual)
 
 
 async def test_trust_may_change_at_run_time() -> None:

@@ -7,21 +7,21 @@ the others, and its log lines carry the ids of all.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from danm_api.telemetry import correlated, links_to, span
+from danm_api.telemetry import correlated, shared_by, span
 from ipam_svc.waiting import Waiting
 
 
 @contextmanager
 def in_the_name_of(batch: Sequence[Waiting], *, block: str) -> Iterator[None]:
     """Do a batch's work for those who wait for it, and for nobody of an earlier batch."""
-    traces = [each.trace for each in batch if each.trace is not None]
+    parent, links = shared_by([each.trace for each in batch])
     ids = tuple(dict.fromkeys(one for each in batch for one in each.request_ids))
     with (
         correlated(ids),
         span(
             "commit",
-            parent=traces[0] if traces else None,
-            links=links_to(traces[1:]),
+            parent=parent,
+            links=links,
             block=block,
             changes=len(batch),
         ),

@@ -56,6 +56,7 @@ _UNSTABLE_IPV6: Final = 0x01 | 0x08 | _IFA_F_DEPRECATED | 0x40
 _SCOPE_GLOBAL: Final = 0
 
 T = TypeVar("T")
+_InOneWay = CreateVlan | CreateVxlan | Mark | SetMtu | SetVxlanSource | SetUp | Delete
 
 
 class NetlinkKernel:
@@ -79,6 +80,8 @@ class NetlinkKernel:
         self._receive_buffer_bytes = receive_buffer_bytes
         self._route: IPRoute | None = None
         self._events: socket.socket | None = None
+        # Until the kernel refuses it: before Linux 6.2 a link has to be down for that.
+        self._renames_while_up = True
 
     async def __aenter__(self) -> Self:
         self._route = await self._in_thread(_open_route)
@@ -131,7 +134,10 @@ class NetlinkKernel:
 
         def execute(route: IPRoute) -> None:
             try:
-                _execute(route, action)
+                if isinstance(action, Rename):
+                    self._rename(route, action)
+                else:
+                    _execute(route, action)
             except (NetlinkError, OSError) as error:
                 # The link is there, and not up yet: that can be asked for again.
                 if _code(error) != errno.ENOBUFS or not raise_limit(self._group_limit_file):
@@ -139,6 +145,19 @@ class NetlinkKernel:
                 _set_up(route, action)
 
         await self._request(_describe(action), execute)
+
+    def _rename(self, route: IPRoute, action: Rename) -> None:
+        if self._renames_while_up:
+            try:
+                route.link("set", index=action.index, ifname=action.name)
+            except NetlinkError as error:
+                if error.code != errno.EBUSY:
+                    raise
+                self._renames_while_up = False
+            else:
+                return
+        route.link("set", index=action.index, state="down")
+        route.link("set", index=action.index, ifname=action.name, state="up")
 
     async def subscribe(self, on_event: Callable[[LinkEvent], None]) -> None:
         """Call ``on_event`` for whatever happens from now on."""
@@ -190,7 +209,7 @@ def _open_route() -> IPRoute:
     return IPRoute(ext_ack=True, strict_check=True)
 
 
-def _execute(route: IPRoute, action: Action) -> None:
+def _execute(route: IPRoute, action: _InOneWay) -> None:
     match action:
         case CreateVlan():
             route.link(
@@ -221,8 +240,6 @@ def _execute(route: IPRoute, action: Action) -> None:
             _finish(route, action)
         case Mark(index=index, name=name):
             route.link("set", index=index, ifalias=alias_for(name), group=_NO_GROUP)
-        case Rename(index=index, name=name):
-            _rename(route, index, name)
         case SetMtu(index=index, mtu=mtu):
             route.link("set", index=index, mtu=mtu)
         case SetVxlanSource(index=index, source=source):
@@ -237,9 +254,9 @@ def _execute(route: IPRoute, action: Action) -> None:
 
 
 def _finish(route: IPRoute, action: CreateVlan | CreateVxlan) -> None:
+    # Marked before it is set up, which the kernel may refuse, though both are one request.
     name = action.name
-    route.link("set", ifname=name, ifalias=alias_for(name), group=_NO_GROUP)
-    _set_up(route, action)
+    route.link("set", ifname=name, ifalias=alias_for(name), group=_NO_GROUP, state="up")
 
 
 def _set_up(route: IPRoute, action: Action) -> None:
@@ -252,17 +269,6 @@ def _set_up(route: IPRoute, action: Action) -> None:
             return
         case _:
             assert_never(action)
-
-
-def _rename(route: IPRoute, index: int, name: InterfaceName) -> None:
-    try:
-        route.link("set", index=index, ifname=name)
-    except NetlinkError as error:
-        # Before Linux 6.2 a link has to be down for that.
-        if error.code != errno.EBUSY:
-            raise
-        route.link("set", index=index, state="down")
-        route.link("set", index=index, ifname=name, state="up")
 
 
 def _delete(route: IPRoute, index: int) -> None:

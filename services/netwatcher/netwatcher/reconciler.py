@@ -40,6 +40,7 @@ from netwatcher.links import (
     source_of,
 )
 from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS, LINK_LOSSES, LINK_REPAIRS
+from netwatcher.parents import Parents
 from netwatcher.plan import AskUsers, Plan, Seen, plan_link
 from netwatcher.users import LinkUsers
 
@@ -114,6 +115,7 @@ class LinkReconciler:
         # Of parents of tunnels, by index: read anew after each event about them, and not for each
         # tunnel, since pyroute2 asks the kernel for the addresses of all links at once.
         self._addresses: dict[int, tuple[ObservedAddress, ...]] = {}
+        self._parents = Parents(kernel)
         self._sources: dict[InterfaceName, IPAddress | None] = {}
         self._compared = asyncio.Event()
 
@@ -152,6 +154,7 @@ class LinkReconciler:
                     self._queue.add(CheckSource(parent))
             case EventsLost():
                 EVENTS_LOST.inc()
+                self._parents.forget_all()
                 self._queue.add(CheckAll())
 
     async def reconcile(self, task: Task) -> None:
@@ -170,6 +173,7 @@ class LinkReconciler:
 
     def _look_at(self, concern: Concern) -> None:
         for name in concern.links:
+            self._parents.forget(name)
             wanted = self._networks.by_index(BY_LINK, name) or self._states.known(name)
             if wanted or name in concern.marked:
                 self._queue.add(CheckLink(name))
@@ -212,6 +216,7 @@ class LinkReconciler:
         }
         self._addresses.clear()
         self._sources.clear()
+        self._parents.forget_all()
         names = {InterfaceName(name) for net in self._networks.items() for name in link_names(net)}
         made = {link.made_as for link in links if link.made_as is not None}
         for name in sorted(names | made | self._states.names()):
@@ -257,6 +262,8 @@ class LinkReconciler:
         except DanmError as error:
             if wanted.link is not None:
                 self._note(name, LinkState(up=False, reason=error.reason))
+            if wanted.parent is not None:
+                self._parents.forget(wanted.parent)
             raise
         self._record(name, wanted, plan)
 
@@ -280,7 +287,7 @@ class LinkReconciler:
         stray = None if is_ours else await self._find_stray(name)
         if wanted is None:
             return Seen(link=link, stray=stray)
-        parent = await self._kernel.link_by_name(wanted.parent)
+        parent = await self._parents.read(wanted.parent)
         if parent is None or not wanted.needs_source:
             return Seen(link=link, stray=stray, parent=parent)
         addresses = await self._addresses_of(parent)

@@ -6,6 +6,7 @@ from typing import Final
 
 from danm_api import labels
 from danm_api.errors import DanmError, NotFoundError
+from danm_api.garbage import spare_what_is_read
 from danm_api.kube.api import ENDPOINTS, KubeApi
 from danm_api.kube.backoff import delay_after
 from danm_api.kube.client import KubeClient
@@ -32,8 +33,17 @@ class Process:
         health_port: Where health is served while ``run`` runs.
     """
 
-    def __init__(self, config: Config, api: KubeApi) -> None:
-        """Prepare; nothing happens before ``run``."""
+    def __init__(
+        self, config: Config, api: KubeApi, *, on_synced: Callable[[], None] = lambda: None
+    ) -> None:
+        """Prepare; nothing happens before ``run``.
+
+        Args:
+            config: How to run.
+            api: The API server.
+            on_synced: Called when the cluster has been read.
+        """
+        self._on_synced = on_synced
         self.health_port = config.health_port
         self._config = config
         self._api = api
@@ -82,19 +92,19 @@ class Process:
         self._observation = observation
         async with asyncio.TaskGroup() as group:
             group.create_task(observation.run(), name="observation")
-            group.create_task(_stand(election, observation, reconciler), name="election")
+            group.create_task(self._stand(election, observation, reconciler), name="election")
 
+    async def _stand(
+        self, election: LeaderElection, observation: Observation, reconciler: Reconciler
+    ) -> None:
+        """Stand for election once the cluster has been read.
 
-async def _stand(
-    election: LeaderElection, observation: Observation, reconciler: Reconciler
-) -> None:
-    """Stand for election once the cluster has been read.
-
-    A replica that has just started, or may not read something, would keep the Lease from one that
-    can write.
-    """
-    await observation.wait_synced(None)
-    await election.run(reconciler.lead)
+        A replica that has just started, or may not read something, would keep the Lease from one
+        that can write.
+        """
+        await observation.wait_synced(None)
+        self._on_synced()
+        await election.run(reconciler.lead)
 
 
 async def endpoints_are_served(
@@ -125,4 +135,4 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         OSError: The port for health is taken.
     """
     async with await KubeClient.connect(config.kubeconfig, user_agent="svcwatcher") as api:
-        await Process(config, api).run(stop)
+        await Process(config, api, on_synced=spare_what_is_read).run(stop)

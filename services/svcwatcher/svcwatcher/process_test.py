@@ -125,6 +125,24 @@ async def test_a_replica_that_cannot_read_the_cluster_does_not_take_the_lease(
             gate.open()
 
 
+async def test_a_replica_says_when_it_has_read_the_cluster() -> None:
+    """Once, and before it writes anything."""
+    api = FakeKube()
+    service = a_service()
+    api.add(SERVICES, raw_service(service, uid=service.uid))
+    written: list[int] = []
+    process = Process(
+        a_config(), api, on_synced=lambda: written.append(len(api.all_stored(ENDPOINT_SLICES)))
+    )
+    stop = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(process.run(stop))
+        while not api.all_stored(ENDPOINT_SLICES):
+            await asyncio.sleep(0.001)
+        stop.set()
+    assert written == [0]
+
+
 async def test_a_replica_is_not_ready_before_it_has_read_the_cluster() -> None:
     """A replica that could not take over is not counted as one that could."""
     api = FakeKube()

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.lab.bench.cni import report as cni_report
 from tests.lab.bench.controllers import report as controllers_report
+from tests.lab.bench.overhead import report as overhead_report
 from tests.lab.bench.report import page, tables
 from tests.lab.bench.results import Run, Verdict
 from tests.lab.bench.run import run_bench
@@ -143,6 +144,31 @@ def controllers(*, json_file: Path | None, check: bool, quick: bool, only: str, 
     page_of_run = controllers_report.page(run)
     _write(run, "controllers", page_of_run, json_file=json_file, keep=kept)
     _tell(controllers_report.tables(run), run.verdicts, check=check)
+
+
+@bench.command()
+@_with_options
+def overhead(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: bool) -> None:
+    """Measure what metrics and traces cost ipam-svc and danmd: the same loads with and without.
+
+    A run takes ten minutes. Nothing else should run on the machine meanwhile.
+    """
+    # Here, since it imports all of danmd, which no other command needs.
+    from tests.lab.bench.overhead.run import QUICK, USUAL, run_overhead
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _directory() as directory:
+        run = run_overhead(
+            Path(directory),
+            repository=repository(),
+            cache=Cache(directory=default_cache_directory()),
+            progress=Progress(),
+            amount=QUICK if quick else USUAL,
+            only=only,
+        )
+    kept = keep and not (quick or only)
+    _write(run, "overhead", overhead_report.page(run), json_file=json_file, keep=kept)
+    _tell(overhead_report.tables(run), run.verdicts, check=check)
 
 
 def _directory() -> tempfile.TemporaryDirectory[str]:

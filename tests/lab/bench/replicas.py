@@ -13,6 +13,7 @@ from typing import Final
 # Run as `python -m`: the import says that it is needed.
 import ipam_svc.__main__ as _program
 from tests.lab.apiserver import LOOPBACK, ApiServer, free_ports
+from tests.lab.bench.launch import USUAL, Launch
 from tests.lab.bench.pod_place import account_directory, in_pod_place, pod_environment
 from tests.lab.process import Background, start_leashed, wait_until
 
@@ -44,7 +45,7 @@ def running_replicas(
     directory: Path,
     *,
     token: str,
-    wrapper: tuple[str, ...] = (),
+    launch: Launch = USUAL,
     address: str = LOOPBACK,
 ) -> Iterator[list[Replica]]:
     """Run replicas, ready.
@@ -54,7 +55,7 @@ def running_replicas(
         server: Their API server.
         directory: For their service account and logs.
         token: Of the service account danm-ipam.
-        wrapper: A command in front of theirs, such as a profiler.
+        launch: How they are started.
         address: Where they serve.
 
     Raises:
@@ -65,7 +66,15 @@ def running_replicas(
     try:
         # One by one into the list, so that those which run are stopped when one does not start.
         replicas.extend(
-            _start(number, server, directory, account, wrapper, address) for number in range(count)
+            _start(
+                number,
+                server,
+                directory,
+                account,
+                launch=launch,
+                address=address,
+            )
+            for number in range(count)
         )
         yield replicas
     finally:
@@ -78,11 +87,12 @@ def _start(
     server: ApiServer,
     directory: Path,
     account: Path,
-    wrapper: tuple[str, ...],
+    *,
+    launch: Launch,
     address: str,
 ) -> Replica:
     port, health_port = free_ports(2)
-    command = [sys.executable, *wrapper, "-m", str(_program.__package__)]
+    command = [sys.executable, *launch.wrapper, "-m", str(_program.__package__)]
     command += [f"--pod-name=bench-{number}", f"--pod-ip={address}"]
     command += [f"--host={address}", f"--port={port}"]
     command += [f"--health-host={LOOPBACK}", f"--health-port={health_port}"]
@@ -92,7 +102,7 @@ def _start(
         f"ipam-svc-{number}",
         in_pod_place(command, account),
         log=directory / f"ipam-svc-{number}.log",
-        env=pod_environment(server),
+        env={**pod_environment(server), **launch.environment},
     )
     try:
         wait_until(

@@ -1,6 +1,7 @@
 """One run: an API server, the raw figures, and every case."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.lab.apiserver import ApiServer
 from tests.lab.bench.cases import Caller, Case, Families, cases
 from tests.lab.bench.figures import Figures, figures, middle
 from tests.lab.bench.jobs import Job, Kind, Outcome, PodRef
+from tests.lab.bench.launch import USUAL, Launch
 from tests.lab.bench.load import run_job
 from tests.lab.bench.machine import describe_machine
 from tests.lab.bench.raw_object import PATH
@@ -50,6 +52,13 @@ class _Written:
 
     count: float
     size: float
+
+
+Observed = Callable[[Sequence[Replica]], AbstractContextManager[None]]
+
+
+def _by_nobody(_: Sequence[Replica]) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class Bench:
@@ -138,13 +147,43 @@ class Bench:
             names = [name for group in networks for name in group]
             pods = await self._stage.pods(case.count, [*names, WARM_UP])
         put = self._put(pace)
+        found, cost = await self._load(case, networks, pods)
+        return found, cost, put
+
+    async def load(self, case: Case, *, launch: Launch, observed: Observed) -> tuple[Figures, Cost]:
+        """Measure a case of external owners once, with fresh networks and replicas.
+
+        Args:
+            case: The load.
+            launch: How the replicas are started.
+            observed: Who looks at them meanwhile.
+        """
+        await self._stage.clear(used=case.used)
+        networks = await self._stage.networks(case)
+        await self._stage.warm_up_network()
+        return await self._load(case, networks, [], launch=launch, observed=observed)
+
+    async def _load(
+        self,
+        case: Case,
+        networks: list[list[str]],
+        pods: list[PodRef],
+        *,
+        launch: Launch = USUAL,
+        observed: Observed = _by_nobody,
+    ) -> tuple[Figures, Cost]:
         with running_replicas(
-            case.replicas, self._server, self._directory, token=self._tokens.replica
+            case.replicas,
+            self._server,
+            self._directory,
+            token=self._tokens.replica,
+            launch=launch,
         ) as replicas:
             job = self._job(case, replicas, networks, pods, await self._stage.trust())
             # Serving metrics takes the API server longer than some reservations: not meanwhile.
             written, cpu = self._written(), self._cpu(replicas)
-            outcome = run_job(job)
+            with observed(replicas):
+                outcome = run_job(job)
             used = {name: value - cpu[name] for name, value in self._cpu(replicas).items()}
             used["generator"] = outcome.cpu_s
             used["others"] = max(0.0, outcome.machine_s - sum(used.values()))
@@ -159,7 +198,7 @@ class Bench:
         )
         for failure, times in outcome.failures.items():
             self._progress.say(f"    {times} x {failure}")
-        return _summed(outcome), cost, put
+        return _summed(outcome), cost
 
     def _job(
         self,

@@ -226,6 +226,11 @@ class Stage:
             return await self._api.create(resource, kind | body, namespace=namespace)
         return await self._api.get(resource, body["metadata"]["name"], namespace=namespace)
 
+    async def put(self, resource: Resource, body: RawObject, namespace: str) -> RawObject:
+        """Create an object, or change the one of its name to what ``body`` says."""
+        await self.create(resource, body, namespace)
+        return await self._api.patch(resource, body["metadata"]["name"], body, namespace=namespace)
+
     async def token(
         self, account: str, namespace: str, *, audience: str = "", pod: RawObject | None = None
     ) -> str:

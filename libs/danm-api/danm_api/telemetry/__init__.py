@@ -23,8 +23,8 @@ from danm_api.telemetry.traces import (
     current_trace_id,
     extract,
     inject,
-    links_to,
     recorded_trace_id,
+    shared_by,
     shutdown_tracing,
     span,
 )
@@ -49,8 +49,8 @@ __all__ = [
     "get_logger",
     "inject",
     "inject_request_id",
-    "links_to",
     "recorded_trace_id",
+    "shared_by",
     "shutdown_tracing",
     "span",
 ]

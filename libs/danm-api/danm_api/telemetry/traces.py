@@ -1,30 +1,51 @@
 """OpenTelemetry traces with W3C context.
 
 Spans cost next to nothing until ``configure_tracing`` finds an OTLP endpoint in the standard
-environment variables.
+environment variables, and little in a process that has so much to do that few are recorded.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+import random
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
-from opentelemetry.trace import Link, SpanKind
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
+
+from danm_api.telemetry.sampling import Sampling
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _TRACER_NAME: Final = "danm"
 _CONTEXT_HEADER: Final = "traceparent"
+_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 
-_exporting = False
+
+def _unrecorded(trace_id: int, span_id: int) -> trace.Span:
+    """Return a span whose context says to the next process that nobody records it."""
+    return NonRecordingSpan(SpanContext(trace_id, span_id, is_remote=False))
+
+
+# Of all traces that begin here and are one too many.
+_ONE_TOO_MANY: Final = _unrecorded(
+    random.SystemRandom().getrandbits(128) | 1, random.SystemRandom().getrandbits(64) | 1
+)
+
+# Of a process that exports. The library looks into the environment each time that it is asked.
+_tracer: trace.Tracer | None = None
+# None where OTEL_TRACES_SAMPLER decides.
+_sampling: Sampling | None = None
 
 
 def configure_tracing(component: str, *, environ: Mapping[str, str] | None = None) -> bool:
     """Export the process's spans by OTLP over HTTP when an endpoint is configured.
+
+    OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG choose which traces are recorded; without them
+    some in each second are (``danm_api.telemetry.sampling``).
 
     Args:
         component: The service name, unless OTEL_SERVICE_NAME names another.
@@ -43,14 +64,19 @@ def configure_tracing(component: str, *, environ: Mapping[str, str] | None = Non
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
     name = environ.get("OTEL_SERVICE_NAME") or component
-    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": name}),
+        # None: what the variables say.
+        sampler=None if environ.get(_SAMPLER) else ALWAYS_ON,
+    )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    # The library looks into the environment each time that it is asked for its provider.
-    global _exporting  # noqa: PLW0603  (as its provider is)
-    _exporting = True
+    global _tracer, _sampling  # noqa: PLW0603  (as its provider is)
+    _tracer = provider.get_tracer(_TRACER_NAME)
+    _sampling = None if environ.get(_SAMPLER) else Sampling()
     return True
 
 
@@ -79,22 +105,33 @@ def span(
         links: Other spans for which the work is done as well.
         attributes: What differs.
     """
-    if not _traced(parent):
-        yield trace.INVALID_SPAN
-        return
-    tracer = trace.get_tracer(_TRACER_NAME)
-    with tracer.start_as_current_span(
-        name, context=parent, kind=kind, links=tuple(links), attributes=attributes
-    ) as current:
-        yield current
+    instead = _instead_of_span(name, trace.get_current_span(parent))
+    if instead is None:
+        tracer = _tracer or trace.get_tracer(_TRACER_NAME)
+        with tracer.start_as_current_span(
+            name, context=parent, kind=kind, links=tuple(links), attributes=attributes
+        ) as current:
+            yield current
+    elif instead is trace.get_current_span():
+        yield instead
+    else:
+        with use_span(instead):
+            yield instead
 
 
-def _traced(parent: Context | None) -> bool:
-    """Say whether a span would be exported, or carries the trace of somebody who asks.
-
-    Otherwise it is not made: it would take longer than much of the work that it is about.
-    """
-    return _exporting or trace.get_current_span(parent).get_span_context().is_valid
+def _instead_of_span(name: str, above: trace.Span) -> trace.Span | None:
+    """Return what is current where no span is made below ``above``; None where one is."""
+    context = above.get_span_context()
+    if not context.is_valid:
+        if _tracer is None:
+            # A span would take longer than much of the work that it is about.
+            return trace.INVALID_SPAN
+        return None if _sampling is None or _sampling.may_begin(name) else _ONE_TOO_MANY
+    if not context.trace_flags.sampled:
+        return above
+    if context.is_remote and _sampling is not None and not _sampling.may_join():
+        return _unrecorded(context.trace_id, context.span_id)
+    return None
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
@@ -112,8 +149,11 @@ def extract(headers: Mapping[str, str]) -> Context:
 
 def current_trace_id() -> str:
     """Return the current trace's id in hexadecimal, or an empty text outside of recorded spans."""
-    context = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
+    current = trace.get_current_span()
+    context = current.get_span_context()
+    if current is _ONE_TOO_MANY or not context.is_valid:
+        return ""
+    return trace.format_trace_id(context.trace_id)
 
 
 def recorded_trace_id() -> str:
@@ -130,10 +170,18 @@ def current_trace() -> Context | None:
     return get_current() if trace.get_current_span().get_span_context().is_valid else None
 
 
-def links_to(traces: Iterable[Context | None]) -> list[Link]:
-    """Return links to the spans of what ``current_trace`` has returned; each once."""
-    found = {
-        each.span_id: each
-        for each in (trace.get_current_span(one).get_span_context() for one in traces if one)
-    }
-    return [Link(each) for each in found.values()]
+def shared_by(traces: Sequence[Context | None]) -> tuple[Context | None, list[Link]]:
+    """Return whose child a span is that does the work of several, and links to the others.
+
+    Args:
+        traces: What ``current_trace`` has returned to each.
+
+    Returns:
+        The first that is recorded, or else the first of all; and each other recorded one once.
+    """
+    known = [(one, trace.get_current_span(one).get_span_context()) for one in traces if one]
+    recorded = {each.span_id: (one, each) for one, each in known if each.trace_flags.sampled}
+    if not recorded:
+        return (known[0][0] if known else None), []
+    (parent, _), *others = recorded.values()
+    return parent, [Link(each) for _, each in others]

@@ -31,6 +31,7 @@ from tests.lab.bench.cni.networks import (
     node_files,
     slow_plugin,
 )
+from tests.lab.bench.launch import USUAL, Launch
 from tests.lab.bench.stage import NODE, Stage, Tokens, apply
 from tests.lab.bench.usage import cpu_seconds, process_tree
 from tests.lab.kinds import until_served
@@ -113,7 +114,7 @@ def _write(path: Path, text: str) -> None:
 
 
 async def publish_ipam(stage: Stage, endpoint: str) -> None:
-    """Tell where ipam-svc is, as Kubernetes does for its Service."""
+    """Tell where ipam-svc is now, as Kubernetes does for its Service."""
     address, _, port = endpoint.rpartition(":")
     body = {
         "metadata": {
@@ -124,7 +125,7 @@ async def publish_ipam(stage: Stage, endpoint: str) -> None:
         "ports": [{"name": "https", "port": int(port), "protocol": "TCP"}],
         "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
     }
-    await stage.create(ENDPOINT_SLICES, body, SYSTEM_NAMESPACE)
+    await stage.put(ENDPOINT_SLICES, body, SYSTEM_NAMESPACE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,18 +163,33 @@ class Danmd:
 
 
 @contextmanager
-def running_danmd(server: ApiServer, paths: NodePaths, directory: Path) -> Iterator[Danmd]:
+def running_danmd(
+    server: ApiServer,
+    paths: NodePaths,
+    directory: Path,
+    *,
+    launch: Launch = USUAL,
+) -> Iterator[Danmd]:
     """Run danmd, ready and installed.
+
+    Args:
+        server: Its API server.
+        paths: Of its node.
+        directory: For its log.
+        launch: How it is started.
 
     Raises:
         StartError: It did not become ready.
     """
     _write(_ACCOUNT / "ca.crt", server.authority.read_text())
     address = urlsplit(server.url)
+    # Of a danmd before this one: it says when this one is ready.
+    (paths.config / _CONFIGURATION).unlink(missing_ok=True)
     background = start_leashed(
         "danmd",
         [
             sys.executable,
+            *launch.wrapper,
             "-m",
             str(_program.__package__),
             f"--node-name={NODE}",
@@ -186,6 +202,7 @@ def running_danmd(server: ApiServer, paths: NodePaths, directory: Path) -> Itera
         env=_environment(
             KUBERNETES_SERVICE_HOST=str(address.hostname),
             KUBERNETES_SERVICE_PORT=str(address.port),
+            **launch.environment,
         ),
     )
     try:
