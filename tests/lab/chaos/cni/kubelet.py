@@ -67,11 +67,13 @@ class Kubelet:
 
     Attributes:
         pods: Those that live.
+        started_s: When danmd was started last, by the monotonic clock.
     """
 
     stage: Stage
     node: ChaosNode
     pods: list[ChaosPod] = field(default_factory=list)
+    started_s: float = 0.0
     # danmd is to be away until somebody says otherwise.
     _is_held_down: bool = False
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,6 +95,7 @@ class Kubelet:
                 await asyncio.sleep(POLL_S)
                 continue
             self._ready.clear()
+            self.started_s = time.monotonic()
             await asyncio.to_thread(self.node.start)
             with suppress(StartError):
                 # A trap may end it before it is ready.

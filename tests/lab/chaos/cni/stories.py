@@ -62,6 +62,18 @@ class Stories:
                 raise UnmetError(f"{self.kubelet.node.name}: trap {number} is not met")
             await asyncio.sleep(POLL_S)
 
+    async def _until_killed(self, number: int) -> None:
+        """Wait until a danmd runs that is not the one that has met a trap.
+
+        That one lives on for a moment, in which all would look whole.
+        """
+        met_s = json.loads(_lines(self.kubelet.node.trap / "met")[number])["at"]
+        deadline = time.monotonic() + PATIENCE_S
+        while self.kubelet.started_s < met_s:
+            if time.monotonic() > deadline:
+                raise UnmetError(f"{self.kubelet.node.name}: trap {number} killed nobody")
+            await asyncio.sleep(POLL_S)
+
     async def _meet(self, number: int, action: Action, called: asyncio.Task[None]) -> None:
         """Do the part of an action that is not danmd's own; whole again afterwards."""
         await self._until_met(number)
@@ -81,6 +93,8 @@ class Stories:
             await asyncio.to_thread(self.kubelet.node.mend)
         elif action is Action.STOP:
             await asyncio.sleep(_STOPPED_S)
+        elif action is Action.KILL:
+            await self._until_killed(number)
 
     async def _with_trap(self, case: Case, work: Coroutine[Any, Any, None]) -> None:
         """Do something while a case's traps are met, and wait until danmd is whole again."""
