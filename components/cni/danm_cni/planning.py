@@ -104,7 +104,7 @@ class Planner:
                 with step(Step.PLAN, progress):
                     return await self._look(request, identity, pod, previous, used)
             except DanmError as error:
-                awaited = _heals(error) and any(self._is_new(pod, name) for name in used)
+                awaited = _heals(error) and self._may_get_ready(pod, used)
                 if not awaited or time.monotonic() >= until_s:
                     raise
             with step(Step.NEW_NETWORK, progress):
@@ -142,9 +142,16 @@ class Planner:
         require_parents(identity, planned, {name: facts.mtu for name, facts in parents.items()})
         return Plan(attachments=planned, parents=parents)
 
-    def _is_new(self, pod: Pod, name: NetworkName) -> bool:
-        network = self.networks.get(pod.namespace, name)
-        return network is not None and self.now() - network.created < _NEW
+    def _may_get_ready(self, pod: Pod, names: Iterable[NetworkName]) -> bool:
+        """Say whether one of a Pod's DanmNets is new, and none is being deleted.
+
+        What is being deleted takes no new Pods any more, however new the others are (SPEC A5).
+        """
+        found = [self.networks.get(pod.namespace, name) for name in names]
+        networks = [each for each in found if each is not None]
+        if any(each.deleting for each in networks):
+            return False
+        return any(self.now() - each.created < _NEW for each in networks)
 
 
 def _heals(error: DanmError) -> bool:

@@ -48,18 +48,22 @@ class KernelInTheMaking(FakeKernel):
 
 
 class NetworksInTheMaking(Networks):
-    """The validator judges the DanmNet when an ADD has looked at it twice."""
+    """The validator judges the DanmNet when an ADD has looked at it twice.
+
+    Attributes:
+        looks: How often one has looked.
+    """
 
     def __init__(self, node: FakeNode) -> None:
         """Start without a watch: each look fetches."""
         super().__init__(node.kube)
         self._kube = node.kube
-        self._looks = 0
+        self.looks = 0
 
     async def refresh(self, namespace: Namespace, names: Sequence[NetworkName]) -> None:
         """Fetch DanmNets."""
-        self._looks += 1
-        if self._looks == 3:
+        self.looks += 1
+        if self.looks == 3:
             raw = await self._kube.get(DANMNETS, "young", namespace=namespace)
             raw["status"] = encode_status(accepted(decode_danmnet(raw)).status)
             await self._kube.replace(DANMNETS, raw, namespace=namespace, subresource="status")
@@ -157,6 +161,22 @@ async def test_what_is_also_wrong_is_told_at_once(node: FakeNode) -> None:
     with pytest.raises(SeveralErrors, match="no DanmNet 'nope'"):
         await _plan(node, kernel, age=timedelta(0), also=["nope"])
     assert kernel.looks == 0
+
+
+@pytest.mark.parametrize("also", [(), ("newer",)], ids=["alone", "beside a new one"])
+async def test_a_network_that_is_being_deleted_is_not_waited_for(
+    node: FakeNode, also: Sequence[str]
+) -> None:
+    """However new it is, it takes no Pods any more: the ADD says so at once."""
+    kernel = KernelInTheMaking(before=lambda _: None)
+    networks = NetworksInTheMaking(node)
+    _have_network(node)
+    node.kube.add(DANMNETS, a_raw_danmnet("newer", host_device="ens4", vlan=302))
+    node.kube.mark_deleted(DANMNETS, "young", namespace=NAMESPACE)
+    # SPEC A5
+    with pytest.raises(SeveralErrors, match=f"DanmNet {NAMESPACE}/young is being deleted"):
+        await _plan(node, kernel, age=timedelta(0), networks=networks, also=also)
+    assert networks.looks == 1
 
 
 async def test_the_wait_leaves_time_to_tell_what_is_missing(node: FakeNode) -> None:
