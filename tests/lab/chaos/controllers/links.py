@@ -35,6 +35,7 @@ from tests.lab.chaos.controllers.networks import NetworkSubject
 from tests.lab.chaos.controllers.subject import Controller
 from tests.lab.chaos.controllers.view import View
 from tests.lab.chaos.schedule import Card
+from tests.lab.own_network import leashed_netns
 
 
 @dataclass(kw_only=True)
@@ -72,8 +73,7 @@ class LinkSubject:
     @contextmanager
     def place(self) -> Iterator[None]:
         """Make the node, and what others have on it."""
-        _ip("netns", "add", self.netns)
-        try:
+        with leashed_netns(self.netns):
             for command in ("link set lo up", *parents(), *foreign()):
                 _ip("-n", self.netns, *command.split())
             self._foreign = tuple(
@@ -82,8 +82,6 @@ class LinkSubject:
                 if link.ifname in {"p9", "vx_taken", "vx_other", "mine", "vx_mine"}
             )
             yield
-        finally:
-            _ip("netns", "del", self.netns)
 
     def begin(self, seed: int) -> None:
         """Begin a round."""
