@@ -185,8 +185,10 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What the owner of an object was told."""
 
-    regarding_uid: str
-    reason: str
+    regarding: Target = Target()
+    type: str = ""
+    reason: str = ""
+    note: str = ""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,13 +241,8 @@ def services_of(
         interfaces=tuple(read(raw, DanmEp) for raw in interfaces),
         slices=tuple(read(raw, Slice) for raw in slices),
         endpoints=tuple(read(raw, Endpoints) for raw in endpoints),
-        events=tuple(_event(raw) for raw in events),
+        events=tuple(read(raw, Event) for raw in events),
     )
-
-
-def _event(raw: RawObject) -> Event:
-    regarding = raw.get("regarding") or {}
-    return Event(regarding_uid=regarding.get("uid", ""), reason=raw.get("reason", ""))
 
 
 def read(raw: Mapping[str, Any], kind: type[T]) -> T:

@@ -10,7 +10,7 @@ from tests.lab.chaos.controllers.actions import Action, Command, Damage, RunPod,
 from tests.lab.chaos.controllers.deck import DECK, KINDS, WITHOUT_LEADER
 from tests.lab.chaos.controllers.link_life import LinkLife
 from tests.lab.chaos.controllers.link_life import foreign as foreign_links
-from tests.lab.chaos.controllers.network_life import NetworkLife
+from tests.lab.chaos.controllers.network_life import NAMES, NetworkLife, epilogue
 from tests.lab.chaos.controllers.service_life import ServiceLife, foreign
 from tests.lab.chaos.schedule import Kind
 
@@ -97,6 +97,24 @@ def test_what_may_take_longer_is_known() -> None:
     assert made <= life.hindered
     life.begin(2)
     assert life.hindered == set()
+
+
+def test_the_epilogue_contradicts_nobody() -> None:
+    """Its DanmNets have names, a device and numbers of their own, and come anew in each round."""
+    actions = [action for step in epilogue() for action in step]
+    theirs = [a for a in actions if isinstance(a, Write) and a.resource.kind == "DanmNet"]
+    made = {each.name: each.body["spec"]["Options"] for each in theirs if each.verb != "delete"}
+    assert not {*made} & {*NAMES}
+    devices = {options["host_device"] for options in made.values()}
+    others = [
+        action.body["spec"]["Options"]["host_device"]
+        for action in _first(lambda c: NetworkLife(chance=c).actions(), 1, _MANY)
+        if isinstance(action, Write) and "Options" in action.body.get("spec", {})
+    ]
+    assert not devices & {*others}
+    assert len({options["vlan"] for options in made.values()}) == len(made)
+    deleted = [each.name for each in theirs if each.verb == "delete"]
+    assert sorted(deleted) == sorted(made)
 
 
 def test_a_round_breaks_all_that_it_can() -> None:

@@ -103,6 +103,10 @@ class LinkSubject:
         """Yield what happens last in a round."""
         return self._life.ending()
 
+    def epilogue(self) -> Iterator[Sequence[Action]]:
+        """Yield nothing: links have no Events."""
+        return iter(())
+
     async def look(self) -> object:
         """Return the node's links as iproute2 prints them."""
         return await asyncio.to_thread(self._seen)

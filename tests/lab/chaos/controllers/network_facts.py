@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tests.lab.chaos.controllers.facts import DanmEp, Metadata
+from tests.lab.chaos.controllers.facts import DanmEp, Event, Metadata
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,3 +68,4 @@ class Networks(msgspec.Struct, frozen=True, kw_only=True):
 
     networks: tuple[DanmNet, ...] = ()
     interfaces: tuple[DanmEp, ...] = ()
+    events: tuple[Event, ...] = ()

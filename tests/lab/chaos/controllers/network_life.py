@@ -3,13 +3,14 @@
 Names, devices and numbers are few, so that DanmNets often contradict each other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from danm_api.kube.api import DANMEPS, DANMNETS, RawObject
 from tests.lab.chaos.controllers.actions import Action, Write
+from tests.lab.chaos.controllers.network_events import TOLD
 
 NAMESPACES: Final = ("red", "blue")
 NAMES: Final = ("int", "ext", "third", "fourth", "fifth", "sixth")
@@ -30,6 +31,63 @@ _FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"rt_tables": 254},
     {"container_prefix": "lo"},
 )
+
+# Those of the epilogue are on a device and of numbers that nobody else has.
+_QUIET_DEVICE: Final = "ens9"
+_MOVED: Final = "told-move"
+_MENDED: Final = "told-mend"
+_USER: Final = "told-move-user"
+
+
+def epilogue() -> Iterator[Sequence[Action]]:
+    """Yield steps that each make one Event of two DanmNets, if nothing else happens.
+
+    One is accepted, moved while it is used, and left by its user; the other refused, and mended.
+    """
+    namespace = NAMESPACES[0]
+    yield (
+        Write(verb="delete", resource=DANMEPS, namespace=namespace, name=_USER),
+        *(
+            Write(verb="delete", resource=DANMNETS, namespace=namespace, name=name)
+            for name in (_MOVED, _MENDED)
+        ),
+        _quiet("create", _MOVED, "Valid", vlan=900),
+        _quiet("create", _MENDED, "Refused", vlan=910, rt_tables=254),
+        _user(namespace, _MOVED, _USER),
+    )
+    yield (
+        _quiet("patch", _MOVED, "Valid,ChangeWaits", vlan=901),
+        _quiet("patch", _MENDED, "Refused,Valid", vlan=910, rt_tables=None),
+    )
+    yield (
+        _quiet("patch", _MOVED, "Valid,ChangeWaits,InForce", vlan=901),
+        Write(verb="delete", resource=DANMEPS, namespace=namespace, name=_USER),
+    )
+
+
+def _quiet(verb: Literal["create", "patch"], name: str, told: str, **options: object) -> Write:
+    return Write(
+        verb=verb,
+        resource=DANMNETS,
+        namespace=NAMESPACES[0],
+        name=name,
+        body={
+            "metadata": {"name": name, "annotations": {TOLD: told}},
+            "spec": {
+                "NetworkID": name,
+                "NetworkType": "ipvlan",
+                "Options": {"host_device": _QUIET_DEVICE, **options},
+            },
+        },
+    )
+
+
+def _user(namespace: str, network: str, name: str) -> Write:
+    body: RawObject = {
+        "metadata": {"name": name, "labels": {"danm.k8s.io/network": network}},
+        "spec": {"NetworkID": network, "Pod": name, "Interface": {"Name": "eth0"}},
+    }
+    return Write(verb="create", resource=DANMEPS, namespace=namespace, name=name, body=body)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,12 +147,7 @@ class NetworkLife:
     def _use(self) -> Action:
         """A Pod gets an interface: a change of what it hangs on has to wait for its end."""
         namespace, network = self._network()
-        name = f"{network}-{self.chance.choice(_USERS)}"
-        body: RawObject = {
-            "metadata": {"name": name, "labels": {"danm.k8s.io/network": network}},
-            "spec": {"NetworkID": network, "Pod": name, "Interface": {"Name": "eth0"}},
-        }
-        return Write(verb="create", resource=DANMEPS, namespace=namespace, name=name, body=body)
+        return _user(namespace, network, f"{network}-{self.chance.choice(_USERS)}")
 
     def _leave(self) -> Action:
         namespace, network = self._network()

@@ -3,6 +3,7 @@
 Which of two DanmNets that contradict each other is accepted depends on what happened. So here are
 the rules that hold whatever did: what is wrong by itself is refused, no two of what is in force or
 accepted contradict each other, and nothing is refused that contradicts nobody.
+What of it must have been told as Events is in ``network_events``.
 
 Source: SPEC N1, N3, N5, A6.
 """
@@ -12,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from tests.lab.chaos.controllers.facts import Difference
+from tests.lab.chaos.controllers.network_events import differences_of_events
 from tests.lab.chaos.controllers.network_facts import DanmNet, Networks, NetworkSpec
 
 _BUILT_IN: Final = ("ipvlan", "macvlan")
@@ -25,6 +27,7 @@ def differences(world: Networks) -> list[Difference]:
     """Return all that is missing or wrong."""
     found: list[Difference] = []
     for net in world.networks:
+        found += differences_of_events(net, world.events)
         if net.metadata.deletion_timestamp is None:
             found += _of_network(world, net)
     claimed = [(net, claim) for net in world.networks for claim in claims(net)]

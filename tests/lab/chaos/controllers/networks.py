@@ -8,13 +8,13 @@ from typing import ClassVar
 
 # Run as `python -m`: the import says that it is needed.
 import netwatcher.__main__ as _program
-from danm_api.kube.api import DANMEPS, DANMNETS, Resource
+from danm_api.kube.api import DANMEPS, DANMNETS, EVENTS, Resource
 from netwatcher.config import VALIDATOR_LEASE
 from tests.lab.chaos.controllers.actions import Action, Write
 from tests.lab.chaos.controllers.deck import DECK
-from tests.lab.chaos.controllers.facts import DanmEp, Difference, read
+from tests.lab.chaos.controllers.facts import DanmEp, Difference, Event, read
 from tests.lab.chaos.controllers.network_facts import DanmNet, Networks
-from tests.lab.chaos.controllers.network_life import NAMESPACES, NetworkLife
+from tests.lab.chaos.controllers.network_life import NAMESPACES, NetworkLife, epilogue
 from tests.lab.chaos.controllers.network_model import differences
 from tests.lab.chaos.controllers.subject import Controller
 from tests.lab.chaos.controllers.view import View
@@ -38,8 +38,8 @@ class NetworkSubject:
     )
     deck: ClassVar[Sequence[Card]] = DECK
     namespaces: ClassVar[Sequence[str]] = NAMESPACES
-    kinds: ClassVar[Sequence[Resource]] = (DANMNETS, DANMEPS)
-    written: ClassVar[Sequence[Resource]] = (DANMNETS,)
+    kinds: ClassVar[Sequence[Resource]] = (DANMNETS, DANMEPS, EVENTS)
+    written: ClassVar[Sequence[Resource]] = (DANMNETS, EVENTS)
     # Other words for the same verdict, such as who is in the way now, may come so much later.
     patience_s: ClassVar[float] = 30.0
 
@@ -67,6 +67,10 @@ class NetworkSubject:
         """Yield nothing: an ending of its own would settle what contradicts what."""
         return iter(())
 
+    def epilogue(self) -> Iterator[Sequence[Action]]:
+        """Yield DanmNets whose Events are known, one step after the other."""
+        return epilogue()
+
     async def look(self) -> object:
         """Look at nothing else."""
         return None
@@ -77,6 +81,7 @@ class NetworkSubject:
             Networks(
                 networks=tuple(read(raw, DanmNet) for raw in view.objects[DANMNETS]),
                 interfaces=tuple(read(raw, DanmEp) for raw in view.objects[DANMEPS]),
+                events=tuple(read(raw, Event) for raw in view.objects[EVENTS]),
             )
         )
 

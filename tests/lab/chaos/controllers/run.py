@@ -149,6 +149,8 @@ async def _round(run: _Run, seed: int) -> Result:
     run.subject.begin(seed)
     await _break_and_change(run, chronicle, seed)
     found, view, settled_s = await _settle(run)
+    if not found:
+        found, view = await _play_epilogue(run, chronicle, view)
     kept = None
     if found:
         kept = run.chaos.directory / f"round-{seed}"
@@ -198,6 +200,24 @@ async def _break_and_change(run: _Run, chronicle: Chronicle, seed: int) -> None:
     await world.wait_replicas()
     for action in run.subject.ending():
         await doer.do(action)
+
+
+async def _play_epilogue(
+    run: _Run, chronicle: Chronicle, view: View
+) -> tuple[list[Difference], View]:
+    """Do step by step what has one outcome alone where nothing breaks.
+
+    Returns:
+        What differs after the first step that was not right, and the world at the end.
+    """
+    doer = Doer(api=run.world.backbone.objects.api, chronicle=chronicle)
+    for actions in run.subject.epilogue():
+        for action in actions:
+            await doer.do(action)
+        found, view, _ = await _settle(run)
+        if found:
+            return found, view
+    return [], view
 
 
 async def _settle(run: _Run) -> tuple[list[Difference], View, float]:

@@ -138,7 +138,7 @@ def _of_service(world: Services, service: Service) -> Iterator[Difference]:
 
 
 def _told(world: Services, service: Service, reason: str) -> Iterator[Difference]:
-    if not any((e.regarding_uid, e.reason) == (service.metadata.uid, reason) for e in world.events):
+    if not any((e.regarding.uid, e.reason) == (service.metadata.uid, reason) for e in world.events):
         yield Difference(kind="missing", where=service.metadata.where, what=f"an Event {reason}")
 
 

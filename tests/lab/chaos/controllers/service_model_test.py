@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.chaos.controllers.facts import Endpoint, Event, Services, services_of
+from tests.lab.chaos.controllers.facts import Endpoint, Event, Services, Target, services_of
 from tests.lab.chaos.controllers.service_model import differences, verdict, wanted_endpoints
 
 Raw = dict[str, Any]
@@ -472,7 +472,7 @@ def test_an_event_that_was_written_is_enough() -> None:
     former = event | {"regarding": {"uid": "s0"}}
     assert told(world(**changes, events=[former])) != []
     assert world(**changes, events=[event]).events == (
-        Event(regarding_uid="s1", reason="InvalidAnnotation"),
+        Event(regarding=Target(uid="s1"), reason="InvalidAnnotation"),
     )
 
 

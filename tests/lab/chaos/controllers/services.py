@@ -89,6 +89,10 @@ class ServiceSubject:
         """Yield what happens last in a round."""
         return self._life.ending()
 
+    def epilogue(self) -> Iterator[Sequence[Action]]:
+        """Yield nothing: what must have been told follows from the objects."""
+        return iter(())
+
     async def look(self) -> object:
         """Look at nothing else."""
         return None

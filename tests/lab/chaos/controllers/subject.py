@@ -98,6 +98,10 @@ class Subject(Protocol):
         """Yield what happens last in a round, when all is whole again."""
         ...
 
+    def epilogue(self) -> Iterator[Sequence[Action]]:
+        """Yield steps whose outcome is known exactly, since all is right and quiet before each."""
+        ...
+
     async def look(self) -> object:
         """Return as JSON values what there is beside objects."""
         ...
