@@ -23,7 +23,8 @@ from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.processes import PluginProcesses
-from danm_cni.testing.fakes import FakeAddresses, FakeDevices
+from danm_cni.testing.fake_addresses import FakeAddresses
+from danm_cni.testing.fake_plugins import FakeDevices
 from danm_cni.testing.node import config_for
 from tests.cni.executables import call_executable, install_executables
 from tests.cni.sandbox import Sandbox, a_sandbox

@@ -17,7 +17,8 @@ from danm_cni.attempts import AttemptCounter
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.ipam_client import NodeAddresses
 from danm_cni.request import decode_request
-from danm_cni.testing.fakes import FakeDevices, FakeKernel, FakePlugins
+from danm_cni.testing.fake_kernel import FakeKernel
+from danm_cni.testing.fake_plugins import FakeDevices, FakePlugins
 from danm_cni.testing.node import config_for, netns_of
 
 _WAIT_S = 30.0

@@ -16,7 +16,7 @@ from danm_api.ipam_api import ContainerOwnerMessage, PodOwnerMessage
 from danm_api.kube.api import EVENTS, PODS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.allocation_journal import AllocationState
-from danm_cni.testing.fakes import Entry
+from danm_cni.testing.fake_addresses import Entry
 from danm_cni.testing.ipam_caller import Caller
 from danm_cni.testing.node import counted, messages_of, netns_of
 

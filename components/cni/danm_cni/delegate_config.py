@@ -83,6 +83,11 @@ class DynamicAddresses:
         """Return the one that the delegate is given; the node adds the other itself."""
         return self.ip if self.ip is not None else self.ip6
 
+    @property
+    def both(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """Return those that there are, IPv4 first."""
+        return tuple(each for each in (self.ip, self.ip6) if each is not None)
+
 
 _NO_DPDK: Final = DpdkSettings()
 

@@ -13,7 +13,7 @@ from danm_api.errors import DelegateError
 from danm_api.ipam_api import PodOwnerMessage
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.request import Verb
-from danm_cni.testing.fakes import Entry
+from danm_cni.testing.fake_addresses import Entry
 from danm_cni.testing.node import FakeNode, a_node, netns_of
 
 CONFIG = (

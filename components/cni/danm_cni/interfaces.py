@@ -11,13 +11,10 @@ import msgspec
 
 from danm_api.codec.cni import decode_result
 from danm_api.errors import DelegateError, InvalidRequestError
-from danm_api.model.addresses import IPAddress
-from danm_api.model.cni import CniInterface, CniIp, CniResult, CniRoute
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId, InterfaceName
 from danm_cni.capabilities import for_interface
-from danm_cni.child_link import OwnType, child_link
 from danm_cni.cni_errors import CniCode
 from danm_cni.concurrency import all_of
 from danm_cni.delegate import (
@@ -41,7 +38,6 @@ from danm_cni.interface_setup import (
     Address,
     ChildLink,
     InterfaceSetup,
-    LinkFacts,
     TakeDown,
     policy_rules,
 )
@@ -52,7 +48,8 @@ from danm_cni.journal import (
     SandboxRecord,
 )
 from danm_cni.netns import NetnsGoneError
-from danm_cni.plan import PlannedAttachment, PlannedRoute
+from danm_cni.own_interface import own_link, own_result, own_setup
+from danm_cni.plan import PlannedAttachment
 from danm_cni.plugin_loading import load_static_chain
 from danm_cni.progress import Progress
 from danm_cni.result import (
@@ -147,7 +144,7 @@ class SandboxInterfaces:
         for each in group:
             match each.planned.spec.network_type:
                 case BuiltInType.IPVLAN | BuiltInType.MACVLAN as own_type:
-                    own.append((each, _own_link(each, own_type)))
+                    own.append((each, own_link(own_type, each.planned, mac=each.addresses.mac)))
                 case BuiltInType.SRIOV | StaticDelegate() as delegated:
                     work.append(self._make_delegated(context, each, delegated))
         if own:
@@ -157,10 +154,10 @@ class SandboxInterfaces:
     async def _make_own(
         self, context: SandboxContext, own: Sequence[tuple[ReadyAttachment, ChildLink]]
     ) -> Sequence[InterfaceResult]:
-        wanted = [(link, _own_setup(ready)) for ready, link in own]
+        wanted = [(link, own_setup(ready.planned, ready.addresses.both)) for ready, link in own]
         made = await self._kernel.create(wanted, context.netns)
         return [
-            _own_result(ready.planned, setup.addresses, facts, netns=context.netns)
+            own_result(ready.planned, setup.addresses, facts, netns=context.netns)
             for (ready, _), (_, setup), facts in zip(own, wanted, made, strict=True)
         ]
 
@@ -193,7 +190,7 @@ class SandboxInterfaces:
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
     ) -> InterfaceResult:
         """The delegate gets one address through fakeipam; the node adds the rest (SPEC E1, E4)."""
-        planned, addresses = ready.planned, _both(ready.addresses)
+        planned, addresses = ready.planned, ready.addresses.both
         made = await self._run(context, ready, chain)
         if planned.spec.dpdk:
             # A user-space driver owns the device: the kernel has no interface to set up.
@@ -210,7 +207,7 @@ class SandboxInterfaces:
             ),
             context.netns,
         )
-        own = _own_result(planned, addresses, facts, netns=context.netns).result
+        own = own_result(planned, addresses, facts, netns=context.netns).result
         foreign = tuple(each for each in made.result.interfaces if each.name != planned.interface)
         result = replace(own, interfaces=own.interfaces + foreign, dns=made.result.dns)
         return replace(made, result=result)
@@ -338,64 +335,5 @@ class SandboxInterfaces:
                 )
 
 
-def _own_link(ready: ReadyAttachment, own_type: OwnType) -> ChildLink:
-    return child_link(
-        own_type,
-        name=ready.planned.interface,
-        parent=ready.planned.parent,
-        mtu=ready.planned.spec.mtu,
-        mac=ready.addresses.mac,
-    )
-
-
-def _own_setup(ready: ReadyAttachment) -> InterfaceSetup:
-    addresses = _both(ready.addresses)
-    return InterfaceSetup(
-        name=ready.planned.interface,
-        addresses=addresses,
-        routes=ready.planned.routes,
-        rules=policy_rules(ready.planned.routes, addresses),
-    )
-
-
-def _both(addresses: DynamicAddresses) -> tuple[Address, ...]:
-    return tuple(each for each in (addresses.ip, addresses.ip6) if each is not None)
-
-
 def _first(addresses: tuple[Address, ...], family: type[Any]) -> Any:  # noqa: ANN401
     return next((each for each in addresses if isinstance(each, family)), None)
-
-
-def _own_result(
-    planned: PlannedAttachment, addresses: tuple[Address, ...], facts: LinkFacts, *, netns: str
-) -> InterfaceResult:
-    """Return the result of an interface whose addresses and routes DANM knows."""
-    main = [route for route in planned.routes if route.table is None]
-    interface = CniInterface(name=planned.interface, mac=facts.mac, sandbox=netns, mtu=facts.mtu)
-    return InterfaceResult(
-        interface=planned.interface,
-        result=CniResult(
-            interfaces=(interface,),
-            ips=tuple(
-                CniIp(address=each, gateway=_default_gateway(main, each), interface=0)
-                for each in addresses
-            ),
-            routes=tuple(
-                CniRoute(
-                    destination=route.destination, gateway=route.gateway, priority=route.metric
-                )
-                for route in main
-            ),
-        ),
-    )
-
-
-def _default_gateway(routes: list[PlannedRoute], address: Address) -> IPAddress | None:
-    return next(
-        (
-            route.gateway
-            for route in routes
-            if route.destination.prefixlen == 0 and route.destination.version == address.version
-        ),
-        None,
-    )

@@ -20,7 +20,7 @@ from danm_api.testing.builders import NAMESPACE
 from danm_api.testing.fake_plans import Method
 from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.journal import InterfaceKind, InterfaceRecord, Journal, SandboxRecord, SandboxState
-from danm_cni.testing.fakes import Entry
+from danm_cni.testing.fake_addresses import Entry
 from danm_cni.testing.node import FakeNode, netns_of
 
 

@@ -11,7 +11,7 @@ from danm_api.kube.api import PODS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.network_status import ANNOTATION
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
-from danm_cni.testing.fakes import PARENT_MAC
+from danm_cni.testing.fake_kernel import PARENT_MAC
 from danm_cni.testing.node import FakeNode
 
 

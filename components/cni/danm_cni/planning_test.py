@@ -19,7 +19,7 @@ from danm_cni.networks import Networks
 from danm_cni.planning import Plan, Planner
 from danm_cni.progress import Progress
 from danm_cni.request import PodIdentity
-from danm_cni.testing.fakes import FakeKernel
+from danm_cni.testing.fake_kernel import FakeKernel
 from danm_cni.testing.node import FakeNode
 
 _CREATED: Final = datetime(2026, 1, 1, tzinfo=UTC)

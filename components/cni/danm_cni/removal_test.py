@@ -23,7 +23,7 @@ from danm_cni.failpoints import Effect, observed_by
 from danm_cni.journal import InterfaceKind, SandboxState
 from danm_cni.removal import adopted_record
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
-from danm_cni.testing.fakes import identity
+from danm_cni.testing.fake_addresses import identity
 from danm_cni.testing.node import FakeNode, netns_of
 
 

@@ -21,7 +21,8 @@ from danm_cni.netns import NetnsGoneError
 from danm_cni.news import AddressNews
 from danm_cni.pods import NodePods, PodEvents
 from danm_cni.strays import Strays
-from danm_cni.testing.fakes import Entry, FakeAddresses, FakeKernel
+from danm_cni.testing.fake_addresses import Entry, FakeAddresses
+from danm_cni.testing.fake_kernel import FakeKernel
 from danm_cni.testing.node import counted
 
 _NODE = NodeName("n1")

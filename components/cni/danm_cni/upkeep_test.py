@@ -13,7 +13,7 @@ from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.journal import SandboxState
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
-from danm_cni.testing.fakes import Entry
+from danm_cni.testing.fake_addresses import Entry
 from danm_cni.testing.node import FakeNode, counted, messages_of, netns_of
 
 

@@ -17,7 +17,7 @@ from danm_api.node_frame import PROGRAM_DANM, encode_request
 from danm_api.telemetry import configure_tracing, shutdown_tracing
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.testing.demo import INTERNAL
-from danm_cni.testing.fakes import Entry
+from danm_cni.testing.fake_addresses import Entry
 from danm_cni.testing.node import FakeNode, config_for
 from tests.monitoring.stages.stage import HOST, Fault, Stage
 

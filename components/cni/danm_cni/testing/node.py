@@ -25,7 +25,9 @@ from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.delegate_config import DpdkSettings
 from danm_cni.request import CniRequest, decode_request
-from danm_cni.testing.fakes import FakeAddresses, FakeDevices, FakeKernel, FakePlugins
+from danm_cni.testing.fake_addresses import FakeAddresses
+from danm_cni.testing.fake_kernel import FakeKernel
+from danm_cni.testing.fake_plugins import FakeDevices, FakePlugins
 
 _WAIT_S = 30.0
 

@@ -1,0 +1,94 @@
+"""Other plugins in memory, and the devices that device plugins give."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from danm_api.errors import DelegateError
+from danm_cni.journal import PluginCall
+from danm_cni.request import Verb
+from danm_cni.testing.failures import Failures
+from danm_cni.testing.fake_kernel import FakeKernel
+
+
+class FakeDevices:
+    """The kubelet: resource name -> ids, for every Pod."""
+
+    def __init__(self) -> None:
+        """Have given nothing."""
+        self.given: dict[str, list[str]] = {}
+        self.failures = Failures()
+
+    async def devices(self, namespace: str, pod: str) -> Mapping[str, Sequence[str]]:
+        """Return what was given."""
+        await self.failures.meet("devices")
+        return self.given
+
+
+class FakePlugins:
+    """Other plugins, which make an interface in the fake kernel.
+
+    Attributes:
+        strays: Containers whose ADD an earlier danmd started and whose plugin still runs: what a
+            DEL removes it makes again.
+    """
+
+    def __init__(self, kernel: FakeKernel) -> None:
+        """Make interfaces there."""
+        self._kernel = kernel
+        self.failures = Failures()
+        self.alive: dict[tuple[str, str, str], bytes] = {}
+        self.results: dict[str, bytes] = {}
+        self.missing: set[str] = set()
+        self.deleted_with: list[bytes] = []
+        self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
+        # What each plugin was last called with for a verb.
+        self.environments: dict[tuple[str, Verb], Mapping[str, str]] = {}
+        # Those of sandboxes that an earlier danmd has left running.
+        self.strays: set[str] = set()
+
+    def require(self, plugin: str, environment: Mapping[str, str]) -> None:
+        """Refuse those that are planned to be missing."""
+        if plugin in self.missing:
+            raise DelegateError(f"plugin {plugin} is not in CNI_PATH", code=7)
+
+    async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
+        """Run; a failure planned as ``TYPE-half`` comes when the interface exists.
+
+        Failures of other verbs are planned as ``TYPE-del``, ``TYPE-check`` and ``TYPE-gc``.
+        """
+        self.require(call.type, environment)
+        self.environments[call.type, verb] = environment
+        if verb in {Verb.CHECK, Verb.GC}:
+            self.asked.append((verb, call, environment))
+            await self.failures.meet(f"{call.type}-{verb.lower()}")
+            return b""
+        name, netns = environment["CNI_IFNAME"], environment["CNI_NETNS"]
+        key = (call.type, environment["CNI_CONTAINERID"], name)
+        if verb is Verb.DEL:
+            await self.failures.meet(f"{call.type}-del")
+            self.deleted_with.append(call.config)
+            self.alive.pop(key, None)
+            if netns and environment["CNI_CONTAINERID"] not in self.strays:
+                self._kernel.namespaces[netns].interfaces.pop(name, None)
+            return b""
+        await self.failures.meet(call.type)
+        self.alive[key] = call.config
+        self._kernel.namespaces[netns].interfaces[name] = []
+        await self.failures.meet(f"{call.type}-half")
+        return self.results.get(call.type) or self._result(call, name, netns)
+
+    async def end_strays(self, container_id: str) -> None:
+        """End those that are planned to be left."""
+        self.strays.discard(container_id)
+
+    def _result(self, call: PluginCall, name: str, netns: str) -> bytes:
+        config = msgspec.json.decode(call.config)
+        ipam = config.get("ipam") or {}
+        address = f"{ipam['ip']}/24" if "ip" in ipam else "203.0.113.5/24"
+        result = {
+            "cniVersion": config["cniVersion"],
+            "interfaces": [{"name": name, "sandbox": netns, "mac": "02:00:00:00:00:02"}],
+            "ips": [{"version": "4", "address": address, "interface": 0}],
+        }
+        return msgspec.json.encode(result)
