@@ -11,7 +11,8 @@ from tests.lab.chaos.controllers.deck import DECK, KINDS, WITHOUT_LEADER
 from tests.lab.chaos.controllers.link_life import LinkLife
 from tests.lab.chaos.controllers.link_life import foreign as foreign_links
 from tests.lab.chaos.controllers.network_life import NAMES, NetworkLife, epilogue
-from tests.lab.chaos.controllers.service_life import ServiceLife, foreign
+from tests.lab.chaos.controllers.service_life import ServiceLife
+from tests.lab.chaos.controllers.service_others import foreign
 from tests.lab.chaos.schedule import Kind
 
 _MANY = 4000

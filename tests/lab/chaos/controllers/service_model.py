@@ -1,37 +1,33 @@
-"""What Services' slices and Endpoints follow from, computed from the objects alone. Pure, and slow.
+"""Whether slices and Endpoints tell what ``service_wanted`` says that they must. Pure, and slow.
 
-It walks over everything for each Service, knows nothing of what happened before, and has nothing of
-svcwatcher's own code. How endpoints are spread over slices is left to svcwatcher, within what SPEC
-S2 allows.
+It has nothing of svcwatcher's own code. How endpoints are spread over slices is left to svcwatcher,
+within what SPEC S2 allows.
 
-Source: SPEC S1, S2, S4; for conditions and names the documentation of discovery.k8s.io/v1.
+Source: SPEC S1, S2, S4.
 """
 
-import json
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
-from ipaddress import ip_address, ip_interface
 from itertools import chain
-from typing import Final, Literal
+from typing import Final
 
 from tests.lab.chaos.controllers.facts import (
     Address,
-    Conditions,
     Difference,
     Endpoint,
     Endpoints,
-    Pod,
     Service,
     Services,
     Slice,
     Subset,
-    Target,
+)
+from tests.lab.chaos.controllers.service_wanted import (
+    family,
+    has_unpublishable,
+    verdict,
+    wanted_endpoints,
 )
 
-SELECTOR: Final = "danm.k8s.io/selector"
-NETWORK: Final = "danm.k8s.io/network"
-TOLERATE: Final = "service.alpha.kubernetes.io/tolerate-unready-endpoints"
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 HEADLESS: Final = "service.kubernetes.io/headless"
@@ -42,15 +38,8 @@ OVER_CAPACITY: Final = "endpoints.kubernetes.io/over-capacity"
 MIRRORING: Final = "endpointslicemirroring-controller.k8s.io"
 KUBERNETES: Final = ("endpointslice-controller.k8s.io", MIRRORING)
 
-_POD_UID: Final = "danm.k8s.io/pod-uid"
-_MIRROR_POD: Final = "kubernetes.io/config.mirror"
 _SLICE_HOLDS: Final = 100
 _ENDPOINTS_HOLD: Final = 1000
-# Kubernetes' own forms: "DNS subdomain", "qualified name" and "label value".
-_SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
-_WORD: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-
-Verdict = Literal["served", "refused", "not ours"]
 
 
 def differences(world: Services) -> list[Difference]:
@@ -69,28 +58,6 @@ def differences(world: Services) -> list[Difference]:
             if are_ours(each) and (each.metadata.namespace, each.metadata.name) not in known
         ),
     ]
-
-
-def verdict(service: Service) -> Verdict:
-    """Say what svcwatcher has to do with a Service."""
-    annotations = service.metadata.annotations
-    if service.metadata.deletion_timestamp or not {SELECTOR, NETWORK} & annotations.keys():
-        return "not ours"
-    if service.spec.selector or service.spec.cluster_ip != "None":
-        return "refused"
-    if not re.fullmatch(_SUBDOMAIN, annotations.get(NETWORK, "")):
-        return "refused"
-    return "served" if _wanted_labels(service) else "refused"
-
-
-def wanted_endpoints(world: Services, service: Service) -> list[Endpoint]:
-    """Return the endpoints of a served Service, without order."""
-    found: dict[tuple[str, str], Endpoint] = {}
-    for pod in _selected(world, service):
-        for address in _addresses(world, service, pod):
-            if _is_published(address):
-                found[address, pod.metadata.uid] = _endpoint(service, pod, address)
-    return list(found.values())
 
 
 def is_ours(slice_: Slice) -> bool:
@@ -132,8 +99,7 @@ def _of_service(world: Services, service: Service) -> Iterator[Difference]:
         yield from _told(world, service, "NameTaken")
     if kubernetes:
         yield from _told(world, service, "OthersAnswerToo")
-    pods = _selected(world, service)
-    if not all(_is_published(each) for pod in pods for each in _addresses(world, service, pod)):
+    if has_unpublishable(world, service):
         yield from _told(world, service, "AddressNotPublished")
 
 
@@ -160,19 +126,19 @@ def _of_slices(
         if len(each.endpoints) > _SLICE_HOLDS:
             yield Difference(kind="wrong", where=where, what=f"{name} has more than {_SLICE_HOLDS}")
     families = service.spec.ip_families
-    for family in ("IPv4", "IPv6"):
-        of_family = [each for each in slices if each.address_type == family]
-        rightful = [e for e in wanted if _family(e.addresses[0]) == family]
+    for name in ("IPv4", "IPv6"):
+        of_family = [each for each in slices if each.address_type == name]
+        rightful = [e for e in wanted if family(e.addresses[0]) == name]
         found = [endpoint for each in of_family for endpoint in each.endpoints]
-        yield from _compared(where, f"{family} endpoint", rightful, found)
+        yield from _compared(where, f"{name} endpoint", rightful, found)
         empty = sum(not each.endpoints for each in of_family)
         # The first family has an empty one where there is nothing to say.
-        allowed = 1 if family == families[0] and not rightful else 0
+        allowed = 1 if name == families[0] and not rightful else 0
         if empty != allowed:
-            what = f"{empty} empty {family} slices, not {allowed}"
+            what = f"{empty} empty {name} slices, not {allowed}"
             yield Difference(kind="wrong", where=where, what=what)
         if len(of_family) > 1 and 2 * len(found) <= len(of_family) * _SLICE_HOLDS:
-            what = f"{len(of_family)} {family} slices for {len(found)} endpoints"
+            what = f"{len(of_family)} {name} slices for {len(found)} endpoints"
             yield Difference(kind="wrong", where=where, what=what)
 
 
@@ -205,62 +171,6 @@ def _of_endpoints(
     yield from _compared(where, "not-ready address", others, subset.not_ready_addresses)
 
 
-def _selected(world: Services, service: Service) -> Iterator[Pod]:
-    labels = _wanted_labels(service).items()
-    for pod in world.pods:
-        if (
-            pod.metadata.namespace == service.metadata.namespace
-            and labels <= pod.metadata.labels.items()
-            and pod.status.phase not in {"Succeeded", "Failed"}
-        ):
-            yield pod
-
-
-def _addresses(world: Services, service: Service, pod: Pod) -> Iterator[str]:
-    """Yield a Pod's addresses on the network, of the Service's families."""
-    for address in _of(world, service, pod):
-        if _family(address) in service.spec.ip_families:
-            yield address
-
-
-def _of(world: Services, service: Service, pod: Pod) -> Iterator[str]:
-    # The uid of a static Pod's mirror is the API server's; its node knows it by this annotation.
-    uid = pod.metadata.annotations.get(_MIRROR_POD) or pod.metadata.uid
-    for each in world.interfaces:
-        if (
-            each.metadata.namespace == pod.metadata.namespace
-            and each.metadata.labels.get(_POD_UID) == uid
-            and each.spec.node == pod.spec.node_name
-            and each.spec.network == service.metadata.annotations[NETWORK]
-            and not each.metadata.deletion_timestamp
-        ):
-            for text in (each.spec.interface.address, each.spec.interface.address_ipv6):
-                if text:
-                    yield str(ip_interface(text).ip)
-
-
-def _endpoint(service: Service, pod: Pod, address: str) -> Endpoint:
-    ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
-    terminating = pod.metadata.deletion_timestamp is not None
-    annotation = service.metadata.annotations.get(TOLERATE, "")
-    tolerant = service.spec.publish_not_ready_addresses or annotation.lower() == "true"
-    has_name = bool(pod.spec.hostname) and pod.spec.subdomain == service.metadata.name
-    return Endpoint(
-        addresses=(address,),
-        conditions=Conditions(
-            ready=tolerant or (ready and not terminating), serving=ready, terminating=terminating
-        ),
-        hostname=pod.spec.hostname if has_name else "",
-        node_name=pod.spec.node_name,
-        target_ref=Target(
-            kind="Pod",
-            namespace=pod.metadata.namespace,
-            name=pod.metadata.name,
-            uid=pod.metadata.uid,
-        ),
-    )
-
-
 def _legacy(endpoint: Endpoint) -> Address:
     return Address(
         ip=endpoint.addresses[0],
@@ -268,37 +178,6 @@ def _legacy(endpoint: Endpoint) -> Address:
         node_name=endpoint.node_name,
         target_ref=endpoint.target_ref,
     )
-
-
-def _wanted_labels(service: Service) -> dict[str, str]:
-    """Return what Pods must have; nothing where the annotation does not say."""
-    try:
-        wanted = json.loads(service.metadata.annotations.get(SELECTOR, ""))
-    except ValueError:
-        return {}
-    is_map = isinstance(wanted, dict) and all(
-        isinstance(value, str) and _may_be_label(key, value) for key, value in wanted.items()
-    )
-    return wanted if is_map else {}
-
-
-def _may_be_label(key: str, value: str) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    return (
-        re.fullmatch(_WORD, name) is not None
-        and (not slash or re.fullmatch(_SUBDOMAIN, prefix) is not None)
-        and (value == "" or re.fullmatch(_WORD, value) is not None)
-    )
-
-
-def _is_published(address: str) -> bool:
-    """Say whether the API server's validation takes an address of an endpoint."""
-    ip = ip_address(address)
-    return not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified)
-
-
-def _family(address: str) -> str:
-    return f"IPv{ip_address(address).version}"
 
 
 def _service_of(slice_: Slice) -> tuple[str, str]:

@@ -21,8 +21,10 @@ from svcwatcher.config import LEASE_NAME
 from tests.lab.chaos.controllers.actions import Action, Write
 from tests.lab.chaos.controllers.deck import DECK
 from tests.lab.chaos.controllers.facts import Difference, services_of
-from tests.lab.chaos.controllers.service_life import NAMESPACES, ServiceLife, foreign
+from tests.lab.chaos.controllers.service_life import ServiceLife
 from tests.lab.chaos.controllers.service_model import differences
+from tests.lab.chaos.controllers.service_names import NAMESPACES
+from tests.lab.chaos.controllers.service_others import foreign
 from tests.lab.chaos.controllers.subject import Controller
 from tests.lab.chaos.controllers.view import View
 from tests.lab.chaos.schedule import Card
