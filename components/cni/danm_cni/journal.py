@@ -120,7 +120,8 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         netns: Its path on the host.
-        environment: The runtime's at its ADD; delegates are called with it.
+        environment: The runtime's at its ADD; delegates are called with it. It may hold secrets,
+            such as a proxy's password, and is kept only where ``needs_environment``.
         request_interface: CNI_IFNAME of the ADD.
         config_name: Of the network configuration; empty where it is not known.
         result: What the ADD answered, as a CNI 1.1.0 result; empty before.
@@ -151,6 +152,13 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     def runs_plugins(self) -> bool:
         """Say whether an ADD has started other plugins and has not come to its end."""
         return self.state is SandboxState.ADDING and any(each.calls for each in self.interfaces)
+
+    @property
+    def needs_environment(self) -> bool:
+        """Say whether other plugins have made an interface that is there, or are about to."""
+        return self.state is not SandboxState.HELD and any(
+            each.kind is InterfaceKind.DELEGATE or each.calls for each in self.interfaces
+        )
 
     @property
     def is_fallback(self) -> bool:
@@ -260,8 +268,10 @@ class Journal:
         return isinstance(owner, PodOwnerMessage) and self.knows(owner.uid, entry.interface)
 
     async def put(self, record: SandboxRecord) -> None:
-        """Write a record; it is on the disk when this returns."""
+        """Write a record, less what it does not need; it is on the disk when this returns."""
         container_id = ContainerId(record.container_id)
+        if record.environment and not record.needs_environment:
+            record = msgspec.structs.replace(record, environment={})
 
         def keep() -> None:
             self._records[container_id] = record

@@ -1,6 +1,7 @@
 """The journal across crashes."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,8 @@ from danm_cni.journal import (
     SandboxRecord,
     SandboxState,
 )
+from danm_cni.request import CniRequest, decode_request
+from danm_cni.tombstones import Tombstones
 
 
 def _record(container_id: str = "c1", **changes: object) -> SandboxRecord:
@@ -123,3 +126,67 @@ async def test_fields_of_a_later_release_are_no_error(tmp_path: Path) -> None:
     path = tmp_path / "c1.json"
     path.write_bytes(b'{"new_field":1,' + path.read_bytes()[1:])
     assert _loaded(tmp_path).get(ContainerId("c1")) is not None
+
+
+_OWN = InterfaceRecord(interface="eth0", kind=InterfaceKind.OWN, network="n", reserved=True)
+_BY_PLUGIN = InterfaceRecord(interface="net1", kind=InterfaceKind.DELEGATE, network="m")
+_CALL = PluginCall(type="macvlan", config=b"{}")
+
+
+@pytest.mark.parametrize(
+    ("state", "interfaces", "kept"),
+    [
+        pytest.param(SandboxState.ADDING, (_OWN, _BY_PLUGIN), True, id="a plugin is to make one"),
+        pytest.param(SandboxState.ADDED, (_OWN, _BY_PLUGIN), True, id="a plugin has made one"),
+        pytest.param(SandboxState.REMOVING, (_BY_PLUGIN,), True, id="it is to remove it"),
+        pytest.param(
+            SandboxState.ADDED,
+            (msgspec.structs.replace(_OWN, calls=(_CALL,)),),
+            True,
+            id="a plugin made it in a release before",
+        ),
+        pytest.param(SandboxState.ADDING, (_OWN,), False, id="danmd makes all"),
+        pytest.param(SandboxState.ADDED, (), False, id="nothing is made"),
+        pytest.param(SandboxState.HELD, (_OWN, _BY_PLUGIN), False, id="addresses are held"),
+    ],
+)
+async def test_the_runtimes_environment_is_kept_for_plugins_alone(
+    tmp_path: Path, state: SandboxState, interfaces: tuple[InterfaceRecord, ...], *, kept: bool
+) -> None:
+    """It may hold a proxy's password: what no plugin is called with any more leaves the disk."""
+    environment = {"HTTPS_PROXY": "http://user:secret@proxy.example", "PATH": "/bin"}
+    journal = _loaded(tmp_path)
+    # It was needed before.
+    await journal.put(_record(environment=environment))
+    await journal.put(_record(state=state, interfaces=interfaces, environment=environment))
+    assert (environment if kept else {}) == _loaded(tmp_path).existing(
+        ContainerId("c1")
+    ).environment
+    assert journal.existing(ContainerId("c1")) == _loaded(tmp_path).existing(ContainerId("c1"))
+    assert kept == any(b"secret" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_records_are_for_root_alone(tmp_path: Path) -> None:
+    """Whatever the process's mask allows: the environment of a plugin's sandbox is in them."""
+    before = os.umask(0)
+    try:
+        journal = _loaded(tmp_path / "new/journal")
+        await journal.put(_record())
+        tombstones = Tombstones(tmp_path / "new/tombstones")
+        await tombstones.put(_del_of("c1"))
+    finally:
+        os.umask(before)
+    for name in ("journal", "tombstones"):
+        directory = tmp_path / "new" / name
+        (file,) = directory.iterdir()
+        assert (directory.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def _del_of(container_id: str) -> CniRequest:
+    environment = {
+        "CNI_COMMAND": "DEL",
+        "CNI_CONTAINERID": container_id,
+        "CNI_IFNAME": "eth0",
+        "CNI_PATH": "/opt/cni/bin",
+    }
+    return decode_request(environment, b'{"cniVersion":"1.1.0","name":"danm","type":"danm"}')
