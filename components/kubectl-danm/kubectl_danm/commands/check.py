@@ -3,8 +3,8 @@
 import click
 
 from danm_api.examining import BETWEEN_LOOKS_S, examine_twice
-from kubectl_danm.connection import Session, World
-from kubectl_danm.options import answer, scope_of, with_output, with_target
+from kubectl_danm.connection import Session
+from kubectl_danm.options import Options, with_options
 from kubectl_danm.progress import Progress
 from kubectl_danm.view.findings import report_findings
 from kubectl_danm.view.report import Report
@@ -18,24 +18,15 @@ from kubectl_danm.view.report import Report
     show_default=True,
     help="Seconds between the two looks; what only one of them sees is in flight.",
 )
-@with_target
-@with_output
-@click.pass_obj
-def check(
-    world: World,
-    *,
-    between_looks: float,
-    context: str | None,
-    kubeconfig: str | None,
-    output: str,
-) -> None:
+@with_options()
+def check(options: Options, *, between_looks: float) -> None:
     """Examine whether the record of addresses fits to Pods, DanmEps, nodes and DanmNets.
 
     The same examination as ipam-svc's fsck, and like it of all namespaces; it changes nothing. Ends
     with status 0 when all fits, 1 when something does not, 2 when the cluster could not be looked
     at.
     """
-    scope = scope_of(kubeconfig=kubeconfig, context=context)
+    world = options.world
 
     async def ask(session: Session) -> Report:
         with Progress() as progress:
@@ -51,4 +42,4 @@ def check(
             )
         return report_findings(seen.report(each.finding for each in seen.found))
 
-    answer(world, scope, output, ask)
+    options.answer(ask)

@@ -11,8 +11,8 @@ from danm_api.names import SYSTEM_NAMESPACE
 from kubectl_danm.archive import Archive
 from kubectl_danm.bundle.censor import Censor
 from kubectl_danm.collecting import Bounds, Collector
-from kubectl_danm.connection import Session, World
-from kubectl_danm.options import answer, fail, scope_of, with_output, with_target
+from kubectl_danm.connection import Session
+from kubectl_danm.options import Options, fail, with_options
 from kubectl_danm.progress import Progress
 from kubectl_danm.view.report import Cell, Report, Section, Tone
 
@@ -72,20 +72,15 @@ class DiagnoseDocument:
     show_default=True,
     help="Seconds between the two looks of the examination, as of check.",
 )
-@with_target
-@with_output
-@click.pass_obj
+@with_options()
 def diagnose(
-    world: World,
+    options: Options,
     *,
     path: Path | None,
     system_namespace: str,
     log_lines: int,
     max_objects: int,
     between_looks: float,
-    context: str | None,
-    kubeconfig: str | None,
-    output: str,
 ) -> None:
     """Collect one archive for a bug report: objects, Events, logs, metrics, an examination.
 
@@ -93,7 +88,7 @@ def diagnose(
     the names; tokens, keys and passwords are taken out of logs and other texts. Look through it
     before you send it: names of Pods, nodes and networks, and addresses, are in it.
     """
-    scope = scope_of(kubeconfig=kubeconfig, context=context)
+    world = options.world
     began = world.now()
     top = f"danm-diagnose-{began:%Y%m%dT%H%M%SZ}"
     target = path or Path(f"{top}.tar.gz")
@@ -122,7 +117,7 @@ def diagnose(
         return _report(target, archive, collector)
 
     try:
-        answer(world, scope, output, ask)
+        options.answer(ask)
     except OSError as error:
         fail(f"{target} cannot be written: {error}; name another --file")
 

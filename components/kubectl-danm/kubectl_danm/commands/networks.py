@@ -7,16 +7,8 @@ from danm_api.model.danm_node import DanmNode
 from danm_api.names import GROUP
 from kubectl_danm import reading
 from kubectl_danm.completing import names_of
-from kubectl_danm.connection import Session, World
-from kubectl_danm.options import (
-    Scope,
-    answer,
-    scope_of,
-    with_all_namespaces,
-    with_namespace,
-    with_output,
-    with_target,
-)
+from kubectl_danm.connection import Session
+from kubectl_danm.options import Options, Scope, with_options
 from kubectl_danm.reading import Notes
 from kubectl_danm.view.networks import report_network, report_networks, view_networks
 from kubectl_danm.view.report import Report
@@ -24,40 +16,21 @@ from kubectl_danm.view.report import Report
 
 @click.command(name="networks")
 @click.argument("name", required=False, shell_complete=names_of(DANMNETS))
-@with_namespace
-@with_all_namespaces
-@with_target
-@with_output
-@click.pass_obj
-def networks(
-    world: World,
-    *,
-    name: str | None,
-    namespace: str | None,
-    all_namespaces: bool,
-    context: str | None,
-    kubeconfig: str | None,
-    output: str,
-) -> None:
+@with_options(namespace=True, all_namespaces=True)
+def networks(options: Options, *, name: str | None) -> None:
     """Show DanmNets: whether they are valid, how full they are, and on which nodes they work.
 
     With a NAME, all there is to say of this one: conditions, ranges in use, each node's link.
     """
-    scope = scope_of(
-        kubeconfig=kubeconfig,
-        context=context,
-        namespace=namespace,
-        all_namespaces=all_namespaces,
-    )
-    if name is not None and all_namespaces:
-        raise click.UsageError("a NAME is of one namespace: give -n instead of -A")
+    options.refuse_name_of_all(name)
+    scope = options.scope
 
     async def ask(session: Session) -> Report:
         if name is None:
             return await _all(session, scope)
         return await _one(session, scope.one(session), name)
 
-    answer(world, scope, output, ask)
+    options.answer(ask)
 
 
 async def _all(session: Session, scope: Scope) -> Report:

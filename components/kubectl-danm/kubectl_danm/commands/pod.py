@@ -9,8 +9,8 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.observed_event import ObservedEvent
 from kubectl_danm import reading
 from kubectl_danm.completing import names_of
-from kubectl_danm.connection import Session, World
-from kubectl_danm.options import answer, scope_of, with_namespace, with_output, with_target
+from kubectl_danm.connection import Session
+from kubectl_danm.options import Options, with_options
 from kubectl_danm.reading import Notes
 from kubectl_danm.view.pod import networks_of, report_pod, view_pod
 from kubectl_danm.view.report import Report
@@ -18,26 +18,14 @@ from kubectl_danm.view.report import Report
 
 @click.command(name="pod")
 @click.argument("name", shell_complete=names_of(PODS))
-@with_namespace
-@with_target
-@with_output
-@click.pass_obj
-def pod(
-    world: World,
-    *,
-    name: str,
-    namespace: str | None,
-    context: str | None,
-    kubeconfig: str | None,
-    output: str,
-) -> None:
+@with_options(namespace=True)
+def pod(options: Options, *, name: str) -> None:
     """Show a Pod's networks: what it asks for, what it has, how it is routed, its last errors."""
-    scope = scope_of(kubeconfig=kubeconfig, context=context, namespace=namespace)
 
     async def ask(session: Session) -> Report:
-        return await _look(session, scope.one(session), name)
+        return await _look(session, options.scope.one(session), name)
 
-    answer(world, scope, output, ask)
+    options.answer(ask)
 
 
 async def _look(session: Session, namespace: str, name: str) -> Report:

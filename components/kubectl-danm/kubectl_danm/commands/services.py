@@ -15,16 +15,8 @@ from danm_api.model.endpoint_slice import EndpointSlice
 from danm_api.model.service import Service
 from kubectl_danm import reading
 from kubectl_danm.completing import names_of
-from kubectl_danm.connection import Session, World
-from kubectl_danm.options import (
-    Scope,
-    answer,
-    scope_of,
-    with_all_namespaces,
-    with_namespace,
-    with_output,
-    with_target,
-)
+from kubectl_danm.connection import Session
+from kubectl_danm.options import Options, Scope, with_options
 from kubectl_danm.reading import Notes, each_of
 from kubectl_danm.view.events import latest_warnings
 from kubectl_danm.view.report import Report
@@ -34,41 +26,22 @@ from kubectl_danm.view.services_report import report_service, report_services
 
 @click.command(name="services")
 @click.argument("name", required=False, shell_complete=names_of(SERVICES))
-@with_namespace
-@with_all_namespaces
-@with_target
-@with_output
-@click.pass_obj
-def services(
-    world: World,
-    *,
-    name: str | None,
-    namespace: str | None,
-    all_namespaces: bool,
-    context: str | None,
-    kubeconfig: str | None,
-    output: str,
-) -> None:
+@with_options(namespace=True, all_namespaces=True)
+def services(options: Options, *, name: str | None) -> None:
     """Show Services that carry DANM's annotations.
 
     With a NAME, why each Pod that could be meant is or is not an endpoint: selector, network,
     readiness, termination, missing DanmEp; and whether svcwatcher has written it.
     """
-    scope = scope_of(
-        kubeconfig=kubeconfig,
-        context=context,
-        namespace=namespace,
-        all_namespaces=all_namespaces,
-    )
-    if name is not None and all_namespaces:
-        raise click.UsageError("a NAME is of one namespace: give -n instead of -A")
+    options.refuse_name_of_all(name)
+    scope = options.scope
 
     async def ask(session: Session) -> Report:
         if name is None:
             return await _all(session, scope)
         return await _one(session, scope.one(session), name)
 
-    answer(world, scope, output, ask)
+    options.answer(ask)
 
 
 async def _all(session: Session, scope: Scope) -> Report:

@@ -14,14 +14,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import IPBlock
 from kubectl_danm import reading
 from kubectl_danm.connection import Session, World
-from kubectl_danm.options import (
-    answer,
-    scope_of,
-    with_all_namespaces,
-    with_namespace,
-    with_output,
-    with_target,
-)
+from kubectl_danm.options import Options, with_options
 from kubectl_danm.reading import Notes, each_of
 from kubectl_danm.view.refusals import explain, is_refusal
 from kubectl_danm.view.report import Report
@@ -46,32 +39,14 @@ class AddressType(click.ParamType[IPAddress]):
 
 @click.command(name="who")
 @click.argument("address", type=AddressType())
-@with_namespace
-@with_all_namespaces
-@with_target
-@with_output
-@click.pass_obj
-def who(
-    world: World,
-    *,
-    address: IPAddress,
-    namespace: str | None,
-    all_namespaces: bool,
-    context: str | None,
-    kubeconfig: str | None,
-    output: str,
-) -> None:
+@with_options(namespace=True, all_namespaces=True)
+def who(options: Options, *, address: IPAddress) -> None:
     """Show whose an ADDRESS is: which Pod or external owner, where, and since when.
 
     Looks in all namespaces; where you may not, in the one of the context. Ends with status 1 when
     nobody has the address; the answer then says which networks could give it.
     """
-    scope = scope_of(
-        kubeconfig=kubeconfig,
-        context=context,
-        namespace=namespace,
-        all_namespaces=all_namespaces,
-    )
+    world, scope = options.world, options.scope
 
     async def ask(session: Session) -> Report:
         if scope.namespace is not None:
@@ -86,7 +61,7 @@ def who(
             notes.add(f"Only namespace {one} was looked at. {explain(error)}")
             return await _look(world, session, address, one, notes)
 
-    answer(world, scope, output, ask)
+    options.answer(ask)
 
 
 async def _look(
