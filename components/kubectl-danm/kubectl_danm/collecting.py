@@ -34,6 +34,7 @@ from kubectl_danm.archive import Archive
 from kubectl_danm.bundle.censor import Censor
 from kubectl_danm.bundle.shapes import OWN_POD, SHAPES, Shape, environment_of, kept
 from kubectl_danm.connection import Session, World
+from kubectl_danm.view.gaps import Gaps
 from kubectl_danm.view.refusals import explain
 
 # Bytes of one container's log, of one Pod's metrics, and of the server's version.
@@ -70,7 +71,7 @@ class Collector:
 
     Attributes:
         begin: Is told what is done now.
-        missing: What could not be collected, and why.
+        gaps: What could not be collected, and why.
     """
 
     world: World
@@ -79,7 +80,7 @@ class Collector:
     censor: Censor
     bounds: Bounds
     begin: Callable[[str], None]
-    missing: list[str] = field(default_factory=list)
+    gaps: Gaps = field(default_factory=Gaps)
     counts: dict[str, int] = field(default_factory=dict)
     _attached: set[tuple[str, str]] = field(default_factory=set)
 
@@ -104,9 +105,23 @@ class Collector:
         self._summary(began)
 
     async def _own_pods(self) -> list[RawObject]:
-        """Collect the Pods of DANM, more of which is kept than of others."""
-        namespace = self.bounds.system_namespace
-        pods = await self._read(PODS, namespace=namespace, selects=lambda _: True)
+        """Collect the Pods of DANM, more of which is kept than of others.
+
+        Whoever may not see them gets neither logs nor metrics, and is told so.
+        """
+        namespace, known = self.bounds.system_namespace, len(self.gaps)
+        pods = await self._read(
+            PODS,
+            namespace=namespace,
+            selects=lambda _: True,
+            what="DANM's own Pods, and with them all of logs/ and metrics/",
+        )
+        if not pods and len(self.gaps) == known:
+            self.gaps.add(
+                "all of logs/ and metrics/",
+                f"there is no Pod in namespace {namespace}; --system-namespace names another one"
+                " in which DANM runs",
+            )
         for pod in pods:
             self.censor.learn(environment_of(pod))
         self._add("danm-pods", pods, OWN_POD)
@@ -127,8 +142,16 @@ class Collector:
         self._add(resource.plural, found, SHAPES[resource.plural])
 
     async def _read(
-        self, resource: Resource, *, namespace: str | None, selects: Selects
+        self, resource: Resource, *, namespace: str | None, selects: Selects, what: str = ""
     ) -> list[RawObject]:
+        """Return objects; what cannot be read, or is too much, becomes a gap.
+
+        Args:
+            resource: Their kind.
+            namespace: None for all.
+            selects: Says which are wanted.
+            what: They are, where that is not what their kind says.
+        """
         self.begin(f"Reading {resource.plural}")
         found: list[RawObject] = []
         try:
@@ -136,13 +159,11 @@ class Collector:
                 if not selects(raw):
                     continue
                 if len(found) == self.bounds.objects:
-                    self.missing.append(
-                        f"{resource.plural}: only the first {self.bounds.objects} are here"
-                    )
+                    self.gaps.add(resource.plural, f"only the first {self.bounds.objects} are here")
                     break
                 found.append(raw)
         except DanmError as error:
-            self.missing.append(f"{resource.plural}: {explain(error)}")
+            self.gaps.add(what or resource.plural, explain(error))
         return found
 
     async def _each(self, resource: Resource, namespace: str | None) -> AsyncIterator[RawObject]:
@@ -217,7 +238,7 @@ class Collector:
         try:
             text = await self.session.texts.text(path, params=query, max_bytes=max_bytes)
         except DanmError as error:
-            self.missing.append(f"{target}: {explain(error)}")
+            self.gaps.add(target, explain(error))
             return
         self.archive.add_text(target, text)
 
@@ -231,7 +252,7 @@ class Collector:
                 between_looks_s=self.bounds.between_looks_s,
             )
         except DanmError as error:
-            self.missing.append(f"check.json: {explain(error)}")
+            self.gaps.add("check.json", explain(error))
             return
         report = seen.report(each.finding for each in seen.found)
         self.archive.add_json("check.json", report)
@@ -244,7 +265,7 @@ class Collector:
                 "ended": self.world.now(),
                 "systemNamespace": self.bounds.system_namespace,
                 "objects": self.counts,
-                "missing": self.missing,
+                "missing": self.gaps.sentences(),
             },
         )
 

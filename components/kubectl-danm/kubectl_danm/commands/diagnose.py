@@ -124,7 +124,7 @@ def diagnose(
 
 def _report(path: Path, archive: Archive, collector: Collector) -> Report:
     size = path.stat().st_size
-    missing = tuple(collector.missing)
+    missing = collector.gaps.sentences()
     rows = tuple((Cell(each, Tone.WARN),) for each in missing)
     return Report(
         document=DiagnoseDocument(

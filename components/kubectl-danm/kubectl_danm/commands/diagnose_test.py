@@ -302,6 +302,45 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_there(tmp_path: Path) -> No
     assert "objects/danmnets.json" in read(target)
 
 
+def test_a_right_that_every_log_needs_is_named_once(tmp_path: Path) -> None:
+    """With the command that gives it; metrics need another one."""
+    stage = a_stage()
+    for number in range(1, 4):
+        metadata = {**own_pod()["metadata"], "name": f"danm-ipam-{number}"}
+        stage.kube.add(PODS, own_pod() | {"metadata": metadata})
+    stage.texts.lacking |= {"log", "proxy"}
+    document = stage.document("diagnose", "--file", str(tmp_path / "a.tar.gz"))
+    logs, metrics = document["missing"]
+    # Each Pod has two containers, and of one a log before.
+    assert logs == (
+        f"logs/{POD}/ipam-svc.log, logs/{POD}/ipam-svc.previous.log, logs/{POD}/i.log and 9 more:"
+        f" jane lacks the right to get pods/log in namespace {SYSTEM_NAMESPACE}. The role view has"
+        f" it: kubectl -n {SYSTEM_NAMESPACE} create rolebinding danm-look --clusterrole=view"
+        " --user=jane"
+    )
+    assert metrics.startswith(f"metrics/{POD}.txt, metrics/danm-ipam-1.txt, ")
+    assert f"lacks the right to get pods/proxy in namespace {SYSTEM_NAMESPACE}" in metrics
+    assert f"kubectl -n {SYSTEM_NAMESPACE} create role danm-look --verb=get" in metrics
+    assert "--resource=pods/proxy" in metrics
+
+
+def test_without_danms_pods_it_is_said_that_logs_and_metrics_lack(tmp_path: Path) -> None:
+    """Nobody looks for them in vain; the right, or the option, is named."""
+    stage = a_stage()
+    stage.refuse(PODS, where=SYSTEM_NAMESPACE)
+    (lacking,) = stage.document("diagnose", "--file", str(tmp_path / "a.tar.gz"))["missing"]
+    assert lacking.startswith(
+        "DANM's own Pods, and with them all of logs/ and metrics/: jane lacks the right to list"
+        f" pods in namespace {SYSTEM_NAMESPACE}. "
+    )
+    other = ("--file", str(tmp_path / "b.tar.gz"), "--system-namespace", "elsewhere")
+    (nobody,) = a_stage().document("diagnose", *other)["missing"]
+    assert nobody == (
+        "all of logs/ and metrics/: there is no Pod in namespace elsewhere; --system-namespace"
+        " names another one in which DANM runs"
+    )
+
+
 def test_a_bound_holds_and_is_said(tmp_path: Path) -> None:
     """A large cluster fills no disk."""
     stage = a_stage()

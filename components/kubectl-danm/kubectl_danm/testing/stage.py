@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from click.testing import CliRunner, Result
 
@@ -34,13 +34,22 @@ from danm_api.testing.fake_kube import FakeKube
 from kubectl_danm.__main__ import main
 from kubectl_danm.connection import Session, Target, World
 
+# In a path such as /api/v1/namespaces/NAMESPACE/pods/POD/log.
+_SUBRESOURCE: Final = 7
+
 
 @dataclass
 class FakeTexts:
-    """Logs, metrics and versions by their paths; what is not there is not found."""
+    """Logs, metrics and versions by their paths; what is not there is not found.
+
+    Attributes:
+        refused: Paths that nobody may read.
+        lacking: Subresources of Pods, such as ``log``, for which whoever asks has no right.
+    """
 
     answers: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    lacking: set[str] = field(default_factory=set)
 
     async def text(
         self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
@@ -48,6 +57,14 @@ class FakeTexts:
         """Answer as the API server would."""
         if path in self.refused:
             raise ApiError(f"GET {path}: {path} is forbidden", status=403)
+        words = path.split("/")
+        if len(words) > _SUBRESOURCE and words[_SUBRESOURCE] in self.lacking:
+            _, _, _, _, namespace, _, pod, subresource, *_ = words
+            raise ApiError(
+                f'GET {path}: pods "{pod}" is forbidden: User "jane" cannot get resource'
+                f' "pods/{subresource}" in API group "" in the namespace "{namespace}"',
+                status=403,
+            )
         if path not in self.answers:
             raise NotFoundError(f"GET {path}: the server could not find it")
         return self.answers[path][:max_bytes]
