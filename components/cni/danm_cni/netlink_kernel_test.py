@@ -25,7 +25,7 @@ from danm_cni.announce import ETH_P_ARP, arp_announcement
 from danm_cni.child_link import OwnType, child_link
 from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, PolicyRule, TakeDown
 from danm_cni.kernel import KernelInterfaces
-from danm_cni.netns import NetnsGoneError, resolve_in_root
+from danm_cni.netns import NetnsGoneError
 from danm_cni.plan import PlannedRoute
 from danm_cni.testing.namespaces import ROOT, World, a_world, in_netns, ip
 
@@ -358,22 +358,6 @@ def test_sixteen_interfaces_at_once(world: World) -> None:
     assert len({each.mac for each in made}) == (1 if _kernel_has_ipvlan() else 16)
     names = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
     assert {"lo", *(f"net{number}" for number in range(16))} == names
-
-
-def test_absolute_links_are_followed_in_the_hosts_root(tmp_path: Path) -> None:
-    """``/var/run`` of the host is followed below its root, not in danmd's own."""
-    (tmp_path / "run/netns").mkdir(parents=True)
-    (tmp_path / "run/netns/x").touch()
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var/run").symlink_to("/run")
-    assert tmp_path / "run/netns/x" == resolve_in_root(tmp_path, "/var/run/netns/x")
-    # POSIX leaves open what two slashes mean; here they are one, and no way out.
-    assert tmp_path / "run/netns/x" == resolve_in_root(tmp_path, "//run//netns/./x")
-    (tmp_path / "run/up").symlink_to("../../../../etc")
-    assert tmp_path / "etc/passwd" == resolve_in_root(tmp_path, "/run/up/passwd")
-    (tmp_path / "loop").symlink_to("/loop")
-    with pytest.raises(OSError, match="symbolic links"):
-        resolve_in_root(tmp_path, "/loop")
 
 
 def test_an_ipvlan_address_that_another_has_is_told(world: World) -> None:
