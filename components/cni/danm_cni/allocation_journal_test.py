@@ -120,6 +120,9 @@ async def test_fields_of_a_later_release_are_ignored(tmp_path: Path) -> None:
         ),
         pytest.param(an_entry(interface="net2"), False, id="interface"),
         pytest.param(an_entry(network="wan"), False, id="network"),
+        pytest.param(
+            an_entry(PodOwnerMessage(namespace="other", name="p", uid="u")), False, id="namespace"
+        ),
         pytest.param(an_entry(_CONTAINER), False, id="container"),
         pytest.param(
             an_entry(ExternalOwnerMessage(namespace="ns", name="p")), False, id="external"
@@ -135,3 +138,20 @@ async def test_entries_are_told_apart_by_owner_interface_and_network(
     journal.load()
     await journal.put(a_record())
     assert journal.knows(entry) is known
+
+
+async def test_interfaces_of_one_container_are_told_apart(tmp_path: Path) -> None:
+    """A container without a Pod has an address for each."""
+    # SPEC F2, G7
+    journal = AllocationJournal(tmp_path)
+    journal.load()
+    await journal.put(a_record(_CONTAINER))
+    assert journal.knows(an_entry(_CONTAINER))
+    assert not journal.knows(an_entry(_CONTAINER, interface="net2"))
+
+
+def test_records_beside_a_running_danmd_may_go(tmp_path: Path) -> None:
+    """One that it has removed since they were listed is nobody's."""
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "c1:net1.json").write_bytes(msgspec.json.encode(a_record()))
+    assert records_in(tmp_path) == [a_record()]

@@ -1,5 +1,8 @@
 """Taking down what an earlier danmd has left half-made."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -127,14 +130,9 @@ async def test_a_new_sandbox_that_comes_to_nothing_keeps_the_pods_address(
     assert [ip.address for ip in before.ips] == [ip.address for ip in after.ips]
 
 
-async def test_what_the_next_sandbox_does_not_ask_for_is_given_back(node: FakeNode) -> None:
-    """A Pod whose annotation was edited has, after its next ADD, the addresses of that alone."""
-    # DESIGN, P2
-    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
-    await node.add("c1")
-    await node.delete("c1")
-    assert {"internal", "external"} == {each.network for each in node.addresses.entries}
-    text = msgspec.json.encode([INTERNAL]).decode()
+async def _now_asks_for(node: FakeNode, attachment: Mapping[str, Any]) -> None:
+    """Edit the Pod's annotation, and wait until danmd has seen it."""
+    text = msgspec.json.encode([attachment]).decode()
     patch = {"metadata": {"annotations": {INTERFACES_ANNOTATION: text}}}
     await node.kube.patch(PODS, "pod-1", patch, namespace=NAMESPACE)
     pods, _, _ = node.daemon.informers
@@ -143,6 +141,36 @@ async def test_what_the_next_sandbox_does_not_ask_for_is_given_back(node: FakeNo
         lambda: (pod := pods.get(key)) is not None
         and pod.annotations[INTERFACES_ANNOTATION] == text
     )
+
+
+async def test_an_undone_sandbox_knows_the_attempt_that_it_has_taken_over_with(
+    node: FakeNode,
+) -> None:
+    """An older one that holds more of the Pod's addresses has the number of before."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add("c1")
+    await node.delete("c1")
+    await _now_asks_for(node, INTERNAL)
+    node.kernel.failures.fail("create-half", LinkSetupError("the kernel says no"))
+    with pytest.raises(LinkSetupError):
+        await node.add("c2")
+    # DESIGN, "Attempts fence"
+    held = {
+        (each.network, each.attempt)
+        for record in node.daemon.journal.records()
+        for each in record.interfaces
+    }
+    assert {(each.network, each.attempt) for each in node.addresses.entries} <= held
+
+
+async def test_what_the_next_sandbox_does_not_ask_for_is_given_back(node: FakeNode) -> None:
+    """A Pod whose annotation was edited has, after its next ADD, the addresses of that alone."""
+    # DESIGN, P2
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add("c1")
+    await node.delete("c1")
+    assert {"internal", "external"} == {each.network for each in node.addresses.entries}
+    await _now_asks_for(node, INTERNAL)
     await node.add("c2")
     # What is released is forgotten after that.
     journal = node.daemon.journal

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -190,3 +191,71 @@ def _del_of(container_id: str) -> CniRequest:
         "CNI_PATH": "/opt/cni/bin",
     }
     return decode_request(environment, b'{"cniVersion":"1.1.0","name":"danm","type":"danm"}')
+
+
+async def test_memory_does_not_know_what_the_disk_refuses(tmp_path: Path) -> None:
+    """What could not be written is not so: the caller is told, and the record stays as it was."""
+    directory = tmp_path / "journal"
+    journal = _loaded(directory)
+    await journal.put(_record())
+    directory.rename(tmp_path / "away")
+    with pytest.raises(OSError, match="No such file"):
+        await journal.put(_record(state=SandboxState.ADDED))
+    (tmp_path / "away").rename(directory)
+    assert journal.existing(ContainerId("c1")).state is SandboxState.ADDING
+    assert tuple(_loaded(directory).records()) == tuple(journal.records())
+
+
+async def test_an_attempt_is_of_the_interfaces_that_it_was_sent_for(tmp_path: Path) -> None:
+    """A claim of one interface leaves the others' as they were; a plugin's own has none."""
+    interfaces = (
+        _OWN,
+        msgspec.structs.replace(_OWN, interface="eth1", attempt=3),
+        _BY_PLUGIN,
+    )
+    journal = _loaded(tmp_path)
+    await journal.put(_record(interfaces=interfaces))
+    journal.remember_attempt(ContainerId("c1"), {"eth0", "net1"}, 7)
+    record = journal.existing(ContainerId("c1"))
+    assert {"eth0": 7, "eth1": 3, "net1": 0} == {
+        each.interface: each.attempt for each in record.interfaces
+    }
+
+
+def test_the_last_adds_are_remembered(tmp_path: Path) -> None:
+    """A bounded number of them; one that comes again counts as new."""
+    journal = _loaded(tmp_path)
+    for number in range(5000):
+        journal.note_add(ContainerId(f"c{number}"))
+    assert journal.saw_add(ContainerId("c0"))
+    journal.note_add(ContainerId("c0"))
+    journal.note_add(ContainerId("new"))
+    seen = {name: journal.saw_add(ContainerId(name)) for name in ("c0", "c1", "c2", "new")}
+    assert {"c0": True, "c1": False, "c2": True, "new": True} == seen
+
+
+@pytest.mark.parametrize(
+    ("changes", "interface", "expected"),
+    [
+        pytest.param({}, "eth0", False, id="its own"),
+        pytest.param({}, "net1", True, id="another ADD's"),
+        pytest.param({"state": SandboxState.ADDING}, "net1", False, id="half made"),
+        pytest.param({"state": SandboxState.HELD}, "net1", False, id="gone"),
+        # Which ADD it was DanmEps do not tell.
+        pytest.param({"adopted": True}, "net1", False, id="adopted"),
+    ],
+)
+def test_whose_request_a_sandbox_is(
+    changes: dict[str, Any], interface: str, *, expected: bool
+) -> None:
+    """One that lives is spared by a DEL of another CNI_IFNAME, and by no other."""
+    record = _record(**{"state": SandboxState.ADDED, **changes})
+    assert record.is_of_other(interface) is expected
+
+
+def test_a_sandbox_is_the_fallbacks_by_an_interface_without_network() -> None:
+    """One without any interface is nobody's."""
+    fallback = InterfaceRecord(interface="eth0", kind=InterfaceKind.DELEGATE)
+    assert _record(interfaces=(fallback,)).is_fallback
+    assert not _record(interfaces=(_OWN, _BY_PLUGIN)).is_fallback
+    assert not _record(interfaces=()).is_fallback

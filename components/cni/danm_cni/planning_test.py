@@ -163,6 +163,35 @@ async def test_what_is_also_wrong_is_told_at_once(node: FakeNode) -> None:
     assert kernel.looks == 0
 
 
+async def test_a_parent_that_nobody_makes_is_told_at_once(node: FakeNode) -> None:
+    """Whatever else the Pod waits for: waiting would not mend it."""
+    kernel = KernelInTheMaking(before=lambda _: None)
+    _have_network(node)
+    raw = a_raw_danmnet("plain", host_device="ens9", cidr="198.18.6.0/24", container_prefix="net1")
+    status = encode_status(accepted(decode_danmnet(raw)).status)
+    node.kube.add(DANMNETS, {**raw, "status": status})
+    with pytest.raises(SeveralErrors, match="no link 'young.301'.*no link 'ens9'"):
+        await _plan(node, kernel, age=timedelta(0), also=["plain"])
+    assert kernel.looks == 1
+
+
+async def test_an_old_network_beside_a_new_one_is_no_reason_not_to_wait(node: FakeNode) -> None:
+    """One new DanmNet is enough, whatever the Pod uses beside it."""
+
+    def make_link(look: int) -> None:
+        if look == 2:
+            kernel.host_links.add(_LINK)
+
+    kernel = KernelInTheMaking(before=make_link)
+    _have_network(node)
+    raw = a_raw_danmnet("old", host_device="ens4", cidr="198.18.6.0/24", container_prefix="net1")
+    raw["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
+    status = encode_status(accepted(decode_danmnet(raw)).status)
+    node.kube.add(DANMNETS, {**raw, "status": status})
+    plan, _ = await _plan(node, kernel, age=timedelta(seconds=2), also=["old"])
+    assert {_LINK, "ens4"} == set(plan.parents)
+
+
 @pytest.mark.parametrize("also", [(), ("newer",)], ids=["alone", "beside a new one"])
 async def test_a_network_that_is_being_deleted_is_not_waited_for(
     node: FakeNode, also: Sequence[str]
@@ -183,6 +212,11 @@ async def test_the_wait_leaves_time_to_tell_what_is_missing(node: FakeNode) -> N
     """An ADD whose time is short says what is missing, not that its time was over."""
     kernel = KernelInTheMaking(before=lambda _: None)
     _have_network(node)
+    began = time.monotonic()
     with pytest.raises(SeveralErrors, match="this node has no link"):
         await _plan(node, kernel, age=timedelta(0), time_s=4.5)
+    waited_s = time.monotonic() - began
     assert kernel.looks > 1
+    # A look every 0.2 s, until 3 s before its end.
+    assert kernel.looks <= 1 + 1.5 / 0.2 + 1
+    assert waited_s < 4.5

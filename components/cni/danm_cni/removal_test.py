@@ -1,6 +1,7 @@
 """Taking sandboxes down: what goes, in which order, and what stays when something fails."""
 
 import errno
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 import msgspec
@@ -210,4 +211,46 @@ async def test_a_del_that_the_journal_refuses_is_kept_elsewhere(node: FakeNode) 
         await node.delete()
     await node.restart()
     await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_an_interface_that_cannot_be_dropped_stays_in_the_record(node: FakeNode) -> None:
+    """What is left of it is known until it is gone; the sandbox's other interfaces stay."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    before = node.daemon.journal.existing(ContainerId("c1"))
+    (lost,) = (each for each in before.interfaces if each.interface == "ext")
+    node.kernel.failures.fail("take_down", LinkSetupError("no"))
+    with pytest.raises(LinkSetupError):
+        await node.daemon.sandboxes.removal.drop(before, lost)
+    assert before == node.daemon.journal.existing(ContainerId("c1"))
+    assert len(node.endpoints()) == 2
+    await node.daemon.sandboxes.removal.drop(before, lost)
+    after = node.daemon.journal.existing(ContainerId("c1"))
+    assert ["eth0"] == [each.interface for each in after.interfaces]
+    assert ["eth0"] == [each["spec"]["Interface"]["Name"] for each in node.endpoints()]
+    assert {"eth0"} == set(node.interfaces())
+    # The runtime that asks again must not be told of what is gone.
+    assert after.result == b""
+
+
+async def test_each_interface_is_released_with_its_own_attempt(node: FakeNode) -> None:
+    """What a danmd that died knew of one and not of the other is no matter."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    record = node.daemon.journal.existing(ContainerId("c1"))
+    by_name = {each.network: each.attempt for each in node.addresses.entries}
+    node.addresses.entries = [
+        replace(each, attempt=9) if each.network == "external" else each
+        for each in node.addresses.entries
+    ]
+    interfaces = tuple(
+        msgspec.structs.replace(each, attempt=0 if each.network == "external" else each.attempt)
+        for each in record.interfaces
+    )
+    await node.daemon.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
+    assert by_name["internal"] != 9
+    await node.end_pod()
+    # DESIGN, "Attempts fence"
+    await node.delete()
     assert {} == node.leftovers()

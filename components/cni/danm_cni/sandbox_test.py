@@ -1,7 +1,9 @@
 """ADD and DEL as wholes, on fakes of the world."""
 
 import asyncio
+import errno
 
+import msgspec
 import pytest
 
 from danm_api.errors import (
@@ -12,7 +14,10 @@ from danm_api.errors import (
     SeveralErrors,
 )
 from danm_api.kube.api import DANMEPS, PODS
+from danm_api.names import ContainerId
 from danm_api.testing.builders import NAMESPACE
+from danm_cni.failpoints import Effect, observed_by
+from danm_cni.journal import SandboxState
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fake_kernel import PARENT_MAC
 from danm_cni.testing.node import FakeNode, netns_of
@@ -286,5 +291,39 @@ async def test_bad_annotations_are_refused_before_anything_is_touched(node: Fake
     node.add_pod(interfaces="[{network: internal}]")
     # SPEC B3
     with pytest.raises(InvalidAttachmentError, match="pod-1"):
+        await node.add()
+    assert {} == node.leftovers()
+
+
+async def test_a_half_made_sandbox_of_before_stops_no_add(node: FakeNode) -> None:
+    """Its plugins do not run in this danmd's hands: the runtime's next ADD begins anew."""
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    record = node.daemon.journal.existing(ContainerId("c1"))
+    half = msgspec.structs.replace(record, state=SandboxState.ADDING, result=b"")
+    await node.daemon.journal.put(half)
+    await node.restart()
+    assert ["203.0.113.5/24"] == [str(ip.address) for ip in (await node.add()).ips]
+
+
+async def test_what_the_journal_knows_is_not_adopted(node: FakeNode) -> None:
+    """An ADD that came between the look at the DanmEps and the adoption knows more."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    known = node.daemon.journal.existing(ContainerId("c1"))
+    await node.daemon.sandboxes.adopt(msgspec.structs.replace(known, adopted=True, result=b""))
+    assert known == node.daemon.journal.existing(ContainerId("c1"))
+
+
+async def test_an_add_that_the_disk_refuses_leaves_nothing(node: FakeNode) -> None:
+    """Any error undoes it, whatever danmd thinks of it."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+
+    def refuse(point: str) -> None:
+        if point == f"before {Effect.WRITE_ADDED}":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    # SPEC C3
+    with observed_by(refuse), pytest.raises(OSError, match="No space left"):
         await node.add()
     assert {} == node.leftovers()

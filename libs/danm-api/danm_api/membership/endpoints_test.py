@@ -98,6 +98,16 @@ def test_two_records_of_one_address_are_one_endpoint() -> None:
     assert len(found(a_service(), member(pod, "10.0.0.1"), member(pod, "10.0.0.1")).endpoints) == 1
 
 
+def test_one_address_of_two_pods_is_two_endpoints() -> None:
+    """While a Pod's successor has its address already, each is told with its own conditions."""
+    former, next_one = a_pod("lb-0", terminating=True), a_pod("lb-1")
+    result = found(a_service(), member(former, "10.0.0.1"), member(next_one, "10.0.0.1"))
+    assert [(each.pod and each.pod.name, each.ready) for each in result.endpoints] == [
+        ("lb-0", False),
+        ("lb-1", True),
+    ]
+
+
 def test_both_families_of_an_interface_are_endpoints() -> None:
     """A dual-stack Pod is found under both families, whatever is there already.
 
@@ -124,7 +134,19 @@ def test_an_interface_without_address_is_no_endpoint() -> None:
     assert found(a_service(), member(a_pod())) == Membership()
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.1.1", "224.0.0.1", "fe80::1", "::1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "169.254.1.1",
+        "224.0.0.1",
+        "0.0.0.0",  # noqa: S104  (nobody binds to it)
+        "fe80::1",
+        "::1",
+        "ff02::1",
+        "::",
+    ],
+)
 def test_an_address_that_kubernetes_refuses_spoils_nobody_elses(address: str) -> None:
     """The API server would refuse the whole slice, so the address is named instead."""
     # SPEC S4

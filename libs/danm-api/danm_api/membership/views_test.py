@@ -3,7 +3,14 @@
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
-from danm_api.membership.views import InterfaceView, PodView, view_of_interface, view_of_pod
+from danm_api.membership.views import (
+    InterfaceView,
+    PodView,
+    id_of,
+    owner_of,
+    view_of_interface,
+    view_of_pod,
+)
 from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.model.pod import Pod, PodPhase
 from danm_api.names import (
@@ -91,3 +98,17 @@ def test_an_interfaces_view_holds_its_addresses() -> None:
 def test_an_interface_that_is_going_has_no_address() -> None:
     """Its address may be another Pod's before its record has gone."""
     assert view_of_interface(replace(ENDPOINT, deleting=True)).addresses == ()
+
+
+def test_an_interface_is_of_the_pod_of_its_own_node() -> None:
+    """A node that says of another's Pod, or of another namespace's, what it has is not believed."""
+    # DESIGN, "A rooted node must stay one node"
+    interface, pod = view_of_interface(ENDPOINT), view_of_pod(POD)
+    assert id_of(pod) == owner_of(interface)
+    for other in (
+        replace(pod, node=NodeName("n2")),
+        replace(pod, node=None),
+        replace(pod, namespace=Namespace("other")),
+        replace(pod, runtime_uid=PodUid("another")),
+    ):
+        assert id_of(other) != owner_of(interface)

@@ -91,3 +91,10 @@ def test_an_owner_s_time_is_over_by_every_clock() -> None:
 def test_owners_are_named_as_people_know_them(owner: Owner, said: str) -> None:
     """A sentence about an address says whose it is."""
     assert describe_owner(owner) == said
+
+
+def test_an_owner_has_one_address_of_each_family() -> None:
+    """One that was claimed later than the other is no newer one."""
+    block = a_block("10.0.0.1", a_held_entry("10.0.0.1", attempt=1))
+    block6 = a_block("2001:db8::1", a_held_entry("2001:db8::1", attempt=9))
+    assert dead_doubles([block, block6]) == []

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Interface, ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,7 @@ def _net(
     cidr: str | None = "10.0.0.0/24",
     host_device: str = "ens3",
     fakeipam: bool = False,
+    **options: Any,  # noqa: ANN401  (of a_danmnet)
 ) -> DanmNet:
     return accepted(
         a_danmnet(
@@ -50,6 +52,7 @@ def _net(
             cidr=cidr,
             host_device=host_device,
             fakeipam=fakeipam,
+            **options,
         )
     )
 
@@ -401,3 +404,51 @@ def test_a_network_without_subnet_needs_no_entries() -> None:
     )
     wrong = replace(_SOUND, endpoints=(_endpoint(), replace(_endpoint(), interface=second)))
     assert _kinds(wrong) == [FindingKind.ENDPOINT_WITHOUT_ADDRESS]
+
+
+def test_an_address_that_is_freed_cools_as_its_network_says() -> None:
+    """Whoever frees it, nobody gets it before."""
+    # SPEC A7
+    gone = replace(_SOUND, networks=(_net(cooldown=60),), pods=(), endpoints=(), nodes=())
+    (found,) = examine(gone)
+    assert isinstance(found.action, FreeEntry)
+    assert found.action.cooldown_s == 60
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, ""), (4, " and 1 more"), (9, " and 6 more")])
+def test_three_owners_of_a_block_are_named(count: int, more: str) -> None:
+    """And how many more there are."""
+    held = [_held(f"10.0.0.{number}", _pod_owner(f"p{number}")) for number in range(1, count + 1)]
+    snapshot = replace(_SOUND, networks=(), blocks=(_block(*held),), endpoints=(), pods=())
+    (problem,) = (
+        each.finding.problem
+        for each in examine(snapshot)
+        if each.finding.kind is FindingKind.BLOCK_WITHOUT_NETWORK
+    )
+    assert problem.endswith(f"10.0.0.3 of Pod ns/p3 (interface eth0){more}")
+
+
+@pytest.mark.parametrize("network_type", ["ipvlan", "IPVLAN", "macvlan"])
+def test_a_type_is_built_in_however_it_is_written(network_type: str) -> None:
+    """Its addresses are in the record."""
+    # SPEC A1
+    endpoint = replace(_endpoint(), network_type=network_type)
+    forgotten = replace(_SOUND, endpoints=(endpoint,), blocks=())
+    assert FindingKind.ENDPOINT_WITHOUT_ADDRESS in _kinds(forgotten)
+
+
+@pytest.mark.parametrize(
+    ("attachment", "needs"),
+    [
+        ('{"network": "net", "ip": "none", "ip6": "none"}', False),
+        ('{"network": "net", "ip": "dynamic", "ip6": "none"}', True),
+        ('{"network": "net", "ip": "none", "ip6": "dynamic"}', True),
+    ],
+)
+def test_who_asks_for_no_address_needs_none(attachment: str, *, needs: bool) -> None:
+    """Of either family, on a network that has both."""
+    # SPEC B1, E6
+    pod = replace(_pod(), annotations={"danm.k8s.io/interfaces": f"[{attachment}]"})
+    dual = _net(net6="2001:db8::/64")
+    empty = Snapshot(now=_NOW, networks=(dual,), nodes=_SOUND.nodes, pods=(pod,))
+    assert _kinds(empty) == ([FindingKind.POD_WITHOUT_ADDRESS] if needs else [])
