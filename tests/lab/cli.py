@@ -12,10 +12,10 @@ import click
 
 from tests.lab.apiserver import ApiServer
 from tests.lab.bench.cli import bench
-from tests.lab.binaries import HELM, Binaries
+from tests.lab.binaries import API_SERVER, HELM, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.chaos.cli import chaos
-from tests.lab.demo_cli import demo
+from tests.lab.demo_cli import demo, prepare_images
 from tests.lab.e2e import e2e
 from tests.lab.errors import LabError
 from tests.lab.guest_kernel import run_bare
@@ -84,6 +84,14 @@ def up(name: str) -> None:
 
 @lab.command()
 @_name
+def load(name: str) -> None:
+    """Build this tree's images and give them to a lab, up or not, as localhost/danm/..."""
+    for image in prepare_images(Lab.named(name)):
+        click.echo(image)
+
+
+@lab.command()
+@_name
 def down(name: str) -> None:
     """End a lab and remove everything of it."""
     Lab.named(name).down()
@@ -120,11 +128,14 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
 @_name
 @_command_argument
 def execute(name: str, command: tuple[str, ...]) -> None:
-    """Run a program of this machine in a lab's network, with KUBECONFIG set."""
+    """Run a program of this machine in a lab's network, with KUBECONFIG and kubectl there."""
     the_lab = Lab.named(name)
     the_lab.kubectl_command()
     line = the_lab.namespace.command(command)
-    os.execvpe(line[0], line, the_lab.environment())  # noqa: S606 - no shell is the point
+    environment = the_lab.environment()
+    kubectl = Path(the_lab.binaries.program(API_SERVER, "kubectl")).parent
+    environment["PATH"] += f":{kubectl}"
+    os.execvpe(line[0], line, environment)  # noqa: S606 - no shell is the point
 
 
 @lab.command(context_settings=_PASS_ON)

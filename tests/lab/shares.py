@@ -17,6 +17,7 @@ SHARES: Final[Mapping[str, Sequence[str]]] = {
         "tests/e2e/sriov_e2e_test.py",
         "tests/e2e/previous_network_e2e_test.py",
         "tests/e2e/seed_demo_e2e_test.py",
+        "tests/e2e/docs_e2e_test.py",
         "tests/e2e/uninstall_e2e_test.py",
         "tests/e2e/without_danm_e2e_test.py",
     ),

@@ -121,12 +121,28 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     help="Run other CNI plugins in the mount namespace of process 1.",
 )
 @click.option("--health-host", default="", help="Address of health and metrics; default: all.")
-@click.option("--health-port", default=HEALTH_PORT, type=click.IntRange(0, 65535))
-@click.option("--ipam-token-file", type=_READABLE, default=Path("/var/run/secrets/danm/ipam-token"))
+@click.option(
+    "--health-port",
+    default=HEALTH_PORT,
+    type=click.IntRange(0, 65535),
+    help="Port of health and metrics.",
+)
+@click.option(
+    "--ipam-token-file",
+    type=_READABLE,
+    default=Path("/var/run/secrets/danm/ipam-token"),
+    help="The token by which ipam-svc knows danmd; the kubelet renews it.",
+)
 @click.option("--dpdk-kernel-driver", default="", help="For sriov networks with dpdk.")
 @click.option("--dpdk-driver", default="", help="For sriov networks with dpdk.")
 @click.option("--dpdk-tool", default="", help="For sriov networks with dpdk.")
-@click.option("--flannel-bridge", envvar="FLANNEL_BRIDGE", default="cbr0")
+@click.option(
+    "--flannel-bridge",
+    envvar="FLANNEL_BRIDGE",
+    default="cbr0",
+    help="Name of the directory below /var/lib/cni/networks where host-local keeps flannel's "
+    "addresses; what a DEL leaves there is removed.",
+)
 @click.option(
     "--pod-resources-socket",
     default=DEFAULT_POD_RESOURCES,
@@ -156,7 +172,10 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     "of the node, whose port answers probes until then.",
 )
 @click.option(
-    "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
+    "--log-level",
+    default="INFO",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
+    help="How much is logged.",
 )
 @click.pass_context
 def main(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401  (click's own)

@@ -98,7 +98,12 @@ def code_of(error: errors.DanmError) -> int:
         case errors.SeveralErrors():
             lasting = [each for each in error.errors if not each.transient]
             return code_of(lasting[0] if lasting else error.errors[0])
-    return next(int(_CODES[kind]) for kind in type(error).__mro__ if kind in _CODES)
+    return int(code_of_class(type(error)))
+
+
+def code_of_class(kind: type[errors.DanmError]) -> CniCode:
+    """Return the code of a class of errors that bring none of their own."""
+    return next(_CODES[each] for each in kind.__mro__ if each in _CODES)
 
 
 def error_object(error: errors.DanmError) -> CniError:

@@ -66,7 +66,7 @@ def problem_of(error: DanmError, *, status: HTTPStatus | None = None) -> Problem
     status = status or status_of(error)
     violations = error.violations if isinstance(error, InvalidObjectError) else ()
     return Problem(
-        type=f"{_TYPE_PREFIX}{type(error).__name__}",
+        type=type_of(type(error)),
         title=status.phrase,
         status=status,
         detail=error.reason,
@@ -84,6 +84,11 @@ def problem_of(error: DanmError, *, status: HTTPStatus | None = None) -> Problem
         current_attempt=error.current_attempt if isinstance(error, StaleAttemptError) else None,
         retry_after_s=error.retry_after_s if isinstance(error, OverloadedError) else None,
     )
+
+
+def type_of(kind: type[DanmError]) -> str:
+    """Return the URI that stands for a class of errors."""
+    return f"{_TYPE_PREFIX}{kind.__name__}"
 
 
 def pointer_of(violation: Violation) -> str:

@@ -1,0 +1,1 @@
+"""docs/reference, written from definitions, options and errors in the code."""

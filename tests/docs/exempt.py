@@ -1,0 +1,25 @@
+"""Blocks of pages that no test runs, with the reasons that the pages give. The only such list."""
+
+from typing import Final
+
+_PUSHED: Final = "the images are there, and pushing them needs a registry; ./test builds them"
+
+EXEMPT: Final = (
+    (
+        "README.md",
+        "starts a lab of its own; tests/e2e/seed_demo_e2e_test.py runs the same demo",
+    ),
+    ("README.md", "on the lab of the demo above"),
+    ("README.md", "it runs this page"),
+    ("README.md", _PUSHED),
+    ("README.md", "instead of the commands above; tests/deploy compares what both install"),
+    ("README.md", "instead of the rest; tests/e2e/without_danm_e2e_test.py does it"),
+    ("README.md", "the plugin is in the PATH already; ./test builds it"),
+    (
+        "docs/how-to/write-a-page.md",
+        "builds the site from the repository itself; ./test does",
+    ),
+    ("docs/how-to/write-a-page.md", "tests of the repository itself"),
+    ("docs/tutorial.md", _PUSHED),
+)
+"""Page and reason, one entry for each block."""
