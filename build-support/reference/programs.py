@@ -151,7 +151,8 @@ def option_row(option: click.Option, context: click.Context) -> Sequence[str]:
     meaning = cell(option.help or "")
     if extra.get("required"):
         meaning = f"{meaning} Required."
-    value = "" if option.is_flag or option.count else code(_value(option, context, extra))
+    bounds = extra.get("range", "") or option.make_metavar(context)
+    value = "" if option.is_flag or option.count else code(bounds)
     return (
         names,
         ", ".join(map(code, variables(option, context))),
@@ -159,11 +160,6 @@ def option_row(option: click.Option, context: click.Context) -> Sequence[str]:
         extra.get("default", ""),
         meaning,
     )
-
-
-def _value(option: click.Option, context: click.Context, extra: object) -> str:
-    bounds = extra.get("range", "") if isinstance(extra, dict) else ""
-    return bounds or option.make_metavar(context)
 
 
 def variables(option: click.Option, context: click.Context) -> Sequence[str]:
