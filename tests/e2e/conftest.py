@@ -125,7 +125,9 @@ class Tenant:
 @pytest.fixture(scope="session")
 def lab() -> Lab:
     """The lab of the tests."""
-    return Lab.named(os.environ.get("DANM_E2E_LAB", "e2e"))
+    return Lab.named(
+        os.environ.get("DANM_E2E_LAB", "e2e"), kubernetes=os.environ.get("DANM_E2E_KUBERNETES")
+    )
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from tests.lab.binaries import API_SERVER, ETCD, Binaries
+from tests.lab.binaries import ETCD, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.errors import StartError
 from tests.lab.pki import Authority, Credential, write_kubeconfig
@@ -317,7 +317,7 @@ def _etcd_command(place: Place, directory: Path, binaries: Binaries) -> list[str
 
 def _server_command(place: Place, directory: Path, binaries: Binaries, trust: Trust) -> list[str]:
     command = [
-        binaries.program(API_SERVER, "kube-apiserver"),
+        binaries.program(binaries.release.api_server, "kube-apiserver"),
         f"--etcd-servers=http://{LOOPBACK}:{place.etcd_port}",
         f"--bind-address={place.address}",
         f"--secure-port={place.port}",

@@ -44,25 +44,56 @@ class GoComponent:
         return recipe_key(self.version, *files, *(part.encode() for part in recipe))
 
 
-def _kubernetes(name: str, *programs: str) -> GoComponent:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesRelease:
+    """One release of Kubernetes.
+
+    Attributes:
+        version: Such as v1.36.3.
+        api_server: kube-apiserver and kubectl; apart, because tests need them without the rest.
+        rest: Controllers, scheduler, kubelet and kube-proxy.
+    """
+
+    version: str
+    api_server: GoComponent
+    rest: GoComponent
+
+    @property
+    def minor(self) -> str:
+        """How people name it, such as 1.36."""
+        return self.version.removeprefix("v").rpartition(".")[0]
+
+
+def _kubernetes(version: str, *, suffix: str = "") -> KubernetesRelease:
     # Without a stamped version kubectl rejects what the server says about itself.
-    major, minor, _ = versions.KUBERNETES.removeprefix("v").split(".")
-    stamps = {"gitVersion": versions.KUBERNETES, "gitMajor": major, "gitMinor": minor}
+    major, minor, _ = version.removeprefix("v").split(".")
+    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     flags = " ".join(f"-X k8s.io/component-base/version.{k}={v}" for k, v in stamps.items())
-    return GoComponent(
-        name=name,
-        module="kubernetes",
-        version=versions.KUBERNETES,
-        packages=tuple(f"k8s.io/kubernetes/cmd/{program}" for program in programs),
-        linker_flags=f"-s -w {flags}",
+
+    def component(name: str, *programs: str) -> GoComponent:
+        return GoComponent(
+            name=f"{name}{suffix}",
+            module=f"kubernetes{suffix}",
+            version=version,
+            packages=tuple(f"k8s.io/kubernetes/cmd/{program}" for program in programs),
+            linker_flags=f"-s -w {flags}",
+        )
+
+    return KubernetesRelease(
+        version=version,
+        api_server=component("kube-apiserver", "kube-apiserver", "kubectl"),
+        rest=component(
+            "kubernetes", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"
+        ),
     )
 
 
-# The API server is a component of its own because tests need it without the rest.
-API_SERVER: Final = _kubernetes("kube-apiserver", "kube-apiserver", "kubectl")
-KUBERNETES: Final = _kubernetes(
-    "kubernetes", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"
-)
+NEWEST: Final = _kubernetes(versions.KUBERNETES)
+# Built only where a lab of it is asked for.
+OLDEST: Final = _kubernetes(versions.KUBERNETES_OLDEST, suffix="-1.34")
+RELEASES: Final[Mapping[str, KubernetesRelease]] = {each.minor: each for each in (OLDEST, NEWEST)}
+API_SERVER: Final = NEWEST.api_server
+KUBERNETES: Final = NEWEST.rest
 ETCD: Final = GoComponent(
     name="etcd",
     module="etcd",
@@ -116,15 +147,27 @@ HELM: Final = GoComponent(
     linker_flags=f"-s -w -X helm.sh/helm/v4/internal/version.version={versions.HELM}",
 )
 # Small ones first: a machine that cannot build at all says so soon.
-ALL_COMPONENTS: Final = (CNITOOL, CNI_PLUGINS, ETCD, CONTAINERD, COREDNS, API_SERVER, KUBERNETES)
+_BESIDE_KUBERNETES: Final = (CNITOOL, CNI_PLUGINS, ETCD, CONTAINERD, COREDNS)
+
+
+def lab_components(release: KubernetesRelease) -> tuple[GoComponent, ...]:
+    """Return all that a lab with a release of Kubernetes runs."""
+    return (*_BESIDE_KUBERNETES, release.api_server, release.rest)
 
 
 class Binaries:
-    """Finds programs in the cache and builds those that are missing."""
+    """Finds programs in the cache and builds those that are missing.
 
-    def __init__(self, cache: Cache, progress: Progress) -> None:
+    Attributes:
+        release: The Kubernetes of labs and API servers that are started with these.
+    """
+
+    def __init__(
+        self, cache: Cache, progress: Progress, release: KubernetesRelease = NEWEST
+    ) -> None:
         self._cache = cache
         self._progress = progress
+        self.release = release
 
     @property
     def logs(self) -> Path:

@@ -12,7 +12,7 @@ import click
 
 from tests.lab.apiserver import ApiServer
 from tests.lab.bench.cli import bench
-from tests.lab.binaries import API_SERVER, HELM, Binaries
+from tests.lab.binaries import API_SERVER, HELM, NEWEST, RELEASES, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.chaos.cli import chaos
 from tests.lab.demo_cli import demo, prepare_images
@@ -67,9 +67,16 @@ _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 @lab.command()
-def build() -> None:
+@click.option(
+    "--kubernetes",
+    type=click.Choice(tuple(RELEASES)),
+    default=NEWEST.minor,
+    show_default=True,
+    help="For labs with this release.",
+)
+def build(kubernetes: str) -> None:
     """Build everything that labs, images and tests need (minutes, once)."""
-    the_lab = Lab.named("danm")
+    the_lab = Lab.named("build", kubernetes=kubernetes)
     the_lab.prepare()
     the_lab.binaries.directory(HELM)
     the_lab.images.offer_python_base()
@@ -77,9 +84,14 @@ def build() -> None:
 
 @lab.command()
 @_name
-def up(name: str) -> None:
+@click.option(
+    "--kubernetes",
+    type=click.Choice(tuple(RELEASES)),
+    help=f"Its release; by default {NEWEST.minor}.",
+)
+def up(name: str, kubernetes: str | None) -> None:
     """Start a lab; again on one that is up does nothing."""
-    Lab.named(name).up()
+    Lab.named(name, kubernetes=kubernetes).up()
 
 
 @lab.command()

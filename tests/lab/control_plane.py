@@ -1,18 +1,31 @@
 """The control plane of a lab: etcd, API server, controllers and scheduler in its namespace."""
 
+import string
 from pathlib import Path
+from typing import Final
 
 from tests.lab.apiserver import ApiServer, Place, Trust
-from tests.lab.binaries import KUBERNETES, Binaries
+from tests.lab.binaries import Binaries
+from tests.lab.images import COREDNS_IMAGE
 from tests.lab.namespace import Namespace
 from tests.lab.pki import write_kubeconfig
 from tests.lab.topology import (
     API_PORT,
+    CLUSTER_DOMAIN,
     CONTROL_ADDRESS,
+    DNS_ADDRESS,
     ETCD_PEER_PORT,
     ETCD_PORT,
     POD_CIDR,
 )
+
+_MANIFESTS: Final = Path(__file__).parent / "manifest"
+
+
+def dns_manifest() -> str:
+    """Return the objects of the cluster's DNS."""
+    template = string.Template((_MANIFESTS / "coredns.yaml").read_text())
+    return template.substitute(image=COREDNS_IMAGE, address=DNS_ADDRESS, domain=CLUSTER_DOMAIN)
 
 
 def place_in(namespace: Namespace) -> Place:
@@ -37,7 +50,7 @@ def start_control_plane(
         StartError: The API server did not become ready.
     """
     server = ApiServer.start_at(place_in(namespace), directory, binaries=binaries, trust=trust)
-    kubernetes = binaries.directory(KUBERNETES)
+    kubernetes = binaries.directory(binaries.release.rest)
     controllers = _kubeconfig("kube-controller-manager", directory, server)
     scheduler = _kubeconfig("kube-scheduler", directory, server)
     namespace.start(

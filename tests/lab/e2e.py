@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from tests.lab.binaries import NEWEST, RELEASES
 from tests.lab.demo_cli import prepare_images
 from tests.lab.lab import Lab, repository
 from tests.lab.shares import SHARES, require_all
@@ -28,17 +29,28 @@ _printing = threading.Lock()
     type=click.Path(file_okay=False, path_type=Path),
     help="Write a report in JUnit's form for each lab into this directory.",
 )
+@click.option(
+    "--kubernetes",
+    type=click.Choice(tuple(RELEASES)),
+    default=NEWEST.minor,
+    show_default=True,
+    help="The labs' release.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def e2e(*, reports: Path | None, arguments: tuple[str, ...]) -> None:
+def e2e(*, reports: Path | None, kubernetes: str, arguments: tuple[str, ...]) -> None:
     """Run the end-to-end tests on two labs of their own, and remove those on which they pass.
 
     What follows is passed on to pytest.
     """
     require_all(repository())
     # Once, before both need it.
-    prepare_images(Lab.named(next(iter(SHARES))))
+    labs = {share: _lab_name(share, kubernetes) for share in SHARES}
+    prepare_images(Lab.named(next(iter(labs.values())), kubernetes=kubernetes))
     with ThreadPoolExecutor(len(SHARES)) as pool:
-        runs = {name: pool.submit(_run, name, reports, arguments) for name in SHARES}
+        runs = {
+            name: pool.submit(_run, name, SHARES[share], kubernetes, reports, arguments)
+            for share, name in labs.items()
+        }
     results = {name: run.result() for name, run in runs.items()}
     for name, status in results.items():
         if status in (0, _NO_TESTS):
@@ -50,15 +62,32 @@ def e2e(*, reports: Path | None, arguments: tuple[str, ...]) -> None:
     raise SystemExit(next((each for each in results.values() if each not in (0, _NO_TESTS)), 0))
 
 
-def _run(name: str, reports: Path | None, arguments: Sequence[str]) -> int:
+def _lab_name(share: str, kubernetes: str) -> str:
+    """Return a share's lab; those of several releases may be up at once."""
+    return share if kubernetes == NEWEST.minor else f"{share}-{kubernetes.replace('.', '-')}"
+
+
+def _run(
+    name: str,
+    files: Sequence[str],
+    kubernetes: str,
+    reports: Path | None,
+    arguments: Sequence[str],
+) -> int:
     """Run one lab's tests, with its name before each line, and return pytest's status."""
     root = repository()
     report = [] if reports is None else [f"--junit-xml={reports.absolute() / name}.xml"]
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-v", "--durations=8"]
     with subprocess.Popen(
-        [*command, *report, *SHARES[name], *arguments],
+        [*command, *report, *files, *arguments],
         cwd=root,
-        env=dict(os.environ, PYTHONPATH=str(root), PYTHONUNBUFFERED="1", DANM_E2E_LAB=name),
+        env=dict(
+            os.environ,
+            PYTHONPATH=str(root),
+            PYTHONUNBUFFERED="1",
+            DANM_E2E_LAB=name,
+            DANM_E2E_KUBERNETES=kubernetes,
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -17,7 +17,6 @@ import re
 import secrets
 import shutil
 import ssl
-import string
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,15 +28,10 @@ from typing import Final, Self
 from tests.lab.adoption import adopt
 from tests.lab.agent_client import AgentClient, Completed
 from tests.lab.apiserver import Trust, is_ready
-from tests.lab.binaries import (
-    ALL_COMPONENTS,
-    API_SERVER,
-    CONTAINERD,
-    Binaries,
-)
+from tests.lab.binaries import CONTAINERD, Binaries, lab_components
 from tests.lab.cache import Cache, default_cache_directory, file_lock
 from tests.lab.cluster import run_kubectl
-from tests.lab.control_plane import place_in, start_control_plane
+from tests.lab.control_plane import dns_manifest, place_in, start_control_plane
 from tests.lab.errors import LabError, NotUpError
 from tests.lab.image_store import ArchivedImage, ImageStore
 from tests.lab.images import (
@@ -52,15 +46,10 @@ from tests.lab.namespace import Namespace, namespaces
 from tests.lab.node_boot import boot_node
 from tests.lab.process import Background, wait_until
 from tests.lab.progress import Progress
+from tests.lab.release import note_release, release_of
 from tests.lab.stored_image import StoredImage, write_documents_archive
 from tests.lab.system import install_missing_packages, search_path
-from tests.lab.topology import (
-    AGENT_PORT,
-    CLUSTER_DOMAIN,
-    DNS_ADDRESS,
-    NODES,
-    Node,
-)
+from tests.lab.topology import AGENT_PORT, NODES, Node
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _NAMESPACE_PREFIX: Final = "danm-lab-"
@@ -68,7 +57,6 @@ _NAMESPACE_PREFIX: Final = "danm-lab-"
 _NODES_READY_S: Final = 300.0
 _DNS_READY_S: Final = 300.0
 _POLL_S: Final = 0.5
-_MANIFESTS: Final = Path(__file__).parent / "manifest"
 
 
 def default_state_directory() -> Path:
@@ -90,12 +78,6 @@ def repository() -> Path:
     raise LabError("Run this in the repository, or name its directory in DANM_REPOSITORY.")
 
 
-def dns_manifest() -> str:
-    """Return the objects of the cluster's DNS."""
-    template = string.Template((_MANIFESTS / "coredns.yaml").read_text())
-    return template.substitute(image=COREDNS_IMAGE, address=DNS_ADDRESS, domain=CLUSTER_DOMAIN)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
     """One lab by name, up or not."""
@@ -107,21 +89,31 @@ class Lab:
     progress: Progress
 
     @classmethod
-    def named(cls, name: str, *, progress: Progress | None = None) -> Self:
+    def named(
+        cls, name: str, *, progress: Progress | None = None, kubernetes: str | None = None
+    ) -> Self:
         """Return the lab of this name.
 
+        Args:
+            name: Which one.
+            progress: Tells what goes on.
+            kubernetes: A release by its minor version, such as 1.34. By default what the lab was
+                started with, and the newest where it was not.
+
         Raises:
-            LabError: The name has other characters than a-z, 0-9 and -.
+            LabError: The name has other characters than a-z, 0-9 and -, or a lab of this name
+                was started with another release.
         """
         if _NAME.fullmatch(name) is None:
             raise LabError(f"{name!r} is no name for a lab: use a-z, 0-9 and -, at most 31.")
         progress = progress or Progress()
         cache = Cache(directory=default_cache_directory())
+        state = default_state_directory() / name
         return cls(
             name=name,
-            state=default_state_directory() / name,
+            state=state,
             cache=cache,
-            binaries=Binaries(cache, progress),
+            binaries=Binaries(cache, progress, release_of(name, state, kubernetes)),
             progress=progress,
         )
 
@@ -152,7 +144,10 @@ class Lab:
         with ThreadPoolExecutor(max_workers=2) as pool:
             base = pool.submit(images.python_base)
             programs = pool.submit(
-                lambda: [self.binaries.directory(component) for component in ALL_COMPONENTS]
+                lambda: [
+                    self.binaries.directory(component)
+                    for component in lab_components(self.binaries.release)
+                ]
             )
             programs.result()
             base.result()
@@ -271,7 +266,7 @@ class Lab:
         """
         if not self.kubeconfig.exists():
             raise self._not_up()
-        kubectl = self.binaries.program(API_SERVER, "kubectl")
+        kubectl = self.binaries.program(self.binaries.release.api_server, "kubectl")
         return self.namespace.command([kubectl, f"--kubeconfig={self.kubeconfig}", *arguments])
 
     def kubectl(self, *arguments: str, stdin: str = "", timeout_s: float = 120.0) -> str:
@@ -323,6 +318,7 @@ class Lab:
 
     def _start(self) -> None:
         self.state.mkdir(parents=True, mode=0o700)
+        note_release(self.state, self.binaries.release)
         control = self.state / "control"
         agent_token = secrets.token_hex(16)
         self.progress.say(f"Starting the lab {self.name}; its logs are below {self.state}")

@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.lab.agent_client import agent_source
 from tests.lab.apiserver import Trust
-from tests.lab.binaries import CNI_PLUGINS, CONTAINERD, KUBERNETES, Binaries
+from tests.lab.binaries import CNI_PLUGINS, CONTAINERD, Binaries
 from tests.lab.control_plane import place_in
 from tests.lab.guest_kernel import (
     guest_python,
@@ -47,7 +47,7 @@ def boot_node(
         agent_token: What its agent wants to see.
     """
     programs = NodePrograms(
-        kubernetes=binaries.directory(KUBERNETES),
+        kubernetes=binaries.directory(binaries.release.rest),
         containerd=binaries.directory(CONTAINERD),
         cni_plugins=binaries.directory(CNI_PLUGINS),
         image_store=store.root,

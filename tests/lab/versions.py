@@ -3,6 +3,8 @@
 from typing import Final
 
 KUBERNETES: Final = "v1.36.3"
+# The oldest that DANM runs on (README.md): ./lab up --kubernetes 1.34.
+KUBERNETES_OLDEST: Final = "v1.34.4"
 ETCD: Final = "v3.6.8"
 CONTAINERD: Final = "v2.2.9"
 COREDNS: Final = "v1.15.0"
