@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -33,15 +33,17 @@ class Tools:
         kubectl: Path of kubectl.
         home: Where helm keeps what it remembers.
         kubeconfig: The cluster's; None without one.
+        prefix: Words before each command, such as those that enter a network namespace.
     """
 
     helm: str
     kubectl: str
     home: Path
     kubeconfig: Path | None = None
+    prefix: tuple[str, ...] = ()
 
     @classmethod
-    def obtain(cls, home: Path, kubeconfig: Path | None = None) -> Self:
+    def obtain(cls, home: Path, kubeconfig: Path | None = None, prefix: Sequence[str] = ()) -> Self:
         """Find the programs in the cache; build them where they are missing (minutes, once)."""
         binaries = Binaries(Cache(directory=default_cache_directory()), Progress())
         return cls(
@@ -49,13 +51,14 @@ class Tools:
             kubectl=binaries.program(API_SERVER, "kubectl"),
             home=home,
             kubeconfig=kubeconfig,
+            prefix=tuple(prefix),
         )
 
     def run(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command and return its output, whatever its exit status."""
         homes = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "HOME")
         return subprocess.run(
-            command,
+            [*self.prefix, *command],
             input=stdin,
             capture_output=True,
             text=True,

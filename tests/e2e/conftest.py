@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -143,14 +144,9 @@ def demo(lab: Lab, installation: Installation) -> Demo:
     return demo_on_lab(lab)
 
 
-@pytest.fixture()
-def tenant(
-    lab: Lab, installation: Installation, request: pytest.FixtureRequest
-) -> Iterator[Tenant]:
-    """A namespace of the test's own, which is empty of DANM's objects at the end."""
-    del installation
-    words = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())
-    namespace = words.removeprefix("test-")[:50].strip("-")
+@contextmanager
+def tenancy(lab: Lab, namespace: str) -> Iterator[Tenant]:
+    """Have a namespace, which is empty of DANM's objects at the end; DANM is installed."""
     lab.kubectl("create", "namespace", namespace)
     tenant = Tenant(cluster=lab, namespace=namespace)
     try:
@@ -163,3 +159,14 @@ def tenant(
         except LabError as error:
             status = lab.kubectl("get", "namespace", namespace, "-o", "yaml")
             raise AssertionError(f"{error}\n{status}") from error
+
+
+@pytest.fixture()
+def tenant(
+    lab: Lab, installation: Installation, request: pytest.FixtureRequest
+) -> Iterator[Tenant]:
+    """A namespace of the test's own, which is empty of DANM's objects at the end."""
+    del installation
+    words = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())
+    with tenancy(lab, words.removeprefix("test-")[:50].strip("-")) as tenant:
+        yield tenant

@@ -1,30 +1,22 @@
 """Replicas of ipam-svc come and go on a cluster, and callers that never pause notice nothing."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 
-from danm_api.ipam_api import AUDIENCE
 from tests.e2e.conftest import Tenant, eventually
-from tests.ipam import load
+from tests.e2e.ipam_callers import calling
 from tests.lab.cluster import objects
 from tests.lab.errors import LabError
 from tests.lab.installation import SYSTEM_NAMESPACE
 from tests.lab.lab import Lab
-from tests.lab.previous import previous_ipam_image
 from tests.lab.topology import NODES, node_named
 
 _DEPLOYMENT: Final = "deployment/danm-ipam"
 _SELECTOR: Final = "app.kubernetes.io/name=danm-ipam"
-# The sources of the release before this one: build-support/previous-release.
-_PREVIOUS: Final = os.environ.get("DANM_PREVIOUS_TREE", "")
 # A replica in a guest starts within half a minute.
 _REPLACED_S: Final = 240.0
 
@@ -32,56 +24,9 @@ _REPLACED_S: Final = 240.0
 @contextmanager
 def callers(lab: Lab, tenant: Tenant, directory: Path) -> Iterator[None]:
     """Let callers reserve and release from beside the nodes; at the end nothing has gone wrong."""
-    tenant.network("net", vlan=330, cidr="10.77.0.0/24")
-    tenant.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "tool"}},
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": "tool"},
-            "rules": [
-                {
-                    "apiGroups": ["danm.k8s.io"],
-                    "resources": ["danmnets/reservations"],
-                    "verbs": ["create", "delete", "get", "list"],
-                }
-            ],
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "tool"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "Role",
-                "name": "tool",
-            },
-            "subjects": [{"kind": "ServiceAccount", "name": "tool"}],
-        },
-    )
-    token = directory / "token"
-    token.touch(mode=0o600)
-    words = ("create", "token", "tool", "-n", tenant.namespace, f"--audience={AUDIENCE}")
-    token.write_text(lab.kubectl(*words, "--duration=2h"))
-    eventually(
-        lambda: "True" in lab.kubectl("get", "danmnet", "net", "-n", tenant.namespace),
-        "The network is validated",
-    )
-    command = [
-        sys.executable, "-m", load.__name__, f"--kubeconfig={lab.kubeconfig}",
-        f"--token-file={token}", f"--namespace={tenant.namespace}", "--network=net",
-    ]  # fmt: skip
-    with subprocess.Popen(
-        lab.namespace.command(command),
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        try:
-            yield
-        finally:
-            output, _ = process.communicate()
-    report = msgspec.json.decode(output, type=load.Report)
+    with calling(lab, tenant, directory) as called:
+        yield
+    report = called.report
     print(f"{report.operations} operations, the longest took {report.longest_s:.1f} s")
     assert report.operations > 0
     assert report.faults == []
@@ -130,22 +75,6 @@ def test_a_rollout_restart_fails_nobody(lab: Lab, tenant: Tenant, tmp_path: Path
     after = replicas(lab)
     assert before.keys().isdisjoint(after)
     assert sorted(after.values()) == sorted(before.values())
-
-
-@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_TREE does not name the previous release")
-def test_from_the_previous_release_and_back(lab: Lab, tenant: Tenant, tmp_path: Path) -> None:
-    """Replicas of two releases serve side by side under load, in both directions."""
-    # DESIGN, "An entry"
-    (deployment,) = objects(lab, _DEPLOYMENT, "-n", SYSTEM_NAMESPACE)
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    present = container["image"]
-    previous = previous_ipam_image(lab.images, Path(_PREVIOUS), present=present)
-    lab.load_images([previous])
-    with callers(lab, tenant, tmp_path):
-        for image in (previous, present):
-            words = ("set", "image", _DEPLOYMENT, f"{container['name']}={image}")
-            lab.kubectl(*words, "-n", SYSTEM_NAMESPACE)
-            rolled_out(lab)
 
 
 def test_the_lease_holders_end_fails_nobody(lab: Lab, tenant: Tenant, tmp_path: Path) -> None:

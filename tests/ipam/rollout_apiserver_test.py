@@ -28,7 +28,7 @@ from tests.lab.kube_objects import NAMESPACES
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
 
-# The sources of the release before this one: build-support/previous-release.
+# The sources of an older release: build-support/previous-release records.
 _PREVIOUS: Final = os.environ.get("DANM_PREVIOUS_TREE", "")
 _NETWORK: Final = "net"
 _CALLERS: Final = 4
@@ -184,8 +184,8 @@ async def test_what_a_later_release_writes_is_kept(cluster: Cluster, tmp_path: P
     assert kept[address] == f"of {address}"
 
 
-@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_TREE does not name the previous release")
-async def test_from_the_previous_release_and_back(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.skipif(not _PREVIOUS, reason="DANM_PREVIOUS_TREE does not name an older release")
+async def test_from_an_older_release_and_back(cluster: Cluster, tmp_path: Path) -> None:
     """Replicas of two releases serve side by side, in both orders, and nobody notices."""
     async with _two_replicas(cluster, tmp_path) as replicas, _load(cluster) as load:
         for paths in (source_paths(Path(_PREVIOUS)), [], source_paths(Path(_PREVIOUS))):

@@ -12,6 +12,7 @@ from tests.lab.demo import Demo, DemoOptions
 from tests.lab.errors import LabError
 from tests.lab.images import COREDNS_IMAGE, PYTHON_BASE
 from tests.lab.installation import (
+    ROLLOUT_S,
     VERSION,
     WORKLOADS,
     Installation,
@@ -42,15 +43,19 @@ def prepare_images(lab: Lab) -> list[str]:
     return names
 
 
-def install_on_lab(
-    lab: Lab, *, part: str = "", workloads: Sequence[str] = WORKLOADS
+def installation_on_lab(
+    lab: Lab,
+    *,
+    part: str = "",
+    workloads: Sequence[str] = WORKLOADS,
+    rollout_s: float = ROLLOUT_S,
 ) -> Installation:
-    """Bring a lab up with this tree's images and DANM, or a part of it, on it."""
+    """Bring a lab up with this tree's images; DANM, or a part of it, is not installed yet."""
     # Before the start: nodes boot with the images that there are, but unpack slowly.
     names = prepare_images(lab)
     lab.up()
     contents = recipe_key(VERSION, *((lab.images.engine_id(name) or "").encode() for name in names))
-    installation = Installation(
+    return Installation(
         lab,
         repository(),
         lab.progress,
@@ -59,7 +64,15 @@ def install_on_lab(
         contents=contents,
         part=part,
         workloads=workloads,
+        rollout_s=rollout_s,
     )
+
+
+def install_on_lab(
+    lab: Lab, *, part: str = "", workloads: Sequence[str] = WORKLOADS
+) -> Installation:
+    """Bring a lab up with this tree's images and DANM, or a part of it, on it."""
+    installation = installation_on_lab(lab, part=part, workloads=workloads)
     installation.install()
     return installation
 

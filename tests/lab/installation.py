@@ -27,7 +27,7 @@ IPAM_WORKLOADS: Final = (
     "deployment/danm-validator",
     "daemonset/danm-cni",
 )
-_ROLLOUT_S: Final = 240.0
+ROLLOUT_S: Final = 240.0
 _REMOVAL_S: Final = 300.0
 
 
@@ -147,6 +147,8 @@ class Installation:
         contents: str = "",
         part: str = "",
         workloads: Sequence[str] = WORKLOADS,
+        images: Mapping[str, str] | None = None,
+        rollout_s: float = ROLLOUT_S,
     ) -> None:
         """Take what is needed.
 
@@ -160,21 +162,37 @@ class Installation:
                 last installation's, all Pods are replaced.
             part: A directory below deploy/; empty for all.
             workloads: What is there afterwards.
+            images: Full names by the name in the manifests, where they are not this release's.
+            rollout_s: How long each workload may take to become ready.
         """
         self._cluster = cluster
         self._repository = repository
         self._progress = progress
         self._workloads = workloads
+        self._rollout_s = rollout_s
         self._overlay = Overlay(
             directory=work / "deploy" / part,
             base=repository / "deploy" / part,
-            images=image_names(prefix),
+            images=images or image_names(prefix),
             patches=(
                 [_content_patch(kind, contents) for kind in ("Deployment", "DaemonSet")]
                 if contents
                 else ()
             ),
         )
+
+    def define(self) -> None:
+        """Apply the definitions of DANM's kinds alone, as an update begins.
+
+        Raises:
+            LabError: The API server does not serve one of them.
+        """
+        definitions = str(self._repository / "deploy" / "crds")
+        with self._progress.step("DANM: kubectl apply -k deploy/crds"):
+            self._cluster.kubectl("apply", "--server-side", "-k", definitions)
+            self._cluster.kubectl(
+                "wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"
+            )
 
     def install(self) -> None:
         """Apply it and wait until every part is ready.
@@ -187,12 +205,20 @@ class Installation:
         with self._progress.step(f"DANM: kubectl apply -k {base}"):
             # Server-side: descriptions make CRDs too long for the annotation of the other way.
             self._cluster.kubectl("apply", "--server-side", "-k", directory)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until every part is ready, and none of an earlier state is left.
+
+        Raises:
+            LabError: A part did not become ready; the message shows what its Pods say.
+        """
         for workload in self._workloads:
             with self._progress.step(f"Ready: {workload}"):
                 try:
                     self._cluster.kubectl(
                         "rollout", "status", workload, "-n", SYSTEM_NAMESPACE,
-                        f"--timeout={_ROLLOUT_S:.0f}s", timeout_s=_ROLLOUT_S + 30,
+                        f"--timeout={self._rollout_s:.0f}s", timeout_s=self._rollout_s + 30,
                     )  # fmt: skip
                 except LabError as error:
                     raise LabError(f"{error}\n{self._explain(workload)}") from error
