@@ -30,7 +30,7 @@ def files(deploy: Path) -> Mapping[PurePosixPath, str]:
     objects = templates(whole, read(deploy, "ipam-only"), read_replicas(deploy, "one-node"))
     return {
         PurePosixPath("Chart.yaml"): documents.chart_yaml(whole.tags),
-        PurePosixPath("README.md"): texts.readme(values, name, labels),
+        PurePosixPath("README.md"): texts.readme(values, name, labels, whole.tags),
         PurePosixPath("values.yaml"): documents.values_yaml(values),
         PurePosixPath("values.schema.json"): documents.schema_json(),
         _TEMPLATES / "NOTES.txt": texts.notes(name, labels),

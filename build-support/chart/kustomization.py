@@ -42,7 +42,7 @@ class Kustomized:
 
     Attributes:
         sources: Its objects, in the order of its resources; images have no tags yet.
-        tags: The images' tags.
+        tags: The images' tags, of the kustomizations that it uses too.
     """
 
     sources: tuple[Source, ...]
@@ -65,11 +65,7 @@ def read(deploy: Path, part: str = ".") -> Kustomized:
     sources = {source.identity: source for source in _sources(deploy, directory)}
     for patch in top.get("patches", ()):
         _apply(patch, directory, sources)
-    images = top.get("images", ())
-    if any(set(image) != {"name", "newTag"} for image in images):
-        raise UnknownKustomizationError(f"an image of {directory / _FILE}: {images}")
-    tags = {image["name"]: str(image["newTag"]) for image in images}
-    return Kustomized(sources=tuple(sources.values()), tags=tags)
+    return Kustomized(sources=tuple(sources.values()), tags=_tags(directory))
 
 
 def read_replicas(deploy: Path, component: str) -> Mapping[str, int]:
@@ -83,6 +79,19 @@ def _load(directory: Path, known: frozenset[str]) -> dict[str, Any]:
     if unknown := set(raw) - known:
         raise UnknownKustomizationError(f"{directory / _FILE}: {', '.join(sorted(unknown))}")
     return raw
+
+
+def _tags(directory: Path) -> dict[str, str]:
+    """Return the tags that a kustomization gives; it goes before those that it uses."""
+    raw = _load(directory, _ALL)
+    tags: dict[str, str] = {}
+    for name in raw["resources"]:
+        if (directory / name).is_dir():
+            tags |= _tags(directory / name)
+    images = raw.get("images", ())
+    if any(set(image) != {"name", "newTag"} for image in images):
+        raise UnknownKustomizationError(f"an image of {directory / _FILE}: {images}")
+    return tags | {image["name"]: str(image["newTag"]) for image in images}
 
 
 def _sources(deploy: Path, directory: Path) -> Iterator[Source]:

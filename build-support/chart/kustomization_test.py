@@ -29,7 +29,9 @@ def _write(deploy: Path, **texts: str) -> Path:
     (deploy / "kustomization.yaml").write_text(_BASE)
     (deploy / "a.yaml").write_text(_OBJECTS)
     (deploy / "inner").mkdir(exist_ok=True)
-    (deploy / "inner" / "kustomization.yaml").write_text("resources: [c.yaml]\n")
+    (deploy / "inner" / "kustomization.yaml").write_text(
+        "resources: [c.yaml]\nimages: [{name: x/y, newTag: 9.9.9}, {name: x/z, newTag: 0.2.0}]\n"
+    )
     (deploy / "inner" / "c.yaml").write_text("kind: C\nmetadata: {name: three}\n")
     return deploy
 
@@ -42,7 +44,11 @@ def test_resources_come_in_order_with_their_files(tmp_path: Path) -> None:
         (("B", "two"), PurePosixPath("a.yaml")),
         (("C", "three"), PurePosixPath("inner/c.yaml")),
     ]
-    assert found.tags == {"x/y": "0.1.0"}
+
+
+def test_tags_come_from_the_kustomizations_that_are_used(tmp_path: Path) -> None:
+    """Each part has its own image's; an outer one goes before, as with kustomize."""
+    assert read(_write(tmp_path)).tags == {"x/y": "0.1.0", "x/z": "0.2.0"}
 
 
 def test_patches_add_replace_and_delete(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def templates(
     for source in whole.sources:
         if source.raw["kind"] == NAMESPACE:
             continue
-        text = "---\n" + rendered(_tree(source, alone, one_node))
+        text = "---\n" + rendered(_tree(source, alone, one_node, whole.tags))
         if conditions := list(_conditions(source, alone)):
             text = conditional(_both(conditions), text)
         files[source.path] = files.get(source.path, _header(source.path)) + text
@@ -72,14 +72,17 @@ def _both(conditions: list[str]) -> str:
 
 
 def _tree(
-    source: Source, alone: Mapping[Identity, dict[str, Any]], one_node: Mapping[str, int]
+    source: Source,
+    alone: Mapping[Identity, dict[str, Any]],
+    one_node: Mapping[str, int],
+    tags: Mapping[str, str],
 ) -> dict[str, Any]:
     tree: dict[str, Any] = source.raw
     if source.identity in alone:
         tree = _merged(tree, alone[source.identity])
     for part in PARTS:
         if source.identity == part.identity:
-            return placed(part, tree, one_node=one_node.get(part.name))
+            return placed(part, tree, one_node=one_node.get(part.name), tags=tags)
         if source.identity == (BUDGET, part.name):
             return placed_budget(part, tree)
     if source.raw["kind"] == "CustomResourceDefinition":

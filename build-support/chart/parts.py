@@ -55,21 +55,16 @@ _OF_PODS: Final[Mapping[str, object]] = {
 def defaults(manifests: Kustomized) -> Values:
     """Return the values with which the chart gives what the manifests say."""
     objects = {source.identity: source.raw for source in manifests.sources}
-    return msgspec.convert(
-        {part.key: _defaults(part, objects, manifests.tags) for part in PARTS}, Values
-    )
+    return msgspec.convert({part.key: _defaults(part, objects) for part in PARTS}, Values)
 
 
-def _defaults(
-    part: Part, objects: Mapping[Identity, RawObject], tags: Mapping[str, str]
-) -> dict[str, Any]:
+def _defaults(part: Part, objects: Mapping[Identity, RawObject]) -> dict[str, Any]:
     spec = objects[part.identity]["spec"]
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
     found = {
         "image": {
             "repository": container["image"],
-            "tag": tags[container["image"]],
             "pullPolicy": container["imagePullPolicy"],
         },
         "resources": container["resources"],
@@ -90,13 +85,16 @@ def _of_pods(part: Part) -> list[str]:
     return [key for key in _OF_PODS if key in part.section.__struct_encode_fields__]
 
 
-def placed(part: Part, tree: Mapping[str, Any], *, one_node: int | None) -> dict[str, Any]:
+def placed(
+    part: Part, tree: Mapping[str, Any], *, one_node: int | None, tags: Mapping[str, str]
+) -> dict[str, Any]:
     """Return a part's workload with its values in their places.
 
     Args:
         part: Whose it is.
         tree: The workload.
         one_node: Its replicas on a cluster of one node; None where it has none.
+        tags: The versions of this release by the images' names.
     """
     values = f".Values.{part.key}"
     spec = tree["spec"]
@@ -104,7 +102,9 @@ def placed(part: Part, tree: Mapping[str, Any], *, one_node: int | None) -> dict
     pod = template["spec"]
     (container,) = pod["containers"]
     placed_container = container | {
-        "image": Filled(f'include "danm.image" (list .Values {values}.image)'),
+        "image": Filled(
+            f'include "danm.image" (list .Values {values}.image "{tags[container["image"]]}")'
+        ),
         "imagePullPolicy": Filled(f"{values}.image.pullPolicy"),
         "args": _extended(container.get("args"), f"{values}.extraArgs"),
         "env": _extended(container.get("env"), f"{values}.extraEnv"),

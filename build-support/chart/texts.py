@@ -14,7 +14,9 @@ _SHORT: Final = 60
 """A default that is longer is not shown in a table."""
 
 
-def readme(values: Values, namespace: str, labels: Mapping[str, str]) -> str:
+def readme(
+    values: Values, namespace: str, labels: Mapping[str, str], tags: Mapping[str, str]
+) -> str:
     """Return README.md: how to install, and all values."""
     raw = msgspec.to_builtins(values)
     general, of_parts = [], dict[tuple[tuple[str, ...], str], dict[str, str]]()
@@ -36,6 +38,7 @@ def readme(values: Values, namespace: str, labels: Mapping[str, str]) -> str:
         labels=label_arguments(labels),
         minimum=KUBERNETES_MINIMUM,
         namespace=namespace,
+        versions="".join(f"- {image}:{tag}\n" for image, tag in sorted(tags.items())),
         general="".join(general),
         keys=", ".join(f"`{key}`" for key in keys),
         parts="".join(parts),
@@ -88,7 +91,7 @@ def release_check(namespace: str) -> str:
 HELPERS: Final = """\
 {{- /* Written by `python -m chart`: change build-support/chart instead. */}}
 
-{{- /* The reference of an image: of the chart's values, and of one image's. */}}
+{{- /* The reference of an image: of the chart's values, one image's, and its version here. */}}
 {{- define "danm.image" -}}
 {{- $values := index . 0 -}}
 {{- $image := index . 1 -}}
@@ -97,7 +100,8 @@ HELPERS: Final = """\
 {{- if $image.digest -}}
 {{- printf "%s@%s" $name $image.digest | quote -}}
 {{- else -}}
-{{- printf "%s:%s" $name $image.tag | quote -}}
+{{- $tag := $image.tag | default $values.global.imageTag | default (index . 2) -}}
+{{- printf "%s:%s" $name $tag | quote -}}
 {{- end -}}
 {{- end }}
 """
@@ -155,8 +159,18 @@ namespace.
 
 - A cluster that `kubectl apply -k deploy` has installed DANM on: add `--take-ownership
   --force-conflicts`; upgrades need the latter too, since what kubectl has set stays kubectl's.
-- Addresses alone, for other CNI plugins: `--set ipamOnly=true`.
+- Addresses alone, for other CNI plugins: `--set ipamOnly=true`. Without endpoints of Services:
+  `--set svcwatcher.enabled=false`.
 - A cluster of one node: `--set oneNode=true`.
+
+## Versions
+
+Each part has a version and a tag of its own. This chart's:
+
+{versions}
+Another tag of one part is `ipamSvc.image.tag` and its like; `global.imageTag` is one for all parts
+that name none (a build of your own, say). Which versions go together, and in which order parts are
+updated: [docs/compatibility.md](../../docs/compatibility.md).
 
 ## Remove it
 

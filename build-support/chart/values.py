@@ -66,7 +66,13 @@ class Image(Section, kw_only=True):
     repository: Annotated[
         str, Meta(min_length=1, description="Name, without tag; global.imageRegistry goes first.")
     ]
-    tag: Annotated[str, Meta(min_length=1, description="Tag; counts where digest is empty.")]
+    tag: Annotated[
+        str,
+        Meta(
+            description="Tag; empty for global.imageTag or else the part's version in this "
+            "release. Counts where digest is empty."
+        ),
+    ] = ""
     digest: Annotated[
         str,
         Meta(
@@ -192,6 +198,13 @@ class Global(Section, kw_only=True):
             pattern="^([^/].*[^/])?$",
             description="What goes before each image's repository, "
             "such as registry.example/mirror; empty for nothing.",
+        ),
+    ] = ""
+    image_tag: Annotated[
+        str,
+        Meta(
+            description="Tag of the images of all parts that name none themselves; empty for each "
+            "part's own version."
         ),
     ] = ""
     image_pull_secrets: Annotated[

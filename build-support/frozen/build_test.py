@@ -9,11 +9,12 @@ _BUILD = Path(__file__).with_name("build.sh")
 _CORE = {"_frozen_importlib", "_imp", "_thread", "_warnings", "_weakref", "builtins", "sys"}
 
 
-def _run(directory: Path, program: str) -> "subprocess.CompletedProcess[str]":
+def _run(directory: Path, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Build a program out of its main module's source, run it without any variable."""
     package = directory / "program"
     package.mkdir()
     (package / "__init__.py").touch()
+    (package / "version.py").write_text('VERSION = "1.2.3"\n')
     (package / "main.py").write_text(program)
     (package / "__main__.py").write_text("from program.main import main\n\nmain()\n")
     executable = directory / "executable"
@@ -22,7 +23,9 @@ def _run(directory: Path, program: str) -> "subprocess.CompletedProcess[str]":
         env=dict(os.environ, SOURCE_ROOTS=str(directory)),
         check=True,
     )
-    return subprocess.run([executable], env={}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [executable, *arguments], env={}, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_start_loads_the_core_alone(tmp_path: Path) -> None:
@@ -36,6 +39,17 @@ def test_a_start_loads_the_core_alone(tmp_path: Path) -> None:
     own = {"__main__", "posix", "program", "program.main"}
     assert (done.returncode, done.stderr) == (0, "")
     assert set(done.stdout.split()) == _CORE | own
+
+
+def test_a_program_tells_its_version_without_being_started(tmp_path: Path) -> None:
+    """It is its package's; of a program that is started with anything else nothing changes."""
+    program = "import posix\n\ndef main():\n    posix.write(1, b'started')\n"
+    done = _run(tmp_path, program, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "tried 1.2.3\n", "")
+    started = subprocess.run(
+        [tmp_path / "executable", "--versions"], check=True, capture_output=True
+    )
+    assert started.stdout == b"started"
 
 
 def test_an_error_that_nobody_catches_is_printed(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ static int print_error(void) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        return puts("@NAME@ @VERSION@") < 0 || fflush(stdout) != 0;
+    }
     PyConfig config;
     PyPreConfig pre;
     PyPreConfig_InitIsolatedConfig(&pre);
@@ -106,6 +109,12 @@ def compile_module(name: str, path: Path) -> CodeType:
     return compile(path.read_bytes(), f"<frozen {name}>", "exec", dont_inherit=True, optimize=2)
 
 
+def version_of(main_module: str) -> str:
+    """Return what a program answers to --version: its source root's package says it."""
+    package, _, _ = main_module.partition(".")
+    return str(importlib.import_module(f"{package}.version").VERSION)
+
+
 def c_array(label: str, data: bytes) -> str:
     """Return a C array of bytes."""
     lines = [",".join(map(str, data[i : i + 32])) for i in range(0, len(data), 32)]
@@ -128,7 +137,7 @@ def main() -> None:
         message = f"no such module: {arguments.main_module}"
         raise SystemExit(message)
     codes = [(name, _source(name)) for name in names]
-    rows, parts = [], ["#include <Python.h>\n"]
+    rows, parts = [], ["#include <Python.h>\n#include <string.h>\n"]
     for number, (name, path) in enumerate(codes):
         if path is None:
             continue
@@ -140,7 +149,8 @@ def main() -> None:
     rows.append('    {"__main__", m_main, sizeof m_main, 0, NULL},')
     rows.append("    {NULL, NULL, 0, 0, NULL},")
     parts.append("static const struct _frozen modules[] = {\n" + "\n".join(rows) + "\n};\n")
-    parts.append(_C_MAIN.replace("@NAME@", arguments.name))
+    version = version_of(arguments.main_module)
+    parts.append(_C_MAIN.replace("@NAME@", arguments.name).replace("@VERSION@", version))
     sys.stdout.write("".join(parts))
 
 

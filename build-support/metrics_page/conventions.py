@@ -47,6 +47,7 @@ LABELS: Final[Mapping[str, str]] = {
     "namespace": "with `network`: DanmNets, of which administrators make few; the Lease holder's",
     "network": "see `namespace`",
     "outcome": "`ok`, `retry`, `bug`",
+    "part": "parts of DANM; each process has its own",
     "path": "the API's routes, not what they are called with; anything else is `unknown`",
     "program": "`danm`, `fakeipam`",
     "queue": "queues in the code",
@@ -60,6 +61,7 @@ LABELS: Final[Mapping[str, str]] = {
     "type": "`ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`",
     "verb": "CNI's verbs, each also with `fakeipam` before it, `upkeep` and `other`; of svcwatcher "
     "`create`, `replace`, `delete`",
+    "version": "one for each process",
     "verdict": "`Accepted`, `Refused`",
 }
 
@@ -90,8 +92,10 @@ def _of_name(metric: Named) -> Iterator[str]:
         yield f"a name begins with {' or '.join(_PREFIXES)}"
     if (metric.type == "counter") != metric.name.endswith("_total"):
         yield "counters end with _total, and nothing else does"
-    if metric.name.endswith(("_count", "_sum", "_bucket", "_created", "_info")):
+    if metric.name.endswith(("_count", "_sum", "_bucket", "_created")):
         yield "this end is Prometheus' own"
+    if metric.name.endswith("_info") and metric.type != "gauge":
+        yield "an _info is a gauge that is 1"
     for word in _TYPES.intersection(words):
         yield f"a name does not say its type ({word})"
     if "by" in words:

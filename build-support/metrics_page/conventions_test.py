@@ -34,6 +34,7 @@ def a_metric(**changes: Any) -> MetricInfo:  # noqa: ANN401  (of any field)
             {"name": "danm_seconds_waited", "type": "gauge"}, "comes last", id="unit first"
         ),
         pytest.param({"name": "danm_thing_count", "type": "gauge"}, "Prometheus' own", id="end"),
+        pytest.param({"name": "danm_thing_info", "type": "histogram"}, "that is 1", id="info"),
         pytest.param({"name": "danm_thing_gauge", "type": "gauge"}, "its type", id="type"),
         pytest.param({"text": ""}, "no help", id="help"),
         pytest.param({"labels": ("pod",)}, "not in LABELS", id="unbounded"),
@@ -53,6 +54,7 @@ def test_what_is_against_them_is_told(changes: dict[str, Any], sentence: str) ->
         pytest.param({}, id="counter"),
         pytest.param({"name": "danm_wait_seconds", "type": "histogram"}, id="histogram"),
         pytest.param({"name": "danm_wait_seconds_total"}, id="counter of seconds"),
+        pytest.param({"name": "danm_thing_info", "type": "gauge"}, id="information"),
         pytest.param({"name": "danmd_ends_timestamp_seconds", "type": "gauge"}, id="moment"),
     ],
 )

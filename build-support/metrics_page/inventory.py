@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 import danm_api.ipam_client
 import danm_api.kube.metrics
+import danm_api.telemetry.build_info
 import danm_api.telemetry.scrapes
 import danm_cni.daemon
 import danm_cni.ipam_only
@@ -75,7 +76,11 @@ def parts() -> tuple[Part, ...]:
             title="Every process",
             where="Each shows those of what it has: only some have a Lease or queues.",
             metrics=_sorted(
-                (*_of(danm_api.telemetry.scrapes), *_of(danm_api.kube.metrics)),
+                (
+                    *_of(danm_api.telemetry.build_info),
+                    *_of(danm_api.telemetry.scrapes),
+                    *_of(danm_api.kube.metrics),
+                ),
             ),
         ),
         Part(

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 
+import netwatcher.version
 from danm_api.names import SYSTEM_NAMESPACE
 from tests.deploy.helm import RELEASE, REPOSITORY, Tools
 from tests.lab.apiserver import ApiServer
@@ -204,16 +205,19 @@ def test_a_release_comes_changes_and_goes(tools: Tools) -> None:
         {
             "svcwatcher": {"enabled": False},
             "ipamSvc": {"replicas": 3},
-            "netwatcher": {"image": {"tag": "0.2.0"}},
+            "netwatcher": {"image": {"tag": "9.9.9"}},
         },
     )
     assert _replicas(tools) == {"danm-ipam": 3, "danm-validator": 2}
-    assert _images(tools, "daemonsets")["danm-netwatcher"] == "danm/netwatcher:0.2.0"
+    assert _images(tools, "daemonsets")["danm-netwatcher"] == "danm/netwatcher:9.9.9"
     assert not [name for name in _all_names(tools) if "svcwatcher" in name]
 
     tools.call(tools.helm, "rollback", RELEASE, "1", f"--namespace={SYSTEM_NAMESPACE}")
     assert _replicas(tools) == replicas
-    assert _images(tools, "daemonsets")["danm-netwatcher"] == "danm/netwatcher:0.1.0"
+    assert (
+        _images(tools, "daemonsets")["danm-netwatcher"]
+        == f"danm/netwatcher:{netwatcher.version.VERSION}"
+    )
     assert _without_records(_all_names(tools)) == _without_records(installed)
 
     _uninstall(tools)

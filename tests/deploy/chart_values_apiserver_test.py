@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from chart.documents import walk
+from chart.kustomization import read
 from danm_api.names import SYSTEM_NAMESPACE
 from tests.deploy.helm import CHART, RELEASE, REPOSITORY, Objects, Tools, leaves
 
@@ -17,6 +18,7 @@ from tests.deploy.helm import CHART, RELEASE, REPOSITORY, Objects, Tools, leaves
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
 
 DEPLOY: Final = REPOSITORY / "deploy"
+TAGS: Final = read(DEPLOY).tags
 _KEEP: Final = "helm.sh/resource-policy"
 _DIGEST: Final = "sha256:" + "0123456789abcdef" * 4
 
@@ -82,8 +84,8 @@ def _part(key: str, kind: str, name: str, image: str, *, args: int = 0, env: int
     node = {"requiredDuringSchedulingIgnoredDuringExecution": terms}
     variable = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}
     toleration = {"key": "mine", "operator": "Exists"}
-    yield row("image.repository", "my/image", (f"{container}/image", "my/image:0.1.0"))
-    yield row("image.tag", "0.2.0", (f"{container}/image", f"{image}:0.2.0"))
+    yield row("image.repository", "my/image", (f"{container}/image", f"my/image:{TAGS[image]}"))
+    yield row("image.tag", "9.9.9", (f"{container}/image", f"{image}:9.9.9"))
     yield row("image.digest", _DIGEST, (f"{container}/image", f"{image}@{_DIGEST}"))
     yield row("image.pullPolicy", "Always", (f"{container}/imagePullPolicy", "Always"))
     yield row(
@@ -152,7 +154,20 @@ ROWS: Final = (
                 kind=kind,
                 name=name,
                 path="/spec/template/spec/containers/0/image",
-                shown=f"registry.example/mirror/{image}:0.1.0",
+                shown=f"registry.example/mirror/{image}:{TAGS[image]}",
+            )
+            for (kind, name), image in _IMAGES.items()
+        ),
+    ),
+    Row(
+        path="global.imageTag",
+        value="nightly",
+        places=tuple(
+            Place(
+                kind=kind,
+                name=name,
+                path="/spec/template/spec/containers/0/image",
+                shown=f"{image}:nightly",
             )
             for (kind, name), image in _IMAGES.items()
         ),
@@ -275,6 +290,16 @@ def test_every_value_has_a_row() -> None:
             "resources: [deploy]\ncomponents: [deploy/one-node]",
             id="one-node",
         ),
+        pytest.param(
+            {"svcwatcher": {"enabled": False}},
+            "resources: [deploy]\ncomponents: [deploy/without-svcwatcher]",
+            id="without-svcwatcher",
+        ),
+        pytest.param(
+            {"svcwatcher": {"enabled": False}, "oneNode": True},
+            "resources: [deploy]\ncomponents: [deploy/one-node, deploy/without-svcwatcher]",
+            id="one-node-without-svcwatcher",
+        ),
     ],
 )
 def test_the_chart_gives_what_kustomize_gives(
@@ -292,6 +317,18 @@ def test_the_chart_gives_what_kustomize_gives(
         assert metadata["annotations"].pop(_KEEP) == "keep"
     assert given.keys() == wanted.keys()
     assert given == wanted
+
+
+def test_a_parts_tag_goes_before_the_one_for_all(tools: Tools) -> None:
+    """One part can be tried in another version, whatever the others are."""
+    values = {"global": {"imageTag": "nightly"}, "svcwatcher": {"image": {"tag": "9.9.9"}}}
+    objects = tools.objects(values)
+    images = {
+        name: objects[kind, name]["spec"]["template"]["spec"]["containers"][0]["image"]
+        for kind, name in _IMAGES
+    }
+    assert images.pop("danm-svcwatcher") == "danm/svcwatcher:9.9.9"
+    assert {image.rpartition(":")[2] for image in images.values()} == {"nightly"}
 
 
 @pytest.mark.parametrize("key", ["tolerations", "affinity", "priorityClassName", "resources"])

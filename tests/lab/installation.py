@@ -9,6 +9,10 @@ from typing import Any, Final
 
 import yaml
 
+import danm_cni.version
+import ipam_svc.version
+import netwatcher.version
+import svcwatcher.version
 from tests.lab.cluster import Cluster
 from tests.lab.errors import BuildError, LabError
 from tests.lab.progress import Progress
@@ -46,14 +50,18 @@ class PartImage:
     target: str
 
 
-VERSION: Final = "0.1.0"
+_DEMO_VERSION: Final = "0.1.0"
 PART_IMAGES: Final = (
-    PartImage(name="danm/ipam-svc", tag=VERSION, target="services/ipam-svc:image"),
-    PartImage(name="danm/danm-cni", tag=VERSION, target="components/cni:image"),
-    PartImage(name="danm/netwatcher", tag=VERSION, target="services/netwatcher:image"),
-    PartImage(name="danm/svcwatcher", tag=VERSION, target="services/svcwatcher:image"),
+    PartImage(name="danm/ipam-svc", tag=ipam_svc.version.VERSION, target="services/ipam-svc:image"),
+    PartImage(name="danm/danm-cni", tag=danm_cni.version.VERSION, target="components/cni:image"),
+    PartImage(
+        name="danm/netwatcher", tag=netwatcher.version.VERSION, target="services/netwatcher:image"
+    ),
+    PartImage(
+        name="danm/svcwatcher", tag=svcwatcher.version.VERSION, target="services/svcwatcher:image"
+    ),
 )
-DEMO_IMAGE: Final = PartImage(name="danm/demo", tag=VERSION, target="examples/programs:image")
+DEMO_IMAGE: Final = PartImage(name="danm/demo", tag=_DEMO_VERSION, target="examples/programs:image")
 
 
 def build_images(repository: Path, progress: Progress, *, base_image: str) -> None:

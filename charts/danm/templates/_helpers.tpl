@@ -1,6 +1,6 @@
 {{- /* Written by `python -m chart`: change build-support/chart instead. */}}
 
-{{- /* The reference of an image: of the chart's values, and of one image's. */}}
+{{- /* The reference of an image: of the chart's values, one image's, and its version here. */}}
 {{- define "danm.image" -}}
 {{- $values := index . 0 -}}
 {{- $image := index . 1 -}}
@@ -9,6 +9,7 @@
 {{- if $image.digest -}}
 {{- printf "%s@%s" $name $image.digest | quote -}}
 {{- else -}}
-{{- printf "%s:%s" $name $image.tag | quote -}}
+{{- $tag := $image.tag | default $values.global.imageTag | default (index . 2) -}}
+{{- printf "%s:%s" $name $tag | quote -}}
 {{- end -}}
 {{- end }}

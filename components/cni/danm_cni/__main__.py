@@ -16,7 +16,7 @@ from danm_api.kube.api import DANMEPS
 from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.service_main import run_service
-from danm_api.telemetry import configure_logging, configure_tracing, get_logger
+from danm_api.telemetry import configure_logging, configure_tracing, get_logger, tell_version
 from danm_cni.allocation_journal import users_in
 from danm_cni.attempts import AttemptCounter
 from danm_cni.config import DEFAULT_POD_RESOURCES, HEALTH_PORT, Config, HostPaths
@@ -28,6 +28,7 @@ from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.pod_resources import PodResources
 from danm_cni.processes import PluginProcesses
+from danm_cni.version import VERSION
 
 log = get_logger(__name__)
 
@@ -51,6 +52,7 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     context_settings={"auto_envvar_prefix": _ENVIRONMENT_PREFIX, "show_default": True},
     help="DANM's node daemon. Without a command it runs until SIGTERM.",
 )
+@click.version_option(VERSION, prog_name="danmd", allow_from_autoenv=False)
 @click.option("--node-name", envvar="DANM_NODE_NAME", help="Name of the Node object of this node.")
 @click.option(
     "--pod-uid",
@@ -197,6 +199,7 @@ def main(context: click.Context, /, **values: Any) -> None:  # noqa: ANN401  (cl
     context.obj = config
     if context.invoked_subcommand is None:
         _require_node(config)
+        tell_version("danmd", VERSION)
         configure_tracing("danmd")
         run_service(lambda stop: _serve(config, stop))
 

@@ -14,6 +14,7 @@ from kubectl_danm.commands.pod import pod
 from kubectl_danm.commands.services import services
 from kubectl_danm.commands.who import who
 from kubectl_danm.connection import World
+from kubectl_danm.version import VERSION
 
 # kubectl starts a plugin by its file's name and shows users this one.
 _PLUGIN: Final = "kubectl-danm"
@@ -29,6 +30,7 @@ def name_of(path: str) -> str:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(VERSION, prog_name=_PLUGIN)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Look at DANM's networks in a cluster, with your own kubeconfig and rights.

@@ -9,11 +9,12 @@ import click
 
 from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.service_main import run_service
-from danm_api.telemetry import configure_logging, configure_tracing
+from danm_api.telemetry import configure_logging, configure_tracing, tell_version
 from ipam_svc import process
 from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S, Config, danmd_user_of
 from ipam_svc.fsck import fsck
 from ipam_svc.limits import Limits, Rate
+from ipam_svc.version import VERSION
 
 _USUAL = Limits()
 _COUNT = click.IntRange(min=1)
@@ -38,6 +39,7 @@ def _parse_addresses(
         "max_content_width": 100,
     },
 )
+@click.version_option(VERSION, prog_name="ipam-svc", allow_from_autoenv=False)
 @click.option(
     "--kubeconfig",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -181,6 +183,7 @@ def main(
     if context.invoked_subcommand is not None:
         return
     configure_logging("ipam-svc", level=log_level)
+    tell_version("ipam-svc", VERSION)
     configure_tracing("ipam-svc")
     config = Config(
         kubeconfig=kubeconfig,

@@ -11,7 +11,7 @@ import click
 from danm_api.errors import DanmError
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.service_main import run_service
-from danm_api.telemetry import configure_logging, configure_tracing
+from danm_api.telemetry import configure_logging, configure_tracing, tell_version
 from netwatcher import node_process, validator_process
 from netwatcher.config import (
     COMPARE_PERIOD_S,
@@ -21,6 +21,7 @@ from netwatcher.config import (
     ValidatorConfig,
 )
 from netwatcher.group_limit import LIMIT_FILE
+from netwatcher.version import VERSION
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +70,7 @@ def _common_options(health_port: int) -> Callable[[F], F]:
 
 
 @click.group(name="netwatcher", context_settings={"max_content_width": 100})
+@click.version_option(VERSION, prog_name="netwatcher")
 def main() -> None:
     """Keep DanmNets valid, and the links that they need on every node.
 
@@ -113,6 +115,7 @@ def run_node(
     alias begins with "danm:" are ever changed. They stay when this process ends.
     """
     configure_logging("netwatcher-node", level=log_level)
+    tell_version("netwatcher-node", VERSION)
     configure_tracing("netwatcher-node")
     config = NodeConfig(
         kubeconfig=kubeconfig,
@@ -154,6 +157,7 @@ def run_validator(
     Several replicas may run; one of them works, the others stand by.
     """
     configure_logging("netwatcher-validator", level=log_level)
+    tell_version("netwatcher-validator", VERSION)
     configure_tracing("netwatcher-validator")
     config = ValidatorConfig(
         kubeconfig=kubeconfig,

@@ -8,15 +8,17 @@ import click
 
 from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.service_main import run_service
-from danm_api.telemetry import configure_logging, configure_tracing
+from danm_api.telemetry import configure_logging, configure_tracing, tell_version
 from svcwatcher.config import HEALTH_PORT, Config, EndpointsMode
 from svcwatcher.process import run
+from svcwatcher.version import VERSION
 
 
 @click.command(
     name="svcwatcher",
     context_settings={"auto_envvar_prefix": "DANM", "show_default": True, "max_content_width": 100},
 )
+@click.version_option(VERSION, prog_name="svcwatcher", allow_from_autoenv=False)
 @click.option(
     "--kubeconfig",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -80,6 +82,7 @@ def main(
     Traces go to OTEL_EXPORTER_OTLP_ENDPOINT when it is set.
     """
     configure_logging("svcwatcher", level=log_level)
+    tell_version("svcwatcher", VERSION)
     configure_tracing("svcwatcher")
     config = Config(
         kubeconfig=kubeconfig,

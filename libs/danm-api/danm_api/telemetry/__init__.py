@@ -7,6 +7,7 @@ serves them. Listener serves any HTTP within bounds.
 from opentelemetry.trace import SpanKind
 
 from danm_api.telemetry.bounds import Bounds, Patience
+from danm_api.telemetry.build_info import tell_version
 from danm_api.telemetry.correlation import (
     REQUEST_ID_HEADER,
     correlated,
@@ -53,4 +54,5 @@ __all__ = [
     "shared_by",
     "shutdown_tracing",
     "span",
+    "tell_version",
 ]

@@ -1,0 +1,1 @@
+"""The parts' versions: each stands in one module, and is brought from there to where it is used."""

@@ -1,0 +1,3 @@
+"""The version of svcwatcher; `python -m versions` brings it to wherever it stands. Pure."""
+
+VERSION = "0.1.0"
