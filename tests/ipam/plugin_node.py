@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import uuid4
 
 from danm_api.errors import ConflictError
@@ -30,6 +30,7 @@ from tests.ipam.cluster import Cluster
 from tests.ipam.controllers import cached_binaries
 from tests.lab.binaries import CNI_PLUGINS
 from tests.lab.deployed import apply_deployed, ipam_kubeconfig
+from tests.lab.errors import StartError
 from tests.lab.own_network import ip, own_network
 from tests.lab.process import Background, start_leashed, wait_until
 from tests.lab.system import program
@@ -37,8 +38,9 @@ from tests.lab.system import program
 # EndpointSlices admit no loopback address; this one is of a range for benchmarks (RFC 2544).
 ADDRESS: Final = "198.18.255.1"
 PARENT: Final = "up0"
-_HEALTH_PORTS: Final = {"ipam": 9440, "danmd": 9441}
-_READY_S: Final = 60.0
+_HEALTH_PORTS: Final = {"ipam": 9440, "danmd": 9441, "validator": 9444, "svcwatcher": 9445}
+# A program that ends is noticed at once; on a machine that starves starting takes minutes.
+_READY_S: Final = 240.0
 
 
 @contextmanager
@@ -116,6 +118,7 @@ class PluginNode:
     Attributes:
         cluster: Where its Pods and DanmNets are.
         ipam_kubeconfig: With the rights of ipam-svc.
+        paths: Where Python finds another release of a program, by the program's name.
     """
 
     cluster: Cluster
@@ -125,9 +128,10 @@ class PluginNode:
     danmd: Background | None = None
     ipam: Background | None = None
     containers: list[Container] = field(default_factory=list)
+    paths: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    async def join(cls, cluster: Cluster, directory: Path) -> "PluginNode":
+    async def join(cls, cluster: Cluster, directory: Path) -> Self:
         """Have a node with danmd's token and role of deploy/ipam-only, and nothing running."""
         node = cls(
             cluster=cluster,
@@ -139,7 +143,7 @@ class PluginNode:
             (directory / name).mkdir(parents=True)
         for plugin in cached_binaries().directory(CNI_PLUGINS).iterdir():
             (directory / "bin" / plugin.name).symlink_to(plugin)
-        node.write_executable()
+        node.write_executables()
         await cluster.create(NODES, {"metadata": {"name": node.name}})
         await node.apply_roles()
         pod = await cluster.run_pod(
@@ -151,15 +155,21 @@ class PluginNode:
         await node.publish_ipam()
         return node
 
-    def write_executable(self) -> None:
-        """Put fakeipam where danmd installs it from: here run by this interpreter."""
-        path = self.directory / "image" / "fakeipam"
-        paths = shlex.quote(os.pathsep.join(filter(None, sys.path)))
+    def write_executables(self) -> None:
+        """Put fakeipam where danmd installs it from."""
+        self.write_executable("fakeipam", fakeipam_program.__package__)
+
+    def write_executable(self, name: str, package: str | None) -> None:
+        """Put an executable where danmd installs it from: here run by this interpreter."""
+        path = self.directory / "image" / name
+        paths = shlex.quote(self.python_path(name))
         interpreter = shlex.quote(sys.executable)
-        path.write_text(
-            f"#!/bin/sh\nPYTHONPATH={paths} exec {interpreter} -m {fakeipam_program.__package__}\n"
-        )
+        path.write_text(f"#!/bin/sh\nPYTHONPATH={paths} exec {interpreter} -m {package}\n")
         path.chmod(0o755)
+
+    def python_path(self, name: str) -> str:
+        """Return where Python finds a program: another release of it first."""
+        return os.pathsep.join([*self.paths.get(name, ()), *filter(None, sys.path)])
 
     async def apply_roles(self) -> None:
         """Apply danmd's service account and roles as deploy/ipam-only has them."""
@@ -223,18 +233,20 @@ class PluginNode:
 
     def start_ipam(self) -> None:
         """Start ipam-svc and wait until it serves."""
-        self.ipam = self._start(
+        self.ipam = self.start_program(
             "ipam",
             ipam_program.__name__,
             f"--kubeconfig={self.ipam_kubeconfig}",
             f"--pod-name=ipam-{uuid4().hex[:5]}",
             f"--pod-ip={ADDRESS}",
             f"--port={API_PORT}",
+            # As in the tests with replicas: what kubelet would wait for is shorter here.
+            "--linger=1",
         )
 
     def start_danmd(self) -> None:
         """Start danmd --ipam-only and wait until it is ready."""
-        self.danmd = self._start(
+        self.danmd = self.start_program(
             "danmd",
             danmd_program.__name__,
             "--ipam-only",
@@ -249,7 +261,8 @@ class PluginNode:
             f"--ipam-token-file={self.directory}/ipam-token",
         )
 
-    def _start(self, name: str, module: str, *arguments: str) -> Background:
+    def start_program(self, name: str, module: str, *arguments: str) -> Background:
+        """Start a program and wait until it is ready."""
         port = _HEALTH_PORTS[name]
         background = start_leashed(
             name,
@@ -262,15 +275,19 @@ class PluginNode:
                 f"--health-port={port}",
             ],
             log=self.directory / f"{name}-{uuid4().hex[:5]}.log",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": self.python_path(name)},
         )
         probe = [sys.executable, "-c", _PROBE, f"http://127.0.0.1:{port}/readyz"]
-        wait_until(
-            lambda: subprocess.run(probe, check=False, capture_output=True).returncode == 0,
-            what=f"{name} is ready",
-            timeout_s=_READY_S,
-            alive=(background,),
-        )
+        try:
+            wait_until(
+                lambda: subprocess.run(probe, check=False, capture_output=True).returncode == 0,
+                what=f"{name} is ready",
+                timeout_s=_READY_S,
+                alive=(background,),
+            )
+        except StartError:
+            background.stop()
+            raise
         return background
 
     def kill_danmd(self) -> None:
@@ -331,6 +348,7 @@ class PluginNode:
             "CNI_COMMAND": verb,
             "CNI_PATH": str(self.directory / "bin"),
             "DANM_SOCKET": f"{self.directory}/run/danmd.sock",
+            "DANM_TOMBSTONES": f"{self.directory}/state/tombstones",
             "DANM_FAKEIPAM_TOMBSTONES": f"{self.directory}/state/fakeipam-tombstones",
             "DANM_READY_MARKER": f"{self.directory}/run/ready",
         }

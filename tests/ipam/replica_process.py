@@ -26,9 +26,9 @@ _LINGER: Final = "1"
 _RESIDENT: Final = re.compile(r"VmRSS:\s+(\d+) kB")
 
 
-def source_paths(tree: Path) -> list[str]:
-    """Return where Python finds ipam-svc in a source tree of this repository."""
-    return [str(tree / "libs" / "danm-api"), str(tree / "services" / "ipam-svc")]
+def source_paths(tree: Path, root: str = "services/ipam-svc") -> list[str]:
+    """Return where Python finds a part in a source tree of this repository."""
+    return [str(tree / "libs" / "danm-api"), str(tree / root)]
 
 
 @dataclass(slots=True, kw_only=True)
