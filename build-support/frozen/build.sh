@@ -1,5 +1,6 @@
 #!/bin/sh
 # Builds one static executable: build.sh OUTPUT NAME MAIN_MODULE
+# OUTPUT.linked tells which packages of Debian are in it, with their licences.
 # SOURCE_ROOTS: source roots, separated by spaces. For another architecture set CC, PYTHON (a native interpreter of the same version as
 # the target's static library), PYTHON_INCLUDE and PYTHON_LIBRARY.
 set -eu
@@ -23,7 +24,8 @@ paths=$(for root in $SOURCE_ROOTS; do printf -- '--path %s ' "$root"; done)
 # No build id and no path of this machine in the file: the same sources give the same bytes.
 (cd "$WORK" && "$CC" -O1 -c -I"$PYTHON_INCLUDE" program.c -o program.o)
 # glibc warns that name look-ups would need its shared libraries at run time; these programs look up no names.
-"$CC" -static -Wl,--build-id=none -Wl,--gc-sections -s -o "$WORK/program" "$WORK/program.o" "$PYTHON_LIBRARY" -lexpat -lz -lm \
-    2> "$WORK/warnings" || { cat "$WORK/warnings" >&2; exit 1; }
+"$CC" -static -Wl,--build-id=none -Wl,--gc-sections -Wl,--trace -s -o "$WORK/program" "$WORK/program.o" "$PYTHON_LIBRARY" -lexpat -lz -lm \
+    > "$WORK/trace" 2> "$WORK/warnings" || { cat "$WORK/warnings" >&2; exit 1; }
 mkdir -p "$(dirname "$OUTPUT")"
+"$PYTHON" -I "$HERE/linked.py" "$OUTPUT.linked" "$WORK/program.o" < "$WORK/trace"
 mv "$WORK/program" "$OUTPUT"

@@ -1,5 +1,6 @@
 """What a static executable has to start with, and what it has not."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_a_program_tells_its_version_without_being_started(tmp_path: Path) -> No
         [tmp_path / "executable", "--versions"], check=True, capture_output=True
     )
     assert started.stdout == b"started"
+
+
+def test_what_is_linked_is_told_with_its_licences(tmp_path: Path) -> None:
+    """The interpreter, the C library and what else the linker has read, by Debian's packages."""
+    _run(tmp_path, "def main():\n    pass\n")
+    linked = tmp_path / "executable.linked"
+    packages = json.loads((linked / "packages.json").read_text())
+    names = [each["name"] for each in packages]
+    assert {"libc6-dev", "libpython3.11-dev", "zlib1g-dev"} <= set(names)
+    assert all(each["version"] and each["architecture"] for each in packages)
+    texts = {path.name: path.read_text(errors="replace") for path in linked.glob("*.copyright")}
+    assert sorted(texts) == sorted(f"{name}.copyright" for name in names)
+    assert "GNU Lesser General Public" in texts["libc6-dev.copyright"]
 
 
 def test_an_error_that_nobody_catches_is_printed(tmp_path: Path) -> None:

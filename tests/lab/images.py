@@ -30,6 +30,8 @@ _BASE_OPTIONS: Final = (
     "--variant=minbase",
     "--aptopt=Apt::Install-Recommends false",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
+    # What may be shipped, and how, is told by these.
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--customize-hook=rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/* $1/var/log/*",

@@ -32,6 +32,7 @@ SHARES: Final[Mapping[str, Sequence[str]]] = {
         "tests/e2e/ipam_rollout_e2e_test.py",
         "tests/lab/lab_e2e_test.py",
         "tests/lab/image_store_e2e_test.py",
+        "tests/images/part_images_e2e_test.py",
     ),
 }
 

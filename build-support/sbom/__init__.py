@@ -1,0 +1,1 @@
+"""What an image consists of: a bill of materials (CycloneDX) and the licences' texts."""
