@@ -1,8 +1,8 @@
 """Sphinx' settings. The site's source is the repository: pages link to each other as they do there.
 
-Pages are those of docs/ and the READMEs; docs/index.md has their order. build-support/docs calls Sphinx
-with every warning an error, so a link that leads nowhere and a page that is nowhere in the order
-end it.
+Pages are those of docs/ and the READMEs; docs/index.md has their order. build-support/docs calls
+Sphinx with every warning an error, so a link that leads nowhere and a page that is nowhere in the
+order end it.
 """
 
 import sys

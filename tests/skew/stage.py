@@ -28,11 +28,12 @@ from danm_cni import shim
 from ipam_svc.config import API_PORT
 from netwatcher import __main__ as netwatcher_program
 from svcwatcher import __main__ as svcwatcher_program
-from tests.ipam.cluster import Cluster, install_kinds
+from tests.ipam.cluster import Cluster
 from tests.ipam.plugin_node import ADDRESS, PluginNode, node_network
 from tests.ipam.replica_process import source_paths
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import account_kubeconfig, apply_deployed
+from tests.lab.kinds import install_kinds
 from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
 from tests.lab.process import Background
 
@@ -209,7 +210,7 @@ async def _join(server: ApiServer, directory: Path, definitions: Path | None) ->
             for path in sorted((definitions / "deploy" / "crds").glob("danm*.yaml")):
                 await api.create(DEFINITIONS, yaml.safe_load(path.read_text()))
         # Those that are there stay as they are.
-        await install_kinds(server)
+        await install_kinds(api)
         cluster = Cluster(server=server, api=api, namespace=SYSTEM_NAMESPACE)
         await cluster.create(NAMESPACES, {"metadata": {"name": SYSTEM_NAMESPACE}})
         return await WholeNode.join(cluster, directory / "node")
