@@ -54,10 +54,11 @@ class _Written:
     size: float
 
 
-Observed = Callable[[Sequence[Replica]], AbstractContextManager[None]]
+# Who looks at replicas, and whom their certificates are checked against, as PEM.
+Observed = Callable[[Sequence[Replica], str], AbstractContextManager[None]]
 
 
-def _by_nobody(_: Sequence[Replica]) -> AbstractContextManager[None]:
+def _by_nobody(_: Sequence[Replica], __: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -182,7 +183,7 @@ class Bench:
             job = self._job(case, replicas, networks, pods, await self._stage.trust())
             # Serving metrics takes the API server longer than some reservations: not meanwhile.
             written, cpu = self._written(), self._cpu(replicas)
-            with observed(replicas):
+            with observed(replicas, job.authority):
                 outcome = run_job(job)
             used = {name: value - cpu[name] for name, value in self._cpu(replicas).items()}
             used["generator"] = outcome.cpu_s

@@ -28,9 +28,11 @@ _PROGRAMS: Final = {
 _SOURCES: Final = (
     f"{_SCRIPTS}/build.sh",
     f"{_SCRIPTS}/freeze.py",
+    f"{_SCRIPTS}/linked.py",
     f"{_API}/danm_api/__init__.py",
     *(f"{_API}/danm_api/node_{name}.py" for name in ("call", "frame", "tombstone")),
     "components/cni/danm_cni/__init__.py",
+    "components/cni/danm_cni/version.py",
     "components/cni/danm_cni/shim/*.py",
     "components/fakeipam/fakeipam/*.py",
 )

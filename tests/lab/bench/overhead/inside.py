@@ -103,7 +103,7 @@ class _Overhead:
         tokens = await prepare(stage, api, kubectl, Path(self._job.repository))
         found = await self._pods(server, Pods(api, stage, kubectl), stage, tokens)
         bench = Bench(server, stage, tokens, self._directory, self._progress)
-        return found + await self._reservations(bench, stage, server.token)
+        return found + await self._reservations(bench, server.token)
 
     async def _pods(
         self, server: ApiServer, pods: Pods, stage: Stage, tokens: Tokens
@@ -156,15 +156,16 @@ class _Overhead:
             ]
         return found
 
-    async def _reservations(self, bench: Bench, stage: Stage, token: str) -> list[Comparison]:
+    async def _reservations(self, bench: Bench, token: str) -> list[Comparison]:
         """Compare loads of reservations, with ipam-svc observed and not."""
 
         async def side(load: Load, observed: bool) -> Side:  # noqa: FBT001  (of _in_turns)
-            trust = await stage.trust()
             figures, cost = await bench.load(
                 load,
                 launch=self._observed if observed else _WITHOUT,
-                observed=lambda replicas: _scraped(replicas if observed else [], token, trust),
+                observed=lambda replicas, trust: _scraped(
+                    replicas if observed else [], token, trust
+                ),
             )
             each_ms = 1000 / figures.rate
             return Side(
