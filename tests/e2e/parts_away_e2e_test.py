@@ -1,12 +1,15 @@
 """A part that is away: what runs goes on, new Pods wait with a reason and come up afterwards."""
 
 import json
+from collections import Counter
 
-from tests.e2e.conftest import Tenant, eventually
+from tests.e2e.conftest import DEMO_IMAGE, Tenant, eventually
 from tests.lab.cluster import objects
 from tests.lab.installation import SYSTEM_NAMESPACE
 
 ONE = json.dumps([{"network": "net", "ip": "dynamic"}])
+# Two nodes, one after the other, on a machine that Pods and another lab keep busy as well.
+_ROLLOUT_S = 600.0
 
 
 def nodes_ready(tenant: Tenant) -> bool:
@@ -75,3 +78,47 @@ def test_danmd_away(tenant: Tenant) -> None:
         lambda: len(tenant.left_behind()) == len(["DanmEp", "address"]),
         "The deleted Pod's DanmEp and address are given back",
     )
+
+
+def test_danmd_is_replaced_under_load(tenant: Tenant) -> None:
+    """Pods come and go all the time, and none of them waits for kubelet to try again."""
+    # docs/decisions/0021
+    tenant.network("net", vlan=323, cidr="10.77.0.0/24", container_prefix="eth0")
+    hello = {"name": "hello", "image": DEMO_IMAGE, "command": ["python3", "-c", "pass"]}
+    template = {
+        "metadata": {"annotations": {"danm.k8s.io/interfaces": ONE}},
+        "spec": {"containers": [hello], "restartPolicy": "Never"},
+    }
+    tenant.apply(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "load"},
+            "spec": {"parallelism": 2, "completions": 10_000, "template": template},
+        }
+    )
+
+    def ended() -> int:
+        (job,) = objects(tenant.cluster, "job", "load", "-n", tenant.namespace)
+        return int(job["status"].get("succeeded", 0))
+
+    def failed() -> Counter[str]:
+        selector = "--field-selector=reason=FailedCreatePodSandBox"
+        events = objects(tenant.cluster, "events", "-n", tenant.namespace, selector)
+        return Counter({raw["message"]: raw.get("count", 1) for raw in events})
+
+    eventually(lambda: ended() > 0, "Pods come and go", 120.0)
+    failed_before = failed()
+    rollout = ("rollout", "{}", "daemonset/danm-cni", "-n", SYSTEM_NAMESPACE)
+    tenant.cluster.kubectl(*(word.format("restart") for word in rollout))
+    before = ended()
+    tenant.cluster.kubectl(*(word.format("status") for word in rollout), timeout_s=_ROLLOUT_S)
+    during = ended() - before
+    eventually(lambda: ended() > before + during, "They still do", 120.0)
+    failed_meanwhile = failed() - failed_before
+    tenant.cluster.kubectl(
+        "delete", "job", "load", "-n", tenant.namespace, "--cascade=foreground", "--timeout=120s"
+    )
+    print(f"{during} Pods came and went while danmd was replaced")
+    assert during > 0
+    assert not failed_meanwhile
