@@ -33,6 +33,17 @@ def _kernel() -> _SlowKernel:
     return kernel
 
 
+async def _being_read(kernel: _SlowKernel) -> tuple[Parents, asyncio.Task[ObservedLink | None]]:
+    """Return what has asked a kernel that does not answer yet, and who waits for it."""
+    parents = Parents(kernel)
+    kernel.answers.clear()
+    reading = asyncio.create_task(parents.read(NAME))
+    async with asyncio.timeout(5):
+        while not kernel.asked:
+            await asyncio.sleep(0)
+    return parents, reading
+
+
 async def test_it_is_read_once_until_it_changes() -> None:
     """Each link after the first asks nothing; after a change the next one does."""
     kernel = _kernel()
@@ -59,12 +70,7 @@ async def test_one_that_is_not_there_is_looked_for_each_time() -> None:
 async def test_an_answer_that_a_change_has_overtaken_is_not_kept() -> None:
     """It may be of before the change: whoever looks next asks again."""
     kernel = _kernel()
-    parents = Parents(kernel)
-    kernel.answers.clear()
-    reading = asyncio.create_task(parents.read(NAME))
-    async with asyncio.timeout(5):
-        while not kernel.asked:
-            await asyncio.sleep(0)
+    parents, reading = await _being_read(kernel)
     parents.forget(InterfaceName("veth1"))
     parents.forget(NAME)
     kernel.answers.set()
@@ -76,12 +82,7 @@ async def test_an_answer_that_a_change_has_overtaken_is_not_kept() -> None:
 async def test_changes_of_others_do_not_matter() -> None:
     """While a hundred links are repaired, each of them changes."""
     kernel = _kernel()
-    parents = Parents(kernel)
-    kernel.answers.clear()
-    reading = asyncio.create_task(parents.read(NAME))
-    async with asyncio.timeout(5):
-        while not kernel.asked:
-            await asyncio.sleep(0)
+    parents, reading = await _being_read(kernel)
     parents.forget(InterfaceName("vlan100"))
     kernel.answers.set()
     assert await reading is await parents.read(NAME)
