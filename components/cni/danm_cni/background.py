@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 from danm_api.errors import DanmError
 from danm_api.telemetry import get_logger
 
 _log = get_logger(__name__)
+
+# Of the last work when the process ends: the danmd that follows cannot begin before that, and it
+# finishes what the journal says is not finished.
+END_S: Final = 3.0
+# A kernel's answer that is on its way is taken before the work that asked is given up.
+_CANCEL_S: Final = 1.0
 
 
 class Background:
@@ -34,10 +40,18 @@ class Background:
         for task in tuple(self._tasks):
             task.cancel()
 
-    async def end(self) -> None:
-        """Wait for what runs, and for what that starts."""
+    async def end(self, *, within_s: float = END_S) -> None:
+        """Wait for what runs, and for what that starts; cancel what has not ended in time."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        while self._tasks and loop.time() < until_s:
+            await asyncio.wait(self._tasks, timeout=until_s - loop.time())
+        if not self._tasks:
+            return
+        _log.warning("Left to the next start", tasks=len(self._tasks), waited_s=within_s)
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            self.cancel()
+            await asyncio.wait(self._tasks, timeout=_CANCEL_S)
 
 
 def _tell(task: "asyncio.Task[None]") -> None:

@@ -28,6 +28,27 @@ async def test_the_end_waits_for_what_work_starts() -> None:
     assert done == ["first", "second"]
 
 
+async def test_the_end_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """What a server holds up is left to the next start, once what it was at has been taken back."""
+    # docs/decisions/0021
+    background = Background()
+    taken_back: list[str] = []
+
+    async def held_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            taken_back.append("held up")
+
+    _ = background.spawn(held_up())
+    with caplog.at_level(logging.WARNING):
+        async with asyncio.timeout(30):
+            await background.end(within_s=0.01)
+    assert taken_back == ["held up"]
+    assert "Left to the next start" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [

@@ -77,6 +77,7 @@ async def node_lock(path: Path, stop: asyncio.Event) -> AsyncIterator[bool]:
             while not stop.is_set() and not _try_lock(descriptor):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _LOCK_POLL_S)
+            log.info("No other danmd runs on this node any more", stopped=stop.is_set())
         yield not stop.is_set()
     finally:
         os.close(descriptor)

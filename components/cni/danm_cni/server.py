@@ -96,7 +96,10 @@ class CniServer:
         self._accept()
         self._listener.close()
         if self._connections:
+            connected, since_s = len(self._connections), time.monotonic()
             await asyncio.wait(self._connections)
+            took_ms = round((time.monotonic() - since_s) * 1000)
+            log.info("Answered the last requests", requests=connected, took_ms=took_ms)
 
     def _watch_listener(self) -> None:
         if self._listener.fileno() >= 0:
