@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ class TalkerState(msgspec.Struct, frozen=True, kw_only=True):
     sent: dict[str, int]
     refused: int
     again: int
+    gaps: list[tuple[float, int, str]]
     received: dict[str, Received]
     looked_up: int
     unanswered: int
@@ -77,6 +79,19 @@ def talk_counts(states: Sequence[TalkerState]) -> TalkCounts:
         wrong=sum(state.wrong for state in states),
         unanswered=sum(state.unanswered for state in states),
     )
+
+
+def told_gaps(states: Mapping[str, TalkerState]) -> list[str]:
+    """Say when packets did not come, and how many each Pod could not even send. Pure."""
+    gaps = sorted(
+        (at, missing, source, pod)
+        for pod, each in states.items()
+        for at, missing, source in each.gaps
+    )
+    return [
+        f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} {pod}: {missing} missing from {source}"
+        for at, missing, source, pod in gaps
+    ] + [f"{pod}: {each.refused} could not be sent" for pod, each in states.items() if each.refused]
 
 
 def missed_at_the_end(states: Mapping[str, TalkerState], owners: Mapping[str, str]) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tests.e2e import talker
-from tests.e2e.talk import Received, TalkerState, missed_at_the_end, talk_counts
+from tests.e2e.talk import Received, TalkerState, missed_at_the_end, talk_counts, told_gaps
 from tests.lab.apiserver import free_ports
 
 _WITHIN_S: Final = 60.0
@@ -26,6 +27,7 @@ def _seen(*, sent: dict[str, int], received: dict[str, Received]) -> TalkerState
         sent=sent,
         refused=0,
         again=0,
+        gaps=[],
         received=received,
         looked_up=7,
         unanswered=1,
@@ -116,6 +118,26 @@ async def test_it_counts_packets_and_look_ups(tmp_path: Path) -> None:
         await _until(state, is_quiet)
     assert seen.received[_HERE].gaps == 0
     assert missed_at_the_end({"a": seen}, {_HERE: "a"}) == 0
+
+
+async def test_it_says_when_packets_did_not_come(tmp_path: Path) -> None:
+    """A gap is told with its length, its sender and the time of its end."""
+    state, other = tmp_path / "state", "127.0.0.2"
+    config = _config(tmp_path, peers=[])
+    async with _program(config):
+        await _until(state, lambda told: told.looked_up > 0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((other, 0))
+            for number in (7, 8, 12, 10, 13):
+                sender.sendto(number.to_bytes(8), (_HERE, config["port"]))
+        seen = await _until(
+            state, lambda told: other in told.received and told.received[other].count == 5
+        )
+    assert seen.received[other].gaps == 2
+    ((_, missing, source),) = seen.gaps
+    assert (missing, source) == (3, other)
+    (told,) = told_gaps({"talker-1": seen})
+    assert told.endswith("talker-1: 3 missing from 127.0.0.2")
 
 
 async def test_a_name_in_the_making_is_not_counted(tmp_path: Path) -> None:

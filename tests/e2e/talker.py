@@ -16,6 +16,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ _TELL_EVERY_S: Final = 0.5
 # As much as a kernel gives: a process that waits for its processor loses nothing.
 _RECEIVE_BYTES: Final = 1 << 20
 _EXAMPLES: Final = 5
+_GAPS: Final = 20
 
 
 class Packets(asyncio.DatagramProtocol):
@@ -36,6 +38,9 @@ class Packets(asyncio.DatagramProtocol):
         """Begin with none."""
         self.numbers: dict[str, set[int]] = {}
         self.again = 0
+        # When the next one came (Unix time), how many had not come until then, and from whom.
+        self.gaps: list[tuple[float, int, str]] = []
+        self._last: dict[str, int] = {}
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ANN401 - asyncio's
         """Note a packet's number."""
@@ -43,6 +48,10 @@ class Packets(asyncio.DatagramProtocol):
         seen = self.numbers.setdefault(addr[0], set())
         self.again += number in seen
         seen.add(number)
+        missing = number - self._last.get(addr[0], number) - 1
+        if missing > 0:
+            self.gaps = [*self.gaps, (time.time(), missing, addr[0])][:_GAPS]
+        self._last[addr[0]] = max(number, self._last.get(addr[0], 0))
 
 
 class Talker:
@@ -121,6 +130,7 @@ class Talker:
             "sent": self._sent,
             "refused": self._refused,
             "again": self._packets.again,
+            "gaps": self._packets.gaps,
             "received": {
                 source: {"first": min(seen), "last": max(seen), "count": len(seen)}
                 for source, seen in self._packets.numbers.items()

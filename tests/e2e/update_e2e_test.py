@@ -22,7 +22,7 @@ from tests.e2e.conftest import Tenant, eventually, tenancy
 from tests.e2e.ipam_callers import calling
 from tests.e2e.left_over import Bare, look, remaining
 from tests.e2e.pod_load import PodLoad
-from tests.e2e.talk import Talk
+from tests.e2e.talk import Talk, told_gaps
 from tests.e2e.update_counts import Moment, held_twice, table, told_twice
 from tests.ipam import load
 from tests.lab.chaos.cni.objects import endpoint_of
@@ -181,6 +181,7 @@ class Update:
     Attributes:
         moments: Before the update, after it, and after the way back.
         missed: Packets that were sent last and did not come.
+        gaps: When packets did not come, in words.
         report: What callers of ipam-svc saw.
         twice: Addresses that two Pods had at one moment.
         looks: How often they were looked for.
@@ -190,6 +191,7 @@ class Update:
 
     moments: list[Moment]
     missed: int
+    gaps: list[str]
     report: load.Report
     twice: set[str]
     looks: int
@@ -230,12 +232,14 @@ def updated(stage: Stage, lab: Lab, tenant: Tenant, directory: Path) -> Update:
             moments.append(now(pods, talk))
         pods.stop()
         missed = talk.stop()
+        gaps = told_gaps(talk.states())
     failed_adds = pods.failed_adds()
     for kind in ("pods", "danmnets"):
         lab.kubectl("delete", kind, "--all", "-n", _NAMESPACE, "--timeout=90s")
     return Update(
         moments=moments,
         missed=missed,
+        gaps=gaps,
         report=called.report,
         twice=twice.found,
         looks=twice.looks,
@@ -258,7 +262,7 @@ def test_update_and_roll_back_under_load(lab: Lab, stage: Stage, tmp_path: Path)
 
     assert update.failed_adds == {}
     assert after.failed_pods == 0
-    assert (after.lost, update.missed) == (0, 0)
+    assert (after.lost, update.missed) == (0, 0), update.gaps
     assert after.wrong == 0
     assert update.report.faults == []
     assert update.twice == set()

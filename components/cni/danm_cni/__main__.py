@@ -17,6 +17,7 @@ from danm_api.kube.client import KubeClient
 from danm_api.names import SYSTEM_NAMESPACE, NodeName
 from danm_api.service_main import run_service
 from danm_api.telemetry import configure_logging, configure_tracing, get_logger, tell_version
+from danm_cni.ahead import Ahead
 from danm_cni.allocation_journal import users_in
 from danm_cni.attempts import AttemptCounter
 from danm_cni.config import DEFAULT_POD_RESOURCES, HEALTH_PORT, Config, HostPaths
@@ -26,6 +27,7 @@ from danm_cni.installation import Installation
 from danm_cni.ipam_client import NodeAddresses
 from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.kernel import KernelInterfaces
+from danm_cni.networks import Networks
 from danm_cni.pod_resources import PodResources
 from danm_cni.processes import PluginProcesses
 from danm_cni.version import VERSION
@@ -170,8 +172,8 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
 @click.option(
     "--started-file",
     type=_READABLE,
-    help="Gets its process id when danmd has started, even if it waits for the end of another one "
-    "of the node, whose port answers probes until then.",
+    help="Gets its process id when danmd has started; one that waits for the end of another one of "
+    "the node, whose port answers probes until then, has read the API server first.",
 )
 @click.option(
     "--log-level",
@@ -210,44 +212,56 @@ def _require_node(config: Config) -> None:
 
 
 async def _serve(config: Config, stop: asyncio.Event) -> None:
-    if config.started_file is not None:
-        # With its number: the file outlives a container that is started again.
-        config.started_file.write_text(str(os.getpid()))
     if _installation(config).was_uninstalled_by(config.pod_uid):
         # The container restarts while everything around it is being deleted.
+        _tell_started(config)
         log.info("Uninstalled from this node; waiting for the end", node=config.node)
         await stop.wait()
         return
-    async with node_lock(config.paths.state / "lock", stop) as alone:
-        if alone:
-            await _serve_alone(config, stop)
-
-
-async def _serve_alone(config: Config, stop: asyncio.Event) -> None:
     async with await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api:
-        discovery = IpamDiscovery(
-            api, system_namespace=config.namespace, token_file=config.ipam_token_file
+        ahead = Ahead(
+            networks=Networks(api),
+            discovery=IpamDiscovery(
+                api, system_namespace=config.namespace, token_file=config.ipam_token_file
+            ),
         )
-        client = IpamClient(discovery.endpoints, discovery.trust, discovery.token)
-        attempts = AttemptCounter(
-            config.paths.state / "attempts", clock_ms=lambda: time.time_ns() // 1_000_000
-        )
-        kernel = KernelInterfaces(host_root=config.paths.root)
+        async with (
+            ahead.followed(then=lambda: _tell_started(config)),
+            node_lock(config.paths.state / "lock", stop) as alone,
+        ):
+            _tell_started(config)
+            if alone:
+                await _serve_alone(config, stop, api, ahead)
+
+
+def _tell_started(config: Config) -> None:
+    """Let Kubernetes end the danmd before this one: this one runs, and is ready for its turn."""
+    if config.started_file is not None:
+        # With its number: the file outlives a container that is started again.
+        config.started_file.write_text(str(os.getpid()))
+
+
+async def _serve_alone(config: Config, stop: asyncio.Event, api: KubeClient, ahead: Ahead) -> None:
+    discovery = ahead.discovery
+    attempts = AttemptCounter(
+        config.paths.state / "attempts", clock_ms=lambda: time.time_ns() // 1_000_000
+    )
+    kernel = KernelInterfaces(host_root=config.paths.root)
+    async with IpamClient(discovery.endpoints, discovery.trust, discovery.token) as client:
         addresses = NodeAddresses(client, node=config.node, attempts=attempts)
         daemon: Daemon | IpamOnlyDaemon
         if config.ipam_only:
-            daemon = IpamOnlyDaemon(config, api, addresses=addresses, kernel=kernel)
+            daemon = IpamOnlyDaemon(
+                config, api, addresses=addresses, kernel=kernel, networks=ahead.networks
+            )
         else:
             plugins = PluginProcesses(
                 host_root=config.paths.root, in_host_mounts=config.delegates_in_host_mounts
             )
             devices = PodResources(host_root=config.paths.root, socket=config.pod_resources_socket)
             edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses, devices=devices)
-            daemon = Daemon(config, api, edges)
-        async with client, asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(discovery.run())
-            await daemon.run(stop)
-            watch.cancel()
+            daemon = Daemon(config, api, edges, networks=ahead.networks)
+        await daemon.run(stop)
 
 
 @main.command()

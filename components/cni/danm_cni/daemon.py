@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from danm_api.errors import DeadlineExceededError
 from danm_api.kube.api import KubeApi
@@ -110,8 +110,17 @@ class Daemon:
         readiness: Whether ADDs can be served yet.
     """
 
-    def __init__(self, config: Config, api: KubeApi, edges: Edges) -> None:
-        """Put the parts together, and read the journal."""
+    def __init__(
+        self, config: Config, api: KubeApi, edges: Edges, *, networks: Networks | None = None
+    ) -> None:
+        """Put the parts together, and read the journal.
+
+        Args:
+            config: The node, and what its administrator chose.
+            api: The API server.
+            edges: The rest of the world.
+            networks: DanmNets that somebody follows already; without them danmd does.
+        """
         self._config = config
         self.readiness = Readiness(config.paths.ready_marker)
         self._installation = Installation(
@@ -121,7 +130,7 @@ class Daemon:
         self.journal.load()
         tombstones = Tombstones(config.paths.tombstones)
         self._pods = NodePods(api, config.node)
-        self._networks = Networks(api)
+        self._networks = networks or Networks(api)
         self._endpoints = NodeEndpoints(api, config.node)
         self._relabel: WorkQueue[ObjectKey] = WorkQueue()
         self._admission = Admission(limit=config.max_sandboxes, queue_limit=config.max_waiting)
@@ -231,6 +240,9 @@ class Daemon:
         )
         self._pods.informer.subscribe(self._pod_changed)
         self._endpoints.informer.subscribe(self._endpoint_changed)
+        self._to_follow: list[Informer[Any]] = [self._pods.informer, self._endpoints.informer]
+        if networks is None:
+            self._to_follow.append(self._networks.informer)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set."""
@@ -254,7 +266,7 @@ class Daemon:
         async with health, asyncio.TaskGroup() as tasks:
             async with server:
                 running = [
-                    *(tasks.create_task(informer.run()) for informer in self.informers),
+                    *(tasks.create_task(informer.run()) for informer in self._to_follow),
                     tasks.create_task(self._serve()),
                     tasks.create_task(self._count()),
                     tasks.create_task(self._declare()),
@@ -272,6 +284,9 @@ class Daemon:
     async def _serve(self) -> None:
         """Become ready once the watches have shown what there is; then install, and compare."""
         await self._wait_synced()
+        if self.readiness.was_set:
+            # What the danmd before this one has installed asks this one already.
+            self.readiness.set()
         if self._config.install:
             await asyncio.to_thread(self._installation.install_executables)
         self.readiness.set()

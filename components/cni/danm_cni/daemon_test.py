@@ -155,6 +155,20 @@ async def test_a_waiting_add_does_not_hold_up_the_end(tmp_path: Path) -> None:
     await writer.wait_closed()
 
 
+async def test_one_that_follows_another_serves_at_once(tmp_path: Path) -> None:
+    """What an earlier danmd has installed asks this one before it has installed anything."""
+    # docs/decisions/0021
+    node = FakeNode(tmp_path)
+    node.config.paths.ready_marker.parent.mkdir(parents=True, exist_ok=True)
+    node.config.paths.ready_marker.touch()
+    # It cannot.
+    (tmp_path / "image/danm").unlink()
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.timeout(30):
+            await node.daemon.run(asyncio.Event())
+    assert node.daemon.readiness.reason is None
+
+
 async def test_no_configuration_without_its_executables(tmp_path: Path) -> None:
     """When an executable cannot be put onto the node, the runtime hears nothing of DANM."""
     # Peers' complaint 10

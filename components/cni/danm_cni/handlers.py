@@ -46,6 +46,11 @@ class Readiness:
         self._settled = asyncio.Event()
         self.reason: str | None = "the API server has not been read yet"
 
+    @property
+    def was_set(self) -> bool:
+        """Whether this danmd, or one before it, has been ready since the node booted."""
+        return self._marker.exists()
+
     def set(self) -> None:
         """Be ready."""
         write_atomically(self._marker, b"")
@@ -106,7 +111,7 @@ class Readiness:
         Raises:
             CniRequestError: It has not been.
         """
-        if not self._marker.exists():
+        if not self.was_set:
             self.require(CniCode.NOT_AVAILABLE)
 
 

@@ -43,9 +43,22 @@ class IpamOnlyDaemon:
     """
 
     def __init__(
-        self, config: Config, api: KubeApi, *, addresses: AddressService, kernel: InterfaceMaker
+        self,
+        config: Config,
+        api: KubeApi,
+        *,
+        addresses: AddressService,
+        kernel: InterfaceMaker,
+        networks: Networks | None = None,
     ) -> None:
         """Put the parts together, and read the journals.
+
+        Args:
+            config: The node, and what its administrator chose.
+            api: The API server.
+            addresses: ipam-svc.
+            kernel: The node's.
+            networks: DanmNets that somebody follows already; without them danmd does.
 
         Raises:
             DanmError: The node still has all of DANM.
@@ -63,7 +76,8 @@ class IpamOnlyDaemon:
         # What a full danmd of earlier days knew of is not ours to release.
         self._sandboxes = Journal(config.paths.state / "journal")
         self._sandboxes.load()
-        self._networks = Networks(api)
+        self._networks = networks or Networks(api)
+        self._to_follow = [] if networks else [self._networks.informer]
         # Its watch does not run: a Pod is read only where the runtime does not tell its uid.
         pods = NodePods(api, config.node)
         self._addresses = addresses
@@ -98,7 +112,7 @@ class IpamOnlyDaemon:
         async with health, asyncio.TaskGroup() as tasks:
             async with server:
                 running = [
-                    tasks.create_task(self._networks.informer.run()),
+                    *(tasks.create_task(informer.run()) for informer in self._to_follow),
                     tasks.create_task(self._serve()),
                 ]
                 await stop.wait()

@@ -55,8 +55,8 @@ class IpamDiscovery:
             group.create_task(self.slices.run())
             group.create_task(self.trust_maps.run())
 
-    async def wait_synced(self, timeout_s: float) -> None:
-        """Wait until both have been read once.
+    async def wait_synced(self, timeout_s: float | None) -> None:
+        """Wait until both have been read once; None waits for as long as it takes.
 
         Raises:
             DeadlineExceededError: They were not read within ``timeout_s``.
