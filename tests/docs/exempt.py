@@ -1,4 +1,4 @@
-"""What no test runs of the pages, with the reasons that they give. The only such lists."""
+"""What no test runs of the pages, with the reasons that they give. The only such list."""
 
 from typing import Final
 
@@ -31,25 +31,3 @@ EXEMPT: Final = (
     ("docs/tutorial.md", _PUSHED),
 )
 """Page and reason, one entry for each block."""
-
-UNTRIED: Final = frozenset(
-    {
-        "docs/capacity.md",
-        "docs/how-to/addresses-for-other-tools.md",
-        "docs/how-to/any-cni-plugin.md",
-        "docs/how-to/default-network.md",
-        "docs/how-to/ipv6-and-dual-stack.md",
-        "docs/how-to/ipvlan-on-vlan.md",
-        "docs/how-to/macvlan.md",
-        "docs/how-to/routes-and-policy-routing.md",
-        "docs/how-to/services-on-any-network.md",
-        "docs/how-to/static-addresses.md",
-        "docs/how-to/tenants.md",
-        "docs/how-to/troubleshoot.md",
-        "docs/how-to/upgrade-and-roll-back.md",
-        "docs/how-to/vxlan.md",
-        "docs/migration.md",
-        "docs/tutorial.md",
-    }
-)
-"""Pages that no cluster has followed to their end yet; with DANM_UNTRIED_PAGES the lab does."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.docs.exempt import EXEMPT, UNTRIED
+from tests.docs.exempt import EXEMPT
 from tests.docs.pages import (
     REPOSITORY,
     Commands,
@@ -169,8 +169,3 @@ def test_what_does_not_run_is_known() -> None:
     for name, reason in there:
         print(f"not run: {name}: {reason}")
     assert there == sorted(EXEMPT)
-
-
-def test_untried_pages_are_some_that_could_be_tried() -> None:
-    """A page that is gone, or has no commands any more, leaves the list."""
-    assert {page.name for page in pages() if page.runs} >= UNTRIED

@@ -1,6 +1,5 @@
 """All commands of the documentation run, in order, and print what their pages show."""
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from typing import Final
 import pytest
 
 from danm_api.names import SYSTEM_NAMESPACE
-from tests.docs.exempt import UNTRIED
 from tests.docs.pages import Page, pages
 from tests.docs.reader import FailedStepError, Reader
 from tests.lab.binaries import API_SERVER, HELM
@@ -20,13 +18,9 @@ from tests.lab.errors import LabError
 from tests.lab.installation import Installation
 from tests.lab.lab import Lab, repository
 
-_LEFT_OUT: Final[frozenset[str]] = frozenset() if os.environ.get("DANM_UNTRIED_PAGES") else UNTRIED
 # Pages that install DANM come last: there is one removal and one installation around each.
 _PAGES: Final = tuple(
-    sorted(
-        (page for page in pages() if page.runs and page.name not in _LEFT_OUT),
-        key=lambda page: page.without_danm,
-    )
+    sorted((page for page in pages() if page.runs), key=lambda page: page.without_danm)
 )
 # What a page may use of the repository; copies, so that nothing that it does changes the tree.
 _PARTS: Final = ("charts", "deploy", "examples")

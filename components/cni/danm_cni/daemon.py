@@ -265,6 +265,7 @@ class Daemon:
         metrics.WAITING.set_function(lambda: self._admission.waiting)
         async with health, asyncio.TaskGroup() as tasks:
             async with server:
+                log.info("Listening", socket=str(paths.socket))
                 running = [
                     *(tasks.create_task(informer.run()) for informer in self._to_follow),
                     tasks.create_task(self._serve()),
@@ -284,6 +285,7 @@ class Daemon:
     async def _serve(self) -> None:
         """Become ready once the watches have shown what there is; then install, and compare."""
         await self._wait_synced()
+        log.info("Pods and DanmEps of this node are read", node=self._config.node)
         if self.readiness.was_set:
             # What the danmd before this one has installed asks this one already.
             self.readiness.set()
