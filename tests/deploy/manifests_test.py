@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from danm_api.kube.api import ENDPOINTS, LEASES, SERVICES
+from danm_api.node_call import PATIENCE_NS
 from danm_api.testing.fake_kube import FakeKube
 from danm_cni import __main__ as danmd
 from ipam_svc.config import API_PORT, HEALTH_PORT, LINGER_S
@@ -123,6 +124,13 @@ def test_an_update_of_danmd_goes_on_by_itself(tmp_path: Path) -> None:
     assert Path(started).parent.as_posix() in {
         each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")
     }
+
+
+def test_an_add_waits_longer_than_the_end_of_a_danmd_takes() -> None:
+    """And as long again as a slow machine needs to begin the next one."""
+    # docs/decisions/0021
+    grace_s = _pod(_named("DaemonSet", "danm-cni"))["terminationGracePeriodSeconds"]
+    assert PATIENCE_NS / 1e9 - grace_s >= 15
 
 
 def test_replicas_of_ipam_svc_have_the_time_to_take_leave() -> None:

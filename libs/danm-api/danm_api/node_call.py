@@ -25,8 +25,9 @@ _DEADLINE_NS = 10_000_000_000
 _DEL_DEADLINE_NS = 2_000_000_000
 # Beside the deadline that the daemon keeps itself: what it may need to undo and to answer.
 GRACE_NS = 5_000_000_000
-# So long an ADD waits for a daemon that is being replaced (docs/decisions/0021).
-PATIENCE_NS = 30_000_000_000
+# So long an ADD waits for a daemon that is being replaced: for the end of that one and the start of
+# the next (docs/decisions/0021).
+PATIENCE_NS = 45_000_000_000
 _LOOK_AGAIN_S = 0.05
 # Nobody is there yet, nobody any more, or too many are waiting to be accepted.
 _AWAY = (FileNotFoundError, ConnectionRefusedError, BlockingIOError)
