@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -106,7 +107,9 @@ def test_a_page(
             prefix=lab.namespace.command([]),
             registry=LOCAL_PREFIX,
         ) as reader:
+            began_s = time.monotonic()
             reader.follow(page)
+            print(f"{page.name}: followed in {time.monotonic() - began_s:.0f} s")
     except FailedStepError as error:
         raise AssertionError(f"{error}\n{_situation(lab)}") from error
     finally:
