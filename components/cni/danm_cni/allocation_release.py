@@ -61,15 +61,14 @@ class AllocationRelease:
         """Give the addresses of a record back and forget it; the caller holds its lock.
 
         Raises:
-            AddressInUseError: An interface still has one of them.
+            AddressInUseError: An interface still has one of them, perhaps of the same Pod's
+                container before, whose address it is as well.
             DanmError: ipam-svc did not take it; the record stays.
         """
-        if await self.is_live(record):
-            raise AddressInUseError(
-                f"container {record.container_id} still has {record.ip or record.ip6} on an "
-                "interface; it is released when that is gone"
-            )
+        await self._require_unused(record)
         if not self._is_inherited(record):
+            for other in self._leaving(record):
+                await self._require_unused(other)
             for attempt in await self._attempts(record):
                 request = ReleaseRequest(
                     owner=record.owner,
@@ -95,15 +94,31 @@ class AllocationRelease:
             ip6=record.ip6,
         )
 
+    async def _require_unused(self, record: AllocationRecord) -> None:
+        if await self.is_live(record):
+            raise AddressInUseError(
+                f"container {record.container_id} still has {record.ip or record.ip6} on an "
+                "interface; it is released when that is gone"
+            )
+
     def _is_inherited(self, record: AllocationRecord) -> bool:
         """Say whether another container of the same Pod goes on with the owner's address."""
-        return any(
-            each.key != record.key
+        others = self._others(record)
+        return any(each.state is not AllocationState.REMOVING for each in others)
+
+    def _leaving(self, record: AllocationRecord) -> list[AllocationRecord]:
+        """Return the other containers of the same Pod that are done with the owner's address."""
+        others = self._others(record)
+        return [each for each in others if each.state is AllocationState.REMOVING]
+
+    def _others(self, record: AllocationRecord) -> list[AllocationRecord]:
+        return [
+            each
+            for each in self._journal.records()
+            if each.key != record.key
             and each.holder == record.holder
             and each.network == record.network
-            and each.state is not AllocationState.REMOVING
-            for each in self._journal.records()
-        )
+        ]
 
     async def _attempts(self, record: AllocationRecord) -> list[int]:
         """Return the attempt of a record; ipam-svc says it where danmd died before it knew."""

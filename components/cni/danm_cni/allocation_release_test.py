@@ -1,6 +1,8 @@
 """When an address that fakeipam gave is released, and by which container's end."""
 
-from danm_api.errors import LinkSetupError
+import pytest
+
+from danm_api.errors import IpamUnavailableError, LinkSetupError
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.testing.ipam_caller import Caller
 from danm_cni.testing.node import counted
@@ -46,3 +48,28 @@ async def test_of_two_containers_that_end_the_later_attempt_is_released(caller: 
     await caller.node.daemon.allocations.finish()
     assert caller.node.leftovers() == {}
     assert counted("danmd_addresses_given_back_total") == before
+
+
+@pytest.mark.parametrize("next_one", ["ends", "fails"])
+async def test_an_interface_of_the_container_before_keeps_the_address(
+    caller: Caller, next_one: str
+) -> None:
+    """A Pod's next container may be gone again while the plugin has yet to clean up the first."""
+    # DESIGN, P3
+    address = await caller.add("c1")
+    await caller.delete("c1")
+    assert caller.states() == {"c1": AllocationState.REMOVING}
+    if next_one == "ends":
+        assert await caller.add("c2") == address
+        caller.remove_interface("c2")
+        await caller.delete("c2")
+    else:
+        caller.node.addresses.failures.fail("reserve-lost", IpamUnavailableError("lost"))
+        with pytest.raises(IpamUnavailableError):
+            await caller.add("c2")
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == [address]
+    caller.remove_interface("c1")
+    for _ in range(2):
+        await caller.node.daemon.upkeep.compare()
+    assert caller.node.leftovers() == {}

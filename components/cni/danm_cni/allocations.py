@@ -219,6 +219,7 @@ class Allocations:
         """Forget what the new record stands for: earlier tries for the same owner.
 
         While ipam-svc is away, a Pod that is tried again and again has one record, not hundreds.
+        One whose interface is still there keeps the address from being released (DESIGN, P3).
         """
         for each in self.journal.records():
             if (
@@ -227,6 +228,7 @@ class Allocations:
                 and each.network == record.network
                 and each.state is AllocationState.REMOVING
                 and not self.locks.is_held(each.key)
+                and not await self.release.is_live(each)
             ):
                 await self.journal.forget(each.key)
 
