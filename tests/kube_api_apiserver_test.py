@@ -21,8 +21,10 @@ from danm_api.errors import (
 from danm_api.kube.api import (
     CONFIG_MAPS,
     DANMNETS,
+    DANMNODES,
     EVENTS,
     LEASES,
+    NODES,
     SUBJECT_ACCESS_REVIEWS,
     TOKEN_REVIEWS,
     KubeApi,
@@ -220,6 +222,18 @@ async def test_selectors_select(
     )
     assert [item["metadata"]["name"] for item in listed.items] == expected
     assert {item["kind"] for item in listed.items} == {"ConfigMap"}
+
+
+async def test_an_empty_list_carries_the_present_version(place: Place) -> None:
+    """Whoever wants to know the version need not read an object, of whatever kind and scope."""
+    await place.api.create(DANMNETS, net(), namespace=place.namespace)
+    written = await place.api.get(DANMNETS, "internal", namespace=place.namespace)
+    for resource, namespace in ((DANMNETS, place.namespace), (DANMNODES, None), (NODES, None)):
+        nobody = await place.api.list(
+            resource, namespace=namespace, field_selector="metadata.name=danm-nobody"
+        )
+        assert nobody.items == []
+        assert int(nobody.resource_version) >= int(written["metadata"]["resourceVersion"])
 
 
 async def test_a_watch_replays_and_follows_a_selection(place: Place) -> None:

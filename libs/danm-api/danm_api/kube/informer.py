@@ -56,8 +56,10 @@ class Change(Generic[T]):
 
 Handler = Callable[[Change[T]], None]
 
-# A namespace that nobody makes: a list of it is empty, and carries the present version.
+# A namespace that nobody makes, and an object's name that nobody gives: a list of either is empty,
+# and carries the present version.
 _NOWHERE: Final = "danm-nowhere"
+_NOBODY: Final = "metadata.name=danm-nobody"
 
 
 class Informer(Generic[T]):
@@ -232,7 +234,8 @@ class Informer(Generic[T]):
     async def _present_version(self) -> int:
         """Return the server's version, for a watch that is about to go on.
 
-        A watch from a version of the future hears nothing until that version has passed.
+        A watch from a version of the future hears nothing until that version has passed. Nothing is
+        read that is known already: it may be all nodes of a large cluster, every few minutes.
         """
         if self._namespace is None and self.resource.namespaced:
             found = await self._api.list(self.resource, namespace=_NOWHERE)
@@ -241,7 +244,8 @@ class Informer(Generic[T]):
                 self.resource,
                 namespace=self._namespace,
                 label_selector=self._label_selector,
-                field_selector=self._field_selector,
+                # Whoever selects by fields has few objects, and may be allowed to see no others.
+                field_selector=self._field_selector or _NOBODY,
             )
         return int(found.resource_version)
 

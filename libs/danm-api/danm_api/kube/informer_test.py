@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from danm_api.errors import ApiError, ApiUnavailableError, DeadlineExceededError
-from danm_api.kube.api import PODS, RawObject
+from danm_api.kube.api import NODES, PODS, ObjectList, RawObject, Resource
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.testing.fake_kube import FakeKube
 from danm_api.testing.samples import sample
@@ -145,6 +145,70 @@ async def test_it_goes_on_where_a_watch_ended() -> None:
     assert restarts("ended") == ended + 1
     # The second asks for the version only, in a namespace that is none.
     assert fake.calls["list", "pods"] == 2
+
+
+class WeighedKube(FakeKube):
+    """Remembers how many objects each list had."""
+
+    def __init__(self) -> None:
+        """Begin with no list."""
+        super().__init__()
+        self.listed: list[int] = []
+
+    async def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> ObjectList:
+        """Read objects, and count them."""
+        found = await super().list(
+            resource,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+        )
+        self.listed.append(len(found.items))
+        return found
+
+
+@pytest.mark.parametrize(
+    ("resource", "namespace"),
+    [
+        pytest.param(PODS, None, id="all namespaces"),
+        pytest.param(PODS, "ns", id="one namespace"),
+        pytest.param(NODES, None, id="no namespace"),
+    ],
+)
+async def test_a_watch_goes_on_without_reading_what_is_known(
+    resource: Resource, namespace: str | None
+) -> None:
+    """Watches end every few minutes, and all nodes of a large cluster would be a gigabyte."""
+    # DESIGN P6
+    fake = WeighedKube()
+    place = {"namespace": "ns"} if resource.namespaced else {}
+
+    def add(name: str) -> None:
+        fake.add(resource, {"metadata": {"name": name, **place}})
+
+    add("listed")
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    informer = Informer(fake, resource, lambda raw: raw["metadata"]["name"], namespace=namespace)
+    informer.subscribe(lambda change: heard.put_nowait(change.key.name))
+    task = asyncio.create_task(informer.run())
+    assert await asyncio.wait_for(heard.get(), 5) == "listed"
+    add("watched")
+    assert await asyncio.wait_for(heard.get(), 5) == "watched"
+    fake.end_watches()
+    async with asyncio.timeout(5):
+        while fake.calls["watch", resource.plural] < 2:
+            await asyncio.sleep(0)
+    assert fake.listed == [1, 0]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def test_it_follows_a_server_that_went_back_in_time() -> None:
