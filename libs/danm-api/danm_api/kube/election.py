@@ -29,6 +29,8 @@ _RETRY_PERIOD_S: Final = 2.0
 
 # Several tries must fit between two renewals and the deadline.
 _REQUEST_TIMEOUT_S: Final = 3.0
+# Of the last one, which is cut off at the deadline; a server that answers does so in less.
+_SHORTEST_TRY_S: Final = 0.5
 
 _log = get_logger(__name__)
 
@@ -83,7 +85,7 @@ class LeaderElection:
     @property
     def is_leader(self) -> bool:
         """Whether this process leads at this moment."""
-        return self._leading and self._clock() - self._renewed_at < self._renew_deadline_s
+        return self._leading and self._left_s() > 0
 
     async def confirm(self) -> None:
         """Make sure that this process leads, by a consistent read of the Lease.
@@ -151,21 +153,34 @@ class LeaderElection:
 
     async def _renew_until_lost(self) -> None:
         while True:
-            await self._sleep(self._retry_period_s)
-            if await self._try("renew", self._renew):
+            # Neither a pause nor a request that hangs may last beyond the deadline: the work would
+            # go on until others may begin.
+            await self._sleep(min(self._retry_period_s, max(self._left_s(), 0.0)))
+            within_s = max(self._left_s(), _SHORTEST_TRY_S)
+            if await self._try("renew", self._renew, within_s=within_s):
                 continue
             record = self._seen.record if self._seen else None
             if record is not None and record.holder != self._identity:
                 _log.warning("Lost the Lease", lease=self._name, holder=record.holder)
                 return
-            if self._clock() - self._renewed_at >= self._renew_deadline_s:
+            if self._left_s() <= 0:
                 _log.warning("Could not renew the Lease in time", lease=self._name)
                 return
 
-    async def _try(self, what: str, step: Callable[[], Awaitable[bool]]) -> bool:
+    def _left_s(self) -> float:
+        """Return in how many seconds this process stops leading, unless it renews the Lease."""
+        return self._renewed_at + self._renew_deadline_s - self._clock()
+
+    async def _try(
+        self,
+        what: str,
+        step: Callable[[], Awaitable[bool]],
+        *,
+        within_s: float = _REQUEST_TIMEOUT_S,
+    ) -> bool:
         """Take a step within the time of one request; a failure is logged and counts as no."""
         try:
-            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+            async with asyncio.timeout(min(within_s, _REQUEST_TIMEOUT_S)):
                 return await step()
         except (DanmError, TimeoutError) as error:
             _log.warning("Lease request failed", lease=self._name, step=what, error=error)
