@@ -18,6 +18,9 @@ from danm_api.names import Namespace, NetworkName, NodeName
 _SHOWN: Final = 3
 # A sum is read by every node, so it must stay small whatever nodes report.
 _REASON_LENGTH: Final = 200
+# More than healthy nodes have to say. Networks come and go for as long as a replica leads, and a
+# reason may be any text of any node's.
+_MAX_SHARED: Final = 20_000
 
 NetworkKey = tuple[Namespace, NetworkName]
 
@@ -39,12 +42,25 @@ class NodeReport:
 class ReportReader:
     """Makes reports of DanmNodes that share what is equal, so that many of them stay small."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = _MAX_SHARED) -> None:
+        """Remember up to ``limit`` networks, and as many reasons; then begin anew."""
+        self._limit = limit
         self._keys: dict[NetworkKey, NetworkKey] = {}
         self._reasons: dict[str, str] = {}
 
+    def __len__(self) -> int:
+        """Return how many networks and reasons are remembered."""
+        return len(self._keys) + len(self._reasons)
+
     def read(self, node: DanmNode) -> NodeReport:
         """Return what a node reports."""
+        report = self._read(node)
+        for known in (self._keys, self._reasons):
+            if len(known) > self._limit:
+                known.clear()
+        return report
+
+    def _read(self, node: DanmNode) -> NodeReport:
         up: list[NetworkKey] = []
         down: list[tuple[NetworkKey, str]] = []
         for each in node.networks:

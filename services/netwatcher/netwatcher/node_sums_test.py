@@ -77,6 +77,24 @@ def test_equal_names_are_kept_once() -> None:
     assert len(first.down[0][1]) == 200
 
 
+def test_what_is_kept_once_is_not_kept_for_ever() -> None:
+    """Networks come and go, and a node may give another reason each time."""  # DESIGN P6
+    reader = ReportReader(limit=10)
+    for number in range(100):
+        states = (
+            NodeNetwork(
+                namespace=Namespace("n"),
+                network=NetworkName(f"network-{number}"),
+                link="ens4",
+                up=up,
+                reason="" if up else f"reason {number}",
+            )
+            for up in (True, False)
+        )
+        reader.read(DanmNode(name=NodeName("a"), networks=tuple(states)))
+    assert len(reader) <= 2 * 10
+
+
 _networks = st.dictionaries(
     st.sampled_from(["x", "y", "z"]), st.sampled_from(["", "no ens4", "ens4 is down"])
 )
