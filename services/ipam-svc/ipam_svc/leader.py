@@ -73,7 +73,8 @@ class Leader:
         self._sleep = sleep
         self._clock = clock
         self._nodes: Informer[Node] = Informer(api, NODES, decode_node, sleep=sleep)
-        self._networks = WorkQueue[_NetworkKey](clock=clock)
+        # Only while this replica leads: from that of one that waits nobody would take anything.
+        self._networks: WorkQueue[_NetworkKey] | None = None
         self._authorities = AuthorityKeeper(api, namespace=namespace, now=now, lifetimes=lifetimes)
         self._reclaimer = Reclaimer(
             api,
@@ -102,23 +103,32 @@ class Leader:
 
     async def run(self) -> None:
         """Lead until cancelled."""
-        with self._addresses.shown():
-            await self._lead()
+        self._networks = queue = WorkQueue[_NetworkKey](clock=self._clock)
+        try:
+            with self._addresses.shown():
+                await self._lead(queue)
+        finally:
+            self._networks = None
 
-    async def _lead(self) -> None:
+    @property
+    def waiting(self) -> int:
+        """Return how many DanmNets wait to be looked at by this replica."""
+        return 0 if self._networks is None else len(self._networks)
+
+    async def _lead(self, queue: WorkQueue[_NetworkKey]) -> None:
         async with asyncio.TaskGroup() as group:
             self._start(group, self._authority_period_s, "authorities", self._authorities.reconcile)
             group.create_task(self._nodes.run())
             await self._replica.wait_synced(_SYNC_TIMEOUT_S)
             await self._nodes.wait_synced(_SYNC_TIMEOUT_S)
             for net in self._replica.cache.all():
-                self._networks.add((net.namespace, net.name))
+                queue.add((net.namespace, net.name))
             self._reclaimer.begin()
             self._start(group, _RECLAIM_PERIOD_S, "reclaim", self._reclaimer.reconcile)
             self._start(group, _SUMMARY_PERIOD_S, "summaries", self._summaries.reconcile)
             group.create_task(
                 run_workers(
-                    self._networks,
+                    queue,
                     self._keep,
                     concurrency=_KEEPERS,
                     name="danmnets",
@@ -135,7 +145,7 @@ class Leader:
         group.create_task(self._every(period_s, name, work), name=name)
 
     async def _keep(self, key: _NetworkKey) -> None:
-        if await self._keeper.reconcile(*key):
+        if await self._keeper.reconcile(*key) and self._networks is not None:
             self._networks.add_after(key, _IN_USE_PERIOD_S)
 
     async def _every(self, period_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -160,7 +170,7 @@ class Leader:
 
     def _on_network(self, change: Change[DanmNet]) -> None:
         net = change.new
-        if net is None:
+        if net is None or self._networks is None:
             return
         if net.deleting or labels.DANMNET_FINALIZER not in net.finalizers:
             self._networks.add((net.namespace, net.name))

@@ -15,6 +15,7 @@ from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import CONFIG_MAPS, DANMEPS, DANMNETS, NODES
 from danm_api.testing.builders import a_danmep
 from ipam_svc.leader import Leader
+from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
 
@@ -34,20 +35,30 @@ async def _led(
         return cluster.clock.monotonic() + time.monotonic() - began
 
     async with cluster.running() as (replica,):
-        leader = Leader(
-            cluster.kube,
-            replica=replica,
-            namespace="danm-system",
-            now=cluster.clock.now,
-            clock=clock,
-            sleep=sleep,
-        )
+        leader = _leader(cluster, replica, clock=clock, sleep=sleep)
         task = asyncio.create_task(leader.run())
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait((task,))
+
+
+def _leader(
+    cluster: Cluster,
+    replica: Replica,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = _no_pause,
+) -> Leader:
+    return Leader(
+        cluster.kube,
+        replica=replica,
+        namespace="danm-system",
+        now=cluster.clock.now,
+        clock=clock,
+        sleep=sleep,
+    )
 
 
 def _add_node(cluster: Cluster, name: str) -> None:
@@ -109,6 +120,27 @@ async def test_deleted_network_goes_when_its_last_address_is_free() -> None:
         await eventually(
             lambda: cluster.kube.stored(DANMNETS, "net", namespace=NAMESPACE) is None, within_s=20
         )
+
+
+async def test_who_does_not_lead_remembers_no_network() -> None:
+    """DanmNets come and go for as long as a replica waits for the Lease, or has lost it."""
+    # DESIGN P6
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        leader = _leader(cluster, replica)
+        cluster.add_network("before", cidr="10.0.0.0/24")
+        await eventually(lambda: len(replica.cache.all()) == 1)
+        await cluster.kube.delete(DANMNETS, "before", namespace=NAMESPACE)
+        await eventually(lambda: len(replica.cache.all()) == 0)
+        assert leader.waiting == 0
+        leading = asyncio.create_task(leader.run())
+        cluster.add_network("meanwhile", cidr="10.0.0.0/24")
+        await eventually(lambda: cluster.network("meanwhile").finalizers != ())
+        leading.cancel()
+        await asyncio.wait((leading,))
+        await cluster.kube.delete(DANMNETS, "meanwhile", namespace=NAMESPACE)
+        await eventually(lambda: any(net.deleting for net in replica.cache.all()))
+        assert leader.waiting == 0
 
 
 async def test_one_unreadable_danmep_stops_nothing() -> None:
