@@ -83,7 +83,16 @@ class ValidatorProcess:
             self._networks.subscribe(handler)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._networks.run(), name="informer")
-            group.create_task(self._election.run(self._lead), name="election")
+            group.create_task(self._stand(), name="election")
+
+    async def _stand(self) -> None:
+        """Stand for election once the DanmNets have been read.
+
+        Else what goes between a leader's first list and its watch's would never be told as gone,
+        and would count against others for as long as it leads.
+        """
+        await self._networks.wait_synced(None)
+        await self._election.run(self._lead)
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as group:

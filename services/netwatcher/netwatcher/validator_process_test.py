@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -44,9 +45,9 @@ def holder(api: FakeKube) -> str | None:
     return None if lease is None else lease["spec"]["holderIdentity"]
 
 
-async def judged(api: FakeKube, name: str) -> bool:
+async def judged(api: FakeKube, name: str, **options: Any) -> bool:  # noqa: ANN401
     """Create a DanmNet, wait for its verdict and return it."""
-    api.add(DANMNETS, a_raw_danmnet(name, host_device=name))
+    api.add(DANMNETS, a_raw_danmnet(name, **{"host_device": name, **options}))
     while True:
         raw = api.stored(DANMNETS, name, namespace=NAMESPACE)
         assert raw is not None
@@ -82,6 +83,22 @@ async def test_a_second_replica_stands_by_and_takes_over() -> None:
             assert holder(api) == "first"
         assert await judged(api, "b")
         assert holder(api) == "second"
+
+
+async def test_a_replica_stands_once_it_has_read_the_danmnets() -> None:
+    """One that judges before it watches would not hear of what goes meanwhile, and count it."""
+    # SPEC N1
+    api = FakeKube()
+    api.add(DANMNETS, a_raw_danmnet("gone", host_device="ens4", vlan=300))
+    reading = api.hold_next("list", DANMNETS)
+    async with asyncio.timeout(10), running(api):
+        await reading.reached.wait()
+        # Whatever can be done without the list is done.
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        await api.delete(DANMNETS, "gone", namespace=NAMESPACE)
+        reading.open()
+        assert await judged(api, "next", vlan=300, host_device="ens4")
 
 
 @pytest.mark.parametrize("command", ["node", "validator", "cleanup"])
