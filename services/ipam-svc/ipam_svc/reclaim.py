@@ -99,7 +99,8 @@ class Reclaimer:
         # By network and block: versions in which nothing is dead, nor will be by itself.
         self._calm: dict[NetworkUid, dict[str, str]] = {}
         self._restless: set[NetworkUid] = set()
-        self._empty_since: dict[str, float] = {}
+        # By network and block: since when there is nothing in it.
+        self._empty_since: dict[NetworkUid, dict[str, float]] = {}
         self._suspects: set[NodeName] = set()
         self._knows_nodes_of_endpoints = False
 
@@ -109,6 +110,11 @@ class Reclaimer:
         A node may have gone while nobody led, with interfaces that have no address.
         """
         self._knows_nodes_of_endpoints = False
+
+    @property
+    def empty_blocks(self) -> int:
+        """Return of how many blocks it is remembered since when they are empty."""
+        return sum(map(len, self._empty_since.values()))
 
     def suspect(self, node: NodeName) -> None:
         """Look at a node in the next round: it may be lost, and have DanmEps without address."""
@@ -122,9 +128,11 @@ class Reclaimer:
         absent = {node for node in self._ledger.nodes() if node not in present}
         await for_each(self._suspects | absent, self._try_node, at_once=_NODES_AT_ONCE)
         await for_each(self._ledger.networks(), self._look_through, at_once=_NETWORKS_AT_ONCE)
-        for uid in self._scanned.keys() - self._ledger.networks():
-            del self._scanned[uid]
+        known = self._scanned.keys() | self._calm.keys() | self._empty_since.keys()
+        for uid in known - self._ledger.networks():
+            self._scanned.pop(uid, None)
             self._calm.pop(uid, None)
+            self._empty_since.pop(uid, None)
             self._restless.discard(uid)
 
     async def free_node(self, node: NodeName) -> None:
@@ -240,15 +248,15 @@ class Reclaimer:
             elif held_entries(block):
                 calm[block.uid] = block.resource_version
         await for_each(dead, self._free, at_once=_WRITES_AT_ONCE)
+        before = self._empty_since.pop(uid, {})
         for block in changed:
-            await self._remove_if_empty(block, now)
+            if not held_entries(block):
+                since = before.get(block.uid, self._clock())
+                self._empty_since.setdefault(uid, {})[block.uid] = since
+                await self._remove_if_quiet(block, since, now)
 
-    async def _remove_if_empty(self, block: IPBlock, now: datetime) -> None:
-        if held_entries(block):
-            self._empty_since.pop(block.uid, None)
-            return
+    async def _remove_if_quiet(self, block: IPBlock, since: float, now: datetime) -> None:
         self._restless.add(block.network_uid)
-        since = self._empty_since.setdefault(block.uid, self._clock())
         # One that somebody has deleted is of no more use.
         quiet = block.deleting or self._clock() - since >= _EMPTY_S
         if not is_empty(block, now=now) or not quiet:
@@ -265,7 +273,6 @@ class Reclaimer:
         except DanmError as error:
             _log.warning("Could not remove an empty block", block=block.name, error=error)
             return
-        self._empty_since.pop(block.uid, None)
         _log.info("Removed an empty block", namespace=block.namespace, block=block.name)
 
     async def _free(self, dead: _Dead) -> None:

@@ -211,6 +211,23 @@ async def test_a_block_that_went_meanwhile_is_forgotten() -> None:
             assert list(behind.ledger.all_blocks()) == []
 
 
+async def test_nothing_is_remembered_of_blocks_that_others_removed() -> None:
+    """As those of DanmNets that are deleted: they come and go for as long as a replica leads."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        lease = Lease(cluster, replica)
+        await cluster.reserve(replica, pod("a"), attachment(), attempt=1)
+        await cluster.release(replica, pod("a"), attempt=1)
+        await lease.round()
+        assert lease.reclaimer.empty_blocks == 1
+        await replica.store.remove_block(cluster.blocks()[0])
+        await eventually(lambda: list(replica.ledger.all_blocks()) == [])
+        await lease.round()
+        assert lease.reclaimer.empty_blocks == 0
+
+
 @pytest.mark.parametrize(
     ("reason", "event", "words"),
     [

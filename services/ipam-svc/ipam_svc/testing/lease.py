@@ -14,6 +14,7 @@ class Lease:
 
     Attributes:
         in_service: The nodes that its watch knows to be in service.
+        reclaimer: What frees.
     """
 
     def __init__(self, cluster: Cluster, replica: Replica) -> None:
@@ -28,7 +29,7 @@ class Lease:
                 now=cluster.clock.now,
             )
         )
-        self._reclaimer = Reclaimer(
+        self.reclaimer = Reclaimer(
             cluster.kube,
             store=replica.store,
             ledger=replica.ledger,
@@ -42,7 +43,7 @@ class Lease:
 
     async def round(self) -> None:
         """Free what is dead by now, and tell of it."""
-        await self._reclaimer.reconcile()
+        await self.reclaimer.reconcile()
         await self._announcer.tell()
 
 
