@@ -299,7 +299,12 @@ class Journal:
         async with self._write_locks.setdefault(container_id, asyncio.Lock()):
             if container_id in self._unwritten:
                 self._unwritten.discard(container_id)
-                await self._write(self._records[container_id])
+                try:
+                    await self._write(self._records[container_id])
+                except BaseException:
+                    # Those who wait for the lock have not been written either.
+                    self._unwritten.add(container_id)
+                    raise
 
     async def _write(
         self, record: SandboxRecord, *, then: Callable[[], None] = lambda: None

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,24 +78,37 @@ async def test_memory_knows_what_the_disk_knows(tmp_path: Path, step: str) -> No
     assert len(journal.records()) == (1 if step == "put" else 0)
 
 
+async def _note_call(journal: Journal, number: int) -> None:
+    call = PluginCall(type=f"plugin{number}", config=b"{}")
+    await journal.change(
+        ContainerId("c1"),
+        InterfaceName(f"eth{number}"),
+        lambda each: msgspec.structs.replace(each, calls=(call,)),
+    )
+
+
 async def test_parallel_changes_all_reach_the_disk(tmp_path: Path) -> None:
     """Sixteen interfaces that note their calls at once lose none of them."""
     journal = _loaded(tmp_path)
     await journal.put(_record())
-
-    async def note(number: int) -> None:
-        call = PluginCall(type=f"plugin{number}", config=b"{}")
-        await journal.change(
-            ContainerId("c1"),
-            InterfaceName(f"eth{number}"),
-            lambda each: msgspec.structs.replace(each, calls=(call,)),
-        )
-
-    await asyncio.gather(*(note(number) for number in range(16)))
+    await asyncio.gather(*(_note_call(journal, number) for number in range(16)))
     stored = _loaded(tmp_path).existing(ContainerId("c1"))
     assert [f"plugin{number}" for number in range(16)] == [
         call.type for each in stored.interfaces for call in each.calls
     ]
+
+
+async def test_a_disk_that_refuses_refuses_every_parallel_change(tmp_path: Path) -> None:
+    """Nobody starts a plugin that the disk does not know of, whoever's write was to tell it."""
+    # DESIGN, "An ADD", step 7
+    directory = tmp_path / "journal"
+    journal = _loaded(directory)
+    await journal.put(_record())
+    shutil.rmtree(directory)
+    noted = await asyncio.gather(
+        *(_note_call(journal, number) for number in range(16)), return_exceptions=True
+    )
+    assert [type(each) for each in noted] == [FileNotFoundError] * 16
 
 
 @pytest.mark.parametrize("length", [0, 1, 50, 300])
