@@ -108,7 +108,9 @@ class SandboxAddition:
         devices = await self._devices(identity, planned, progress)
         with step(Step.JOURNAL, progress):
             await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
-        answers = await self.reservation.reserve(request.container_id, pod, planned, progress)
+        answers = await self.reservation.reserve(
+            request.container_id, pod, planned, progress, fresh=not held
+        )
         ready = [
             self._ready(
                 request,

@@ -105,8 +105,17 @@ class SandboxReservation:
         pod: Pod,
         planned: Sequence[PlannedAttachment],
         progress: Progress,
+        *,
+        fresh: bool = True,
     ) -> Mapping[InterfaceName, AttachmentAnswer]:
         """Get the addresses that a sandbox's attachments ask for, and make them durable.
+
+        Args:
+            container_id: The sandbox's.
+            pod: Whose sandbox it is.
+            planned: Its attachments.
+            progress: Kept up to date.
+            fresh: No earlier sandbox of the Pod holds anything.
 
         Returns:
             Of each interface that has asked what it got.
@@ -127,7 +136,7 @@ class SandboxReservation:
         if not wanted:
             return {}
         with step(Step.RESERVE, progress):
-            answer = await self._reserve_in_time(container_id, pod, wanted, progress)
+            answer = await self._reserve_in_time(container_id, pod, wanted, progress, fresh=fresh)
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
         record = self.journal.existing(container_id)
         interfaces = tuple(
@@ -144,6 +153,8 @@ class SandboxReservation:
         pod: Pod,
         wanted: Sequence[AttachmentRequest],
         progress: Progress,
+        *,
+        fresh: bool,
     ) -> ReserveAnswer:
         """Reserve; a static address whose holder may be about to go is waited for.
 
@@ -163,7 +174,8 @@ class SandboxReservation:
                         note_attempt=lambda attempt: self.journal.remember_attempt(
                             container_id, [each.interface for each in wanted], attempt
                         ),
-                        fresh=self.pods.is_first_use(pod),
+                        # A static Pod comes again when somebody has deleted its mirror.
+                        fresh=self.pods.is_first_use(pod) and fresh,
                     )
             except AddressTakenError:
                 if time.monotonic() >= give_up_s:

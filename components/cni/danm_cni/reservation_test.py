@@ -1,5 +1,6 @@
 """Addresses of an ADD: waited for, asked for once, and told when there are none."""
 
+import msgspec
 import pytest
 
 from danm_api.errors import (
@@ -7,6 +8,9 @@ from danm_api.errors import (
     IpamUnavailableError,
     PoolExhaustedError,
 )
+from danm_api.kube.api import PODS
+from danm_api.names import INTERFACES_ANNOTATION
+from danm_api.testing.builders import NAMESPACE, NODE
 from danm_cni.testing.demo import INTERNAL
 from danm_cni.testing.node import FakeNode
 
@@ -61,3 +65,29 @@ async def test_hundreds_of_tries_without_ipam_leave_one_record(node: FakeNode) -
             await node.add(f"c{number}")
     # DESIGN, P6
     assert len(node.daemon.journal.records()) <= 1
+
+
+async def test_a_static_pod_whose_mirror_was_deleted_is_not_fresh(node: FakeNode) -> None:
+    """Kubelet makes the mirror again, and the Pod still has what its earlier sandbox got."""
+    # DESIGN, "Attempts fence"; SPEC G7
+    hashed = "0d1f2a7f6c1b4a5d9e8f7a6b5c4d3e2f"
+    pods, _, _ = node.daemon.informers
+    for uid, container_id in (("mirror-1", "c1"), ("mirror-2", "c2")):
+        mirror = {
+            "metadata": {
+                "namespace": NAMESPACE,
+                "name": "pod-1",
+                "uid": uid,
+                "annotations": {
+                    "kubernetes.io/config.mirror": hashed,
+                    INTERFACES_ANNOTATION: msgspec.json.encode([INTERNAL]).decode(),
+                },
+            },
+            "spec": {"nodeName": NODE},
+        }
+        node.kube.add(PODS, mirror)
+        await node.until(lambda: len(pods.items()) == 1)
+        await node.add(container_id, uid=hashed)
+        await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+        await node.until(lambda: len(pods.items()) == 0)
+    assert [True, False] == node.addresses.fresh
