@@ -115,13 +115,21 @@ class SandboxEnding:
             async with self.locks.hold(pod_key(PodUid(record.pod_uid))):
                 match record.state:
                     case SandboxState.HELD:
-                        if not await self.pods.wants_addresses(record):
+                        if self._is_followed(record) or not await self.pods.wants_addresses(record):
                             await self.removal.release(record)
                     case SandboxState.ADDING | SandboxState.REMOVING:
                         await self.removal.remove(record)
                     case SandboxState.ADDED:
                         if not self.kernel.has_netns(record.netns):
                             await self.removal.remove(msgspec.structs.replace(record, unasked=True))
+
+    def _is_followed(self, held: SandboxRecord) -> bool:
+        """Say whether the Pod's next sandbox is made: it has taken over what it wants.
+
+        Giving the rest back is the end of that ADD, and may have failed, or died with danmd.
+        """
+        others = self.journal.of_pod(PodUid(held.pod_uid))
+        return any(each.state is SandboxState.ADDED and not each.adopted for each in others)
 
     async def finish_tombstone(self, request: CniRequest) -> None:
         """Do a DEL that was left for later.

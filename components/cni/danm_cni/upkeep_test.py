@@ -1,5 +1,7 @@
 """What danmd finishes later: after failures, kills and lost journals."""
 
+import json
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import PodOwnerMessage
 from danm_api.kube.api import DANMEPS, EVENTS, PODS
+from danm_api.names import INTERFACES_ANNOTATION
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.journal import SandboxState
@@ -27,6 +30,27 @@ async def test_kept_addresses_come_back_when_the_pod_ends(node: FakeNode) -> Non
     await node.end_pod()
     await node.daemon.upkeep.compare()
     assert {} == node.leftovers()
+
+
+async def test_what_the_next_sandbox_does_not_want_comes_back(node: FakeNode) -> None:
+    """A Pod's annotation may ask for less by then, and ipam-svc be away as its ADD ends."""
+    # DESIGN, P2
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    asked = json.dumps([INTERNAL])
+    patch = {"metadata": {"annotations": {INTERFACES_ANNOTATION: asked}}}
+    await node.kube.patch(PODS, "pod-1", patch, namespace=NAMESPACE)
+    pods, _, _ = node.daemon.informers
+    await node.until(
+        lambda: [each.annotations[INTERFACES_ANNOTATION] for each in pods.items()] == [asked]
+    )
+    node.addresses.failures.fail("release", IpamUnavailableError("away"))
+    await node.add("c2")
+    await node.daemon.sandboxes.background.end()
+    assert {"internal", "external"} == {each.network for each in node.addresses.entries}
+    await node.daemon.upkeep.compare()
+    assert ["internal"] == [each.network for each in node.addresses.entries]
+    assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
 
 
 async def test_an_undo_that_fails_is_finished_later(node: FakeNode) -> None:
