@@ -167,6 +167,10 @@ class EndpointStore(Protocol):
         """Delete; one that is gone is no error."""
         ...
 
+    async def exists(self, namespace: Namespace, name: str) -> bool:
+        """Say whether there is such a DanmEp now, whatever the watch has shown."""
+        ...
+
     def of_container(self, container_id: str) -> Sequence[DanmEp]:
         """Return the DanmEps of a sandbox that the watch has shown."""
         ...

@@ -182,6 +182,14 @@ class NodeEndpoints:
             return
         log.info("Deleted DanmEp", namespace=namespace, name=name)
 
+    async def exists(self, namespace: Namespace, name: str) -> bool:
+        """Say whether there is such a DanmEp now, whatever the watch has shown."""
+        try:
+            await self._api.get(DANMEPS, name, namespace=namespace)
+        except NotFoundError:
+            return False
+        return True
+
     def of_container(self, container_id: str) -> Sequence[DanmEp]:
         """Return the DanmEps of a sandbox that the watch has shown."""
         return tuple(self.informer.by_index(_BY_CONTAINER, container_id))

@@ -97,10 +97,15 @@ class Upkeep:
             await self._tombstones.remove(tombstone.path)
 
     async def _adopt(self) -> None:
-        """Take over sandboxes that only their DanmEps tell of: a journal that was lost."""
+        """Take over sandboxes that only their DanmEps tell of: a journal that was lost.
+
+        The API server is asked: of a sandbox that has just been removed the watch may still show
+        them, and its addresses would be claimed again.
+        """
         by_container: dict[ContainerId, list[DanmEp]] = {}
         for endpoint in self._endpoints.of_node():
-            if self._journal.get(endpoint.container_id) is None and not endpoint.deleting:
+            unknown = self._journal.get(endpoint.container_id) is None and not endpoint.deleting
+            if unknown and await self._endpoints.exists(endpoint.namespace, endpoint.name):
                 by_container.setdefault(endpoint.container_id, []).append(endpoint)
         for endpoints in by_container.values():
             record = adopted_record(endpoints)

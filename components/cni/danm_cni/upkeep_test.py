@@ -105,6 +105,28 @@ async def test_a_lost_journal_frees_no_living_address(node: FakeNode) -> None:
     assert {} == node.leftovers()
 
 
+async def test_a_watch_that_is_late_brings_no_sandbox_back(node: FakeNode) -> None:
+    """A DanmEp that was deleted with its sandbox is no lost journal, whatever the watch shows."""
+    # DESIGN, "Nodes fence"
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    _, _, endpoints = node.daemon.informers
+    await node.until(lambda: len(endpoints.items()) == 1)
+    late = node.kube.hold_next("list", DANMEPS)
+    node.kube.end_watches()
+    await late.reached.wait()
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+    # Its namespace goes only after the DEL.
+    assert len(endpoints.items()) == 1
+    before = counted("danmd_addresses_claimed_total")
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+    assert counted("danmd_addresses_claimed_total") == before
+    late.open()
+
+
 async def test_an_entry_that_nobody_knows_is_released(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
