@@ -131,13 +131,19 @@ class SandboxEnding:
         others = self.journal.of_pod(PodUid(held.pod_uid))
         return any(each.state is SandboxState.ADDED and not each.adopted for each in others)
 
-    async def finish_tombstone(self, request: CniRequest) -> None:
-        """Do a DEL that was left for later.
+    async def finish_tombstone(self, request: CniRequest) -> bool:
+        """Do a DEL that was left for later, and say whether it is done.
+
+        Not while somebody else works on the container: perhaps an earlier try that still waits for
+        a plugin.
 
         Raises:
             DanmError: It does not work yet.
         """
+        if self.locks.is_held(request.container_id):
+            return False
         await self._delete(request)
+        return True
 
     async def remove_unlisted(self, request: CniRequest) -> None:
         """Remove the sandboxes of a network configuration that a GC does not list.

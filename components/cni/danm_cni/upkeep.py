@@ -5,13 +5,15 @@ start, and every few seconds from then on. What is in progress is left alone.
 """
 
 import asyncio
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Coroutine
+from contextlib import suppress
+from typing import Any, Final
 
 from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.names import ContainerId, NodeName
 from danm_cni.allocation_upkeep import AllocationUpkeep
+from danm_cni.background import Background
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.failpoints import Effect, effect
@@ -26,6 +28,9 @@ from danm_cni.tombstones import Tombstone, Tombstones
 
 # DESIGN, "Nodes fence".
 PERIOD_S: Final = 10.0
+# A plugin's DEL may hang for half a minute, and those of a chain one after the other. After this a
+# round goes on without them, so that all else is found in time (DESIGN, P2).
+_PATIENCE_S: Final = 5.0
 
 
 class Upkeep:
@@ -55,6 +60,7 @@ class Upkeep:
         self._news = news
         self._strays = Strays(node=node, addresses=addresses, kernel=kernel, news=news)
         self._wake = asyncio.Event()
+        self._stragglers = Background()
 
     def wake(self) -> None:
         """Compare now: something has ended that may have held addresses."""
@@ -62,28 +68,53 @@ class Upkeep:
 
     async def run(self, *, period_s: float = PERIOD_S) -> None:
         """Compare for ever."""
-        while True:
-            self._wake.clear()
-            await self.compare()
-            try:
-                async with asyncio.timeout(period_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+        try:
+            while True:
+                self._wake.clear()
+                await self.compare()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(period_s):
+                        await self._wake.wait()
+        finally:
+            # The danmd that follows finishes it.
+            await self._stragglers.end(within_s=0.0)
 
-    async def compare(self) -> None:
-        """Compare once; whatever fails is told and tried again next time."""
-        await attempt("Tombstones", self._finish_tombstones())
+    def cancel(self) -> None:
+        """Cancel what still waits for plugins, as the end of the process does."""
+        self._stragglers.cancel()
+
+    async def compare(self, *, patience_s: float = _PATIENCE_S) -> None:
+        """Compare once; whatever fails is told and tried again next time.
+
+        Args:
+            patience_s: How long sandboxes are waited for that plugins have to remove.
+        """
+        tombstones = attempt("Tombstones", self._finish_tombstones())
+        await self._wait_for(tombstones, patience_s=patience_s)
         await self._allocations.finish()
         await attempt("DanmEps", self._adopt())
         removing = self._removing()
-        await side_by_side(
+        sandboxes = side_by_side(
             attempt("Sandbox", self._sandboxes.ending.finish(ContainerId(each.container_id)))
             for each in self._journal.records()
         )
+        await self._wait_for(sandboxes, patience_s=patience_s)
         UNFINISHED_REMOVALS.set(len(removing & self._removing()))
         await attempt("Reservations", self._compare_reservations())
         await self._news.tell()
+
+    async def _wait_for(self, part: Coroutine[Any, Any, object], *, patience_s: float) -> None:
+        """Wait for a part of a round, but not for all that hangs in it."""
+
+        async def work() -> None:
+            await part
+
+        waiting = self._stragglers.spawn(work())
+        try:
+            await asyncio.wait({waiting}, timeout=patience_s)
+        except asyncio.CancelledError:
+            waiting.cancel()
+            raise
 
     async def _finish_tombstones(self) -> None:
         await side_by_side(
@@ -92,9 +123,9 @@ class Upkeep:
         )
 
     async def _finish_tombstone(self, tombstone: Tombstone) -> None:
-        await self._sandboxes.ending.finish_tombstone(tombstone.request)
-        with effect(Effect.FORGET_DEL):
-            await self._tombstones.remove(tombstone.path)
+        if await self._sandboxes.ending.finish_tombstone(tombstone.request):
+            with effect(Effect.FORGET_DEL):
+                await self._tombstones.remove(tombstone.path)
 
     async def _adopt(self) -> None:
         """Take over sandboxes that only their DanmEps tell of: a journal that was lost.

@@ -16,7 +16,7 @@ from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.journal import SandboxState
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
-from danm_cni.testing.fake_addresses import Entry
+from danm_cni.testing.fake_addresses import Entry, identity
 from danm_cni.testing.node import FakeNode, counted, messages_of, netns_of
 
 
@@ -228,6 +228,38 @@ async def test_a_tombstone_beats_an_add_and_is_finished(node: FakeNode) -> None:
     await node.daemon.upkeep.compare()
     assert {} == node.leftovers()
     assert [] == list((node.root / "state/tombstones").iterdir())
+
+
+async def test_a_plugin_that_hangs_keeps_nothing_else(node: FakeNode) -> None:
+    """What is dead beside it is found in the same round, and in those that follow."""
+    # DESIGN, P2
+    for name in ("stuck", "left", "next"):
+        node.add_pod(name, interfaces=[MANAGEMENT if name != "next" else INTERNAL])
+        await node.add(f"c-{name}", pod=name)
+        await node.kube.delete(PODS, name, namespace=NAMESPACE)
+    node.plugins.failures.hang("bridge-del")
+    await node.daemon.sandboxes.tombstones.put(node.request("DEL", "c-left", pod="left"))
+    node.kernel.gone.add(netns_of("c-stuck"))
+    node.addresses.entries.append(
+        Entry(
+            owner=PodOwnerMessage(namespace=NAMESPACE, name="gone", uid="uid-gone"),
+            interface="eth0",
+            network="internal",
+            address="198.18.0.9/24",
+            attempt=3,
+        )
+    )
+    await node.daemon.upkeep.compare(patience_s=0.1)
+    assert ["uid-next"] == [identity(each.owner) for each in node.addresses.entries]
+    node.kernel.gone.add(netns_of("c-next"))
+    del node.kernel.namespaces[netns_of("c-next")]
+    for _ in range(3):
+        await node.daemon.upkeep.compare(patience_s=0.1)
+    assert [] == node.addresses.entries
+    assert node.plugins.failures.hanging["bridge-del"] == 2
+    assert ["c-left", "c-stuck"] == sorted(
+        each.container_id for each in node.daemon.journal.records()
+    )
 
 
 async def test_a_spoilt_directory_of_tombstones_stops_nothing_else(node: FakeNode) -> None:

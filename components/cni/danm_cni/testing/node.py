@@ -109,6 +109,7 @@ class FakeNode:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self.daemon.sandboxes.background.cancel()
+        self.daemon.upkeep.cancel()
 
     async def restart(self) -> None:
         """Kill danmd and start another on the same disk."""
