@@ -29,6 +29,7 @@ from ipam_svc.config import API_PORT
 from tests.ipam.cluster import Cluster
 from tests.ipam.controllers import cached_binaries
 from tests.lab.binaries import CNI_PLUGINS
+from tests.lab.danmd_options import danmd_options
 from tests.lab.deployed import apply_deployed, ipam_kubeconfig
 from tests.lab.errors import StartError
 from tests.lab.own_network import ip, own_network
@@ -139,7 +140,7 @@ class PluginNode:
             directory=directory,
             ipam_kubeconfig=await ipam_kubeconfig(cluster.server),
         )
-        for name in ("bin", "conf", "image"):
+        for name in ("bin", "net.d", "image"):
             (directory / name).mkdir(parents=True)
         for plugin in cached_binaries().directory(CNI_PLUGINS).iterdir():
             (directory / "bin" / plugin.name).symlink_to(plugin)
@@ -249,16 +250,8 @@ class PluginNode:
         self.danmd = self.start_program(
             "danmd",
             danmd_program.__name__,
+            *danmd_options(self.name, self.directory),
             "--ipam-only",
-            f"--node-name={self.name}",
-            f"--kubeconfig={self.directory}/kubeconfig",
-            "--host-root=/",
-            f"--cni-conf-dir={self.directory}/conf",
-            f"--cni-bin-dir={self.directory}/bin",
-            f"--executables-dir={self.directory}/image",
-            f"--state-dir={self.directory}/state",
-            f"--run-dir={self.directory}/run",
-            f"--ipam-token-file={self.directory}/ipam-token",
         )
 
     def start_program(self, name: str, module: str, *arguments: str) -> Background:

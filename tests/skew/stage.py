@@ -32,6 +32,7 @@ from tests.ipam.cluster import Cluster
 from tests.ipam.plugin_node import ADDRESS, PluginNode, node_network
 from tests.ipam.replica_process import source_paths
 from tests.lab.apiserver import ApiServer
+from tests.lab.danmd_options import danmd_options
 from tests.lab.deployed import account_kubeconfig, apply_deployed
 from tests.lab.kinds import install_kinds
 from tests.lab.kube_objects import DEFINITIONS, NAMESPACES
@@ -91,15 +92,7 @@ class WholeNode(PluginNode):
         self.danmd = self.start_program(
             "danmd",
             danmd_program.__name__,
-            f"--node-name={self.name}",
-            f"--kubeconfig={self.directory}/kubeconfig",
-            "--host-root=/",
-            f"--cni-conf-dir={self.directory}/conf",
-            f"--cni-bin-dir={self.directory}/bin",
-            f"--executables-dir={self.directory}/image",
-            f"--state-dir={self.directory}/state",
-            f"--run-dir={self.directory}/run",
-            f"--ipam-token-file={self.directory}/ipam-token",
+            *danmd_options(self.name, self.directory),
             "--fallback-config=none",
             "--delegates-in-own-mounts",
         )

@@ -35,6 +35,7 @@ from tests.lab.chaos.cni.facts import Endpoint, Entry, NodeView
 from tests.lab.chaos.cni.moody import write_moody
 from tests.lab.chaos.cni.objects import endpoint_of, entries_of
 from tests.lab.chaos.program import Program
+from tests.lab.danmd_options import danmd_options
 from tests.lab.deployed import apply_deployed, ipam_kubeconfig
 from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
@@ -351,10 +352,7 @@ def _danmd(name: str, home: Path) -> Program:
             # Plugins keep their addresses below /var/lib/cni; the machine's own is left alone.
             *("sh", "-c", _OWN_VAR_LIB, f"{home}/var-lib"),
             *(sys.executable, str(trap.__file__)),
-            *(f"--node-name={name}", f"--kubeconfig={home}/kubeconfig", "--host-root=/"),
-            *(f"--cni-conf-dir={home}/net.d", f"--cni-bin-dir={home}/bin"),
-            *(f"--executables-dir={home}/image", f"--state-dir={home}/state"),
-            *(f"--run-dir={home}/run", f"--ipam-token-file={home}/ipam-token"),
+            *danmd_options(name, home),
             *(f"--fallback-config={home}/net.d/base.conf", "--no-install"),
             *("--delegates-in-own-mounts", f"--health-host={LOOPBACK}"),
         ],
