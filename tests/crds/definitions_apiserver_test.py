@@ -2,8 +2,7 @@
 
 import functools
 import re
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,34 +25,20 @@ from danm_api.testing.builders import (
     accepted,
 )
 from tests.lab.apiserver import ApiServer
-from tests.lab.binaries import API_SERVER, Binaries
-from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.kubectl import Kubectl
 from tests.lab.process import wait_until
-from tests.lab.progress import Progress
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
 
 REPOSITORY = Path(__file__).parents[2]
 
-Kubectl = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """Yield a caller of kubectl on a server that has the definitions and the demo's namespaces."""
-    binaries = Binaries(Cache(directory=default_cache_directory()), Progress())
-    program = binaries.program(API_SERVER, "kubectl")
-    with ApiServer.start(tmp_path_factory.mktemp("server"), binaries=binaries) as server:
-
-        def call(*arguments: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                [program, "--kubeconfig", str(server.kubeconfig), *arguments],
-                capture_output=True,
-                text=True,
-                check=False,
-                input=None if stdin is None else msgspec.json.encode(stdin).decode(),
-            )
+    with ApiServer.start(tmp_path_factory.mktemp("server")) as server:
+        call = Kubectl.on(server)
 
         def is_described(kind: str) -> bool:
             return call("explain", kind).returncode == 0

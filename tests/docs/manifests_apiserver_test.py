@@ -1,24 +1,19 @@
 """Objects that pages show are what a real API server with DANM's kinds and policies takes."""
 
-import json
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
 from tests.docs.pages import REPOSITORY, documents, is_api_object, pages
 from tests.lab.apiserver import ApiServer
-from tests.lab.binaries import API_SERVER, Binaries
-from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.kubectl import Kubectl
 from tests.lab.process import wait_until
-from tests.lab.progress import Progress
 
 # Building Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
 
 _IN_FORCE_S: Final = 60.0
-Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 _REFUSED: Final = {
     "apiVersion": "danm.k8s.io/v1",
@@ -31,19 +26,8 @@ _REFUSED: Final = {
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """Yield a caller of kubectl on a server on which deploy/ is applied and in force."""
-    binaries = Binaries(Cache(directory=default_cache_directory()), Progress())
-    program = binaries.program(API_SERVER, "kubectl")
-    with ApiServer.start(tmp_path_factory.mktemp("server"), binaries=binaries) as server:
-
-        def call(*arguments: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                [program, "--kubeconfig", str(server.kubeconfig), *arguments],
-                capture_output=True,
-                text=True,
-                check=False,
-                input=None if stdin is None else json.dumps(stdin),
-            )
-
+    with ApiServer.start(tmp_path_factory.mktemp("server")) as server:
+        call = Kubectl.on(server)
         applied = call("apply", "--server-side", "-k", str(REPOSITORY / "deploy"))
         assert applied.returncode == 0, applied.stderr
         # The server tells nobody when it begins to hold to a policy.

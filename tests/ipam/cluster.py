@@ -1,7 +1,6 @@
 """ipam-svc on a real API server: what the tests of this directory and others share."""
 
 import asyncio
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -38,7 +37,6 @@ from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.certificates import USUAL, Lifetimes
 from ipam_svc.config import Config, danmd_user_of
 from ipam_svc.process import serve
-from tests.ipam.controllers import kubectl_program
 from tests.lab.apiserver import ApiServer
 from tests.lab.deployed import ipam_kubeconfig
 from tests.lab.kinds import install_kinds
@@ -49,6 +47,7 @@ from tests.lab.kube_objects import (
     SERVICE_ACCOUNTS,
     accept_network,
 )
+from tests.lab.kubectl import Kubectl
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,14 +176,10 @@ class Cluster:
         )
 
     def kubectl(self, *arguments: str) -> str:
-        """Run kubectl in the test's namespace and return what it prints.
-
-        Raises:
-            subprocess.CalledProcessError: It failed; its output says why.
-        """
-        command = [kubectl_program(), f"--kubeconfig={self.server.kubeconfig}"]
-        command += [f"--namespace={self.namespace}", *arguments]
-        return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+        """Run kubectl in the test's namespace, and return what it prints; it must not fail."""
+        done = Kubectl.on(self.server)(f"--namespace={self.namespace}", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def client(self, token: str, *, only: str = "") -> IpamClient:
         """Return a client of all replicas, or of one."""

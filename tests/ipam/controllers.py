@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.apiserver import ApiServer
-from tests.lab.binaries import API_SERVER, KUBERNETES, Binaries
+from tests.lab.binaries import KUBERNETES, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.process import start_leashed
 from tests.lab.progress import Progress
@@ -36,8 +36,3 @@ def deletion_controllers(server: ApiServer, directory: Path) -> Iterator[None]:
         yield
     finally:
         controllers.stop()
-
-
-def kubectl_program() -> str:
-    """Return the path of kubectl."""
-    return cached_binaries().program(API_SERVER, "kubectl")

@@ -26,7 +26,8 @@ from tests.lab.bench.results import Cost, Raw, Row, Run
 from tests.lab.bench.stage import NAMESPACE, NODE, WARM_UP, Stage, Tokens
 from tests.lab.bench.targets import verdicts
 from tests.lab.bench.usage import cpu_seconds, metric_sum, peak_memory_mb, read_metrics
-from tests.lab.binaries import API_SERVER, Binaries
+from tests.lab.binaries import Binaries
+from tests.lab.kubectl import Kubectl
 from tests.lab.progress import Progress
 
 _BLOCKS: Final = ('resource="danmipblocks"',)
@@ -274,8 +275,7 @@ async def run_bench(
     with ApiServer.start(directory, binaries=binaries, fsync=True) as server:
         async with await KubeClient.connect(server.kubeconfig) as api:
             stage = Stage(api)
-            kubectl = [binaries.program(API_SERVER, "kubectl"), f"--kubeconfig={server.kubeconfig}"]
-            tokens = await stage.set_up(kubectl, repository)
+            tokens = await stage.set_up(Kubectl.on(server, binaries), repository)
             bench = Bench(server, stage, tokens, directory, progress)
             chosen = [case for case in cases(quick=quick) if only in case.name]
             raw, rows, etcd_mb = await bench.measure(chosen, _QUICK if quick else _USUAL)

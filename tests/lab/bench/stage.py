@@ -1,7 +1,6 @@
 """What stands around a load: DANM's kinds and roles, networks, held addresses, Pods."""
 
 import asyncio
-import subprocess
 from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +49,7 @@ from tests.lab.kube_objects import (
     SERVICE_ACCOUNTS,
     accept_network,
 )
+from tests.lab.kubectl import Kubectl
 
 T = TypeVar("T")
 
@@ -99,16 +99,17 @@ class Stage:
         self._api = api
         self._filled: _Filled | None = None
 
-    async def set_up(self, kubectl: list[str], repository: Path) -> Tokens:
+    async def set_up(self, kubectl: Kubectl, repository: Path) -> Tokens:
         """Install DANM's kinds and roles, and who reserves.
 
         Raises:
             StartError: kubectl failed.
         """
-        for files in (["-f", "deploy/namespace/namespace.yaml"], ["-k", "deploy/crds"]):
-            apply(kubectl, repository, files)
+        deploy = repository / "deploy"
+        apply(kubectl, "-f", deploy / "namespace" / "namespace.yaml")
+        apply(kubectl, "-k", deploy / "crds")
         for part in ("ipam-svc", "danm-cni"):
-            apply(kubectl, repository, ["-f", f"deploy/{part}/rbac.yaml"])
+            apply(kubectl, "-f", deploy / part / "rbac.yaml")
         for name in (NAMESPACE, RAW_NAMESPACE):
             await self.create(NAMESPACES, {"metadata": {"name": name}})
         await self._api.create(DEFINITIONS, definition())
@@ -270,21 +271,20 @@ class Stage:
         )
 
 
-def apply(kubectl: list[str], repository: Path, files: list[str]) -> None:
-    """Apply manifests of the repository.
+def apply(kubectl: Kubectl, option: str, path: Path) -> None:
+    """Apply manifests.
+
+    Args:
+        kubectl: On the server.
+        option: ``-f`` for a file, ``-k`` for a kustomization.
+        path: Of either.
 
     Raises:
         StartError: kubectl failed.
     """
-    done = subprocess.run(
-        [*kubectl, "apply", "--server-side", *files],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = kubectl("apply", "--server-side", option, str(path))
     if done.returncode != 0:
-        raise StartError(f"kubectl apply {' '.join(files)} failed: {done.stderr.strip()}")
+        raise StartError(f"kubectl apply {option} {path} failed: {done.stderr.strip()}")
 
 
 def _raw_shared() -> RawObject:

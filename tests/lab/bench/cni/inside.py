@@ -30,9 +30,10 @@ from tests.lab.bench.cni.results import Memory, NodeFindings, Storm
 from tests.lab.bench.cni.storm import Storms
 from tests.lab.bench.replicas import running_replicas
 from tests.lab.bench.stage import NAMESPACE, Stage
-from tests.lab.binaries import API_SERVER, CNI_PLUGINS, CNITOOL, Binaries
+from tests.lab.binaries import CNI_PLUGINS, CNITOOL, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.errors import LabError
+from tests.lab.kubectl import Kubectl
 from tests.lab.progress import Progress
 
 # danmd compares every 10 s.
@@ -81,10 +82,7 @@ class _Bench:
 
     async def _on(self, server: ApiServer, api: KubeClient) -> NodeFindings:
         job, stage = self._job, Stage(api)
-        kubectl = [
-            self._binaries.program(API_SERVER, "kubectl"),
-            f"--kubeconfig={server.kubeconfig}",
-        ]
+        kubectl = Kubectl.on(server, self._binaries)
         paths = NodePaths.below(self._directory)
         paths.fill(plugins=self._binaries.directory(CNI_PLUGINS), executables=Path(job.executables))
         tokens = await prepare(stage, api, kubectl, Path(job.repository))

@@ -35,6 +35,7 @@ from tests.lab.bench.launch import USUAL, Launch
 from tests.lab.bench.stage import NODE, Stage, Tokens, apply
 from tests.lab.bench.usage import cpu_seconds, process_tree
 from tests.lab.kinds import until_served
+from tests.lab.kubectl import Kubectl
 from tests.lab.process import Background, start_leashed, wait_until
 
 # EndpointSlices admit no loopback address; this one is of a range for benchmarks (RFC 2544).
@@ -90,14 +91,14 @@ class NodePaths:
         return [Attachment(interface="eth0", config=config, sandbox_interfaces=interfaces)]
 
 
-async def prepare(stage: Stage, api: KubeApi, kubectl: list[str], repository: Path) -> Tokens:
+async def prepare(stage: Stage, api: KubeApi, kubectl: Kubectl, repository: Path) -> Tokens:
     """Have everything of DANM's on the API server, and danmd's tokens in place.
 
     Raises:
         StartError: kubectl failed.
     """
     tokens = await stage.set_up(kubectl, repository)
-    apply(kubectl, repository, ["-k", "deploy/policies"])
+    apply(kubectl, "-k", repository / "deploy" / "policies")
     await until_served(api, DANMEPS)
     pod = await api.get(PODS, "danm", namespace=SYSTEM_NAMESPACE)
     _write(_ACCOUNT / "token", await stage.token("danm-cni", SYSTEM_NAMESPACE, pod=pod))

@@ -1,17 +1,17 @@
 """The Pods of a case on the API server, as far as a kubelet and its user would go."""
 
-import subprocess
 from uuid import uuid4
 
 from danm_api.kube.api import PODS, KubeApi, RawObject
 from tests.lab.bench.stage import NAMESPACE, Stage, at_once, pod_object
 from tests.lab.errors import LabError
+from tests.lab.kubectl import Kubectl
 
 
 class Pods:
     """Makes and ends Pods of the node."""
 
-    def __init__(self, api: KubeApi, stage: Stage, kubectl: list[str]) -> None:
+    def __init__(self, api: KubeApi, stage: Stage, kubectl: Kubectl) -> None:
         """Use an administrator's client and kubectl."""
         self._api = api
         self._stage = stage
@@ -37,13 +37,8 @@ class Pods:
         Raises:
             LabError: kubectl failed.
         """
-        command = [*self._kubectl, "delete", "pods", "--all", f"--namespace={NAMESPACE}"]
-        done = subprocess.run(
-            [*command, "--force", "--grace-period=0", "--wait=false"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        scope = ("pods", "--all", f"--namespace={NAMESPACE}")
+        done = self._kubectl("delete", *scope, "--force", "--grace-period=0", "--wait=false")
         if done.returncode != 0:
             raise LabError(f"kubectl delete failed: {done.stderr.strip()}")
 

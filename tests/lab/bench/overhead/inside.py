@@ -37,9 +37,10 @@ from tests.lab.bench.overhead.results import Comparison, Round, Side
 from tests.lab.bench.replicas import Replica, running_replicas
 from tests.lab.bench.run import Bench
 from tests.lab.bench.stage import Stage, Tokens
-from tests.lab.binaries import API_SERVER, CNI_PLUGINS, Binaries
+from tests.lab.binaries import CNI_PLUGINS, Binaries
 from tests.lab.cache import Cache, default_cache_directory
 from tests.lab.errors import LabError
+from tests.lab.kubectl import Kubectl
 from tests.lab.progress import Progress
 
 _WITHOUT: Final = Launch(wrapper=("-m", str(_unobserved.__spec__.name)))
@@ -96,10 +97,7 @@ class _Overhead:
 
     async def _on(self, server: ApiServer, api: KubeClient) -> list[Comparison]:
         stage = Stage(api)
-        kubectl = [
-            self._binaries.program(API_SERVER, "kubectl"),
-            f"--kubeconfig={server.kubeconfig}",
-        ]
+        kubectl = Kubectl.on(server, self._binaries)
         tokens = await prepare(stage, api, kubectl, Path(self._job.repository))
         found = await self._pods(server, Pods(api, stage, kubectl), stage, tokens)
         bench = Bench(server, stage, tokens, self._directory, self._progress)

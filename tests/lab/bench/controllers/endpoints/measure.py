@@ -24,8 +24,9 @@ from tests.lab.bench.usage import (
     peak_memory_mb,
     read_metrics,
 )
-from tests.lab.binaries import API_SERVER, Binaries
+from tests.lab.binaries import Binaries
 from tests.lab.errors import LabError
+from tests.lab.kubectl import Kubectl
 from tests.lab.process import Background
 from tests.lab.progress import Progress
 
@@ -60,8 +61,7 @@ async def measure_controllers(
     with ApiServer.start(directory, binaries=binaries, fsync=True) as server:
         async with await KubeClient.connect(server.kubeconfig) as api:
             crowd = Crowd(api)
-            kubectl = [binaries.program(API_SERVER, "kubectl"), f"--kubeconfig={server.kubeconfig}"]
-            token = await crowd.set_up(kubectl, repository)
+            token = await crowd.set_up(Kubectl.on(server, binaries), repository)
             measured = controllers(server, directory, binaries, token=token)
             for size in amounts.sizes:
                 with progress.step(f"{size.pods} Pods, each with 2 interfaces"):

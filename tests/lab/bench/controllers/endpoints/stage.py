@@ -27,6 +27,7 @@ from tests.lab.bench.controllers.endpoints.objects import (
 from tests.lab.bench.stage import Stage, apply, at_once
 from tests.lab.kinds import until_served
 from tests.lab.kube_objects import NAMESPACES
+from tests.lab.kubectl import Kubectl
 
 _ACCOUNT: Final = "danm-svcwatcher"
 
@@ -40,19 +41,16 @@ class Crowd:
         self._stage = Stage(api)
         self._pods = 0
 
-    async def set_up(self, kubectl: list[str], repository: Path) -> str:
+    async def set_up(self, kubectl: Kubectl, repository: Path) -> str:
         """Install DANM's kinds and svcwatcher's rights, and return its token.
 
         Raises:
             StartError: kubectl failed.
         """
-        files = (
-            ("-f", "deploy/namespace/namespace.yaml"),
-            ("-k", "deploy/crds"),
-            ("-f", "deploy/svcwatcher/rbac.yaml"),
-        )
-        for each in files:
-            apply(kubectl, repository, list(each))
+        deploy = repository / "deploy"
+        apply(kubectl, "-f", deploy / "namespace" / "namespace.yaml")
+        apply(kubectl, "-k", deploy / "crds")
+        apply(kubectl, "-f", deploy / "svcwatcher" / "rbac.yaml")
         await self._stage.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         await until_served(self._api, DANMEPS)
         return await self._stage.token(_ACCOUNT, SYSTEM_NAMESPACE)
