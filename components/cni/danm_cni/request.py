@@ -28,9 +28,10 @@ from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM
 from danm_api.validation import interface_name_fault
 from danm_cni.cni_errors import CniCode, CniRequestError
 
-# CNI specification 1.1.0, section 2: what CNI_CONTAINERID may hold. It also names a file here.
+# CNI specification 1.1.0, section 2: what CNI_CONTAINERID may hold. It also names files here, with
+# more before and after it, so it is no longer than the executables allow (node_tombstone).
 _CONTAINER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", re.ASCII)
-_MAX_CONTAINER_ID: Final = 255
+_MAX_CONTAINER_ID: Final = 200
 
 
 class Program(IntEnum):
@@ -289,7 +290,7 @@ def _faults(verb: Verb, environment: Mapping[str, str]) -> Iterator[str]:
     if not _CONTAINER_ID.fullmatch(container_id) or len(container_id) > _MAX_CONTAINER_ID:
         yield (
             "the variable CNI_CONTAINERID must start with a letter or digit and hold only "
-            "letters, digits, '_', '.' and '-'"
+            f"letters, digits, '_', '.' and '-', {_MAX_CONTAINER_ID} of them at most"
         )
     if verb is not Verb.DEL and not environment.get("CNI_NETNS"):
         yield f"the variable CNI_NETNS is required for {verb}"

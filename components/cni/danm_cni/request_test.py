@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from danm_api.model.cni import CniVersion
 from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_request
+from danm_api.node_tombstone import is_container_id
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.request import Program, Verb, frame_of, requested_version
 from danm_cni.request import decode_request as decode_cni_request
@@ -64,6 +65,99 @@ def test_broken_requests_have_the_specifications_code(
     with pytest.raises(CniRequestError) as caught:
         decode_cni_request({**ENVIRONMENT, **change}, config)
     assert code is caught.value.code
+
+
+@given(
+    st.one_of(
+        st.text(st.sampled_from("aZ09_.-/\n\u00e4\u0660"), max_size=4),
+        st.integers(190, 260).map(lambda length: "a" * length),
+    )
+)
+def test_danmd_takes_the_container_ids_that_the_executables_take(container_id: str) -> None:
+    """A DEL that it takes can be kept on the disk by either of them, whatever else fails."""
+    # CNI 1.1.0, section 2; DESIGN, P5
+    environment = {**ENVIRONMENT, "CNI_CONTAINERID": container_id}
+    if is_container_id(container_id):
+        assert decode_cni_request(environment, CONFIG).container_id == container_id
+        return
+    with pytest.raises(CniRequestError, match="CNI_CONTAINERID") as caught:
+        decode_cni_request(environment, CONFIG)
+    assert caught.value.code is CniCode.INVALID_ENVIRONMENT
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pod"),
+    [
+        pytest.param("", None, id="nothing"),
+        pytest.param("IgnoreUnknown=1;K8S_POD_NAMESPACE=ns", None, id="no name"),
+        pytest.param("K8S_POD_NAME=pod", None, id="no namespace"),
+        pytest.param("K8S_POD_NAMESPACE=;K8S_POD_NAME=pod", None, id="an empty namespace"),
+        pytest.param("K8S_POD_NAMESPACE=ns;K8S_POD_NAME=", None, id="an empty name"),
+        pytest.param("K8S_POD_NAMESPACE=ns;K8S_POD_NAME=pod", ("ns", "pod", None), id="no uid"),
+        pytest.param(
+            "K8S_POD_UID=;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=pod;",
+            ("ns", "pod", None),
+            id="an empty uid",
+        ),
+        pytest.param(
+            "odd;;K8S_POD_UID=u=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=pod",
+            ("ns", "pod", "u=1"),
+            id="in any order",
+        ),
+    ],
+)
+def test_a_pod_is_named_whole_or_not_at_all(
+    arguments: str, pod: tuple[str, str, str | None] | None
+) -> None:
+    """Older runtimes do not tell its uid; other tools name none."""
+    # SPEC C1
+    found = decode_cni_request({**ENVIRONMENT, "CNI_ARGS": arguments}, CONFIG).pod
+    assert (found and (found.namespace, found.name, found.uid)) == pod
+    assert found is None or str(found) == "Pod ns/pod"
+
+
+@pytest.mark.parametrize("verb", ["GC", "STATUS"])
+def test_what_is_of_no_container_has_none(verb: str) -> None:
+    """Whatever the runtime's environment has from elsewhere, right or wrong."""
+    environment = {**ENVIRONMENT, "CNI_COMMAND": verb, "CNI_CONTAINERID": "../x"}
+    request = decode_cni_request(environment, b'{"cniVersion":"1.1.0","name":"net"}')
+    assert (request.container_id, request.interface, request.config_name) == ("", "", "net")
+
+
+def test_what_a_runtime_gives_is_passed_on() -> None:
+    """Capabilities and the result of the plugin before, byte for byte."""
+    config = (
+        b'{"cniVersion":"1.0.0","runtimeConfig":{"mac":"02:00:00:00:00:07"},'
+        b'"prevResult":{"cniVersion": "1.0.0", "ips":[]}}'
+    )
+    request = decode_cni_request({**ENVIRONMENT, "CNI_COMMAND": "CHECK"}, config)
+    assert request.runtime_config == {"mac": "02:00:00:00:00:07"}
+    assert request.previous == b'{"cniVersion": "1.0.0", "ips":[]}'
+    assert (request.netns, request.config_name) == ("/var/run/netns/x", "")
+    assert request.environment == {**ENVIRONMENT, "CNI_COMMAND": "CHECK"}
+
+
+@pytest.mark.parametrize("verb", ["ADD", "CHECK"])
+def test_a_namespace_is_needed_for_what_is_in_it(verb: str) -> None:
+    """The message names the verb."""
+    with pytest.raises(CniRequestError, match=f"CNI_NETNS is required for {verb}$"):
+        decode_cni_request({**ENVIRONMENT, "CNI_COMMAND": verb, "CNI_NETNS": ""}, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"), [("", "is missing"), ("FLY", "is 'FLY', which danm does not know")]
+)
+def test_a_verb_that_is_none_is_told(verb: str, told: str) -> None:
+    """One that is missing is told from one that is wrong."""
+    with pytest.raises(CniRequestError, match=f"the variable CNI_COMMAND {told}$"):
+        decode_cni_request({**ENVIRONMENT, "CNI_COMMAND": verb}, CONFIG)
+
+
+def test_a_frame_without_deadline_has_none() -> None:
+    """And what in an environment is no variable is left out."""
+    block = b"\0A=b=c\0=x\0EMPTY="
+    frame = frame_of(program=PROGRAM_DANM, deadline_ns=0, environment=block, stdin=b"")
+    assert (frame.deadline_s, frame.environment) == (None, {"A": "b=c", "EMPTY": ""})
 
 
 def test_all_variables_that_are_wrong_are_named() -> None:
