@@ -87,7 +87,8 @@ class DelegateCollection:
         sources = [partial(load, name) for name in names]
         if fallback is not None:
             sources.append(partial(load_chain, fallback))
-        seen: set[str] = set()
+        # The fallback is often a static type, too. Two files of one name need not be the same.
+        seen: list[PluginChain] = []
         for source in sources:
             try:
                 chain = source()
@@ -95,6 +96,6 @@ class DelegateCollection:
                 # Its Pods' ADDs say so, too; nothing of it can be collected.
                 log.warning("No GC of a network", error=error.reason)
                 continue
-            if chain.source not in seen:
-                seen.add(chain.source)
+            if chain not in seen:
+                seen.append(chain)
                 yield chain

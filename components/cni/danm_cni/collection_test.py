@@ -1,5 +1,7 @@
 """GC, of the node and of its delegates."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ from danm_api.testing.builders import NAMESPACE
 from danm_cni.journal import PluginCall, SandboxState
 from danm_cni.request import Verb
 from danm_cni.testing.demo import INTERNAL, MANAGEMENT
-from danm_cni.testing.node import FakeNode
+from danm_cni.testing.node import FakeNode, a_node, config_for
 
 LISTED = [{"containerID": "c2", "ifname": "eth0"}]
 
@@ -162,3 +164,30 @@ async def test_a_network_whose_file_is_gone_does_not_stop_gc(node: FakeNode) -> 
     (node.root / "etc/cni/net.d/flannel.conf").unlink()
     await node.collect([])
     assert ["ptp"] == [call.type for call in _asked(node)]
+
+
+@pytest.mark.parametrize(
+    ("fallback", "asked"),
+    [
+        pytest.param("/etc/cni/net.d/flannel.conflist", ["bridge"], id="the very same"),
+        pytest.param("/etc/cni/net.d/10-link.conflist", ["bridge"], id="a link to it"),
+        pytest.param("/etc/elsewhere/flannel.conflist", ["bridge", "ptp"], id="of the same name"),
+        pytest.param("none", ["bridge"], id="none"),
+    ],
+)
+async def test_a_network_is_asked_once(tmp_path: Path, fallback: str, asked: list[str]) -> None:
+    """The fallback may be a static type, too; one that is only called so is asked as well."""
+    # SPEC B2, E2
+    config = replace(config_for(tmp_path), fallback=fallback)
+    directory = tmp_path / "etc/cni/net.d"
+    elsewhere = tmp_path / "etc/elsewhere/flannel.conflist"
+    elsewhere.parent.mkdir(parents=True)
+    for path, plugin in ((directory / "flannel.conflist", "bridge"), (elsewhere, "ptp")):
+        keys = {"cniVersion": "1.1.0", "name": "mgmt", "plugins": [{"type": plugin}]}
+        path.write_bytes(msgspec.json.encode(keys))
+    (directory / "10-link.conflist").symlink_to("flannel.conflist")
+    async with a_node(tmp_path, config=config) as node:
+        node.add_network("management", network_type="flannel")
+        await node.until(lambda: len(node.daemon.informers[1].items()) == 1)
+        await node.collect([])
+        assert sorted(call.type for call in _asked(node)) == asked
