@@ -1,7 +1,7 @@
 """Configurations of delegates."""
 
-from ipaddress import IPv4Interface, IPv6Interface
-from typing import Any
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from danm_api.codec.cni import decode_result
 from danm_api.errors import InvalidNetworkError
 from danm_api.model.addresses import Route
+from danm_api.model.cni import CniVersion
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.names import InterfaceName
 from danm_api.testing.builders import a_danmnet, accepted
@@ -16,11 +17,16 @@ from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
     SriovRequest,
+    is_plain_name,
+    knows,
+    plugin_routes,
     render,
     require_plain_name,
     result_for,
     sriov_chain,
     with_later_changes,
+    with_previous,
+    with_valid_attachments,
 )
 from danm_cni.plan import PlannedRoute
 from danm_cni.plugin_files import declared_capabilities, file_chain
@@ -79,6 +85,85 @@ def test_sriov_with_an_address() -> None:
         },
         "runtimeConfig": {"mac": "fa:16:3e:00:00:07"},
     } == _sriov(addresses, host_device="ens4", routes={"0.0.0.0/0": "10.0.0.1"})
+
+
+_IP: Final = IPv4Interface("10.0.0.7/24")
+_IP6: Final = IPv6Interface("2001:db8::7/64")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "delegated", "both"),
+    [
+        pytest.param(DynamicAddresses(), None, (), id="none"),
+        pytest.param(DynamicAddresses(ip=_IP), _IP, (_IP,), id="IPv4"),
+        pytest.param(DynamicAddresses(ip6=_IP6), _IP6, (_IP6,), id="IPv6"),
+        pytest.param(DynamicAddresses(ip6=_IP6, ip=_IP), _IP, (_IP, _IP6), id="both"),
+    ],
+)
+def test_a_delegate_is_given_one_address(
+    addresses: DynamicAddresses,
+    delegated: IPv4Interface | IPv6Interface | None,
+    both: tuple[IPv4Interface | IPv6Interface, ...],
+) -> None:
+    """IPv4 where there is one; the node adds the other."""
+    # SPEC E1
+    assert (addresses.delegated, addresses.both) == (delegated, both)
+
+
+def test_sriov_gets_what_is_of_its_addresss_family() -> None:
+    """Routes of the other family are the node's to add; only a default route tells a gateway."""
+    # SPEC E1
+    options: dict[str, Any] = {
+        "host_device": "ens4",
+        "vxlan": 7,
+        "routes": {"192.0.2.0/24": "10.0.0.2", "0.0.0.0/0": "10.0.0.1"},
+        "routes6": {"2001:db8:1::/48": "2001:db8::2"},
+    }
+    ipv6 = _sriov(DynamicAddresses(ip6=_IP6), **options)
+    assert "vlan" not in ipv6
+    assert ipv6["ipam"] == {
+        "type": "fakeipam",
+        "ip": "2001:db8::7",
+        "subnet": "2001:db8::/64",
+        "routes": [{"dst": "2001:db8:1::/48", "gw": "2001:db8::2"}],
+    }
+    ipv4 = _sriov(DynamicAddresses(ip=_IP, ip6=_IP6), **options)["ipam"]
+    assert (ipv4["ip"], ipv4["gateway"]) == ("10.0.0.7", "10.0.0.1")
+    assert {each["dst"] for each in ipv4["routes"]} == {"192.0.2.0/24", "0.0.0.0/0"}
+
+
+def test_sriov_without_routes_has_no_key_for_them() -> None:
+    """And without a MAC none for what a runtime would give."""
+    keys = _sriov(DynamicAddresses(ip=_IP), host_device="ens4")
+    assert keys["ipam"] == {"type": "fakeipam", "ip": "10.0.0.7", "subnet": "10.0.0.0/24"}
+    assert "runtimeConfig" not in keys
+
+
+def _route(
+    to: str, via: str, *, table: int | None = None, metric: int | None = None
+) -> PlannedRoute:
+    return PlannedRoute(
+        destination=ip_network(to), gateway=ip_address(via), table=table, metric=metric
+    )
+
+
+@pytest.mark.parametrize(
+    ("route", "address", "is_the_plugins"),
+    [
+        pytest.param(_route("192.0.2.0/24", "10.0.0.1"), _IP, True, id="plain"),
+        pytest.param(_route("::/0", "2001:db8::1"), _IP6, True, id="IPv6"),
+        pytest.param(_route("192.0.2.0/24", "10.0.0.1"), _IP6, False, id="another family"),
+        pytest.param(_route("192.0.2.0/24", "10.0.0.1"), None, False, id="no address"),
+        pytest.param(_route("192.0.2.0/24", "10.0.0.1", table=250), _IP, False, id="table"),
+        pytest.param(_route("192.0.2.0/24", "10.0.0.1", metric=100), _IP, False, id="metric"),
+    ],
+)
+def test_a_plugin_adds_the_routes_that_it_has_words_for(
+    route: PlannedRoute, address: IPv4Interface | IPv6Interface | None, *, is_the_plugins: bool
+) -> None:
+    """All others the node adds, so none is added twice and none is forgotten."""
+    # SPEC D3, E1
+    assert plugin_routes((route,), address) == ((route,) if is_the_plugins else ())
 
 
 def test_sriov_with_a_device_of_a_pool() -> None:
@@ -149,6 +234,76 @@ def test_names_that_reach_elsewhere_are_refused(name: str) -> None:
     # SPEC E2
     with pytest.raises(InvalidNetworkError):
         require_plain_name(name)
+
+
+@pytest.mark.parametrize("name", ["bridge", "a", "7", "a.b", "my_plugin-2"])
+def test_plain_names_are_allowed(name: str) -> None:
+    """As plugins and their files are called."""
+    # SPEC E2
+    require_plain_name(name)
+    assert is_plain_name(name)
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [("1.0.0", False), ("1.1.0", True), ("0.4.0", False), ("", False), ("9.0.0", False)],
+)
+def test_a_plugin_is_asked_only_what_its_version_has(version: str, *, known: bool) -> None:
+    """A version that nobody knows has nothing."""
+    # CNI 1.1.0, section 3
+    config = msgspec.json.encode({"cniVersion": version, "type": "x"})
+    assert knows(config, CniVersion.V1_1_0) is known
+
+
+@pytest.mark.parametrize(
+    "config", [b'{"type":"x", "odd": 1.50}', b'{"type":"x","prevResult":{"ips":[7]},"odd":1.50}']
+)
+def test_a_previous_result_takes_the_place_of_another(config: bytes) -> None:
+    """DEL and CHECK get that of the whole chain; nothing else of the bytes changes."""
+    # CNI 1.1.0, section 4
+    rendered = with_previous(config, b'{ "ips": [] }')
+    assert msgspec.json.decode(rendered) == {"type": "x", "odd": 1.5, "prevResult": {"ips": []}}
+    assert b"1.50" in rendered
+    assert b'{ "ips": [] }' in rendered
+
+
+def test_gc_gets_its_list_under_both_names() -> None:
+    """In order, so that two calls are the same; what the configuration had there is gone."""
+    # CNI 1.1.0, section 2
+    config = b'{"type":"x","cni.dev/attachments":[1],"odd":1.50}'
+    rendered = with_valid_attachments(config, {("c2", "eth0"), ("c1", "net1"), ("c1", "eth0")})
+    listed = [
+        {"containerID": "c1", "ifname": "eth0"},
+        {"containerID": "c1", "ifname": "net1"},
+        {"containerID": "c2", "ifname": "eth0"},
+    ]
+    assert msgspec.json.decode(rendered) == {
+        "type": "x",
+        "odd": 1.5,
+        "cni.dev/attachments": listed,
+        "cni.dev/valid-attachments": listed,
+    }
+    assert b"1.50" in rendered
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        pytest.param({}, id="none"),
+        pytest.param({"mac": False}, id="not this one"),
+        pytest.param({"mac": "true"}, id="a text"),
+        pytest.param({"ips": True}, id="another one"),
+        pytest.param(["mac"], id="a list"),
+        pytest.param(None, id="null"),
+    ],
+)
+def test_only_declared_capabilities_are_given(declared: object) -> None:
+    """A plugin may refuse what it does not know."""
+    # SPEC B2
+    data = msgspec.json.encode({"type": "x", "capabilities": declared})
+    chain = file_chain(data, source="x.conf")
+    rendered = render(chain.plugins[0], previous=None, runtime_config={"mac": "m"})
+    assert msgspec.json.decode(rendered) == {"type": "x"}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Interface, ip_address, ip_network
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
 from danm_api.errors import LinkSetupError
 from danm_cni.announce import ETH_P_ARP, arp_announcement
-from danm_cni.interface_setup import InterfaceSetup
+from danm_cni.interface_setup import Address, InterfaceSetup, PolicyRule, TakeDown
+from danm_cni.kernel import KernelInterfaces
 from danm_cni.plan import PlannedRoute
 from danm_cni.testing.namespaces import World, a_world, in_netns, ip
 
@@ -55,6 +57,110 @@ def test_a_route_that_is_there_already_is_no_error(world: World) -> None:
         world.on_node(lambda kernel: kernel.set_up(setup, world.pod_path))
     with pytest.raises(LinkSetupError, match="192.0.2.0/24 via 198.18.0.2 on ext0: File exists"):
         world.on_node(lambda kernel: kernel.set_up(replace(setup, routes=(other,)), world.pod_path))
+
+
+_SETUP = InterfaceSetup(
+    name="ext0",
+    addresses=(IPv4Interface("198.18.0.7/24"), IPv6Interface("2001:db8::7/64")),
+    routes=(
+        PlannedRoute(destination=ip_network("0.0.0.0/0"), gateway=ip_address("198.18.0.1")),
+        PlannedRoute(destination=ip_network("::/0"), gateway=ip_address("2001:db8::1")),
+        PlannedRoute(
+            destination=ip_network("192.0.2.0/24"), gateway=ip_address("198.18.0.2"), table=250
+        ),
+    ),
+    rules=(PolicyRule(source=ip_address("198.18.0.7"), table=250),),
+)
+
+
+def _faults(world: World, setup: InterfaceSetup) -> list[str]:
+    async def find(kernel: KernelInterfaces) -> list[str]:
+        return list(await kernel.faults([setup], world.pod_path))
+
+    return world.on_node(find)
+
+
+def test_what_is_there_already_stays(world: World) -> None:
+    """Setting up twice is setting up once, whoever gave the interface its address."""
+    # SPEC E4
+    for _ in range(2):
+        world.on_node(lambda kernel: kernel.set_up(_SETUP, world.pod_path))
+        assert _faults(world, _SETUP) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        pytest.param(
+            ("route", "del", "default"), "route 0.0.0.0/0 via 198.18.0.1 is missing on ext0",
+            id="IPv4's default route",
+        ),
+        pytest.param(
+            ("-6", "route", "del", "default"), "route ::/0 via 2001:db8::1 is missing on ext0",
+            id="IPv6's default route",
+        ),
+        pytest.param(
+            ("route", "replace", "192.0.2.0/24", "via", "198.18.0.3", "table", "250"),
+            "route 192.0.2.0/24 via 198.18.0.2 is missing on ext0",
+            id="another gateway",
+        ),
+        pytest.param(
+            ("rule", "del", "from", "198.18.0.7", "table", "250"),
+            "rule from 198.18.0.7 lookup 250 is missing",
+            id="rule",
+        ),
+    ],
+)  # fmt: skip
+def test_each_fault_is_found_alone(world: World, damage: tuple[str, ...], fault: str) -> None:
+    """Whatever else is as it should be is not named."""
+    # SPEC C6
+    world.on_node(lambda kernel: kernel.set_up(_SETUP, world.pod_path))
+    ip("-n", world.pod, *damage)
+    assert _faults(world, _SETUP) == [fault]
+
+
+def test_an_address_is_of_its_link_and_its_subnet(world: World) -> None:
+    """The same with another length, or on another link, is not the one that was given."""
+    # SPEC C6
+    ip("-n", world.pod, "link", "add", "other", "type", "veth", "peer", "name", "other1")
+    ip("-n", world.pod, "addr", "add", "198.18.1.7/24", "dev", "other")
+    wanted = (IPv4Interface("198.18.0.7/25"), IPv4Interface("198.18.1.7/24"))
+    assert _faults(world, InterfaceSetup(name="ext0", addresses=wanted)) == [
+        f"address {each} is missing on ext0" for each in wanted
+    ]
+
+
+def test_what_a_plugin_made_is_the_plugins_to_remove(world: World) -> None:
+    """Only the rules go, which it knows nothing of."""
+    # SPEC E4
+    world.on_node(lambda kernel: kernel.set_up(_SETUP, world.pod_path))
+    down = TakeDown(name="ext0", rules=_SETUP.rules, delete_link=False)
+    for _ in range(2):
+        world.on_node(lambda kernel: kernel.take_down([down], world.pod_path))
+        assert _faults(world, _SETUP) == ["rule from 198.18.0.7 lookup 250 is missing"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "disabled"),
+    [(_SETUP.addresses[:1], "1"), (_SETUP.addresses[1:], "0"), (_SETUP.addresses, "0")],
+)
+def test_ipv6_is_enabled_for_an_address_of_it(
+    world: World, addresses: tuple[Address, ...], disabled: str
+) -> None:
+    """A runtime may have turned it off, and a Pod without such an address keeps it off."""
+    # SPEC D4
+    switch = "net.ipv6.conf.ext0.disable_ipv6"
+    ip("netns", "exec", world.pod, "sysctl", "-q", "-w", f"{switch}=1")
+    setup = InterfaceSetup(name="ext0", addresses=addresses)
+    world.on_node(lambda kernel: kernel.set_up(setup, world.pod_path))
+    path = Path(f"/proc/sys/{switch.replace('.', '/')}")
+    assert in_netns(world.pod, path.read_text).strip() == disabled
+
+
+def test_an_interface_that_is_not_there_is_told(world: World) -> None:
+    """A plugin has made another one than it was asked for."""
+    with pytest.raises(LinkSetupError, match="the Pod has no interface net7"):
+        world.on_node(lambda kernel: kernel.set_up(InterfaceSetup(name="net7"), world.pod_path))
 
 
 def test_the_neighbours_of_another_plugins_interface_are_told(world: World) -> None:

@@ -72,6 +72,20 @@ def test_another_container_is_its_own_owner(ipam: dict[str, Any], namespace: str
     assert owner_message(request, None) == ContainerOwnerMessage(
         namespace=namespace, container_id="c1"
     )
+    assert request.subject == "container c1, interface net1"
+
+
+def test_a_pod_may_name_its_own_namespace() -> None:
+    """One configuration for Pods and other containers names it for the others."""
+    assert decoded(namespace="shop").namespace == "shop"
+
+
+def test_a_pod_whose_uid_nobody_knows_is_no_owner() -> None:
+    """ipam-svc tells Pods apart by nothing else, so the container is the owner."""
+    # SPEC G7
+    assert owner_message(decoded(), None) == ContainerOwnerMessage(
+        namespace="shop", container_id="c1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,6 +132,7 @@ def test_an_address_of_each_family_is_asked_for(
     # SPEC F2
     wanted = wanted_addresses(decoded(), *network(**options))
     assert ((wanted.ip, wanted.ip6), wanted.interface) == (expected, "net1")
+    assert wanted.network == "lan"
 
 
 def test_a_network_without_addresses_is_refused() -> None:
@@ -158,6 +173,38 @@ def test_the_result_has_addresses_gateways_and_routes() -> None:
     flat = msgspec.json.decode(encode_result(result, CniVersion.V0_2_0))
     assert (flat["ip4"]["ip"], flat["ip6"]["ip"]) == ("10.0.0.4/24", "2001:db8::4/64")
     assert flat["ip6"]["routes"] == [{"dst": "2001:db8:1::/48", "gw": "2001:db8::fe"}]
+
+
+_DEFAULT: dict[str, str] = {"dst": "0.0.0.0/0", "gw": "10.0.0.1"}
+_NEAR: dict[str, str] = {"dst": "192.0.2.0/24", "gw": "10.0.0.2"}
+
+
+@pytest.mark.parametrize(
+    ("routes", "own", "gateway"),
+    [
+        pytest.param({}, [], None, id="no route"),
+        pytest.param({"192.0.2.0/24": "10.0.0.3"}, [], "10.0.0.3", id="the first that has one"),
+        pytest.param({}, [_NEAR, _DEFAULT], "10.0.0.1", id="the default route's, wherever it is"),
+        pytest.param({"192.0.2.0/24": "10.0.0.3"}, [_DEFAULT], "10.0.0.1", id="of both"),
+        pytest.param({"0.0.0.0/0": "10.0.0.3"}, [_DEFAULT], "10.0.0.1", id="the own default"),
+        pytest.param({"0.0.0.0/0": "10.0.0.3"}, [_NEAR], "10.0.0.3", id="the network's default"),
+        pytest.param(
+            {"192.0.2.0/24": "10.0.0.3"}, [{"dst": "0.0.0.0/0"}], "10.0.0.3", id="one has none"
+        ),
+        pytest.param({}, [{"dst": "::/0", "gw": "2001:db8::1"}], None, id="another family's"),
+    ],
+)
+def test_an_address_has_the_gateway_of_its_family(
+    routes: dict[str, str], own: list[dict[str, str]], gateway: str | None
+) -> None:
+    """Plugins make their default route of it."""
+    # SPEC F1
+    _, spec = network(cidr="10.0.0.0/24", routes=routes)
+    answer = AttachmentAnswer(
+        network="lan", network_uid="u", interface="net1", mac="", ip="10.0.0.4/24"
+    )
+    (found,) = result_of(answer, spec, decoded(routes=own).routes).ips
+    assert found.gateway == (None if gateway is None else ip_address(gateway))
 
 
 def test_routes_of_a_family_without_address_are_left_out() -> None:

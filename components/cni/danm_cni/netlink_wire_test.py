@@ -69,6 +69,52 @@ def test_answers_to_other_requests_are_no_answers() -> None:
     assert list(read_answers(datagram, number=3)) == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "interrupted"),
+    [
+        pytest.param(0, False, id="a whole dump"),
+        pytest.param(0x2, False, id="of several messages"),
+        pytest.param(0x12, True, id="changed meanwhile"),
+    ],
+)
+def test_a_dump_that_changed_meanwhile_is_told(flags: int, *, interrupted: bool) -> None:
+    """Whoever asks begins anew (NLM_F_DUMP_INTR)."""
+    datagram = struct.pack("=IHHII", 16 + 4, NEW_LINK, flags, 1, 0) + b"body"
+    assert list(read_answers(datagram, number=1)) == [
+        Data(type=NEW_LINK, body=b"body", interrupted=interrupted)
+    ]
+
+
+def test_messages_begin_at_four_bytes() -> None:
+    """A length does not count what fills up to the next message."""
+    first = struct.pack("=IHHII", 16 + 5, NEW_LINK, 0, 1, 0) + b"12345" + bytes(3)
+    last = struct.pack("=IHHII", 16, NEW_LINK, 0, 1, 0)
+    found = [each for each in read_answers(first + last, number=1) if isinstance(each, Data)]
+    assert [each.body for each in found] == [b"12345", b""]
+
+
+@pytest.mark.parametrize("kind", [MAC, MAC | 0x8000, MAC | 0x4000])
+def test_an_attributes_type_is_what_it_is_besides_its_form(kind: int) -> None:
+    """Nested ones and those in network byte order are marked (NLA_TYPE_MASK)."""
+    assert read_attributes(attribute(kind, b"12345") + u32_attribute(MTU, 7)) == {
+        MAC: b"12345",
+        MTU: struct.pack("=I", 7),
+    }
+
+
+def test_an_attribute_is_filled_up_and_a_text_ends() -> None:
+    """As the kernel wants them; a length does not count what fills up."""
+    assert attribute(MAC, b"12345") == struct.pack("=HH", 9, MAC) + b"12345" + bytes(3)
+    assert text_attribute(NAME, "ext") == struct.pack("=HH", 8, NAME) + b"ext\0"
+
+
+@pytest.mark.parametrize("flags", [Flag.ACK, Flag.DUMP, Flag.ACK | Flag.CREATE | Flag.EXCL])
+def test_what_is_sent_is_a_request(flags: Flag) -> None:
+    """Whether that flag is named or not (NLM_F_REQUEST); the kernel answers nothing else."""
+    header = struct.pack("=IHHII", 16 + 4, NEW_LINK, int(flags) | 1, 5, 0)
+    assert message(NEW_LINK, flags, number=5, body=b"body") == header + b"body"
+
+
 def _error(number: int, flags: int, more: bytes = b"", request: bytes = b"") -> bytes:
     header = struct.pack("=IHHII", 16 + len(request), NEW_LINK, 0, 1, 0)
     body = struct.pack("=i", number) + header + request + more
@@ -98,6 +144,29 @@ def _error(number: int, flags: int, more: bytes = b"", request: bytes = b"") -> 
             struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0), Acknowledged(), id="the end of a dump"
         ),
         pytest.param(
+            struct.pack("=IHHII", 16, 3, 2, 1, 0), Acknowledged(), id="the end of an old dump"
+        ),
+        pytest.param(
+            struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 5), Acknowledged(), id="a dump with a count"
+        ),
+        pytest.param(
+            _error(-errno.EINVAL, 0x100, text_attribute(1, "bad mode")),
+            Refused(number=errno.EINVAL, text=""),
+            id="what is no text",
+        ),
+        pytest.param(
+            _error(
+                -errno.EINVAL, 0x200, text_attribute(1, "bad mode"), request=bytes(5) + bytes(3)
+            ),
+            Refused(number=errno.EINVAL, text="bad mode"),
+            id="behind a request that was filled up",
+        ),
+        pytest.param(
+            _error(-errno.EINVAL, 0x300, u32_attribute(2, 8)),
+            Refused(number=errno.EINVAL, text=""),
+            id="another hint than a text",
+        ),
+        pytest.param(
             struct.pack("=IHHIIi", 20, 3, 2, 1, 0, -errno.ENOMEM),
             Refused(number=errno.ENOMEM, text=""),
             id="a dump that failed",
@@ -118,5 +187,7 @@ def test_attributes_come_back(values: dict[int, bytes]) -> None:
 
 @given(st.binary(max_size=200))
 def test_rubbish_ends(data: bytes) -> None:
-    """No length of an attribute keeps the reader from its end."""
+    """No length of an attribute or a message keeps the reader from its end."""
     read_attributes(data)
+    # Of a number that no request has, so that none is looked into.
+    assert list(read_answers(data, number=-1)) == []

@@ -154,6 +154,25 @@ async def test_what_a_crash_cut_off_is_removed(tmp_path: Path) -> None:
     assert [".new.80"] == [each.name for each in tmp_path.iterdir()]
 
 
+async def test_the_directory_is_roots_alone(tmp_path: Path) -> None:
+    """A DEL holds the runtime's variables, which may be secrets; one that is there stays."""
+    for _ in range(2):
+        Tombstones(tmp_path / "a/b")
+    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o700
+
+
+async def test_the_dels_of_each_executable_are_counted(tmp_path: Path) -> None:
+    """Until they are done."""
+    tombstones = Tombstones(tmp_path, program=Program.FAKEIPAM)
+    request = _request(CNI_IFNAME="net1")
+    await tombstones.put(request)
+    await tombstones.waiting()
+    assert sample("danmd_tombstones", program="fakeipam") == 1
+    await tombstones.remove(tombstones.path(request))
+    await tombstones.waiting()
+    assert sample("danmd_tombstones", program="fakeipam") == 0
+
+
 async def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
     """The DEL must not be answered with success then (error 11: the runtime tries again)."""
     tombstones = Tombstones(tmp_path / "x")
