@@ -83,9 +83,10 @@ def test_a_pod_may_name_its_own_namespace() -> None:
 def test_a_pod_whose_uid_nobody_knows_is_no_owner() -> None:
     """ipam-svc tells Pods apart by nothing else, so the container is the owner."""
     # SPEC G7
-    assert owner_message(decoded(), None) == ContainerOwnerMessage(
-        namespace="shop", container_id="c1"
-    )
+    container = ContainerOwnerMessage(namespace="shop", container_id="c1")
+    assert owner_message(decoded(), None) == container
+    request = decoded(args="", namespace="shop")
+    assert owner_message(request, PodUid("u1")) == container
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,16 @@ def test_a_bad_configuration_is_refused(changes: dict[str, Any], words: str) -> 
     with pytest.raises(CniRequestError, match=words) as caught:
         decoded(**changes)
     assert caught.value.code == 7
+
+
+@pytest.mark.parametrize("section", ["", ',"ipam":{}', ',"ipam":{"type":"fakeipam"}'])
+def test_a_configuration_that_names_no_network_says_what_is_missing(section: str) -> None:
+    """Whether it has the section or not."""
+    # SPEC F2; DESIGN P7
+    stdin = b'{"cniVersion":"1.0.0","name":"cfg","type":"bridge"%s}' % section.encode()
+    environment = dict(decoded().call.environment)
+    with pytest.raises(CniRequestError, match=r"has no ipam\.network; name a DanmNet"):
+        decode_ipam_request(environment, stdin)
 
 
 def test_check_brings_the_addresses_of_the_result() -> None:
@@ -209,8 +220,15 @@ def test_an_address_has_the_gateway_of_its_family(
 
 def test_routes_of_a_family_without_address_are_left_out() -> None:
     """A route that no address could use would make the plugin fail."""
-    _, spec = network(cidr="10.0.0.0/24", routes={"0.0.0.0/0": "10.0.0.254"})
-    answer = AttachmentAnswer(
-        network="lan", network_uid="u", interface="n", mac="", ip6="2001:db8::4/64"
+    _, spec = network(
+        cidr="10.0.0.0/24",
+        net6="2001:db8::/64",
+        routes={"0.0.0.0/0": "10.0.0.254"},
+        routes6={"::/0": "2001:db8::fe"},
     )
-    assert result_of(answer, spec, ()).routes == ()
+    for address, left in ((("10.0.0.4/24", None), "0.0.0.0/0"), ((None, "2001:db8::4/64"), "::/0")):
+        answer = AttachmentAnswer(
+            network="lan", network_uid="u", interface="n", mac="", ip=address[0], ip6=address[1]
+        )
+        routes = result_of(answer, spec, ()).routes
+        assert [str(each.destination) for each in routes] == [left]

@@ -273,6 +273,19 @@ async def test_who_holds_a_container_is_not_waited_for(node: FakeNode) -> None:
     assert _states(node) == {"c1": SandboxState.REMOVING}
 
 
+async def test_what_is_finished_waits_for_the_pod(node: FakeNode) -> None:
+    """Another sandbox of the Pod is being made; nobody else works on this one meanwhile."""
+    await _have(node, state=SandboxState.REMOVING)
+    locks = node.daemon.sandboxes.locks
+    async with locks.hold(pod_key(PodUid("uid-pod-1"))):
+        work = asyncio.create_task(_ending(node).finish(_C1))
+        await asyncio.wait({work}, timeout=0.1)
+        assert (work.done(), locks.is_held("c1")) == (False, True)
+        assert set(node.interfaces()) == {"eth0", "eth1"}
+    await work
+    assert _states(node) == {"c1": SandboxState.HELD}
+
+
 def _gc(*listed: str, name: str = "danm") -> Mapping[str, Any]:
     return {
         "name": name,
