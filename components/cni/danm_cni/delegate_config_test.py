@@ -339,6 +339,18 @@ def test_a_result_that_needs_nothing_goes_on_as_it_is(output: bytes) -> None:
     assert result_for(b'{"cniVersion":"0.4.0"}', output) == output
 
 
+def test_a_result_without_a_version_gets_the_oldest_one_too() -> None:
+    """A configuration without a version is of the first, and its plugin is told so."""
+    told = result_for(b'{"type":"portmap"}', b'{"ip4":{"ip":"192.0.2.7/24"}}')
+    assert msgspec.json.decode(told) == {"cniVersion": "0.1.0", "ip4": {"ip": "192.0.2.7/24"}}
+
+
+def test_a_reader_of_an_unknown_version_gets_what_there_is() -> None:
+    """Nothing can be made of it; the plugin says itself what it does not take."""
+    output = b'{ "cniVersion":"1.1.0","ips":[] }'
+    assert result_for(b'{"cniVersion":"9.9.9","type":"portmap"}', output) == output
+
+
 def test_a_plugin_never_sees_the_capabilities_of_its_file() -> None:
     """They are for whoever calls it; a file that declares none goes as it is, byte for byte."""
     # CNI 1.1.0, section 3

@@ -9,9 +9,10 @@ from typing import Any, Final
 import pytest
 
 from danm_api.codec.danmnet import decode_danmnet, encode_status
-from danm_api.errors import HostLinkMissingError, SeveralErrors
+from danm_api.errors import DanmError, HostLinkMissingError, SeveralErrors
 from danm_api.kube.api import DANMNETS
 from danm_api.kube.informer import ObjectKey
+from danm_api.model.cni import CniInterface, CniResult
 from danm_api.names import Namespace, NetworkName
 from danm_api.testing.builders import NAMESPACE, a_raw_danmnet, accepted
 from danm_cni.interface_setup import LinkFacts
@@ -32,17 +33,20 @@ class KernelInTheMaking(FakeKernel):
 
     Attributes:
         looks: How often it has looked.
+        asked: For which links, at the last look.
     """
 
     def __init__(self, *, before: Callable[[int], None]) -> None:
         """Call ``before`` with the number of each look, from 1 on."""
         super().__init__("ens4", "internal.300")
         self.looks = 0
+        self.asked: list[str] = []
         self._before = before
 
     async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
         """Read links of the host."""
         self.looks += 1
+        self.asked = list(names)
         self._before(self.looks)
         return await super().parents(names)
 
@@ -88,6 +92,7 @@ async def _plan(
     time_s: float = 10.0,
     networks: Networks | None = None,
     also: Sequence[str] = (),
+    previous: CniResult | None = None,
 ) -> tuple[Plan, Progress]:
     asked = [{"network": name, "ip": "dynamic"} for name in ("young", *also)]
     node.add_pod(interfaces=asked)
@@ -104,7 +109,7 @@ async def _plan(
         node.request("ADD", "c1"),
         PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid),
         pod,
-        previous=None,
+        previous=previous,
         progress=progress,
     )
     assert isinstance(plan, Plan)
@@ -160,6 +165,27 @@ async def test_what_is_also_wrong_is_told_at_once(node: FakeNode) -> None:
     _have_network(node)
     with pytest.raises(SeveralErrors, match="no DanmNet 'nope'"):
         await _plan(node, kernel, age=timedelta(0), also=["nope"])
+    assert kernel.looks == 0
+
+
+async def test_what_another_plugin_makes_hangs_on_no_link_of_the_node(node: FakeNode) -> None:
+    """The kernel is asked for the links of DANM's own networks alone."""
+    kernel = KernelInTheMaking(before=lambda _: None)
+    kernel.host_links.add(_LINK)
+    _have_network(node)
+    plan, _ = await _plan(node, kernel, age=timedelta(0), also=["management"])
+    assert len(plan.attachments) == 2
+    assert kernel.asked == [_LINK]
+
+
+async def test_an_interface_of_a_plugin_before_danm_keeps_its_name(node: FakeNode) -> None:
+    """One that the plan would make anew is told, before any link is looked for."""
+    # SPEC B4
+    kernel = KernelInTheMaking(before=lambda _: None)
+    _have_network(node)
+    made = CniInterface(name="eth0", sandbox="/var/run/netns/cni-c1")
+    with pytest.raises(DanmError, match="eth0"):
+        await _plan(node, kernel, age=timedelta(0), previous=CniResult(interfaces=(made,)))
     assert kernel.looks == 0
 
 
