@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from danm_cni.interface_setup import PolicyRule
+from danm_cni.netlink_wire import u32_attribute
 from danm_cni.rtnetlink import (
     MAIN_TABLE,
     GatewayRoute,
@@ -278,7 +279,8 @@ def test_a_child_comes_into_its_own_namespace(space: str) -> None:
     def work(kernel: RouteSocket) -> None:
         with Path("/proc/thread-self/ns/net").open() as here:
             make = partial(kernel.add_child, "macvlan", parent=index, netns=here.fileno())
-            make("b0", options=b"", mtu=1300, mac="02:00:00:00:05:08")
+            # IFLA_MACVLAN_MODE, of the kind's own attributes: bridge, and not the kernel's choice.
+            make("b0", options=u32_attribute(1, 4), mtu=1300, mac="02:00:00:00:05:08")
             make("c0", options=b"", mtu=None, mac=None)
             again = partial(make, "b0", options=b"", mtu=None, mac=None)
             assert _refusal(again) == errno.EEXIST
@@ -288,6 +290,8 @@ def test_a_child_comes_into_its_own_namespace(space: str) -> None:
         assert plain is not None
         assert plain.mtu == 1400
         assert plain.mac not in (None, _MAC, made.mac)
+        (shown,) = _shown(space, "-d", "link", "show", "dev", "b0")
+        assert shown["linkinfo"]["info_data"]["mode"] == "bridge"
         kernel.delete_link(made.index)
         assert kernel.link("b0") is None
         assert _refusal(lambda: kernel.delete_link(made.index)) == errno.ENODEV
