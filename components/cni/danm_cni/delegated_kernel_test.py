@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +156,36 @@ def test_ipv6_is_enabled_for_an_address_of_it(
     world.on_node(lambda kernel: kernel.set_up(setup, world.pod_path))
     path = Path(f"/proc/sys/{switch.replace('.', '/')}")
     assert in_netns(world.pod, path.read_text).strip() == disabled
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            {"addresses": (IPv6Interface("ff02::5/64"),)}, r"address ff02::5/64 on ext0: ",
+            id="an address of a group",
+        ),
+        pytest.param(
+            {
+                "routes": (
+                    PlannedRoute(
+                        destination=ip_network("192.0.2.0/24"),
+                        gateway=ip_address("203.0.113.1"),
+                        table=250,
+                    ),
+                )
+            },
+            r"route 192\.0\.2\.0/24 via 203\.0\.113\.1 on ext0 in table 250: Network is unreach",
+            id="a gateway that cannot be reached",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_kernel_refuses_is_named(world: World, change: dict[str, Any], told: str) -> None:
+    """The address or the route, its interface, and its table where it has one."""
+    # SPEC D3: a bad route is not silently skipped
+    setup = replace(InterfaceSetup(name="ext0"), **change)
+    with pytest.raises(LinkSetupError, match=told):
+        world.on_node(lambda kernel: kernel.set_up(setup, world.pod_path))
 
 
 def test_an_interface_that_is_not_there_is_told(world: World) -> None:
