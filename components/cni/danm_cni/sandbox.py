@@ -240,10 +240,14 @@ class Sandboxes:
         if self.locks.is_held(container_id):
             return
         async with self.locks.hold(container_id):
-            record = self.journal.get(container_id)
-            if record is None or record.state is not SandboxState.ADDED:
+            known = self.journal.get(container_id)
+            if known is None:
                 return
-            async with self.locks.hold(pod_key(PodUid(record.pod_uid))):
+            async with self.locks.hold(pod_key(PodUid(known.pod_uid))):
+                # The Pod's next ADD may have emptied it meanwhile, and forgotten it.
+                record = self.journal.get(container_id)
+                if record is None or record.state is not SandboxState.ADDED:
+                    return
                 if endpoints:
                     await self.reassertion.restore(container_id, endpoints)
                 try:

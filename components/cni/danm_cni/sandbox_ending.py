@@ -81,9 +81,8 @@ class SandboxEnding:
         async with AsyncExitStack() as stack:
             with step(Step.TURN):
                 await stack.enter_async_context(self.locks.hold(request.container_id))
-            record = self.journal.get(request.container_id)
-            if record is None:
-                record = adopted_record(self.endpoints.of_container(request.container_id))
+            known = self.journal.get(request.container_id)
+            record = known or adopted_record(self.endpoints.of_container(request.container_id))
             if record is None:
                 if not self.journal.saw_add(request.container_id):
                     with step(Step.FALLBACK):
@@ -94,7 +93,11 @@ class SandboxEnding:
             with step(Step.POD_TURN):
                 pod_lock = self.locks.hold(pod_key(PodUid(record.pod_uid)))
                 await stack.enter_async_context(pod_lock)
-            await self.removal.remove(record)
+            if known is not None:
+                # The Pod's next ADD may have emptied it meanwhile, and forgotten it.
+                record = self.journal.get(request.container_id)
+            if record is not None and record.state is not SandboxState.HELD:
+                await self.removal.remove(record)
 
     async def abandon(self, request: CniRequest) -> None:
         """Remove what an ADD made whose answer nobody took."""
@@ -109,10 +112,14 @@ class SandboxEnding:
         if self.locks.is_held(container_id):
             return
         async with self.locks.hold(container_id):
-            record = self.journal.get(container_id)
-            if record is None:
+            known = self.journal.get(container_id)
+            if known is None:
                 return
-            async with self.locks.hold(pod_key(PodUid(record.pod_uid))):
+            async with self.locks.hold(pod_key(PodUid(known.pod_uid))):
+                # The Pod's next ADD may have emptied it meanwhile, and forgotten it.
+                record = self.journal.get(container_id)
+                if record is None:
+                    return
                 match record.state:
                     case SandboxState.HELD:
                         if self._is_followed(record) or not await self.pods.wants_addresses(record):

@@ -369,3 +369,28 @@ async def test_gc_tells_all_that_stays(node: FakeNode) -> None:
     with pytest.raises(SeveralErrors, match="busy; busy"):
         await _ending(node).remove_unlisted(node.request("GC", "", **_gc()))
     assert list(_states(node).values()) == [SandboxState.REMOVING] * 2
+
+
+@pytest.mark.parametrize("what", ["finish", "delete", "reassert"])
+async def test_who_waits_for_the_pods_turn_looks_again(node: FakeNode, what: str) -> None:
+    """The Pod's next ADD has given back and forgotten meanwhile what the older sandbox was."""
+    await _have(node, state=SandboxState.ADDED)
+    record = node.daemon.journal.existing(_C1)
+    node.kernel.gone.add(netns_of("c1"))
+    locks = node.daemon.sandboxes.locks
+    async with locks.hold(pod_key(PodUid(record.pod_uid))):
+        match what:
+            case "finish":
+                work = asyncio.create_task(_ending(node).finish(_C1))
+            case "delete":
+                work = asyncio.create_task(_delete(node))
+            case _:
+                endpoints = [each["metadata"]["name"] for each in node.endpoints()]
+                work = asyncio.create_task(node.daemon.sandboxes.reassert(_C1, endpoints=endpoints))
+        await node.until(lambda: locks.is_held("c1"))
+        await node.daemon.journal.forget(_C1)
+        before = node.kube.calls.total()
+    async with asyncio.timeout(30):
+        await work
+    assert (_states(node), node.plugins.deleted_with) == ({}, [])
+    assert node.kube.calls.total() == before
