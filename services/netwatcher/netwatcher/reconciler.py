@@ -291,6 +291,9 @@ class LinkReconciler:
         if parent is None or not wanted.needs_source:
             return Seen(link=link, stray=stray, parent=parent)
         addresses = await self._addresses_of(parent)
+        if self._sources.get(parent.name) != source_of(addresses):
+            # This one follows another source than all others: whichever stays is told to all.
+            self._sources.pop(parent.name, None)
         return Seen(link=link, stray=stray, parent=parent, parent_addresses=addresses)
 
     async def _find_stray(self, name: InterfaceName) -> ObservedLink | None:

@@ -379,6 +379,16 @@ async def test_a_tunnel_follows_its_parents_address(lab: Lab) -> None:
     assert lab.kernel.named("vx_internal").index == link.index
 
 
+async def test_a_tunnel_comes_back_with_the_address_that_it_had(lab: Lab) -> None:
+    """A device that is replaced gets the old one's address, after the tunnel has looked for it."""
+    # SPEC N4
+    lab.kernel.remove("ens3")
+    index = lab.kernel.add_foreign("ens3", OtherKind(name=""))
+    await lab.until(lambda: "address" in lab.reason("internal"))
+    lab.kernel.set_addresses(index, ADDRESS)
+    await lab.until(lambda: lab.reason("internal") == "")
+
+
 async def test_a_foreign_link_is_never_touched() -> None:
     """A link of the name that DANM did not make stays, and DanmNode says so."""  # SPEC N4, N6
     api, kernel = FakeKube(), FakeKernel()
