@@ -43,6 +43,7 @@ class TalkerState(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     again: int
     gaps: list[tuple[float, int, str]]
+    overruns: int
     received: dict[str, Received]
     looked_up: int
     unanswered: int
@@ -57,6 +58,7 @@ class TalkCounts:
     Attributes:
         received: Packets that came.
         lost: Packets that did not, though later ones did.
+        overruns: Packets that did, and that a Pod was too slow to take: no network's fault.
         looked_up: Answered look-ups, from the first right one on.
         wrong: Those with other addresses than the Pods'.
         unanswered: Look-ups without an answer of the name server within 5 s.
@@ -64,6 +66,7 @@ class TalkCounts:
 
     received: int
     lost: int
+    overruns: int
     looked_up: int
     wrong: int
     unanswered: int
@@ -71,10 +74,11 @@ class TalkCounts:
 
 def talk_counts(states: Sequence[TalkerState]) -> TalkCounts:
     """Add up what Pods have seen. Pure."""
-    flows = [each for state in states for each in state.received.values()]
+    gaps = [sum(each.gaps for each in state.received.values()) for state in states]
     return TalkCounts(
-        received=sum(each.count for each in flows),
-        lost=sum(each.gaps for each in flows),
+        received=sum(each.count for state in states for each in state.received.values()),
+        lost=sum(max(count - state.overruns, 0) for count, state in zip(gaps, states, strict=True)),
+        overruns=sum(state.overruns for state in states),
         looked_up=sum(state.looked_up for state in states),
         wrong=sum(state.wrong for state in states),
         unanswered=sum(state.unanswered for state in states),

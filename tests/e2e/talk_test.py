@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import pytest
 
 from tests.e2e import talker
 from tests.e2e.talk import Received, TalkerState, missed_at_the_end, talk_counts, told_gaps
@@ -22,12 +23,13 @@ _HERE: Final = "127.0.0.1"
 _LONGER_THAN_A_LOOK_UP: Final = 15
 
 
-def _seen(*, sent: dict[str, int], received: dict[str, Received]) -> TalkerState:
+def _seen(*, sent: dict[str, int], received: dict[str, Received], overruns: int = 0) -> TalkerState:
     return TalkerState(
         sent=sent,
         refused=0,
         again=0,
         gaps=[],
+        overruns=overruns,
         received=received,
         looked_up=7,
         unanswered=1,
@@ -45,6 +47,32 @@ def test_what_did_not_come_is_lost() -> None:
     counts = talk_counts(states)
     assert (counts.received, counts.lost) == (17, 3)
     assert (counts.looked_up, counts.wrong, counts.unanswered) == (14, 4, 2)
+
+
+@pytest.mark.parametrize(("overruns", "lost"), [(0, 10), (4, 6), (12, 0)])
+def test_what_a_pod_was_too_slow_to_take_is_not_lost(overruns: int, lost: int) -> None:
+    """It had come; a Pod that stands still for seconds fills its socket."""
+    received = {source: Received(first=1, last=20, count=15) for source in ("10.0.0.2", "10.0.1.2")}
+    states = [
+        _seen(sent={}, received=received, overruns=overruns),
+        _seen(sent={}, received={}),
+    ]
+    counts = talk_counts(states)
+    assert (counts.lost, counts.overruns) == (lost, overruns)
+
+
+def test_a_socket_that_is_full_is_counted() -> None:
+    """The kernel says so for the network namespace."""
+    before = talker.overruns()
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        receiver.bind((_HERE, 0))
+        for _ in range(100):
+            sender.sendto(b"x" * 1000, receiver.getsockname())
+    assert talker.overruns() > before
 
 
 def test_what_was_sent_last_is_missed() -> None:

@@ -31,6 +31,16 @@ _EXAMPLES: Final = 5
 _GAPS: Final = 20
 
 
+def overruns() -> int:
+    """Return how many packets this network namespace had whose program was too slow to take them.
+
+    Source: proc(5), /proc/net/snmp.
+    """
+    lines = Path("/proc/self/net/snmp").read_text().splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Udp: "))
+    return int(values[names.index("RcvbufErrors")])
+
+
 class Packets(asyncio.DatagramProtocol):
     """The numbers that came, by source address."""
 
@@ -61,6 +71,7 @@ class Talker:
         """Take the argument."""
         self._config = config
         self._packets = Packets()
+        self._overruns_before = overruns()
         self._sent = dict.fromkeys(config["peers"], 0)
         self._refused = 0
         self._looked_up = 0
@@ -131,6 +142,7 @@ class Talker:
             "refused": self._refused,
             "again": self._packets.again,
             "gaps": self._packets.gaps,
+            "overruns": overruns() - self._overruns_before,
             "received": {
                 source: {"first": min(seen), "last": max(seen), "count": len(seen)}
                 for source, seen in self._packets.numbers.items()

@@ -20,6 +20,7 @@ class Moment:
         failed_pods: Pods that ended otherwise than they should.
         received: Numbered packets that came.
         lost: Packets that did not, though later ones did.
+        overruns: Packets that came to a Pod that was too slow to take them.
         looked_up: Answered look-ups of the Service.
         wrong: Those with other addresses than there were.
         unanswered: Those that the name server did not answer.
@@ -31,6 +32,7 @@ class Moment:
     failed_pods: int
     received: int
     lost: int
+    overruns: int
     looked_up: int
     wrong: int
     unanswered: int
@@ -43,6 +45,7 @@ _ROWS = {
     "failed_pods": "failed Pods",
     "received": "packets received",
     "lost": "packets lost",
+    "overruns": "packets that came and that a Pod was too slow to take",
     "looked_up": "look-ups",
     "wrong": "wrong look-ups",
     "unanswered": "unanswered look-ups",

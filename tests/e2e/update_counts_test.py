@@ -12,6 +12,7 @@ _FIRST = Moment(
     failed_pods=0,
     received=50,
     lost=0,
+    overruns=0,
     looked_up=4,
     wrong=0,
     unanswered=1,

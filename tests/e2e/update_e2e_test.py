@@ -168,6 +168,7 @@ def now(pods: PodLoad, talk: Talk) -> Moment:
         failed_pods=pods.failed(),
         received=talked.received,
         lost=talked.lost,
+        overruns=talked.overruns,
         looked_up=talked.looked_up,
         wrong=talked.wrong,
         unanswered=talked.unanswered,
