@@ -227,8 +227,9 @@ class Allocations:
                 and each.holder == record.holder
                 and each.network == record.network
                 and each.state is AllocationState.REMOVING
-                and not self.locks.is_held(each.key)
                 and not await self.release.is_live(each)
+                # Last: meanwhile somebody may have begun to work on it.
+                and not self.locks.is_held(each.key)
             ):
                 await self.journal.forget(each.key)
 

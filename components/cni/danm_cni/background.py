@@ -11,7 +11,7 @@ _log = get_logger(__name__)
 
 # Of the last work when the process ends: the danmd that follows cannot begin before that, and it
 # finishes what the journal says is not finished.
-END_S: Final = 3.0
+_END_S: Final = 3.0
 # A kernel's answer that is on its way is taken before the work that asked is given up.
 _CANCEL_S: Final = 1.0
 
@@ -40,7 +40,7 @@ class Background:
         for task in tuple(self._tasks):
             task.cancel()
 
-    async def end(self, *, within_s: float = END_S) -> None:
+    async def end(self, *, within_s: float = _END_S) -> None:
         """Wait for what runs, and for what that starts; cancel what has not ended in time."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s

@@ -321,6 +321,8 @@ class Journal:
         def drop() -> None:
             self._records.pop(container_id, None)
             self._write_locks.pop(container_id, None)
+            # Of a change that the disk has refused.
+            self._unwritten.discard(container_id)
 
         await self._disk.run(lambda: remove_durably(path), then=drop)
 

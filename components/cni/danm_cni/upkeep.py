@@ -104,17 +104,12 @@ class Upkeep:
         await self._news.tell()
 
     async def _wait_for(self, part: Coroutine[Any, Any, object], *, patience_s: float) -> None:
-        """Wait for a part of a round, but not for all that hangs in it."""
+        """Wait for a part of a round, but not for all that hangs in it; ``run`` ends that."""
 
         async def work() -> None:
             await part
 
-        waiting = self._stragglers.spawn(work())
-        try:
-            await asyncio.wait({waiting}, timeout=patience_s)
-        except asyncio.CancelledError:
-            waiting.cancel()
-            raise
+        await asyncio.wait({self._stragglers.spawn(work())}, timeout=patience_s)
 
     async def _finish_tombstones(self) -> None:
         await side_by_side(
