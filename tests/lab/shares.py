@@ -18,10 +18,6 @@ SHARES: Final[Mapping[str, Sequence[str]]] = {
         "tests/e2e/previous_network_e2e_test.py",
         "tests/e2e/seed_demo_e2e_test.py",
         "tests/e2e/docs_e2e_test.py",
-        "tests/e2e/uninstall_e2e_test.py",
-        # They install DANM in ways of their own.
-        "tests/e2e/helm_e2e_test.py",
-        "tests/e2e/without_danm_e2e_test.py",
     ),
     "e2e-parts": (
         # It sees what is left of DANM on a lab that had none before.
@@ -33,6 +29,10 @@ SHARES: Final[Mapping[str, Sequence[str]]] = {
         "tests/lab/lab_e2e_test.py",
         "tests/lab/image_store_e2e_test.py",
         "tests/images/part_images_e2e_test.py",
+        "tests/e2e/uninstall_e2e_test.py",
+        # They install DANM in ways of their own.
+        "tests/e2e/helm_e2e_test.py",
+        "tests/e2e/without_danm_e2e_test.py",
     ),
 }
 

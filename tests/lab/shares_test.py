@@ -34,7 +34,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_removing_danm_comes_last() -> None:
     """What needs DANM on its lab runs before it is removed; what needs its absence, after."""
-    assert [Path(each).name for each in SHARES["e2e"][-3:]] == [
+    assert [Path(each).name for each in SHARES["e2e-parts"][-3:]] == [
         "uninstall_e2e_test.py",
         "helm_e2e_test.py",
         "without_danm_e2e_test.py",
