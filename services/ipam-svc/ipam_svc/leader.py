@@ -13,7 +13,7 @@ from danm_api.codec.node import decode_node
 from danm_api.errors import DanmError
 from danm_api.kube.api import NODES, KubeApi
 from danm_api.kube.informer import Change, Informer
-from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.kube.workqueue import LeadersQueue, WorkQueue, run_workers
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.node import Node
 from danm_api.names import Namespace, NetworkName, NodeName
@@ -71,10 +71,8 @@ class Leader:
         self._authority_period_s = lifetimes.look_again.total_seconds()
         self._replica = replica
         self._sleep = sleep
-        self._clock = clock
         self._nodes: Informer[Node] = Informer(api, NODES, decode_node, sleep=sleep)
-        # Only while this replica leads: from that of one that waits nobody would take anything.
-        self._networks: WorkQueue[_NetworkKey] | None = None
+        self._networks: LeadersQueue[_NetworkKey] = LeadersQueue(clock=clock)
         self._authorities = AuthorityKeeper(api, namespace=namespace, now=now, lifetimes=lifetimes)
         self._reclaimer = Reclaimer(
             api,
@@ -103,17 +101,8 @@ class Leader:
 
     async def run(self) -> None:
         """Lead until cancelled."""
-        self._networks = queue = WorkQueue[_NetworkKey](clock=self._clock)
-        try:
-            with self._addresses.shown():
-                await self._lead(queue)
-        finally:
-            self._networks = None
-
-    @property
-    def waiting(self) -> int:
-        """Return how many DanmNets wait to be looked at by this replica."""
-        return 0 if self._networks is None else len(self._networks)
+        with self._networks.opened() as queue, self._addresses.shown():
+            await self._lead(queue)
 
     async def _lead(self, queue: WorkQueue[_NetworkKey]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -145,7 +134,7 @@ class Leader:
         group.create_task(self._every(period_s, name, work), name=name)
 
     async def _keep(self, key: _NetworkKey) -> None:
-        if await self._keeper.reconcile(*key) and self._networks is not None:
+        if await self._keeper.reconcile(*key):
             self._networks.add_after(key, _IN_USE_PERIOD_S)
 
     async def _every(self, period_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -170,7 +159,7 @@ class Leader:
 
     def _on_network(self, change: Change[DanmNet]) -> None:
         net = change.new
-        if net is None or self._networks is None:
+        if net is None:
             return
         if net.deleting or labels.DANMNET_FINALIZER not in net.finalizers:
             self._networks.add((net.namespace, net.name))

@@ -122,27 +122,6 @@ async def test_deleted_network_goes_when_its_last_address_is_free() -> None:
         )
 
 
-async def test_who_does_not_lead_remembers_no_network() -> None:
-    """DanmNets come and go for as long as a replica waits for the Lease, or has lost it."""
-    # DESIGN P6
-    cluster = Cluster()
-    async with cluster.running() as (replica,):
-        leader = _leader(cluster, replica)
-        cluster.add_network("before", cidr="10.0.0.0/24")
-        await eventually(lambda: len(replica.cache.all()) == 1)
-        await cluster.kube.delete(DANMNETS, "before", namespace=NAMESPACE)
-        await eventually(lambda: len(replica.cache.all()) == 0)
-        assert leader.waiting == 0
-        leading = asyncio.create_task(leader.run())
-        cluster.add_network("meanwhile", cidr="10.0.0.0/24")
-        await eventually(lambda: cluster.network("meanwhile").finalizers != ())
-        leading.cancel()
-        await asyncio.wait((leading,))
-        await cluster.kube.delete(DANMNETS, "meanwhile", namespace=NAMESPACE)
-        await eventually(lambda: any(net.deleting for net in replica.cache.all()))
-        assert leader.waiting == 0
-
-
 async def test_one_unreadable_danmep_stops_nothing() -> None:
     """What a node writes into its DanmEps keeps nobody else's addresses, nor its own once lost."""
     # DESIGN P2, "A rooted node"

@@ -17,7 +17,7 @@ from danm_api.codec.meta import RawObject
 from danm_api.errors import NotFoundError
 from danm_api.kube.api import DANMNETS, DANMNODES, KubeApi
 from danm_api.kube.informer import Change, Informer, ObjectKey
-from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.kube.workqueue import LeadersQueue, run_workers
 from danm_api.model.danmnet import DanmNet
 from netwatcher.node_sums import NetworkKey, NodeReport, NodeSums, ReportReader
 
@@ -50,14 +50,12 @@ class NodeSummary:
         self._period_s = period_s
         self._pause_s = pause_s
         self._clock = clock
-        # Only while this replica leads: from that of one that waits nobody would take anything.
-        self._queue: WorkQueue[ObjectKey] | None = None
+        self._queue: LeadersQueue[ObjectKey] = LeadersQueue()
         self._sums = NodeSums()
         self._written: dict[ObjectKey, deque[float]] = {}
 
     async def lead(self) -> None:
         """Follow all DanmNodes and write, until cancelled; nothing of them is kept afterwards."""
-        queue = self._queue = WorkQueue[ObjectKey]()
         self._sums = NodeSums()
         reader = ReportReader()
 
@@ -66,7 +64,7 @@ class NodeSummary:
 
         nodes = Informer(self._api, DANMNODES, decode)
         nodes.subscribe(self._on_node)
-        try:
+        with self._queue.opened() as queue:
             async with asyncio.TaskGroup() as group:
                 group.create_task(nodes.run(), name="danm-nodes")
                 # Half of them are no sum.
@@ -75,20 +73,13 @@ class NodeSummary:
                 for net in self._networks.items():
                     queue.add(ObjectKey(namespace=net.namespace, name=net.name))
                 await run_workers(queue, self.reconcile, concurrency=1, name="node-summary")
-        finally:
-            self._queue = None
-
-    @property
-    def waiting(self) -> int:
-        """Return how many DanmNets wait for their sums by this replica."""
-        return 0 if self._queue is None else len(self._queue)
 
     def on_network(self, change: Change[DanmNet]) -> None:
         """Sum up for a network that came or was accepted; forget one that went."""
         if change.new is None:
             self._written.pop(change.key, None)
         elif change.old is None or change.old.status.applied is None:
-            self._look_after(change.key, self._settle_s)
+            self._queue.add_after(change.key, self._settle_s)
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Write one network's sum, if it is another one and has not been written often just now.
@@ -106,7 +97,7 @@ class NodeSummary:
         now = self._clock()
         written = self._written.setdefault(key, deque(maxlen=_WRITES_PER_PERIOD))
         if len(written) == _WRITES_PER_PERIOD and now - written[0] < self._period_s:
-            self._look_after(key, self._period_s - (now - written[0]))
+            self._queue.add_after(key, self._period_s - (now - written[0]))
             return
         written.append(now)
         try:
@@ -133,8 +124,4 @@ class NodeSummary:
 
     def _look_at(self, key: NetworkKey) -> None:
         namespace, name = key
-        self._look_after(ObjectKey(namespace=namespace, name=name), self._settle_s)
-
-    def _look_after(self, key: ObjectKey, delay_s: float) -> None:
-        if self._queue is not None:
-            self._queue.add_after(key, delay_s)
+        self._queue.add_after(ObjectKey(namespace=namespace, name=name), self._settle_s)

@@ -175,27 +175,6 @@ async def test_a_new_leader_writes_only_what_changed(api: FakeKube) -> None:
     assert cluster.writes() == before + 1
 
 
-async def test_who_does_not_lead_remembers_no_network(api: FakeKube) -> None:
-    """DanmNets come and go for as long as a replica waits for the Lease, or has lost it."""
-    # DESIGN P6
-    cluster = Cluster(api)
-    networks = Informer(api, DANMNETS, decode_danmnet)
-    summary = NodeSummary(api=api, networks=networks, settle_s=0.01, pause_s=0)
-    networks.subscribe(summary.on_network)
-    watching = asyncio.create_task(networks.run())
-    await cluster.until(lambda: len(networks.items()) == 1)
-    assert summary.waiting == 0
-    leading = asyncio.create_task(summary.lead())
-    await cluster.until(lambda: cluster.sum_of() is not None)
-    leading.cancel()
-    await asyncio.wait((leading,))
-    api.add(DANMNETS, a_network("after"))
-    await cluster.until(lambda: len(networks.items()) == 2)
-    assert summary.waiting == 0
-    watching.cancel()
-    await asyncio.wait((watching,))
-
-
 async def test_a_write_that_failed_is_made_again(api: FakeKube) -> None:
     """An API server that is away for a moment leaves no old sum behind."""  # SPEC N6
     async with a_leader(api) as cluster:

@@ -21,7 +21,7 @@ from danm_api.kube.api import DANMNETS, KubeApi, RawObject
 from danm_api.kube.backoff import delay_after
 from danm_api.kube.events import EventRecorder, EventType, reference_to
 from danm_api.kube.informer import Change, Informer, ObjectKey
-from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.kube.workqueue import LeadersQueue, run_workers
 from danm_api.model.danmnet import DanmNet, NetworkStatus
 from danm_api.telemetry import get_logger
 from danm_api.validation import hands_out_addresses
@@ -91,8 +91,7 @@ class Validator:
         self._confirm = confirm
         self._now = now
         self._use_recheck_s = use_recheck_s
-        # Only while this replica leads: from that of one that waits nobody would take anything.
-        self._queue: WorkQueue[ObjectKey] | None = None
+        self._queue: LeadersQueue[ObjectKey] = LeadersQueue()
         # What was read or written and has not come by the watch yet.
         self._ahead: dict[ObjectKey, DanmNet] = {}
         self._told: dict[ObjectKey, datetime] = {}
@@ -104,18 +103,13 @@ class Validator:
             self._ahead.pop(change.key, None)
         if change.new is None:
             self._told.pop(change.key, None)
-        if self._queue is None:
+        if not self._queue.is_open:
             return
         self._queue.add(change.key)
         for net in (change.old, change.new):
             for key in () if net is None else {*claim_keys(net), *refused_keys(net)}:
                 for loser in self._networks.by_index(BY_REFUSED, key):
                     self._queue.add(_key(loser))
-
-    @property
-    def waiting(self) -> int:
-        """Return how many DanmNets wait to be judged by this replica."""
-        return 0 if self._queue is None else len(self._queue)
 
     async def lead(self) -> None:
         """Judge all DanmNets, and whatever changes, until cancelled."""
@@ -124,14 +118,10 @@ class Validator:
             self._remember(net)
         known = {_key(net): net for net in (*self._networks.items(), *self._ahead.values())}
         # Those that were never judged are judged by age, whatever came by the watch before.
-        queue = WorkQueue[ObjectKey]()
-        for net in sorted(known.values(), key=lambda n: (n.created, n.namespace, n.name)):
-            queue.add(_key(net))
-        self._queue = queue
-        try:
+        with self._queue.opened() as queue:
+            for net in sorted(known.values(), key=lambda n: (n.created, n.namespace, n.name)):
+                queue.add(_key(net))
             await run_workers(queue, self.reconcile, concurrency=1, name="validator")
-        finally:
-            self._queue = None
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Bring a DanmNet's verdict up to date.
@@ -149,7 +139,7 @@ class Validator:
             return
         since = self._now() - self._told.get(key, _LONG_AGO)
         if since < _WORDS_PERIOD and only_words_differ(status, net.status):
-            self._look_again(key, (_WORDS_PERIOD - since).total_seconds())
+            self._queue.add_after(key, (_WORDS_PERIOD - since).total_seconds())
             return
         try:
             raw = await self._api.get(DANMNETS, key.name, namespace=key.namespace)
@@ -245,12 +235,8 @@ class Validator:
                     spent_s = time.monotonic() - asked_at
                 in_force = bring_into_force(applied, spec, use)
                 if in_force.waiting:
-                    self._look_again(_key(net), self._recheck_after(spent_s))
+                    self._queue.add_after(_key(net), self._recheck_after(spent_s))
                 return verdict, in_force
-
-    def _look_again(self, key: ObjectKey, delay_s: float) -> None:
-        if self._queue is not None:
-            self._queue.add_after(key, delay_s)
 
     def _recheck_after(self, spent_s: float) -> float:
         return max(self._use_recheck_s, min(spent_s * _USE_SHARE, _MAX_USE_RECHECK_S))
@@ -267,7 +253,7 @@ class Validator:
         if not holders:
             return verdict
         # Who holds them is not watched.
-        self._look_again(_key(net), self._recheck_after(spent_s))
+        self._queue.add_after(_key(net), self._recheck_after(spent_s))
         return refused_for(holders, spec)
 
     def _rivals(self, net: DanmNet) -> Iterable[DanmNet]:

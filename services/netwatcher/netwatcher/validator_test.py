@@ -257,31 +257,6 @@ async def test_networks_that_come_together_are_never_both_accepted() -> None:
         assert [name for name in names if cluster.valid(name)] == ["net0"]
 
 
-async def test_who_does_not_lead_remembers_no_network() -> None:
-    """DanmNets come and go for as long as a replica waits for the Lease, or has lost it."""
-    # DESIGN P6
-    api = FakeKube()
-    cluster = Cluster(api)
-    replica = a_replica(api)
-    watching = asyncio.create_task(replica.networks.run())
-
-    def known() -> int:
-        return len(replica.networks.items())
-
-    await cluster.create("before", **GOOD)
-    await cluster.until(lambda: known() == 1)
-    assert replica.validator.waiting == 0
-    leading = asyncio.create_task(replica.validator.lead())
-    await cluster.until(lambda: cluster.valid("before") is True)
-    leading.cancel()
-    await asyncio.wait((leading,))
-    await cluster.create("after", **GOOD)
-    await cluster.until(lambda: known() == 2)
-    assert replica.validator.waiting == 0
-    watching.cancel()
-    await asyncio.wait((watching,))
-
-
 async def test_the_older_of_two_wins_when_a_validator_comes_late() -> None:
     """Neither the order of names nor that of the watch counts, but age."""  # SPEC N1
     api = FakeKube()

@@ -12,7 +12,7 @@ from typing import Final
 from danm_api.errors import DanmError, NotFoundError
 from danm_api.kube.api import SERVICES
 from danm_api.kube.events import EventRecorder, ObjectReference
-from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.kube.workqueue import LeadersQueue, run_workers
 from danm_api.membership.selection import NotOurs, Selection, select
 from danm_api.model.service import Service
 from danm_api.telemetry import get_logger
@@ -84,8 +84,7 @@ class Reconciler:
         self._tell_again_s = tell_again_s
         # Services whose Endpoints have let other Services' slices go first, and now go themselves.
         self._yielded: set[ServiceKey] = set()
-        self._clock = clock
-        self._queue: WorkQueue[ServiceKey] | None = None
+        self._queue: LeadersQueue[ServiceKey] = LeadersQueue(clock=clock)
         self._lag = Lag(metrics.CONVERGENCE_SECONDS, clock=clock)
         self._told: dict[ServiceKey, frozenset[Complaint]] = {}
         observation.subscribe(self._on_event)
@@ -98,14 +97,14 @@ class Reconciler:
         """
         # Before everything is known, Pods would seem to be missing.
         await self._observation.wait_synced(_SYNC_TIMEOUT_S)
-        queue = WorkQueue[ServiceKey](clock=self._clock)
-        self._queue = queue
         try:
-            for key in self._observation.all_keys():
-                queue.add(key)
-            await run_workers(queue, self.reconcile, concurrency=self._concurrency, name="services")
+            with self._queue.opened() as queue:
+                for key in self._observation.all_keys():
+                    queue.add(key)
+                await run_workers(
+                    queue, self.reconcile, concurrency=self._concurrency, name="services"
+                )
         finally:
-            self._queue = None
             self._lag.clear()
             self._slice_pace.clear()
             self._endpoints_pace.clear()
@@ -123,7 +122,7 @@ class Reconciler:
         # Asked before anything is computed: a storm of events costs no more than its writes.
         wait_s = self._slice_pace.wait_s(key)
         if wait_s > 0:
-            self._add_after(key, wait_s)
+            self._queue.add_after(key, wait_s)
             return
         with self._lag.of_work_on(key) as slices_written:
             await self._bring_in_order(key, slices_written)
@@ -137,7 +136,7 @@ class Reconciler:
         else:
             self._yielded.discard(key)
         if (judge_in_s := self._absences.wait_s(key)) > 0:
-            self._add_after(key, judge_in_s)
+            self._queue.add_after(key, judge_in_s)
         complaints = plan.complaints
         if plan.slices:
             self._slice_pace.spend(key)
@@ -152,7 +151,7 @@ class Reconciler:
                 raise
         await self._tell(key, service, complaints)
         if self._writer.is_hindered(key):
-            self._add_after(key, FOREIGN_RETRY_S)
+            self._queue.add_after(key, FOREIGN_RETRY_S)
         self._finish(key, served=served)
 
     def _plan(self, key: ServiceKey, observed: Observed) -> tuple[ServicePlan, bool]:
@@ -187,24 +186,20 @@ class Reconciler:
         return self._writer.without_obstacles(key, plan), standing is not None
 
     def _on_event(self, key: ServiceKey) -> None:
-        if self._queue is not None:
+        if self._queue.is_open:
             self._lag.concerned(key)
             self._queue.add(key)
 
     def _others_wait(self) -> bool:
         """Say whether Endpoints that are written now would keep other Services' slices waiting."""
-        return self._queue is not None and self._queue.has_ready()
+        return self._queue.has_ready()
 
     def _defer_endpoints(self, key: ServiceKey) -> None:
         wait_s = self._endpoints_pace.wait_s(key)
         if wait_s <= 0:
             self._yielded.add(key)
             wait_s = self._endpoints_interval_s
-        self._add_after(key, wait_s)
-
-    def _add_after(self, key: ServiceKey, delay_s: float) -> None:
-        if self._queue is not None:
-            self._queue.add_after(key, delay_s)
+        self._queue.add_after(key, wait_s)
 
     def _finish(self, key: ServiceKey, *, served: bool) -> None:
         """Forget what is only needed while something is going on."""
@@ -213,7 +208,7 @@ class Reconciler:
             # Not forgotten before: one that goes and comes again has not all its writes each time.
             whole_in_s = max(self._slice_pace.whole_in_s(key), self._endpoints_pace.whole_in_s(key))
             if whole_in_s > 0:
-                self._add_after(key, whole_in_s)
+                self._queue.add_after(key, whole_in_s)
 
     async def _tell(
         self, key: ServiceKey, service: Service | None, complaints: tuple[Complaint, ...]
@@ -250,7 +245,7 @@ class Reconciler:
             )
         self._told[key] = frozenset(told)
         if told != now:
-            self._add_after(key, self._tell_again_s)
+            self._queue.add_after(key, self._tell_again_s)
 
 
 def _not_written(error: DanmError) -> Complaint:

@@ -9,7 +9,8 @@ import asyncio
 import heapq
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Final, Generic, NoReturn, TypeVar
 
 from danm_api.errors import DanmError, leaves
@@ -129,6 +130,51 @@ class WorkQueue(Generic[K]):
             due_at, _, key = heapq.heappop(self._timers)
             if self._due_at.get(key) == due_at:
                 self.add(key)
+
+
+class LeadersQueue(Generic[K]):
+    """A queue that takes keys only while its replica leads.
+
+    Nobody would take anything from that of one that waits for the Lease: it would remember every
+    object that ever was.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin without leading."""
+        self._clock = clock
+        self._queue: WorkQueue[K] | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[WorkQueue[K]]:
+        """Take keys into a new queue, for as long as this replica leads."""
+        queue = self._queue = WorkQueue(clock=self._clock)
+        try:
+            yield queue
+        finally:
+            self._queue = None
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether this replica leads."""
+        return self._queue is not None
+
+    def __len__(self) -> int:
+        """Return how many keys wait; none while this replica does not lead."""
+        return 0 if self._queue is None else len(self._queue)
+
+    def has_ready(self) -> bool:
+        """Say whether a key waits that nobody works on and that is not delayed."""
+        return self._queue is not None and self._queue.has_ready()
+
+    def add(self, key: K) -> None:
+        """Let ``key`` be worked on as soon as possible, if this replica leads."""
+        if self._queue is not None:
+            self._queue.add(key)
+
+    def add_after(self, key: K, delay_s: float) -> None:
+        """Let ``key`` be worked on in ``delay_s`` or earlier, if this replica leads."""
+        if self._queue is not None:
+            self._queue.add_after(key, delay_s)
 
 
 async def run_workers(

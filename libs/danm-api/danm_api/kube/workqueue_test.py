@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from danm_api.errors import ConflictError
-from danm_api.kube.workqueue import WorkQueue, run_workers
+from danm_api.kube.workqueue import LeadersQueue, WorkQueue, run_workers
 from danm_api.testing.clock import FakeClock
 from danm_api.testing.samples import sample
 
@@ -190,3 +190,43 @@ async def test_the_depth_is_that_of_now() -> None:
     with suppress(asyncio.CancelledError):
         await workers
     assert sample("danm_queue_depth", queue="depth") == 0
+
+
+async def test_who_does_not_lead_remembers_no_key() -> None:
+    """Objects come and go for as long as a replica waits for the Lease, or has lost it."""
+    # DESIGN P6
+    clock = FakeClock()
+    queue: LeadersQueue[str] = LeadersQueue(clock=clock)
+
+    def come() -> None:
+        queue.add("a")
+        queue.add_after("b", 5)
+
+    come()
+    assert (len(queue), queue.is_open, queue.has_ready()) == (0, False, False)
+    with queue.opened() as taken:
+        assert (len(queue), queue.is_open, queue.has_ready()) == (0, True, False)
+        come()
+        assert (len(queue), queue.is_open, queue.has_ready()) == (2, True, True)
+        assert await take(taken) == "a"
+        clock.advance(5)
+        assert await take(taken) == "b"
+        come()
+    come()
+    assert (len(queue), queue.is_open, queue.has_ready()) == (0, False, False)
+    with queue.opened() as taken:
+        assert len(taken) == 0
+
+
+async def test_a_term_that_ends_with_an_error_ends() -> None:
+    """What a leader fails by leaves no key behind either."""
+    queue: LeadersQueue[str] = LeadersQueue()
+
+    async def lead() -> None:
+        with queue.opened():
+            queue.add("a")
+            raise ConflictError("lost")
+
+    with pytest.raises(ConflictError):
+        await lead()
+    assert (len(queue), queue.is_open) == (0, False)
