@@ -42,6 +42,8 @@ class Bounds:
         connections: More are refused; with TLS each takes 32 KB, and 71 KB when its peer
             sends all that it can.
         address_connections: Of one address.
+        takes_newcomers: Instead of a new connection, the oldest one of that address ends which has
+            most: where anybody may connect, nobody keeps others out by holding connections.
         unread: Whose peers have yet to read an answer of more than 48 KB. Beyond that, the one that
             was waited for longest ends: who reads does so in milliseconds.
         patience: With peers that are slow.
@@ -49,6 +51,7 @@ class Bounds:
 
     connections: int
     address_connections: int
+    takes_newcomers: bool = False
     unread: int = 64
     patience: Patience = field(default_factory=Patience)
 

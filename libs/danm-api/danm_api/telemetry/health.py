@@ -18,8 +18,9 @@ Readiness = bool | str
 
 # Answers are made at once: nothing is under way for longer.
 _SHUTDOWN_TIMEOUT_S: Final = 1.0
-# Probes come from the node, metrics are fetched by a few.
-_BOUNDS: Final = Bounds(connections=128, address_connections=64)
+# Probes come from the node, metrics are fetched by a few. Any Pod may connect, and a kubelet whose
+# probe is refused ends the process.
+_BOUNDS: Final = Bounds(connections=128, address_connections=64, takes_newcomers=True)
 
 
 def _always() -> Readiness:

@@ -62,13 +62,27 @@ async def test_a_taken_port_is_an_error() -> None:
 
 
 async def test_connections_are_bounded() -> None:
-    """Whoever opens connection after connection, and sends nothing, is refused at some point."""
+    """Whoever opens connection after connection keeps no probe out, and loses the oldest."""
     # DESIGN P6
     async with HealthServer(host="127.0.0.1", port=0, ready=lambda: True) as server:
         opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(64)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        opened.append((reader, writer))
+        assert await answer(server.port, "/healthz") == (200, "ok\n")
         async with asyncio.timeout(5):
-            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+            assert await opened[0][0].read() == b""
         for _, each in opened:
             each.transport.abort()
+
+
+async def test_a_bug_in_an_answer_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has its traceback and the path, and who asked is not told that HTTP is to blame."""
+
+    def ready() -> Readiness:
+        raise KeyError("x")
+
+    async with HealthServer(host="127.0.0.1", port=0, ready=ready) as server:
+        status, text = await answer(server.port, "/readyz")
+    assert status == 500
+    assert "an error of this process" in text
+    (record,) = (each for each in caplog.records if each.exc_info)
+    assert "in ready" in caplog.text
+    assert "/readyz" in str(record.__dict__)

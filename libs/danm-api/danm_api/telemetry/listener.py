@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from danm_api.errors import InvalidRequestError, OverloadedError
+from danm_api.errors import DanmError, InvalidRequestError, OverloadedError
 from danm_api.ipam_problem import CONTENT_TYPE, problem_of
 from danm_api.telemetry.bounds import (
     HTTP_BYTES,
@@ -159,9 +159,14 @@ class Connection(web.RequestHandler):
             message = f"a header or the path has more than {_MAX_FIELD_BYTES} bytes"
         # The peer may go at any moment; all else is a bug: applications answer what handlers raise.
         if status >= 500 and not isinstance(exc, ConnectionError):  # noqa: PLR2004
-            _log.error("Failed to answer a connection", address=self.address, error=exc)
-        reason = f"this is no HTTP request that can be read: {message or exc or 'no reason'}"
-        problem = problem_of(InvalidRequestError(reason), status=HTTPStatus(status))
+            _log.exception(
+                "Failed to answer a request", address=self.address, path=request.path, error=exc
+            )
+            fault = DanmError("an error of this process, whose log tells more; please report it")
+        else:
+            reason = f"this is no HTTP request that can be read: {message or exc or 'no reason'}"
+            fault = InvalidRequestError(reason)
+        problem = problem_of(fault, status=HTTPStatus(status))
         response = web.Response(
             status=status, body=msgspec.json.encode(problem), content_type=CONTENT_TYPE
         )
@@ -216,7 +221,8 @@ class Listener:
         )
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
-        self._connections: set[Connection] = set()
+        # In the order in which they came.
+        self._connections: dict[Connection, None] = {}
         # In the order in which the wait began.
         self._unread: dict[Connection, None] = {}
         self._by_address: Counter[str] = Counter()
@@ -279,21 +285,40 @@ class Listener:
 
     def register(self, connection: Connection) -> str:
         """Count a new connection; return why it cannot stay, or "" when it can."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._by_address[connection.address] += 1
         self._on_count(len(self._connections))
+        reason = self._crowd(connection.address)
+        if reason and self._bounds.takes_newcomers:
+            self._end_oldest(reason)
+            return ""
+        return reason
+
+    def _crowd(self, address: str) -> str:
+        """Return why there is no place for one more of an address; "" when there is."""
         if len(self._connections) > self._bounds.connections:
             return f"{self._bounds.connections} connections are open; try again later"
-        if self._by_address[connection.address] > self._bounds.address_connections:
+        if self._by_address[address] > self._bounds.address_connections:
             return (
-                f"{connection.address} has {self._bounds.address_connections} connections; use"
-                " fewer, and keep them"
+                f"{address} has {self._bounds.address_connections} connections; use fewer, and keep"
+                " them"
             )
         return ""
 
+    def _end_oldest(self, reason: str) -> None:
+        """End the oldest connection of the address that has most."""
+        ((address, _),) = self._by_address.most_common(1)
+        oldest = next(each for each in self._connections if each.address == address)
+        _log.warning("Ended the oldest connection of an address", address=address, reason=reason)
+        # It counts no more from now on: that it is lost is told only later.
+        self.unregister(oldest)
+        oldest.abort()
+
     def unregister(self, connection: Connection) -> None:
-        """Forget a connection."""
-        self._connections.discard(connection)
+        """Forget a connection; a second time does nothing."""
+        if connection not in self._connections:
+            return
+        del self._connections[connection]
         self.wait_no_more(connection)
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:

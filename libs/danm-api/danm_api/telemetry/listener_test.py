@@ -103,9 +103,10 @@ class _Server:
             authority.configure_trust(self._trust)
         await self.listener.start(context)
 
-    async def connect(self) -> _Peer:
+    async def connect(self, *, source: str = "127.0.0.1") -> _Peer:
         """Connect, as a client that reads and sends little at a time."""
         connection = socket.socket()
+        connection.bind((source, 0))
         connection.setblocking(False)  # noqa: FBT003  (positional only)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             connection.setsockopt(socket.SOL_SOCKET, option, 4096)
@@ -307,6 +308,32 @@ async def test_connections_are_bounded(bounds: Bounds, reason: str) -> None:
                 await again.send(_GET)
                 if (await again.answer())[0] == 200:
                     break
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param(Bounds(connections=3, address_connections=9, takes_newcomers=True), id="all"),
+        pytest.param(
+            Bounds(connections=9, address_connections=3, takes_newcomers=True), id="one address"
+        ),
+    ],
+)
+async def test_who_holds_most_connections_makes_way(bounds: Bounds) -> None:
+    """Where anybody may connect, nobody is kept out: the oldest ones of the greediest end."""
+    # DESIGN P6
+    async with _running(bounds) as server:
+        first, second, third = [await server.connect() for _ in range(3)]
+        assert all([await peer.stays() for peer in (first, second, third)])
+        late = await server.connect(source="127.0.0.2")
+        if bounds.connections == 3:
+            assert await first.is_ended()
+        assert await late.stays()
+        again = await server.connect()
+        assert await again.stays()
+        assert await (second if bounds.connections == 3 else first).is_ended()
+        # Who has one connection keeps it.
+        assert all([await peer.stays() for peer in (late, third, again)])
 
 
 @pytest.mark.parametrize(
