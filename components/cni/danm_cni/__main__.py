@@ -160,9 +160,9 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
 )
 @click.option(
     "--cni-version",
-    default="1.1.0",
     type=click.Choice(["0.4.0", "1.0.0", "1.1.0"]),
-    help="Of the installed configuration; containerd before 2.0 needs 1.0.0.",
+    help="Of the installed configuration; by default 1.1.0, and 1.0.0 for runtimes that know no "
+    "newer one.",
 )
 @click.option(
     "--ipam-only",

@@ -68,7 +68,7 @@ class Config:
         allowed_static_types: SPEC E2; None allows all.
         max_sandboxes: ADDs at once.
         max_waiting: ADDs that wait; more are told to come again.
-        cni_version: Of the configuration that is installed.
+        cni_version: Of the configuration that is installed; None for what the runtime knows.
         pod_resources_socket: The kubelet's, as the host names it.
         ipam_only: Serve fakeipam alone (SPEC F2).
         started_file: Gets danmd's process id when it has started, even if it waits for another.
@@ -90,7 +90,7 @@ class Config:
     dpdk: DpdkSettings
     flannel_bridge: str
     install: bool
-    cni_version: str
+    cni_version: str | None
     pod_resources_socket: str = DEFAULT_POD_RESOURCES
     ipam_only: bool = False
     started_file: Path | None = None

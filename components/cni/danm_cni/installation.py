@@ -16,6 +16,7 @@ import msgspec
 
 from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import InvalidNetworkError
+from danm_api.model.cni import CniVersion
 from danm_api.telemetry import get_logger
 from danm_cni.capabilities import OWN_CAPABILITIES
 from danm_cni.config import HostPaths
@@ -30,6 +31,11 @@ log = get_logger(__name__)
 CONFIG_NAME: Final = "00-danm.conflist"
 NETWORK_NAME: Final = "danm"
 EXECUTABLES: Final = ("danm", "fakeipam")
+# A runtime takes the newest of ``cniVersions`` that it knows. One whose libcni is older than that
+# key looks at ``cniVersion`` alone, and refuses results of a version that it does not know
+# (containerd 1.7).
+_OLDEST: Final = CniVersion.V1_0_0
+_VERSIONS: Final = (_OLDEST, CniVersion.V1_1_0)
 # What an administrator writes to have no fallback.
 NO_FALLBACK: Final = "none"
 
@@ -47,8 +53,16 @@ class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
 class Installation:
     """What DANM puts outside of its own directories."""
 
-    def __init__(self, paths: HostPaths, *, fallback: str | None, cni_version: str) -> None:
-        """Work below the host's root; ``fallback`` is the administrator's choice, if any."""
+    def __init__(
+        self, paths: HostPaths, *, fallback: str | None, cni_version: str | None = None
+    ) -> None:
+        """Work below the host's root.
+
+        Args:
+            paths: Where what is.
+            fallback: The administrator's choice, if any.
+            cni_version: The administrator's choice; None for what the runtime knows.
+        """
         self._paths = paths
         self._fallback = fallback
         self._cni_version = cni_version
@@ -134,7 +148,10 @@ class Installation:
             # Any of them may be a static type's.
             capabilities |= self._capabilities(self._file(name))
         plugin["capabilities"] = dict(sorted(capabilities.items()))
-        return {"cniVersion": self._cni_version, "name": NETWORK_NAME, "plugins": [plugin]}
+        versions: dict[str, Any] = {"cniVersion": self._cni_version}
+        if self._cni_version is None:
+            versions = {"cniVersion": _OLDEST, "cniVersions": _VERSIONS}
+        return {**versions, "name": NETWORK_NAME, "plugins": [plugin]}
 
     def _files_now(self) -> frozenset[_FileState]:
         """Return what tells whether a configuration has changed."""

@@ -19,7 +19,7 @@ from danm_cni.testing.node import config_for, messages_of
 
 
 def _installation(root: Path, *, fallback: str | None = None) -> Installation:
-    return Installation(config_for(root).paths, fallback=fallback, cni_version="1.1.0")
+    return Installation(config_for(root).paths, fallback=fallback)
 
 
 def _write(root: Path, name: str, content: object) -> None:
@@ -41,7 +41,20 @@ def test_executables_and_configuration(tmp_path: Path) -> None:
     config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
     plugin = {"type": "danm", "capabilities": {"mac": True}}
     # SPEC C7: what DANM's own interfaces can do, and nothing else
-    assert {"cniVersion": "1.1.0", "name": "danm", "plugins": [plugin]} == config
+    assert {
+        "cniVersion": "1.0.0",
+        "cniVersions": ["1.0.0", "1.1.0"],
+        "name": "danm",
+        "plugins": [plugin],
+    } == config
+
+
+def test_a_version_that_was_chosen_is_the_only_one(tmp_path: Path) -> None:
+    """An administrator's choice holds, whatever the runtime knows."""
+    paths = config_for(tmp_path).paths
+    Installation(paths, fallback="none", cni_version="0.4.0").write_configuration()
+    config = msgspec.json.decode((tmp_path / "etc/cni/net.d" / CONFIG_NAME).read_bytes())
+    assert (config["cniVersion"], "cniVersions" in config) == ("0.4.0", False)
 
 
 def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def config_for(root: Path) -> Config:
         dpdk=DpdkSettings(),
         flannel_bridge="cbr0",
         install=True,
-        cni_version="1.1.0",
+        cni_version=None,
     )
 
 
