@@ -206,6 +206,10 @@ class NetworkSource(Protocol):
         """Fetch those that the watch has not shown yet."""
         ...
 
+    async def glance(self, namespace: Namespace, name: NetworkName) -> None:
+        """Fetch one that the watch has not shown yet, if that can be done at once."""
+        ...
+
     async def read(self, namespace: Namespace, name: NetworkName) -> DanmNet:
         """Return a DanmNet as the API server has it now.
 

@@ -1,7 +1,9 @@
 """The DanmNets, from a watch; one that a Pod names and the watch has not shown yet is fetched."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.errors import DanmError, NetworkNotFoundError, NotFoundError
@@ -9,6 +11,12 @@ from danm_api.kube.api import DANMNETS, KubeApi
 from danm_api.kube.informer import Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet, StaticDelegate
 from danm_api.names import Namespace, NetworkName
+from danm_api.telemetry import get_logger
+
+log = get_logger(__name__)
+
+# For what an ADD can do without: a Pod of the control plane comes before its API server.
+_GLANCE_S: Final = 1.0
 
 
 class Networks:
@@ -36,6 +44,19 @@ class Networks:
             except NotFoundError:
                 continue
             self._fetched[key] = decode_danmnet(raw)
+
+    async def glance(self, namespace: Namespace, name: NetworkName) -> None:
+        """Fetch one that the watch has not shown, if the API server answers at once."""
+        try:
+            async with asyncio.timeout(_GLANCE_S):
+                await self.refresh(namespace, [name])
+        except (DanmError, TimeoutError) as error:
+            log.warning(
+                "Whether a DanmNet has just been made cannot be told",
+                namespace=namespace,
+                network=name,
+                error=str(error) or f"no answer within {_GLANCE_S} s",
+            )
 
     async def read(self, namespace: Namespace, name: NetworkName) -> DanmNet:
         """Return a DanmNet as the API server has it now, whatever the watch has shown.

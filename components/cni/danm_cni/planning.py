@@ -21,7 +21,7 @@ from danm_api.errors import (
 from danm_api.model.cni import CniResult
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.pod import Pod
-from danm_api.names import INTERFACES_ANNOTATION, NetworkName
+from danm_api.names import DEFAULT_NETWORK, INTERFACES_ANNOTATION, NetworkName
 from danm_cni.edges import InterfaceMaker, NetworkSource
 from danm_cni.interface_setup import LinkFacts
 from danm_cni.plan import (
@@ -124,9 +124,13 @@ class Planner:
             used.append(name)
             return self.networks.get(pod.namespace, name)
 
-        attachments = requested_attachments(
-            identity, pod.annotations.get(INTERFACES_ANNOTATION), look_up
-        )
+        annotation = pod.annotations.get(INTERFACES_ANNOTATION)
+        attachments = requested_attachments(identity, annotation, look_up)
+        if isinstance(attachments, UseFallback):
+            # The wrong network would be the Pod's for its life, and nothing would tell of it: a
+            # watch that lags counts for nothing here.
+            await self.networks.glance(pod.namespace, DEFAULT_NETWORK)
+            attachments = requested_attachments(identity, annotation, look_up)
         if isinstance(attachments, UseFallback):
             return attachments
         await self.networks.refresh(pod.namespace, [each.network for each in attachments])

@@ -9,14 +9,17 @@ from typing import Any, Final
 import pytest
 
 from danm_api.codec.danmnet import decode_danmnet, encode_status
-from danm_api.errors import DanmError, HostLinkMissingError, SeveralErrors
+from danm_api.errors import ApiUnavailableError, DanmError, HostLinkMissingError, SeveralErrors
 from danm_api.kube.api import DANMNETS
 from danm_api.kube.informer import ObjectKey
+from danm_api.model.attachment import Dynamic
 from danm_api.model.cni import CniInterface, CniResult
 from danm_api.names import Namespace, NetworkName
 from danm_api.testing.builders import NAMESPACE, a_raw_danmnet, accepted
+from danm_cni import networks as networks_module
 from danm_cni.interface_setup import LinkFacts
 from danm_cni.networks import Networks
+from danm_cni.plan import UseFallback
 from danm_cni.planning import Plan, Planner
 from danm_cni.progress import Progress
 from danm_cni.request import PodIdentity
@@ -95,25 +98,36 @@ async def _plan(
     previous: CniResult | None = None,
 ) -> tuple[Plan, Progress]:
     asked = [{"network": name, "ip": "dynamic"} for name in ("young", *also)]
+    planner = Planner(
+        kernel=kernel, networks=networks or Networks(node.kube), now=lambda: _CREATED + age
+    )
+    progress = Progress("planning", deadline_s=time.monotonic() + time_s)
+    plan = await _run(node, planner, asked=asked, progress=progress, previous=previous)
+    assert isinstance(plan, Plan)
+    return plan, progress
+
+
+async def _run(
+    node: FakeNode,
+    planner: Planner,
+    *,
+    asked: object,
+    progress: Progress,
+    previous: CniResult | None = None,
+) -> Plan | UseFallback:
     node.add_pod(interfaces=asked)
     pods, _, _ = node.daemon.informers
     key = ObjectKey(namespace=NAMESPACE, name="pod-1")
     await node.until(lambda: pods.get(key) is not None)
     pod = pods.get(key)
     assert pod is not None
-    planner = Planner(
-        kernel=kernel, networks=networks or Networks(node.kube), now=lambda: _CREATED + age
-    )
-    progress = Progress("planning", deadline_s=time.monotonic() + time_s)
-    plan = await planner.run(
+    return await planner.run(
         node.request("ADD", "c1"),
         PodIdentity(namespace=pod.namespace, name=pod.name, uid=pod.runtime_uid),
         pod,
         previous=previous,
         progress=progress,
     )
-    assert isinstance(plan, Plan)
-    return plan, progress
 
 
 async def test_the_link_of_a_new_network_is_waited_for(node: FakeNode) -> None:
@@ -246,3 +260,37 @@ async def test_the_wait_leaves_time_to_tell_what_is_missing(node: FakeNode) -> N
     # A look every 0.2 s, until 3 s before its end.
     assert kernel.looks <= 1 + 1.5 / 0.2 + 1
     assert waited_s < 4.5
+
+
+async def _plan_without_annotation(node: FakeNode) -> Plan | UseFallback:
+    planner = Planner(kernel=FakeKernel("ens4"), networks=Networks(node.kube))
+    progress = Progress("planning", deadline_s=time.monotonic() + 30)
+    return await _run(node, planner, asked=None, progress=progress)
+
+
+async def test_a_default_network_that_the_watch_has_not_shown_is_the_pods(node: FakeNode) -> None:
+    """Made just before the Pod, with one ``kubectl apply``: the fallback would be for life."""
+    # SPEC B2
+    node.add_network("default", host_device="ens4", cidr="198.18.5.0/24")
+    plan = await _plan_without_annotation(node)
+    assert isinstance(plan, Plan)
+    assert [each.attachment.network for each in plan.attachments] == ["default"]
+    assert isinstance(plan.attachments[0].attachment.ip, Dynamic)
+
+
+@pytest.mark.parametrize("answers", ["nothing", "an error"])
+async def test_a_pod_comes_before_its_api_server(
+    node: FakeNode,
+    answers: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The control plane's own Pods ask for nothing, and get the fallback without any answer."""
+    monkeypatch.setattr(networks_module, "_GLANCE_S", 0.05)
+    node.add_network("default", host_device="ens4", cidr="198.18.5.0/24")
+    if answers == "nothing":
+        node.kube.hold_next("get", DANMNETS)
+    else:
+        node.kube.fail_next("get", DANMNETS, ApiUnavailableError("connection refused", status=0))
+    assert isinstance(await _plan_without_annotation(node), UseFallback)
+    assert "Whether a DanmNet has just been made cannot be told" in caplog.text
