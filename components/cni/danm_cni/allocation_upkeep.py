@@ -71,12 +71,15 @@ class AllocationUpkeep:
             added: As noted before the entries were read.
             entries: All of this node.
         """
-        for record in added:
+
+        async def one(record: AllocationRecord) -> None:
             present = {entry.address for entry in entries if record.is_of(entry)}
             wanted = {str(each) for each in record.addresses}
             # An owner that has others by now is served by another container of the Pod.
             if present < wanted:
                 await attempt("Forgotten address", self._claim(record.key, wanted - present))
+
+        await side_by_side(one(each) for each in added)
 
     async def _claim(self, key: AllocationKey, forgotten: Collection[str]) -> None:
         locks = self.allocations.locks

@@ -325,3 +325,21 @@ async def test_only_a_journal_that_is_known_to_be_whole_spares_a_look(caller: Ca
     await caller.add("c2", pod="b")
     await caller.add("c3", pod="b")
     assert caller.node.addresses.fresh == [False, True, False]
+
+
+async def test_ipam_svc_that_answers_nothing_is_waited_for_once(caller: Caller) -> None:
+    """After a restored etcd a node claims for all at once, and not for one after the other."""
+    # DESIGN, "Nodes fence"
+    for name in ("a", "b"):
+        caller.node.add_pod(name)
+        await caller.add(f"c-{name}", pod=name)
+    held = caller.held()
+    caller.node.addresses.entries.clear()
+    caller.node.addresses.failures.hang("reserve")
+    comparison = asyncio.create_task(caller.node.daemon.upkeep.compare())
+    await caller.node.until(lambda: caller.node.addresses.failures.hanging["reserve"] == 2)
+    comparison.cancel()
+    await asyncio.wait([comparison])
+    caller.node.addresses.failures.heal()
+    await caller.node.daemon.upkeep.compare()
+    assert sorted(held) == sorted(caller.held())

@@ -15,7 +15,7 @@ from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.metrics import ADDRESSES_UNKNOWN
 from danm_cni.netns import NetnsGoneError
 from danm_cni.news import UNKNOWN, AddressNews, of_entry
-from danm_cni.rounds import attempt
+from danm_cni.rounds import attempt, side_by_side
 
 log = get_logger(__name__)
 
@@ -53,17 +53,20 @@ class Strays:
         if not entries:
             return True
         live = await self._live_addresses(known_namespaces)
-        left = 0
-        for entry in entries:
+        released: list[Reservation] = []
+
+        async def release(entry: Reservation) -> None:
             if ip_address(entry.address) in live:
                 log.warning(
                     "Unknown address is in use on this node",
                     network=entry.network,
                     address=entry.address,
                 )
-                left += 1
-            elif not await attempt("Unknown address", self._release(entry)):
-                left += 1
+            elif await attempt("Unknown address", self._release(entry)):
+                released.append(entry)
+
+        await side_by_side(release(each) for each in entries)
+        left = len(entries) - len(released)
         ADDRESSES_UNKNOWN.set(left)
         return left == 0
 

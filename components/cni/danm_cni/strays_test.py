@@ -1,5 +1,6 @@
 """Entries of this node that no journal knows of: who may have them, and what is given back."""
 
+import asyncio
 from ipaddress import ip_interface
 
 import pytest
@@ -155,3 +156,19 @@ async def test_without_entries_nothing_is_looked_at() -> None:
     node.has_interface("/run/netns/x")
     node.kernel.failures.fail("addresses", LinkSetupError("not to be read"))
     assert await node.release()
+
+
+async def test_ipam_svc_that_answers_nothing_is_waited_for_once() -> None:
+    """All entries are asked for at once, and not one after the other."""
+    node = _Node()
+    node.hold("198.18.0.5/24", "198.18.0.6/24")
+    node.addresses.failures.hang("release")
+    releasing = asyncio.create_task(node.release())
+    async with asyncio.timeout(30):
+        while node.addresses.failures.hanging["release"] < 2:
+            await asyncio.sleep(0.005)
+    releasing.cancel()
+    await asyncio.wait([releasing])
+    node.addresses.failures.heal()
+    assert await node.release()
+    assert node.addresses.entries == []

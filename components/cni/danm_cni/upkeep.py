@@ -176,13 +176,16 @@ class Upkeep:
         if complete:
             self._allocations.allocations.compared.set()
         await self._allocations.reassert(allocated, entries)
-        for record in finished:
-            missing = _forgotten(record, [each for each in entries if is_owner(each, record)])
-            container_id = ContainerId(record.container_id)
-            if not missing or await attempt(
-                "Forgotten addresses", self._sandboxes.reassert(container_id, addresses=missing)
-            ):
-                await self._restore_endpoints(container_id)
+        await side_by_side(self._reassert(each, entries) for each in finished)
+
+    async def _reassert(self, record: SandboxRecord, entries: Collection[Reservation]) -> None:
+        """Claim and create again what is forgotten of a sandbox that was finished."""
+        missing = _forgotten(record, [each for each in entries if is_owner(each, record)])
+        container_id = ContainerId(record.container_id)
+        if not missing or await attempt(
+            "Forgotten addresses", self._sandboxes.reassert(container_id, addresses=missing)
+        ):
+            await self._restore_endpoints(container_id)
 
     def _is_known(self, entry: Reservation) -> bool:
         owner = entry.owner

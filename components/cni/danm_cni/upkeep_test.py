@@ -1,5 +1,6 @@
 """What danmd finishes later: after failures, kills and lost journals."""
 
+import asyncio
 import json
 
 import msgspec
@@ -260,6 +261,23 @@ async def test_a_plugin_that_hangs_keeps_nothing_else(node: FakeNode) -> None:
     assert ["c-left", "c-stuck"] == sorted(
         each.container_id for each in node.daemon.journal.records()
     )
+
+
+async def test_ipam_svc_that_answers_nothing_is_waited_for_once(node: FakeNode) -> None:
+    """After a restored etcd a node claims for all its Pods, and not for one after the other."""
+    # DESIGN, "Nodes fence"
+    for name in ("a", "b", "c"):
+        node.add_pod(name, interfaces=[INTERNAL])
+        await node.add(f"c-{name}", pod=name)
+    node.addresses.entries.clear()
+    node.addresses.failures.hang("reserve")
+    comparison = asyncio.create_task(node.daemon.upkeep.compare())
+    await node.until(lambda: node.addresses.failures.hanging["reserve"] == 3)
+    comparison.cancel()
+    await asyncio.wait([comparison])
+    node.addresses.failures.heal()
+    await node.daemon.upkeep.compare()
+    assert {"uid-a", "uid-b", "uid-c"} == {identity(each.owner) for each in node.addresses.entries}
 
 
 async def test_a_spoilt_directory_of_tombstones_stops_nothing_else(node: FakeNode) -> None:
