@@ -1,8 +1,9 @@
 """ipam-svc's certificate authorities in a Secret, and the trust in them in a ConfigMap. Pure."""
 
 import base64
-import binascii
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from danm_api.codec.meta import RawObject
 from danm_api.errors import InvalidObjectError
@@ -40,13 +41,14 @@ def decode_authorities(raw: RawObject) -> Authorities:
     Raises:
         InvalidObjectError: The current authority is missing, or a value is not base64.
     """
-    data: dict[str, Any] = raw.get("data") or {}
     try:
+        data = msgspec.convert(raw.get("data") or {}, dict[str, str])
         texts = {
             key: base64.b64decode(value, validate=True).decode() for key, value in data.items()
         }
         current = Authority(certificate=texts["tls.crt"], key=texts["tls.key"])
-    except (KeyError, ValueError, TypeError, binascii.Error) as error:
+    # Those of msgspec and of base64 are ValueErrors.
+    except (KeyError, ValueError) as error:
         raise InvalidObjectError(
             f"Secret {CA_SECRET} is unreadable: {error!r}; delete it, and ipam-svc makes a new one"
         ) from error

@@ -1,11 +1,12 @@
 """The wire form of DanmNode (SPEC N6). Pure."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from danm_api.codec.meta import RawObject, decode_metadata, encode_time
+from danm_api.codec.values import UnreadableValueError, in_utc
 from danm_api.errors import InvalidObjectError
 from danm_api.model.danm_node import DanmNode, NodeNetwork
 from danm_api.names import API_VERSION, Namespace, NetworkName, NodeName
@@ -34,12 +35,13 @@ def decode_danm_node(raw: RawObject) -> DanmNode:
     """Read a DanmNode.
 
     Raises:
-        InvalidObjectError: A value is of the wrong type.
+        InvalidObjectError: A value is of the wrong type, or no time.
     """
     metadata = decode_metadata(raw)
     try:
         wire = msgspec.convert(raw.get("status") or {}, NodeStatusWire)
-    except msgspec.ValidationError as error:
+        updated = None if wire.updated is None else in_utc(wire.updated)
+    except (msgspec.ValidationError, UnreadableValueError) as error:
         raise InvalidObjectError(f"DanmNode {metadata.name} is unreadable: {error}") from error
     return DanmNode(
         name=NodeName(metadata.name),
@@ -53,7 +55,7 @@ def decode_danm_node(raw: RawObject) -> DanmNode:
             )
             for each in wire.networks
         ),
-        updated=None if wire.updated is None else wire.updated.astimezone(UTC),
+        updated=updated,
         resource_version=metadata.resource_version,
     )
 

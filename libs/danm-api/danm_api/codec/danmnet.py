@@ -27,6 +27,7 @@ from danm_api.codec.values import (
     read_routes,
     read_routes6,
 )
+from danm_api.errors import InvalidObjectError
 from danm_api.model.addresses import IPNetwork, IPv4Range, IPv6Range, usable_ipv4, usable_ipv6
 from danm_api.model.danmnet import (
     BuiltInType,
@@ -111,7 +112,7 @@ def decode_danmnet(raw: RawObject) -> DanmNet:
     """Read a DanmNet. A spec that does not parse becomes an UnreadableSpec, and is no error.
 
     Raises:
-        InvalidObjectError: The object has no metadata.
+        InvalidObjectError: The object has no metadata, or its status cannot be read.
     """
     metadata = decode_metadata(raw)
     return DanmNet(
@@ -334,8 +335,16 @@ def _decode_status(raw: object, metadata: Metadata) -> NetworkStatus:
         ipv4=decode_usage(raw.get("ipv4"), where=where),
         ipv6=decode_usage(raw.get("ipv6"), where=where),
         nodes=decode_node_sum(raw.get("nodes"), where=where),
-        observed_generation=int(raw.get("observedGeneration") or 0),
+        observed_generation=_decode_generation(raw.get("observedGeneration"), where=where),
     )
+
+
+def _decode_generation(raw: object, *, where: str) -> int:
+    try:
+        return msgspec.convert(raw or 0, int)
+    except msgspec.ValidationError as error:
+        reason = f"{where} has an unreadable observedGeneration: {error}"
+        raise InvalidObjectError(reason) from error
 
 
 def encode_status(status: NetworkStatus) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import msgspec
 
 from danm_api import labels
 from danm_api.codec.meta import Metadata, RawObject, decode_metadata, encode_time
-from danm_api.codec.values import UnreadableValueError, parse_ip, parse_ip_network
+from danm_api.codec.values import UnreadableValueError, in_utc, parse_ip, parse_ip_network
 from danm_api.errors import InvalidObjectError
 from danm_api.model.addresses import IPAddress, IPNetwork, mac_of
 from danm_api.model.ip_block import (
@@ -180,14 +180,14 @@ def _decode_entry(text: str, namespace: Namespace) -> Entry:
     address = parse_ip(wire.ip)
     unknown = _unknown(msgspec.json.decode(text), _ENTRY_KEYS)
     if wire.free_at is not None:
-        return Cooling(address=address, free_at=wire.free_at.astimezone(UTC), unknown=unknown)
+        return Cooling(address=address, free_at=in_utc(wire.free_at), unknown=unknown)
     return Held(
         address=address,
         owner=_decode_owner(wire, namespace),
         node=NodeName(wire.node),
         attempt=wire.attempt,
         born=wire.born,
-        since=_present(wire.since, f"since of {wire.ip}").astimezone(UTC),
+        since=in_utc(_present(wire.since, f"since of {wire.ip}")),
         mac=mac_of(address) if wire.mac is None else wire.mac,
         unknown=unknown,
     )
@@ -214,7 +214,7 @@ def _decode_owner(wire: EntryWire, namespace: Namespace) -> Owner:
                 namespace=owner_namespace,
                 name=wire.name,
                 reason=wire.reason,
-                expires=None if wire.expires is None else wire.expires.astimezone(UTC),
+                expires=None if wire.expires is None else in_utc(wire.expires),
             )
     raise UnreadableValueError(
         f'{wire.ip} belongs to an owner of the kind "{wire.kind}", which this release does not know'

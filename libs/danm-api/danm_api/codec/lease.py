@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from danm_api.codec.meta import RawObject
+from danm_api.codec.meta import RawObject, describe
+from danm_api.codec.values import UnreadableValueError, in_utc
 from danm_api.errors import InvalidObjectError
 
 
@@ -43,18 +44,20 @@ def decode_lease(raw: RawObject) -> LeaseRecord:
     """Read a Lease; what is missing counts as a Lease that nobody holds.
 
     Raises:
-        InvalidObjectError: A value has the wrong type.
+        InvalidObjectError: A value has the wrong type, or is no time.
     """
     try:
         spec = msgspec.convert(raw.get("spec") or {}, _Spec)
-    except msgspec.ValidationError as error:
-        name = raw.get("metadata", {}).get("name", "")
-        raise InvalidObjectError(f"Lease {name} is unreadable: {error}") from error
+        acquired = in_utc(spec.acquire_time or _NEVER)
+        renewed = in_utc(spec.renew_time or _NEVER)
+    except (msgspec.ValidationError, UnreadableValueError) as error:
+        where = describe({**raw, "kind": "Lease"})
+        raise InvalidObjectError(f"{where} is unreadable: {error}") from error
     return LeaseRecord(
         holder=spec.holder_identity or "",
         duration_s=spec.lease_duration_seconds or 0,
-        acquired=spec.acquire_time or _NEVER,
-        renewed=spec.renew_time or _NEVER,
+        acquired=acquired,
+        renewed=renewed,
         transitions=spec.lease_transitions or 0,
     )
 

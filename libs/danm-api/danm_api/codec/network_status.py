@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from danm_api.codec.meta import NEVER, encode_time
+from danm_api.codec.values import UnreadableValueError, in_utc
 from danm_api.errors import InvalidObjectError
 from danm_api.model.danmnet import Condition, NodeSum, Usage
 
@@ -56,19 +57,19 @@ def decode_conditions(raw: object, *, where: str) -> tuple[Condition, ...]:
         return ()
     try:
         wires = msgspec.convert(raw, tuple[ConditionWire, ...])
-    except msgspec.ValidationError as error:
-        raise InvalidObjectError(f"{where} has unreadable conditions: {error}") from error
-    return tuple(
-        Condition(
-            type=wire.type,
-            status=_STATUS_FROM_WIRE.get(wire.status),
-            reason=wire.reason,
-            message=wire.message,
-            observed_generation=wire.observed_generation,
-            last_transition=wire.last_transition_time or NEVER,
+        return tuple(
+            Condition(
+                type=wire.type,
+                status=_STATUS_FROM_WIRE.get(wire.status),
+                reason=wire.reason,
+                message=wire.message,
+                observed_generation=wire.observed_generation,
+                last_transition=in_utc(wire.last_transition_time or NEVER),
+            )
+            for wire in wires
         )
-        for wire in wires
-    )
+    except (msgspec.ValidationError, UnreadableValueError) as error:
+        raise InvalidObjectError(f"{where} has unreadable conditions: {error}") from error
 
 
 def encode_condition(condition: Condition) -> dict[str, Any]:

@@ -4,11 +4,12 @@ Kubernetes' own parts write the older core form, whose fields the API server sho
 begin with ``deprecated``.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 from danm_api.codec.meta import RawObject, describe
+from danm_api.codec.values import UnreadableValueError, in_utc
 from danm_api.errors import InvalidObjectError
 from danm_api.model.observed_event import ObservedEvent
 
@@ -49,19 +50,13 @@ def decode_event(raw: RawObject) -> ObservedEvent:
     """Read an Event of either form.
 
     Raises:
-        InvalidObjectError: A value is of the wrong type.
+        InvalidObjectError: A value is of the wrong type, or no time.
     """
     try:
         wire = msgspec.convert(raw, _EventWire)
-    except msgspec.ValidationError as error:
+        last = max((in_utc(time) for time in _times(wire) if time is not None), default=None)
+    except (msgspec.ValidationError, UnreadableValueError) as error:
         raise InvalidObjectError(f"{describe(raw)} is unreadable: {error}") from error
-    times = (
-        None if wire.series is None else wire.series.last_observed_time,
-        wire.deprecated_last_timestamp,
-        wire.event_time,
-        wire.deprecated_first_timestamp,
-    )
-    last = max((time for time in times if time is not None), default=None)
     return ObservedEvent(
         warning=wire.type == _WARNING,
         reason=wire.reason,
@@ -72,5 +67,14 @@ def decode_event(raw: RawObject) -> ObservedEvent:
         namespace=wire.regarding.namespace,
         uid=wire.regarding.uid,
         count=max(1, wire.deprecated_count, 0 if wire.series is None else wire.series.count),
-        last=None if last is None else last.astimezone(UTC),
+        last=last,
+    )
+
+
+def _times(wire: _EventWire) -> tuple[datetime | None, ...]:
+    return (
+        None if wire.series is None else wire.series.last_observed_time,
+        wire.deprecated_last_timestamp,
+        wire.event_time,
+        wire.deprecated_first_timestamp,
     )

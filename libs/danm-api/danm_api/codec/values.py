@@ -78,9 +78,23 @@ def parse_time(text: str) -> datetime:
     except msgspec.ValidationError as error:
         message = f'"{text}" is not a time; write one such as 2026-01-31T12:00:00Z'
         raise UnreadableValueError(message) from error
+    return in_utc(moment)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a time as UTC has it.
+
+    Raises:
+        UnreadableValueError: It has no zone; or, in UTC, another year than 1 to 9999.
+    """
+    text = moment.isoformat()
     if moment.tzinfo is None:
         raise UnreadableValueError(f'"{text}" lacks its zone; end it with "Z" for UTC')
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        message = f'"{text}" lies outside of the years 1 to 9999 of UTC; write another time'
+        raise UnreadableValueError(message) from error
 
 
 def parse_ipv4(text: str) -> IPv4Address:

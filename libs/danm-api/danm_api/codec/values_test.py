@@ -41,6 +41,8 @@ from danm_api.model.addresses import IPv4Route
             parse_ipv4_interface, "10.0.0.7/" + "9" * 5000, "no number of bits", id="endless"
         ),
         pytest.param(parse_ipv4_interface, "10.0.0.7/33", "beyond 32", id="long prefix"),
+        pytest.param(parse_time, "0001-01-01T00:00:00+14:00", "years 1 to 9999", id="year 0"),
+        pytest.param(parse_time, "9999-12-31T23:59:59-14:00", "years 1 to 9999", id="year 10000"),
         pytest.param(parse_ipv6_interface, "2001:db8::/129", "beyond 128", id="long prefix, 6"),
         pytest.param(parse_ipv4_network, "default", "lacks its prefix length", id="default"),
         pytest.param(parse_time, "yesterday", "not a time", id="time"),
