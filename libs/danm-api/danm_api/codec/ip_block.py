@@ -82,6 +82,9 @@ class BlockSpecWire(msgspec.Struct, frozen=True, kw_only=True):
 
 _ENTRY_KEYS: Final = frozenset(EntryWire.__struct_encode_fields__)
 _SPEC_KEYS: Final = frozenset(BlockSpecWire.__struct_encode_fields__)
+_LABEL_KEYS: Final = frozenset(
+    {labels.NETWORK, labels.NETWORK_UID, labels.FAMILY, labels.FREE, labels.COOLING_UNTIL}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,10 @@ def _decode_block(spec: object, metadata: Metadata) -> IPBlock:
         uid=metadata.uid,
         deleting=metadata.deleting,
         unknown=_unknown(spec, _SPEC_KEYS),
+        unknown_labels={
+            key: value for key, value in (metadata.labels or {}).items() if key not in _LABEL_KEYS
+        },
+        annotations=metadata.annotations or {},
     )
 
 
@@ -244,6 +251,8 @@ def encode_ip_block(block: IPBlock, *, free: int | None = None) -> RawObject:
         "labels": _encode_labels(block, free),
         "finalizers": [labels.IP_BLOCK_FINALIZER],
     }
+    if block.annotations:
+        metadata["annotations"] = dict(block.annotations)
     if block.resource_version:
         metadata["resourceVersion"] = block.resource_version
         # Who wrote which field is of no use where one program writes, and keeping account of it
@@ -278,6 +287,7 @@ def encode_end(block: IPBlock) -> RawObject:
 def _encode_labels(block: IPBlock, free: int | None) -> dict[str, str]:
     cooling = [entry.free_at for entry in block.entries if isinstance(entry, Cooling)]
     wire = {
+        **block.unknown_labels,
         labels.NETWORK: labels.label_value(block.network),
         labels.NETWORK_UID: block.network_uid,
         labels.FAMILY: str(block.cidr.version),
@@ -322,7 +332,6 @@ def _cooling_wire(entry: Cooling) -> Mapping[str, Any]:
 
 def _held_wire(entry: Held, namespace: Namespace) -> Mapping[str, Any]:
     wire = {
-        **entry.unknown,
         "ip": str(entry.address),
         **_encode_owner(entry.owner),
         "node": entry.node,
@@ -335,7 +344,7 @@ def _held_wire(entry: Held, namespace: Namespace) -> Mapping[str, Any]:
         wire["ns"] = entry.owner.namespace
     if entry.mac != mac_of(entry.address):
         wire["mac"] = entry.mac
-    return {key: value for key, value in wire.items() if value != ""}
+    return {**entry.unknown, **{key: value for key, value in wire.items() if value != ""}}
 
 
 def _encode_owner(owner: Owner) -> Mapping[str, Any]:

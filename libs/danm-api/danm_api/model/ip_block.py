@@ -103,6 +103,8 @@ class IPBlock:
         uid: The object's own UID: another object of the same name is another block. Empty before
             the object is created.
         unknown: Fields of a later release, kept as they came.
+        unknown_labels: The same of labels.
+        annotations: Of others; kept as they came.
     """
 
     namespace: Namespace
@@ -117,6 +119,8 @@ class IPBlock:
     uid: str = ""
     deleting: bool = False
     unknown: Mapping[str, object] = field(default_factory=dict)
+    unknown_labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_going(self) -> bool:

@@ -238,7 +238,10 @@ owners: st.SearchStrategy[Owner] = st.one_of(
     ),
 )
 unknown_fields = st.dictionaries(
-    st.sampled_from(["later", "laterStill"]), st.booleans() | names, max_size=2
+    st.sampled_from(["later", "laterStill"]), st.booleans() | names | st.just(""), max_size=2
+)
+unknown_marks = st.dictionaries(
+    st.sampled_from(["later", "example.com/later"]), names | st.just(""), max_size=2
 )
 
 
@@ -259,6 +262,8 @@ def ip_blocks(draw: st.DrawFn) -> IPBlock:
         fence=draw(st.integers(0, 3)),
         resource_version=draw(st.sampled_from(["", "7"])),
         unknown=draw(unknown_fields),
+        unknown_labels=draw(unknown_marks),
+        annotations=draw(unknown_marks),
     )
 
 
