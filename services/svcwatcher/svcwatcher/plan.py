@@ -188,7 +188,8 @@ def _complaints_of_addresses(refused: tuple[IPAddress, ...]) -> tuple[Complaint,
     return (
         Complaint(
             reason="AddressNotPublished",
-            message="Kubernetes takes no loopback, link-local or multicast address as an "
-            f"endpoint, so {some} cannot be found by this Service; give the DanmNet another cidr",
+            message="Kubernetes takes no loopback, link-local, multicast or IPv4-in-IPv6 address "
+            f"as an endpoint, so {some} cannot be found by this Service; give the DanmNet another "
+            "cidr",
         ),
     )

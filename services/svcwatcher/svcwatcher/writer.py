@@ -13,10 +13,10 @@ from typing import Final
 
 from danm_api.codec.endpoint_slice import encode_endpoint_slice, manager_of_slice
 from danm_api.codec.endpoints import encode_endpoints, manager_of_endpoints
-from danm_api.errors import ConflictError, NotFoundError
+from danm_api.errors import ConflictError, DanmError, NotFoundError, SeveralErrors
 from danm_api.kube.api import ENDPOINT_SLICES, ENDPOINTS, KubeApi, RawObject, Resource
 from danm_api.membership.endpoints import MANAGED_BY as ENDPOINTS_MANAGED_BY
-from danm_api.membership.endpoints import SLICES_MANAGED_BY
+from danm_api.membership.endpoints import SLICES_MANAGED_BY, Identity, identity_of
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
 from danm_api.telemetry import get_logger
 from svcwatcher import metrics
@@ -51,6 +51,42 @@ class _Obstacle:
             f"delete it (kubectl delete {kind.lower()} {self.name}) to get svcwatcher's, or "
             "take DANM's annotations off the Service",
         )
+
+
+class _Refusals:
+    """What the API server refuses for good while the rest of a plan is carried out."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.errors: list[DanmError] = []
+        self._homeless: set[Identity] = set()
+
+    @contextmanager
+    def of(self, wanted: EndpointSlice | Endpoints) -> Iterator[None]:
+        """Keep the refusal of an object, and what it would have held."""
+        try:
+            yield
+        except DanmError as error:
+            # The next try has another plan for these, so it is soon well.
+            if error.transient or isinstance(error, NotFoundError):
+                raise
+            self.errors.append(error)
+            if isinstance(wanted, EndpointSlice):
+                self._homeless.update(map(identity_of, wanted.endpoints))
+
+    def leave_without_slice(self, present: EndpointSlice) -> bool:
+        """Say whether a slice may be the only one that has an endpoint that shall be elsewhere."""
+        return not self._homeless.isdisjoint(map(identity_of, present.endpoints))
+
+    def raise_all(self) -> None:
+        """Raise what was kept, if anything was."""
+        match self.errors:
+            case []:
+                return
+            case [error]:
+                raise error
+            case errors:
+                raise SeveralErrors(errors)
 
 
 def _nothing() -> None:
@@ -110,6 +146,9 @@ class Writer:
     ) -> tuple[Complaint, ...]:
         """Carry a plan out in its order; return complaints about new obstacles.
 
+        What the API server refuses for good keeps nothing else from being written: it would be
+        refused again at every try.
+
         Args:
             key: The Service.
             plan: What to do.
@@ -117,20 +156,29 @@ class Writer:
 
         Raises:
             DanmError: A write failed; what was written before stays. ConflictError means that
-                somebody wrote first, or that the plan was made from what is outdated.
+                somebody wrote first, or that the plan was made from what is outdated. Refusals are
+                raised last.
         """
-        obstacles = [await self._create(slice_) for slice_ in plan.slices.creates]
-        for slice_ in plan.slices.replaces:
-            await self._replace(slice_)
-        for slice_ in plan.slices.deletes:
-            await self._delete(slice_)
-        if plan.slices:
+        refusals = _Refusals()
+        obstacles = []
+        for created in plan.slices.creates:
+            with refusals.of(created):
+                obstacles.append(await self._create(created))
+        for replaced in plan.slices.replaces:
+            with refusals.of(replaced):
+                await self._replace(replaced)
+        for deleted in plan.slices.deletes:
+            if not refusals.leave_without_slice(deleted):
+                await self._delete(deleted)
+        if plan.slices and not refusals.errors:
             slices_written()
         match plan.endpoints:
             case CreateEndpoints(endpoints=wanted):
-                obstacles.append(await self._create(wanted))
+                with refusals.of(wanted):
+                    obstacles.append(await self._create(wanted))
             case ReplaceEndpoints(endpoints=wanted):
-                await self._replace(wanted)
+                with refusals.of(wanted):
+                    await self._replace(wanted)
             case DeleteEndpoints(endpoints=present):
                 await self._delete(present)
             case None:
@@ -139,6 +187,7 @@ class Writer:
         until = self._clock() + FOREIGN_RETRY_S
         if found:
             self._obstacles.setdefault(key, {}).update(dict.fromkeys(found, until))
+        refusals.raise_all()
         return tuple(obstacle.complaint() for obstacle in found)
 
     def is_hindered(self, key: ServiceKey) -> bool:

@@ -1,25 +1,39 @@
 """Tests of what svcwatcher writes, never touches, and tries again."""
 
 from dataclasses import replace
+from ipaddress import ip_address
+from typing import Literal
 
 import pytest
 from prometheus_client import REGISTRY
 
 from danm_api import labels
+from danm_api.codec.endpoint_slice import encode_endpoint_slice
 from danm_api.codec.endpoints import decode_endpoints
-from danm_api.errors import ApiError, ApiUnavailableError, ConflictError
+from danm_api.errors import (
+    ApiError,
+    ApiUnavailableError,
+    ConflictError,
+    DanmError,
+    InvalidObjectError,
+    NotFoundError,
+    SeveralErrors,
+)
 from danm_api.kube.api import (
     ENDPOINT_SLICES,
     ENDPOINTS,
     SERVICES,
     RawObject,
 )
-from danm_api.membership.endpoints import SLICES_MANAGED_BY
+from danm_api.membership.endpoints import SLICES_MANAGED_BY, Membership, endpoints_object
+from danm_api.model.endpoint_slice import Endpoint, EndpointSlice, PodReference
 from danm_api.model.service import IpFamily
+from danm_api.names import PodName, PodUid
 from danm_api.testing.service_builders import NAMESPACE, a_pod, a_service, raw_service
 from svcwatcher.index import ServiceKey
 from svcwatcher.observation import Observation
-from svcwatcher.slicing import slice_name
+from svcwatcher.plan import CreateEndpoints, ServicePlan
+from svcwatcher.slicing import SlicePlan, slice_name
 from svcwatcher.testing.cluster import (
     KEY,
     SELECTION,
@@ -28,7 +42,7 @@ from svcwatcher.testing.cluster import (
     leading,
     stepping,
 )
-from svcwatcher.writer import FOREIGN_RETRY_S
+from svcwatcher.writer import FOREIGN_RETRY_S, Writer
 
 V4 = (IpFamily.IPV4,)
 
@@ -283,3 +297,118 @@ async def test_slices_carry_the_label_by_which_they_are_found_again() -> None:
         label_selector=f"endpointslice.kubernetes.io/managed-by={SLICES_MANAGED_BY}",
     )
     assert len(listed.items) == 1
+
+
+_REFUSAL = InvalidObjectError("an address is none that an endpoint may have")
+
+
+async def test_a_refused_slice_keeps_nothing_else_away() -> None:
+    """One Pod's address in one slice is no reason why others are not found, or found for ever."""
+    # SPEC S4, P6
+    cluster = Cluster()
+    cluster.serve(a_service())
+    cluster.run_pod(a_pod(), "10.0.0.1", "2001:db8::1")
+    cluster.api.fail_next("create", ENDPOINT_SLICES, _REFUSAL)
+    async with stepping(cluster) as (reconciler, _observation, _clock):
+        with pytest.raises(InvalidObjectError, match="an address is none"):
+            await reconciler.reconcile(KEY)
+    assert cluster.found() == ["2001:db8::1"]
+    assert cluster.endpoints() == (["10.0.0.1", "2001:db8::1"], [])
+    ((name, reason, note),) = cluster.events()
+    assert (name, reason) == ("lb", "NotWritten")
+    assert _REFUSAL.reason in note
+
+
+def _slice(index: int, *addresses: str) -> EndpointSlice:
+    """Return a slice of the Service that holds one Pod for each address."""
+    service = a_service(families=V4)
+    return EndpointSlice(
+        namespace=service.namespace,
+        name=slice_name(service, IpFamily.IPV4, index),
+        service=service.name,
+        owner=service.uid,
+        managed_by=SLICES_MANAGED_BY,
+        headless=True,
+        family=IpFamily.IPV4,
+        endpoints=tuple(
+            Endpoint(
+                address=ip_address(address),
+                ready=True,
+                serving=True,
+                terminating=False,
+                pod=PodReference(name=PodName(address), uid=PodUid(address)),
+            )
+            for address in addresses
+        ),
+        ports=service.ports,
+    )
+
+
+def _stored(cluster: Cluster, slice_: EndpointSlice) -> EndpointSlice:
+    """Store a slice; return it with its version."""
+    raw = cluster.api.add(ENDPOINT_SLICES, encode_endpoint_slice(slice_))
+    return replace(slice_, resource_version=raw["metadata"]["resourceVersion"])
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+async def test_nobody_loses_a_slice_before_there_is_another(
+    verb: Literal["create", "replace"],
+) -> None:
+    """What shall move into a slice that is refused stays where it is; the rest is carried out."""
+    # SPEC S2
+    cluster = Cluster()
+    moving = _stored(cluster, _slice(0, "10.0.0.1", "10.0.0.2"))
+    gone = _stored(cluster, _slice(1, "10.0.0.3"))
+    grown = replace(_stored(cluster, _slice(2)), endpoints=_slice(2, "10.0.0.4").endpoints)
+    wanted = _slice(3, "10.0.0.2", "10.0.0.9")
+    changes = SlicePlan(creates=(wanted,), replaces=(grown,), deletes=(moving, gone))
+    if verb == "replace":
+        present = _stored(cluster, _slice(3))
+        wanted = replace(present, endpoints=wanted.endpoints)
+        changes = replace(changes, creates=(), replaces=(wanted, grown))
+    told: list[str] = []
+    writer = Writer(cluster.api, lambda written: told.append(written.name))
+    cluster.api.fail_next(verb, ENDPOINT_SLICES, _REFUSAL)
+    measured: list[bool] = []
+    with pytest.raises(InvalidObjectError):
+        await writer.write(
+            KEY, ServicePlan(slices=changes), slices_written=lambda: measured.append(True)
+        )
+    assert cluster.found() == ["10.0.0.1", "10.0.0.2", "10.0.0.4"]
+    assert (told, measured) == ([grown.name], [])
+
+
+async def test_all_refusals_are_told() -> None:
+    """And an obstacle that was met meanwhile is remembered."""
+    # DESIGN P7
+    cluster = Cluster()
+    cluster.api.add(ENDPOINTS, a_foreign(ENDPOINTS, "lb"))
+    writer = Writer(cluster.api, lambda _written: None)
+    cluster.api.fail_next("create", ENDPOINT_SLICES, _REFUSAL)
+    cluster.api.fail_next("create", ENDPOINT_SLICES, ApiError("quota used up", status=403))
+    wanted = endpoints_object(a_service(), Membership())
+    plan = ServicePlan(
+        slices=SlicePlan(creates=(_slice(0, "10.0.0.1"), _slice(1, "10.0.0.2"))),
+        endpoints=CreateEndpoints(endpoints=wanted),
+    )
+    with pytest.raises(SeveralErrors, match="an address is none .*; quota used up"):
+        await writer.write(KEY, plan)
+    assert writer.is_hindered(KEY)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConflictError("somebody wrote"), NotFoundError("gone"), ApiUnavailableError("?", status=0)],
+)
+async def test_what_the_next_try_may_mend_stops_this_one(error: DanmError) -> None:
+    """The plan is of what is not so any more, or the server is away: no more is written."""
+    # SPEC S3
+    cluster = Cluster()
+    present = _stored(cluster, _slice(0, "10.0.0.1"))
+    gone = _stored(cluster, _slice(1, "10.0.0.3"))
+    writer = Writer(cluster.api, lambda _written: None)
+    cluster.api.fail_next("replace", ENDPOINT_SLICES, error)
+    plan = ServicePlan(slices=SlicePlan(replaces=(present,), deletes=(gone,)))
+    with pytest.raises(type(error)):
+        await writer.write(KEY, plan)
+    assert cluster.found() == ["10.0.0.1", "10.0.0.3"]

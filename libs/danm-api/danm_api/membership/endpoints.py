@@ -7,6 +7,7 @@ wrote an endpoint.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Final
 
 from danm_api.membership.selection import Selection
@@ -74,6 +75,7 @@ def may_be_published(address: IPAddress) -> bool:
         or address.is_link_local
         or address.is_multicast
         or address.is_unspecified
+        or (isinstance(address, IPv6Address) and address.ipv4_mapped is not None)
     )
 
 

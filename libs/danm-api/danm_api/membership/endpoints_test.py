@@ -145,6 +145,7 @@ def test_an_interface_without_address_is_no_endpoint() -> None:
         "::1",
         "ff02::1",
         "::",
+        "::ffff:a00:7",
     ],
 )
 def test_an_address_that_kubernetes_refuses_spoils_nobody_elses(address: str) -> None:
