@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from danm_api.errors import InvalidNetworkError
 from danm_api.model.danmnet import Condition, DanmNet, NetworkSpec
 from danm_api.testing.builders import a_danmnet, accepted
 from danm_api.validation import conflicts
+from danm_api.validation.wire import claims
 from netwatcher.applied import InForce
 from netwatcher.verdict import (
     Accepted,
@@ -95,6 +97,16 @@ def test_the_demos_networks_share_a_link() -> None:
     ]
     first = judged(nets[0])
     assert is_settled(judged(nets[1], first))
+
+
+def test_a_rule_that_a_release_brings_breaks_nothing_that_runs() -> None:
+    """The network takes no new Pods, and its links and its place on the wire stay."""  # SPEC N5
+    before = accepted(a_danmnet("a", network_type="sriov", host_device="ens4", vxlan=5))
+    after = judged(before)
+    with pytest.raises(InvalidNetworkError, match="vxlan: cannot be had with sriov"):
+        after.spec_in_force()
+    assert after.status.applied == before.spec
+    assert claims(after) == (before.spec,)
 
 
 def test_a_condition_remembers_when_it_turned() -> None:

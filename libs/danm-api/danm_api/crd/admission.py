@@ -7,13 +7,14 @@ and looks only at what users write: a DanmNet that was there before can be label
 deleted whatever it says. ``danm_api.testing.network_cases`` has the table that both are tried with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.limits import MAX_ROUTING_TABLE, RESERVED_ROUTING_TABLES
 from danm_api.names import GROUP, MAX_INTERFACE_NAME_BYTES
+from danm_api.validation.hostless import HOSTLESS, MAPPED
 from danm_api.validation.network import (
     MIN_MTU_IPV6,
     OWN_PLUGIN,
@@ -87,10 +88,18 @@ def _number_of(text: str) -> str:
     return " + ".join(parts)
 
 
+# IPv4 in IPv6 with or without dots: five groups of zeros and one of ones, then two more.
+_MAPPED_TEXT: Final = (
+    r"^([0:]+:ffff:([0-9a-f]{1,4}:[0-9a-f]{1,4}|[0-9]+(\.[0-9]+){3})"
+    r"|(0{1,4}:){5}ffff::[0-9a-f]{0,4})(/[0-9]+)?$"
+)
 _EXCLUSION: Final = "(isIP(each) || (isCIDR(each) && cidr(each).masked() == cidr(each)))"
 _TEXTS: Final = ("host_device", "cidr", "net6", "container_prefix", "device_pool")
 _NUMBERS: Final = ("vlan", "vxlan")
 _BUILT_IN: Final = _texts(BuiltInType)
+
+# Of IPv4 subnets by prefix length, as far as they have a broadcast address; CEL has no powers.
+_SIZES: Final = [2 ** (32 - length) for length in range(31)]
 
 _VARIABLES: Final[dict[str, str]] = {
     "options": (
@@ -104,6 +113,11 @@ _VARIABLES: Final[dict[str, str]] = {
     "sriov": f"variables.type.lowerAscii() == {_text(BuiltInType.SRIOV)}",
     **{name: _option(name, "''") for name in _TEXTS},
     **{name: _option(name, "0") for name in _NUMBERS},
+    # How many addresses the IPv4 subnet has, if there are any that no host can have.
+    "addresses": (
+        f"{_is_cidr('variables.cidr', 4)} && cidr(variables.cidr).prefixLength() < {len(_SIZES)}"
+        f" ? {_SIZES}[cidr(variables.cidr).prefixLength()] : 0"
+    ),
     "exclude": _option("exclude", "[]"),
     "routes": _option("routes", "{}"),
     "routes6": _option("routes6", "{}"),
@@ -127,19 +141,32 @@ def _interface_name(field: str, variable: str, rule: str) -> list[_Rule]:
         ),
         _Rule(
             field=field,
-            holds=rf"!{name}.matches('[/:\\s]') && !({name} in ['.', '..'])",
-            message='no name of an interface; use letters, digits, ".", "_" and "-"',
+            holds=rf"!{name}.matches('[/:%\\s]') && !({name} in ['.', '..'])",
+            message='no name of an interface; use letters a to z, digits, ".", "_" and "-"',
             rule=rule,
         ),
     ]
 
 
-def _subnet(option: str, family: int, example: str) -> _Rule:
+def _subnet(option: str, family: int, example: str) -> Iterator[_Rule]:
     text = f"variables.{option}"
-    return _Rule(
+    yield _Rule(
         field=f"spec.Options.{option}",
         holds=f"{text} == '' || {_may_be(_is_cidr(text, family), text)}",
         message=f"not an IPv{family} subnet; write one such as {example}",
+    )
+    # CEL reads no IPv4 in IPv6: that has a rule of its own.
+    others = [each for each in HOSTLESS if each.version == family and each != MAPPED]
+    yield _Rule(
+        field=f"spec.Options.{option}",
+        holds=(
+            f"!{_is_cidr(text, family)} || {_texts(map(str, others))}.all(each,"
+            f" !cidr(each).containsCIDR({text}) && !cidr({text}).containsCIDR(each))"
+        ),
+        message=(
+            f"has addresses of {' or '.join(map(str, others))}, which no Pod can have;"
+            " choose another"
+        ),
     )
 
 
@@ -204,6 +231,20 @@ def _routes(option: str, subnet: str, family: int) -> list[_Rule]:
     ]
 
 
+def _hosts(option: str) -> _Rule:
+    """Return what holds of IPv4 gateways: both ends of a larger subnet are nobody's."""
+    via = f"variables.{option}[to]"
+    number = _number_of(via)
+    return _Rule(
+        field=f"spec.Options.{option}",
+        holds=(
+            f"variables.addresses == 0 || variables.{option}.all(to, !{_is_ip(via, 4)}"
+            f" || (({number}) % variables.addresses != 0 && ({number} + 1) % variables.addresses != 0))"
+        ),
+        message="a gateway is the network's or broadcast address of cidr; choose a host's address",
+    )
+
+
 def _rules() -> list[_Rule]:
     reserved = sorted(RESERVED_ROUTING_TABLES)
     return [
@@ -232,13 +273,25 @@ def _rules() -> list[_Rule]:
         *_interface_name("spec.Options.host_device", "host_device", "N1"),
         _Rule(
             field="spec.Options.host_device",
-            holds=("variables.host_device != '' || (variables.vlan == 0 && variables.vxlan == 0)"),
+            holds=(
+                "variables.host_device != '' || (variables.vlan == 0 && variables.vxlan == 0)"
+                " || (variables.sriov && variables.device_pool != '')"
+            ),
             message="missing, and vlan and vxlan need it; name the device to put their link on",
         ),
         _Rule(
             field="spec.Options.vlan",
             holds="variables.vlan == 0 || variables.vxlan == 0",
             message="vlan and vxlan exclude each other; remove one of them",
+        ),
+        _Rule(
+            field="spec.Options.vxlan",
+            holds="variables.vxlan == 0 || !variables.sriov",
+            message=(
+                "cannot be had with sriov; set vlan instead, or NetworkType to"
+                f" {BuiltInType.IPVLAN} or {BuiltInType.MACVLAN}"
+            ),
+            rule="E1",
         ),
         _Rule(
             field="spec.NetworkID",
@@ -263,8 +316,13 @@ def _rules() -> list[_Rule]:
                 f" {MAX_INTERFACE_NAME_BYTES} bytes; choose a shorter name"
             ),
         ),
-        _subnet("cidr", 4, "10.0.0.0/24"),
-        _subnet("net6", 6, "2001:db8::/64"),
+        *_subnet("cidr", 4, "10.0.0.0/24"),
+        *_subnet("net6", 6, "2001:db8::/64"),
+        _Rule(
+            field="spec.Options.net6",
+            holds=f"!variables.net6.lowerAscii().matches({_text(_MAPPED_TEXT)})",
+            message=f"has addresses of {MAPPED}, which no Pod can have; choose another",
+        ),
         *_pool("allocation_pool", "cidr", 4, ("start", "end")),
         _Rule(
             field="spec.Options.allocation_pool",
@@ -276,6 +334,7 @@ def _rules() -> list[_Rule]:
         ),
         *_pool("allocation_pool6", "net6", 6, ("start6", "end6")),
         *_routes("routes", "cidr", 4),
+        _hosts("routes"),
         *_routes("routes6", "net6", 6),
         _Rule(
             field="spec.Options.exclude",

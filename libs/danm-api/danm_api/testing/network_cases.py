@@ -119,7 +119,21 @@ VALID: Final = (
     _valid("cidr with host bits", {"cidr": "10.0.0.7/24", **_pool("10.0.0.1", "10.0.0.2")}),
     _valid("net6", _NET6),
     _valid("net6 for static addresses", {"net6": "2001:db8::/56"}),
-    _valid("IPv4 in net6", {"net6": "::ffff:10.0.0.0/120"}),
+    *(
+        _valid(f"net6 {net6}", {"net6": net6})
+        for net6 in (
+            "fd00::/64",
+            "fe80::/64",
+            "::ffff:0:10.0.0.0/96",
+            "64:ff9b::/96",
+            "2001:db8::ffff:10.0.0.0/120",
+            "2001:db8::ffff:a00:0/120",
+        )
+    ),
+    *(
+        _valid(f"cidr {cidr}", {"cidr": cidr})
+        for cidr in ("1.0.0.0/8", "126.0.0.0/8", "223.255.255.0/24", "240.0.0.0/24")
+    ),
     _valid("leading zero", {"cidr": "10.0.0.0/024"}),
     _valid("pool6", {"net6": "2001:db8::/56", **_pool6("2001:db8::1", "2001:db8::9")}),
     _valid("VLAN", {"host_device": "ens4", "vlan": 4094}),
@@ -133,6 +147,27 @@ VALID: Final = (
     _valid("highest table", {"rt_tables": 2**32 - 1}),
     _valid("default route", {**_CIDR, "routes": {"0.0.0.0/0": "10.0.0.1"}}),
     _valid("default route, 6", {**_NET6, "routes6": {"::/0": "2001:db8::1"}}),
+    *(
+        _valid(f"gateway {via} of {cidr}", {"cidr": cidr, "routes": {"0.0.0.0/0": via}})
+        for cidr, via in (
+            ("10.0.0.0/30", "10.0.0.2"),
+            ("10.0.0.0/31", "10.0.0.0"),
+            ("10.0.0.0/31", "10.0.0.1"),
+            ("10.0.0.7/32", "10.0.0.7"),
+            ("10.0.0.0/16", "10.0.0.255"),
+            ("10.0.0.7/16", "10.0.1.0"),
+        )
+    ),
+    *(
+        _valid(f"gateway {via} of {net6}", {"net6": net6, "routes6": {"::/0": via}})
+        for net6, via in (
+            ("2001:db8::/127", "2001:db8::"),
+            ("2001:db8::/127", "2001:db8::1"),
+            # The routers' anycast address is there for that.
+            ("2001:db8::/64", "2001:db8::"),
+            ("2001:db8::/64", "2001:db8::ffff:ffff:ffff:ffff"),
+        )
+    ),
     _valid("longest interface name", {"container_prefix": "x" * 15}),
     _valid("exclusions", {**_CIDR, "exclude": ["10.0.0.7", "10.0.0.16/28", "2001:db8::7"]}),
     _valid("smallest mtu for IPv6", {**_NET6, "mtu": 1280}),
@@ -151,6 +186,9 @@ VALID: Final = (
         {"host_device": "ens4", "vlan": 1000},
         network_type="sriov",
         name="a-long-network-name",
+    ),
+    _valid(
+        "devices with a VLAN", {"device_pool": "example.com/a", "vlan": 5}, network_type="SRIOV"
     ),
 )
 
@@ -226,12 +264,61 @@ BROKEN: Final = (
     _option("bad cidr", {"cidr": "10.0.0.0/33"}, "cidr", "beyond 32"),
     _option("cidr without length", {"cidr": "10.0.0.0"}, "cidr", "lacks its prefix length"),
     _option("cidr of IPv6", {"cidr": "2001:db8::/64"}, "cidr", "not an IPv4 address"),
+    *(
+        _option(f"cidr {cidr}", {"cidr": cidr}, "cidr", f"has addresses of {part}, which no Pod")
+        for cidr, part in (
+            ("127.0.0.0/24", "127.0.0.0/8 (loopback)"),
+            ("224.0.0.0/24", "224.0.0.0/4 (multicast)"),
+            ("239.255.0.7/16", "224.0.0.0/4 (multicast)"),
+            ("0.0.0.0/8", "0.0.0.0/8 (this network)"),
+            ("0.1.0.0/16", "0.0.0.0/8 (this network)"),
+            ("0.0.0.0/0", "0.0.0.0/8 (this network)"),
+            ("126.0.0.0/7", "127.0.0.0/8 (loopback)"),
+            ("255.255.255.0/24", "255.255.255.255/32 (broadcast)"),
+        )
+    ),
+    *(
+        _option(f"net6 {net6}", {"net6": net6}, "net6", f"has addresses of {part}, which no Pod")
+        for net6, part in (
+            ("ff05::/64", "ff00::/8 (multicast)"),
+            ("::1/128", "::1/128 (loopback)"),
+            ("::/127", "::/128 (no address)"),
+            ("::ffff:10.0.0.0/120", "::ffff:0:0/96 (IPv4 in IPv6)"),
+            ("::FFFF:10.0.0.7/120", "::ffff:0:0/96 (IPv4 in IPv6)"),
+            ("::ffff:a00:0/104", "::ffff:0:0/96 (IPv4 in IPv6)"),
+            ("0:0:0:0:0:ffff:0a00:0000/120", "::ffff:0:0/96 (IPv4 in IPv6)"),
+            ("0:0:0:0:0:ffff::/96", "::ffff:0:0/96 (IPv4 in IPv6)"),
+            ("::/64", "::ffff:0:0/96 (IPv4 in IPv6)"),
+        )
+    ),
+    _option(
+        "net6 around IPv4",
+        {"net6": "::ffc0:0:0/90"},
+        "net6",
+        "::ffff:0:0/96 (IPv4 in IPv6)",
+        at_admission=False,
+    ),
     _option("bad net6", {"net6": "10.0.0.0/24"}, "net6", "not an IPv6 address"),
     _option(
         "gateway outside cidr",
         {**_CIDR, "routes": {"10.1.0.0/16": "10.0.1.1"}},
         "routes[10.1.0.0/16]",
         "gateway 10.0.1.1 lies outside of cidr",
+    ),
+    *(
+        _option(
+            f"gateway {via} of {cidr}",
+            {"cidr": cidr, "routes": {"10.9.0.0/16": via}},
+            "routes[10.9.0.0/16]",
+            f"gateway {via} is the network's or broadcast address of cidr",
+        )
+        for cidr, via in (
+            ("10.0.0.0/24", "10.0.0.0"),
+            ("10.0.0.0/24", "10.0.0.255"),
+            ("10.0.0.7/30", "10.0.0.7"),
+            ("10.0.0.0/16", "10.0.255.255"),
+            ("203.0.0.0/8", "203.255.255.255"),
+        )
     ),
     _option(
         "gateway outside net6",
@@ -272,6 +359,17 @@ BROKEN: Final = (
     _option("device of long letters", {"host_device": "ö" * 8}, "host_device", "16 bytes"),
     _option("device with a slash", {"host_device": "a/b"}, "host_device", "no name"),
     _option("device with a tab", {"host_device": "a\tb"}, "host_device", "no name"),
+    *(
+        _option(f"device {name}", {"host_device": name}, "host_device", "no name")
+        for name in ("x%d", "a%s", "50%")
+    ),
+    _option(
+        "device with a byte that Linux takes for a space",
+        {"host_device": "déjà"},
+        "host_device",
+        "no name",
+        at_admission=False,
+    ),
     _option(
         "unprintable device",
         {"host_device": "a\x01b"},
@@ -280,6 +378,7 @@ BROKEN: Final = (
         at_admission=False,
     ),
     _option("prefix", {"container_prefix": "x" * 16}, "container_prefix", "16 bytes", rule="B4"),
+    _option("number", {"container_prefix": "x%d"}, "container_prefix", "no name", rule="B4"),
     _option("parent", {"container_prefix": ".."}, "container_prefix", "no name", rule="B4"),
     _option("loopback", {"container_prefix": "lo"}, "container_prefix", "taken", rule="B4"),
     *(
@@ -337,6 +436,17 @@ BROKEN: Final = (
         )
     ),
     _type("danm", rule="E2", message="cannot delegate to itself"),
+    *(
+        NetworkCase(
+            title=f"VXLAN of sriov, {' and '.join(options)}",
+            network_type="sriov",
+            options={**options, "vxlan": 5},
+            field="Options.vxlan",
+            message="cannot be had with sriov",
+            rule="E1",
+        )
+        for options in ({"host_device": "ens4"}, {"device_pool": "example.com/a"})
+    ),
     _device_pool("devices without sriov", "macvlan", "example.com/sriov_a", "is of sriov networks"),
     _device_pool("devices without domain", "sriov", "sriov_a", "not the name of a device plugin"),
     _device_pool(

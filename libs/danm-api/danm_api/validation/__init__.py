@@ -2,8 +2,8 @@
 
 ``network`` judges one object (SPEC N1), ``wire`` several that share a link or a parent (SPEC N1,
 N3), ``request`` what an attachment asks (SPEC B3, G2 to G5, D3); ``pools`` and ``links`` say what
-follows from a spec. All parts judge by these functions, so that the validator, ipam-svc and danmd
-never disagree.
+follows from a spec, ``hostless`` which addresses nobody can have. All parts judge by these
+functions, so that the validator, ipam-svc and danmd never disagree.
 """
 
 from danm_api.validation.links import host_link_name, interface_name_fault, parent_link_name

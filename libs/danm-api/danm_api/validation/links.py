@@ -1,7 +1,11 @@
 """The names of the links that a DanmNet's Pods hang on (SPEC D1, N2). Pure."""
 
+from typing import Final
+
 from danm_api.model.danmnet import BuiltInType, NetworkSpec, Untagged, Vlan, Vxlan
 from danm_api.names import MAX_INTERFACE_NAME_BYTES
+
+_BYTE_OF_SPACE: Final = b"\xa0"
 
 
 def host_link_name(spec: NetworkSpec) -> str | None:
@@ -28,7 +32,8 @@ def parent_link_name(spec: NetworkSpec) -> str | None:
 def interface_name_fault(name: str) -> str | None:
     """Say why Linux refuses an interface's name, and what to do; None when it takes it.
 
-    Source: dev_valid_name() in net/core/dev.c.
+    Source: dev_valid_name() and __dev_alloc_name() in net/core/dev.c: a "%d" in a name is replaced
+    by a number, and any other "%" refused.
     """
     length = len(name.encode())
     if length > MAX_INTERFACE_NAME_BYTES:
@@ -36,7 +41,8 @@ def interface_name_fault(name: str) -> str | None:
             f'"{name}" has {length} bytes, and Linux allows {MAX_INTERFACE_NAME_BYTES}; '
             "choose a shorter name"
         )
-    bad = not name or name in {".", ".."} or any(char in "/:" or char.isspace() for char in name)
-    if bad or not name.isprintable():
-        return f'"{name}" is no name of an interface; use letters, digits, ".", "_" and "-"'
+    bad = not name or name in {".", ".."} or any(char in "/:%" or char.isspace() for char in name)
+    # Linux looks at bytes, and takes this one for a space, whatever letter it is a part of.
+    if bad or not name.isprintable() or _BYTE_OF_SPACE in name.encode():
+        return f'"{name}" is no name of an interface; use letters a to z, digits, ".", "_" and "-"'
     return None

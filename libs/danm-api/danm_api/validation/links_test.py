@@ -33,7 +33,12 @@ def test_linux_takes_these_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "a:b", "a b", "a\tb", "a\x00b", "x" * 16, "ö" * 8]
+    "name",
+    [
+        *("", ".", "..", "a/b", "a:b", "a b", "a\tb", "a\x00b", "x" * 16, "ö" * 8),
+        # What dev_alloc_name() reads as a pattern, and isspace(0xa0) of any letter's bytes.
+        *("x%d", "a%s", "%", "à", "\u2020", "\u0820"),
+    ],
 )
 def test_linux_refuses_these_names(name: str) -> None:
     """Whoever chose it learns why."""  # SPEC B4

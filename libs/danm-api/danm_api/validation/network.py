@@ -12,9 +12,11 @@ from danm_api.model.danmnet import (
     StaticDelegate,
     UnreadableSpec,
     Untagged,
+    Vxlan,
 )
 from danm_api.model.limits import MAX_ROUTING_TABLE, RESERVED_ROUTING_TABLES
 from danm_api.names import MAX_INTERFACE_NAME_BYTES
+from danm_api.validation.hostless import gateway_fault, hostless_part
 from danm_api.validation.links import host_link_name, interface_name_fault
 from danm_api.validation.pools import effective_pool, effective_pool6
 
@@ -44,6 +46,7 @@ def validate_network(net: DanmNet) -> tuple[Violation, ...]:
                 *_check_name(net, spec),
                 *_check_type(spec),
                 *_check_links(spec),
+                *_check_subnets(spec),
                 *_check_pool(spec),
                 *_check_pool6(spec),
                 *_check_gateways(spec),
@@ -84,13 +87,20 @@ def _check_type(spec: NetworkSpec) -> Iterable[Violation]:
 
 
 def _check_links(spec: NetworkSpec) -> Iterable[Violation]:
+    sriov = spec.network_type is BuiltInType.SRIOV
     if spec.host_device is not None:
         fault = interface_name_fault(spec.host_device)
         if fault is not None:
             yield _violation("host_device", fault)
-    elif not isinstance(spec.segment, Untagged):
+    elif not isinstance(spec.segment, Untagged) and not (sriov and spec.device_pool is not None):
         message = "is missing, and vlan and vxlan need it; name the device to put their link on"
         yield _violation("host_device", message)
+    if sriov and isinstance(spec.segment, Vxlan):
+        message = (
+            "cannot be had with sriov, whose virtual functions know VLANs only; set vlan instead, "
+            f"or NetworkType to {BuiltInType.IPVLAN} or {BuiltInType.MACVLAN}"
+        )
+        yield _violation("vxlan", message, rule="E1")
     link = host_link_name(spec)
     if link is not None and len(link.encode()) > MAX_INTERFACE_NAME_BYTES:
         room = MAX_INTERFACE_NAME_BYTES - (len(link.encode()) - len(spec.network_id.encode()))
@@ -113,6 +123,14 @@ def _check_device_pool(spec: NetworkSpec) -> Iterable[Violation]:
             "the node's status.allocatable, such as example.com/sriov_a"
         )
         yield _violation("device_pool", message, rule="E1")
+
+
+def _check_subnets(spec: NetworkSpec) -> Iterable[Violation]:
+    for option, subnet in (("cidr", spec.cidr), ("net6", spec.net6)):
+        part = None if subnet is None else hostless_part(subnet)
+        if part is not None:
+            message = f"{subnet} has addresses of {part}, which no Pod can have; choose another"
+            yield _violation(option, message)
 
 
 def _check_pool(spec: NetworkSpec) -> Iterable[Violation]:
@@ -173,12 +191,9 @@ def _check_gateways(spec: NetworkSpec) -> Iterable[Violation]:
                 yield _violation(option, message)
             continue
         for route in routes:
-            if route.gateway not in subnet:
-                message = (
-                    f"gateway {route.gateway} lies outside of {subnet_option} {subnet}; "
-                    "choose one in it"
-                )
-                yield _violation(f"{option}[{route.destination}]", message)
+            fault = gateway_fault(route.gateway, subnet, where=f"{subnet_option} {subnet}")
+            if fault is not None:
+                yield _violation(f"{option}[{route.destination}]", fault)
 
 
 def _check_routing_table(spec: NetworkSpec) -> Iterable[Violation]:

@@ -1,6 +1,7 @@
 """The rules for what an attachment asks of its network, as far as no record is needed. Pure."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, ip_network
 
 from danm_api.errors import Violation
 from danm_api.model.addresses import usable_ipv4, usable_ipv6
@@ -14,6 +15,7 @@ from danm_api.model.attachment import (
     StaticIPv6,
 )
 from danm_api.model.danmnet import NetworkSpec
+from danm_api.validation.hostless import gateway_fault, hostless_part
 from danm_api.validation.pools import effective_pool, effective_pool6, hands_out_addresses
 
 
@@ -80,6 +82,7 @@ def _check_ipv4(
                 yield Violation(field=field, rule="G4", message=message)
         case StaticIPv4(interface=interface):
             if spec.cidr is None:
+                yield from _check_hostless(interface, field=field, rule="G3")
                 return
             usable, pool = usable_ipv4(spec.cidr), effective_pool(spec)
             message = ""
@@ -122,6 +125,7 @@ def _check_ipv6(
                 yield Violation(field=field, rule="G5", message=message)
         case StaticIPv6(interface=interface):
             if spec.net6 is None:
+                yield from _check_hostless(interface, field=field, rule="G5")
                 return
             usable = usable_ipv6(spec.net6)
             message = ""
@@ -140,11 +144,31 @@ def _check_ipv6(
                 yield Violation(field=field, rule="G5", message=f"{message}; {hint}")
 
 
+def _check_hostless(
+    interface: IPv4Interface | IPv6Interface, *, field: str, rule: str
+) -> Iterator[Violation]:
+    part = hostless_part(ip_network(interface.ip))
+    if part is not None:
+        message = f"{interface.ip} is of {part}, which no Pod can have; choose another address"
+        yield Violation(field=field, rule=rule, message=message)
+
+
+def _on_link(spec: NetworkSpec, request: IPv4Request) -> IPv4Network | None:
+    """Return where IPv4 gateways must lie; None where nobody knows it.
+
+    On an L2 network it follows from the address. There is no such thing of IPv6, whose routers may
+    tell of more subnets.
+    """
+    if spec.cidr is None and isinstance(request, StaticIPv4):
+        return request.interface.network
+    return spec.cidr
+
+
 def _check_policy_routes(
     spec: NetworkSpec, attachment: Attachment, where: str
 ) -> Iterator[Violation]:
     for field, routes, request, subnet in (
-        ("proutes", attachment.policy_routes, attachment.ip, spec.cidr),
+        ("proutes", attachment.policy_routes, attachment.ip, _on_link(spec, attachment.ip)),
         ("proutes6", attachment.policy_routes6, attachment.ip6, spec.net6),
     ):
         if not routes:
@@ -162,10 +186,13 @@ def _check_policy_routes(
             message = "are asked without an address to send from; ask for one, or remove the routes"
             yield Violation(field=f"{where}{field}", rule="D3", message=message)
         for route in routes:
-            if subnet is not None and route.gateway not in subnet:
-                message = (
-                    f"gateway {route.gateway} lies outside of {subnet} of {spec.network_id}; "
-                    "choose one in it"
-                )
+            if subnet is not None:
+                within = f"{subnet} of {spec.network_id}"
+                fault = gateway_fault(route.gateway, subnet, where=within)
+            elif (part := hostless_part(ip_network(route.gateway))) is not None:
+                fault = f"gateway {route.gateway} is of {part}; choose a host's address"
+            else:
+                fault = None
+            if fault is not None:
                 name = f"{where}{field}[{route.destination}]"
-                yield Violation(field=name, rule="D3", message=message)
+                yield Violation(field=name, rule="D3", message=fault)

@@ -110,6 +110,34 @@ def test_an_l2_network_takes_any_static_address() -> None:
     assert _check(_spec(), "10.9.9.9/8", "2001:db8::7/64") == ()
 
 
+@pytest.mark.parametrize(
+    ("ip", "ip6", "part"),
+    [
+        pytest.param("none", "::ffff:10.0.0.7/96", "::ffff:0:0/96 (IPv4 in IPv6)", id="mapped"),
+        pytest.param("none", "ff02::7/64", "ff00::/8 (multicast)", id="multicast, 6"),
+        pytest.param("none", "::1/128", "::1/128 (loopback)", id="loopback, 6"),
+        pytest.param("none", "::/64", "::/128 (no address)", id="unspecified, 6"),
+        pytest.param("224.0.0.7/24", "none", "224.0.0.0/4 (multicast)", id="multicast"),
+        pytest.param("127.0.0.7/8", "none", "127.0.0.0/8 (loopback)", id="loopback"),
+        pytest.param("0.0.0.0/24", "none", "0.0.0.0/8 (this network)", id="unspecified"),
+        pytest.param("255.255.255.255/32", "none", "(broadcast)", id="broadcast"),
+    ],
+)
+def test_but_none_that_nobody_can_have(ip: str, ip6: str, part: str) -> None:
+    """Neither Linux nor Kubernetes takes it, and one such kept all endpoints of a Service away."""
+    # SPEC G3, G5, S2
+    (found,) = _check(_spec(), ip, ip6)
+    assert (found.field, found.rule) == (("ip", "G3") if ip6 == "none" else ("ip6", "G5"))
+    assert part in found.message
+    assert "choose another" in found.message
+
+
+@pytest.mark.parametrize(("ip", "ip6"), [("169.254.0.7/16", "fe80::7/64"), ("10.0.0.0/24", "none")])
+def test_odd_ones_that_linux_takes_stay_right(ip: str, ip6: str) -> None:
+    """What lies on its own wire is the tenant's business."""  # SPEC G3
+    assert _check(_spec(), ip, ip6) == ()
+
+
 def test_static_delegates_ignore_what_is_asked() -> None:
     """They address Pods themselves."""  # SPEC G
     assert _check(_spec("flannel", **_FULL), "192.0.2.1/24", "dynamic") == ()
@@ -159,6 +187,70 @@ def test_gateways_of_policy_routes_lie_on_the_network() -> None:
     assert "10.9.0.1 lies outside of 10.0.0.0/24" in found.message
     static = _spec("flannel", **_FULL, rt_tables=250)
     assert check_attachment(static, attachment, shares_wire=False) == ()
+
+
+def _policy_route_faults(spec: NetworkSpec, entry: str) -> tuple[str, ...]:
+    (attachment,) = decode_annotation(f'[{{"network": "x", {entry}}}]', pod="a/b")
+    return tuple(each.message for each in check_attachment(spec, attachment, shares_wire=False))
+
+
+@pytest.mark.parametrize(
+    ("options", "entry", "fault"),
+    [
+        pytest.param(
+            {"cidr": "10.0.0.0/24"},
+            '"ip": "dynamic", "proutes": {"10.1.0.0/16": "10.0.0.255"}',
+            "10.0.0.255 is the network's or broadcast address of 10.0.0.0/24 of external",
+            id="broadcast",
+        ),
+        pytest.param(
+            {"cidr": "10.0.0.0/24"},
+            '"ip": "dynamic", "proutes": {"10.1.0.0/16": "10.0.0.0"}',
+            "network's or broadcast address",
+            id="network",
+        ),
+        pytest.param(
+            {},
+            '"ip": "10.0.0.7/24", "proutes": {"10.1.0.0/16": "10.0.0.255"}',
+            "network's or broadcast address",
+            id="broadcast, L2",
+        ),
+        pytest.param(
+            {},
+            '"ip": "10.0.0.7/24", "proutes": {"10.1.0.0/16": "10.0.1.1"}',
+            "10.0.1.1 lies outside of 10.0.0.0/24",
+            id="outside, L2",
+        ),
+        pytest.param(
+            {},
+            '"ip6": "2001:db8::7/64", "proutes6": {"2001:db8:1::/64": "ff02::1"}',
+            "ff02::1 is of ff00::/8 (multicast)",
+            id="multicast, L2",
+        ),
+    ],
+)
+def test_gateways_that_linux_refuses_are_refused(
+    options: dict[str, Any], entry: str, fault: str
+) -> None:
+    """With the reason, where the kernel would only say that it is invalid."""  # SPEC D3
+    (message,) = _policy_route_faults(_spec(**options, rt_tables=250), entry)
+    assert fault in message
+    assert "choose" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "entry"),
+    [
+        ({"cidr": "10.0.0.0/31"}, '"ip": "10.0.0.1/31", "proutes": {"0.0.0.0/0": "10.0.0.0"}'),
+        ({"net6": "2001:db8::/64"}, '"ip6": "dynamic", "proutes6": {"::/0": "2001:db8::"}'),
+        ({}, '"ip": "10.0.0.7/24", "proutes": {"0.0.0.0/0": "10.0.0.1"}'),
+        ({}, '"ip6": "2001:db8::7/64", "proutes6": {"::/0": "fe80::1"}'),
+    ],
+)
+def test_gateways_that_linux_takes_are_right(options: dict[str, Any], entry: str) -> None:
+    """A point-to-point link has no broadcast address, and the routers' anycast address is one."""
+    # SPEC D3, G2
+    assert _policy_route_faults(_spec(**options, rt_tables=250), entry) == ()
 
 
 def test_static_ipv6_on_a_shared_wire_without_pool_is_refused() -> None:
