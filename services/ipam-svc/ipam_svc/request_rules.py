@@ -27,6 +27,7 @@ from danm_api.ipam_api import (
     ReleaseRequest,
     ReserveRequest,
 )
+from danm_api.names import MAX_INTERFACE_NAME_BYTES
 from danm_api.validation import interface_name_fault
 
 _OBJECT_NAME: Final = re.compile(OBJECT_NAME_PATTERN)
@@ -119,7 +120,12 @@ def _check_lists(request: ReleaseRequest) -> Iterable[Violation]:
     for index, name in enumerate(request.networks):
         yield from _check_name(name, f"networks[{index}]")
     for index, name in enumerate(request.interfaces):
-        yield from _check_interface(name, f"interfaces[{index}]")
+        # What a release with fewer rules for names has given must not be held for ever.
+        if not name or len(name.encode()) > MAX_INTERFACE_NAME_BYTES:
+            message = (
+                f"must have 1 to {MAX_INTERFACE_NAME_BYTES} bytes, as the name of an interface"
+            )
+            yield violation(f"interfaces[{index}]", message)
 
 
 def _check_owner(owner: OwnerMessage, *, node: str) -> Iterable[Violation]:

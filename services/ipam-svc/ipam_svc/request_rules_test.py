@@ -124,6 +124,7 @@ def test_bad_request_names_the_field(request_: ReserveRequest, field: str) -> No
     [
         pytest.param({"networks": ["a/b"]}, "networks[0]", id="network"),
         pytest.param({"interfaces": [""]}, "interfaces[0]", id="interface"),
+        pytest.param({"interfaces": ["eth0", "x" * 16]}, "interfaces[1]", id="long interface"),
         pytest.param({"networks": ["a"] * 65}, "networks", id="many"),
         pytest.param({"node": ""}, "node", id="no node"),
         pytest.param({"attempt": -1}, "attempt", id="attempt"),
@@ -135,6 +136,16 @@ def test_bad_release_names_the_field(request_: dict[str, object], field: str) ->
     assert check_release(good) == ()
     faulty = msgspec.structs.replace(good, **request_)
     assert field in [violation.field for violation in check_release(faulty)]
+
+
+def test_what_an_older_release_has_given_can_be_given_back() -> None:
+    """Names that are refused today, and were not when the address was taken."""  # DESIGN P2
+    wanted = _request(_wanted(interface="x%d"))
+    assert [each.field for each in check_reserve(wanted)] == ["attachments[0].interface"]
+    release = ReleaseRequest(
+        owner=_POD, attempt=3, networks=["a"], interfaces=["x%d", "à"], node="n1"
+    )
+    assert check_release(release) == ()
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a/b", "A", "-a", "a-", "x" * 254, "a%2fb"])

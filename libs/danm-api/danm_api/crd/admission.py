@@ -239,7 +239,8 @@ def _hosts(option: str) -> _Rule:
         field=f"spec.Options.{option}",
         holds=(
             f"variables.addresses == 0 || variables.{option}.all(to, !{_is_ip(via, 4)}"
-            f" || (({number}) % variables.addresses != 0 && ({number} + 1) % variables.addresses != 0))"
+            f" || (({number}) % variables.addresses != 0"
+            f" && ({number} + 1) % variables.addresses != 0))"
         ),
         message="a gateway is the network's or broadcast address of cidr; choose a host's address",
     )
