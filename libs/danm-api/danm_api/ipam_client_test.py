@@ -193,6 +193,8 @@ async def test_good_answer() -> None:
     [
         pytest.param(_cuts, id="cut off"),
         pytest.param(_says(200, b"<html>"), id="garbage"),
+        pytest.param(_says(200, b'{"x": ' + b"[" * 5000), id="endless"),
+        pytest.param(_says(503, b'{"title": "\xff"}'), id="no UTF-8"),
         pytest.param(_says(502, b"bad gateway"), id="no problem document"),
         pytest.param(_refuses(OverloadedError("full")), id="overloaded"),
     ],

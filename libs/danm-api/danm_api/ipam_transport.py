@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import aiohttp
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import DanmError, IpamUnavailableError
 from danm_api.ipam_api import Problem
 from danm_api.ipam_problem import error_of
@@ -43,7 +44,7 @@ class Answer:
             IpamUnavailableError: It holds something else.
         """
         try:
-            return msgspec.json.decode(self.body, type=kind)
+            return decode_foreign(self.body, kind)
         except msgspec.DecodeError as error:
             reason = f"ipam-svc sent an answer that cannot be read: {error}"
             raise IpamUnavailableError(reason) from error
@@ -180,6 +181,6 @@ class IpamTransport:
 
 def _error_of_answer(endpoint: str, status: int, body: bytes) -> DanmError:
     try:
-        return error_of(msgspec.json.decode(body, type=Problem))
+        return error_of(decode_foreign(body, Problem))
     except msgspec.DecodeError:
         return IpamUnavailableError(f"ipam-svc at {endpoint} answered {status} without a reason")

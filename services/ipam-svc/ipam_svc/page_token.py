@@ -12,6 +12,7 @@ from typing import Self
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.model.addresses import IPAddress
 from danm_api.model.ip_block import IPBlock
 
@@ -64,7 +65,7 @@ class PageToken:
         """
         padded = text.encode() + b"=" * (-len(text) % 4)
         try:
-            wire = msgspec.json.decode(urlsafe_b64decode(padded), type=_Wire)
+            wire = decode_foreign(urlsafe_b64decode(padded), _Wire)
             address = ip_address(wire.address)
         except (ValueError, msgspec.DecodeError) as error:
             raise ValueError("no token of a page") from error

@@ -1,5 +1,7 @@
 """Tokens of pages."""
 
+from base64 import urlsafe_b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,14 @@ def test_token_comes_back(position: tuple[str, str, int, int], revision: int) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "10.0.0.1", "W10", "WyJuZXQiLCJ1IiwiMTAuMC4wLjEiXQ", "é", "====", "e30"]
+    "text",
+    [
+        *("x", "10.0.0.1", "W10", "WyJuZXQiLCJ1IiwiMTAuMC4wLjEiXQ", "é", "====", "e30"),
+        pytest.param(
+            urlsafe_b64encode(b'["n", "u", "10.0.0.1", 4, ' + b"[" * 5000).decode(), id="endless"
+        ),
+        pytest.param(urlsafe_b64encode(b'["\xff"]').decode(), id="no UTF-8"),
+    ],
 )
 def test_other_texts_are_no_tokens(text: str) -> None:
     """Whatever else is sent is told from a token."""

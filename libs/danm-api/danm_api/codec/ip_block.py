@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from danm_api import labels
+from danm_api.codec.json_text import decode_foreign
 from danm_api.codec.meta import Metadata, RawObject, decode_metadata, encode_time
 from danm_api.codec.values import UnreadableValueError, in_utc, parse_ip, parse_ip_network
 from danm_api.errors import InvalidObjectError
@@ -183,9 +184,9 @@ def _unknown(raw: object, known: frozenset[str]) -> dict[str, object]:
 # Of a block that another replica has written, all but a few entries are as they were.
 @lru_cache(maxsize=8192)
 def _decode_entry(text: str, namespace: Namespace) -> Entry:
-    wire = msgspec.json.decode(text, type=EntryWire)
+    wire = decode_foreign(text, EntryWire)
     address = parse_ip(wire.ip)
-    unknown = _unknown(msgspec.json.decode(text), _ENTRY_KEYS)
+    unknown = _unknown(decode_foreign(text, object), _ENTRY_KEYS)
     if wire.free_at is not None:
         return Cooling(address=address, free_at=in_utc(wire.free_at), unknown=unknown)
     return Held(

@@ -126,7 +126,13 @@ def _change_entry(raw: dict[str, Any], change: dict[str, Any]) -> None:
     raw["spec"]["entries"][0] = msgspec.json.encode(entry | change).decode()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "no JSON", '{"ip": "10.240.1.100"} and more'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "no JSON", '{"ip": "10.240.1.100"} and more'),
+        pytest.param('{"ip": "10.240.1.100", "later": ' + "[" * 5000, id="endless"),
+    ],
+)
 def test_an_entry_that_is_no_json_makes_the_block_unreadable(text: str) -> None:
     """As one with values that do not parse."""  # DESIGN, P1
     raw = encode_ip_block(a_block("10.240.1.100", a_held_entry()))

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import (
     ApiError,
     ApiUnavailableError,
@@ -43,7 +44,7 @@ def error_of_answer(request: str, status: int, body: bytes) -> DanmError:
         body: A Status object, or anything when something between answered.
     """
     try:
-        detail = msgspec.json.decode(body, type=Status)
+        detail = decode_foreign(body, Status)
     except msgspec.DecodeError:
         excerpt = " ".join(body[:_EXCERPT_LENGTH].decode(errors="replace").split())
         detail = Status(message=excerpt)

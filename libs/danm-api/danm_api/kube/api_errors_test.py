@@ -45,6 +45,14 @@ def test_a_proxys_page_is_quoted() -> None:
 
 
 @pytest.mark.parametrize(
+    "body", [b'{"message": "\xff"}', b'{"a": ' + b"[" * 5000], ids=["bytes", "depth"]
+)
+def test_any_answer_is_an_error_of_danms(body: bytes) -> None:
+    """Whoever answered, the request is tried again, or told of, as any other."""  # DESIGN P7
+    assert type(error_of_answer("get pods a", 503, body)) is ApiUnavailableError
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         pytest.param(b"<html><h1>404 Not Found</h1></html>", ApiUnavailableError, id="a proxy"),
