@@ -23,7 +23,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import MAX_ATTACHMENTS
 from danm_api.model.addresses import IPAddress, IPNetwork, Route
 from danm_api.model.attachment import Attachment, Dynamic, NoAddress
-from danm_api.model.danmnet import BuiltInType, DanmNet, NetworkSpec, StaticDelegate
+from danm_api.model.danmnet import BuiltInType, DanmNet, NetworkSpec, StaticDelegate, Vxlan
 from danm_api.names import (
     DEFAULT_NETWORK,
     INTERFACES_ANNOTATION,
@@ -196,6 +196,13 @@ def _plan_one(
                     f"NetworkType {name!r} (allowed: {allowed})"
                 )
             parent = ""
+        case BuiltInType.SRIOV if isinstance(spec.segment, Vxlan):
+            # A validator of before has let it pass; the plugin would attach the Pod to the
+            # untagged wire, where others are.
+            raise InvalidNetworkError(
+                f"DanmNet {network.namespace}/{network.name}: vxlan cannot be had with sriov; set "
+                f"vlan instead, or NetworkType to {BuiltInType.IPVLAN} or {BuiltInType.MACVLAN}"
+            )
         case _ if spec.device_pool:
             # The device says where it hangs (SPEC E1).
             parent = ""

@@ -10,6 +10,7 @@ import pytest
 from danm_api.errors import (
     DanmError,
     InvalidAttachmentError,
+    InvalidNetworkError,
     NetworkNotFoundError,
     NetworkNotReadyError,
     SeveralErrors,
@@ -52,6 +53,7 @@ NETWORKS: Mapping[str, DanmNet] = {
         _network("l2", cidr=None),
         _network("static", network_type="flannel", container_prefix="mg", rt_tables=9),
         _network("no-parent", host_device=None),
+        _network("sriov-vxlan", network_type="sriov", vxlan=5, container_prefix="s0"),
         _network("six", cidr=None, net6="2001:db8::/64"),
         replace(_network("going"), deleting=True),
         a_danmnet("unjudged", host_device="ens4", cidr="10.1.0.0/24"),
@@ -158,6 +160,12 @@ ETH0: Mapping[str, Any] = {"network": "plain", "ip": "dynamic"}
         ),
         pytest.param(
             [ETH0, {"network": "no-parent", "ip": "dynamic"}], DanmError, "host_device", id="parent"
+        ),
+        pytest.param(
+            [ETH0, {"network": "sriov-vxlan"}],
+            InvalidNetworkError,
+            "sriov-vxlan: vxlan cannot be had with sriov",
+            id="E1",
         ),
         pytest.param(
             [ETH0, {"network": "going"}],

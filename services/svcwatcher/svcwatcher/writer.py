@@ -169,7 +169,8 @@ class Writer:
                 await self._replace(replaced)
         for deleted in plan.slices.deletes:
             if not refusals.leave_without_slice(deleted):
-                await self._delete(deleted)
+                with refusals.of(deleted):
+                    await self._delete(deleted)
         if plan.slices and not refusals.errors:
             slices_written()
         match plan.endpoints:
@@ -180,7 +181,8 @@ class Writer:
                 with refusals.of(wanted):
                     await self._replace(wanted)
             case DeleteEndpoints(endpoints=present):
-                await self._delete(present)
+                with refusals.of(present):
+                    await self._delete(present)
             case None:
                 pass
         found = [obstacle for obstacle in obstacles if obstacle is not None]

@@ -378,6 +378,19 @@ async def test_nobody_loses_a_slice_before_there_is_another(
     assert (told, measured) == ([grown.name], [])
 
 
+async def test_a_slice_that_may_not_be_deleted_keeps_nothing_else_away() -> None:
+    """An administrator's own policy may refuse that, too."""
+    # SPEC S4
+    cluster = Cluster()
+    first = _stored(cluster, _slice(0, "10.0.0.1"))
+    second = _stored(cluster, _slice(1, "10.0.0.2"))
+    writer = Writer(cluster.api, lambda _written: None)
+    cluster.api.fail_next("delete", ENDPOINT_SLICES, ApiError("a policy says no", status=403))
+    with pytest.raises(ApiError, match="a policy says no"):
+        await writer.write(KEY, ServicePlan(slices=SlicePlan(deletes=(first, second))))
+    assert cluster.found() == ["10.0.0.1"]
+
+
 async def test_all_refusals_are_told() -> None:
     """And an obstacle that was met meanwhile is remembered."""
     # DESIGN P7
