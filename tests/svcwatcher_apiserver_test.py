@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from ipaddress import ip_address
 
 import pytest
 
+from danm_api.errors import InvalidObjectError
 from danm_api.kube.api import (
     DANMNETS,
     ENDPOINT_SLICES,
@@ -14,6 +16,7 @@ from danm_api.kube.api import (
     SERVICES,
     RawObject,
 )
+from danm_api.membership.endpoints import may_be_published
 from tests.lab.apiserver import ApiServer
 from tests.svcwatcher_cluster import Cluster, a_cluster, running
 
@@ -95,6 +98,52 @@ async def test_ipv6_is_found_whatever_the_cluster_has(server: ApiServer, cluster
         await cluster.until_found("lb", ["10.240.1.100", "fd00::100"])
         await cluster.until_endpoints("lb", ["10.240.1.100", "fd00::100"])
         await cluster.until_found("lb4", ["10.240.1.100"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.0.0.1", "10.0.0.0", "10.0.0.255", "240.0.0.1", "0.1.2.3", "255.255.255.255"),
+        *("127.0.0.1", "169.254.1.1", "224.0.0.1"),
+        "0.0.0.0",  # noqa: S104  (nobody binds to it)
+        *("2001:db8::1", "fd00::1", "::2", "64:ff9b::a00:7", "::ffff:0:a00:7", "fec0::1"),
+        *("::ffff:a00:7", "fe80::1", "::1", "ff02::1", "::"),
+    ],
+)
+async def test_what_may_be_published_is_what_the_server_takes(
+    cluster: Cluster, address: str
+) -> None:
+    """One address that it refuses would keep a whole slice away."""
+    # SPEC S2, S4
+    slice_ = {
+        "metadata": {"name": "one"},
+        "addressType": f"IPv{ip_address(address).version}",
+        "endpoints": [{"addresses": [address]}],
+        "ports": [],
+    }
+    taken = True
+    try:
+        await cluster.create(ENDPOINT_SLICES, slice_)
+    except InvalidObjectError:
+        taken = False
+    assert taken is may_be_published(ip_address(address))
+
+
+async def test_a_mapped_address_keeps_nobody_elses_away(
+    server: ApiServer, cluster: Cluster
+) -> None:
+    """A tenant's Pod with such an address froze all endpoints of the Service."""
+    # SPEC S4, P6
+    await cluster.serve("lb")
+    await cluster.run_pod("bad", "10.240.1.100", address6="::ffff:10.240.1.100")
+    await cluster.run_pod("good", "10.240.1.101", address6="fd00::101")
+    async with running(server):
+        await cluster.until_found("lb", ["10.240.1.100", "10.240.1.101", "fd00::101"])
+        async with asyncio.timeout(10):
+            while not (events := (await events_of(cluster, "lb"))):
+                await asyncio.sleep(0.01)
+    reasons = {event["reason"] for event in events}
+    assert reasons == {"AddressNotPublished"}
 
 
 async def test_a_bad_annotation_becomes_an_event(server: ApiServer, cluster: Cluster) -> None:
