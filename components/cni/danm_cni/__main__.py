@@ -212,11 +212,11 @@ def _require_node(config: Config) -> None:
 
 
 async def _serve(config: Config, stop: asyncio.Event) -> None:
-    if _installation(config).was_uninstalled_by(config.pod_uid):
+    installation = _installation(config)
+    if installation.was_uninstalled():
         # The container restarts while everything around it is being deleted.
         _tell_started(config)
-        log.info("Uninstalled from this node; waiting for the end", node=config.node)
-        await stop.wait()
+        await _wait_for_the_end(config, stop)
         return
     async with await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api:
         ahead = Ahead(
@@ -230,8 +230,15 @@ async def _serve(config: Config, stop: asyncio.Event) -> None:
             node_lock(config.paths.state / "lock", stop) as alone,
         ):
             _tell_started(config)
-            if alone:
+            if alone and installation.was_uninstalled():
+                await _wait_for_the_end(config, stop)
+            elif alone:
                 await _serve_alone(config, stop, api, ahead)
+
+
+async def _wait_for_the_end(config: Config, stop: asyncio.Event) -> None:
+    log.info("Uninstalled from this node; waiting for the end", node=config.node)
+    await stop.wait()
 
 
 def _tell_started(config: Config) -> None:
@@ -276,29 +283,41 @@ def install(config: Config) -> None:
         installation.write_configuration()
 
 
+class InUseError(click.ClickException):
+    """Pods of the node use DANM's networks."""
+
+    # deploy/uninstall tells it from all other failures.
+    exit_code = 3
+
+
 @main.command()
 @click.option("--force", is_flag=True, help="Even if Pods of this node use DANM's networks.")
 @click.pass_obj
 def uninstall_node(config: Config, *, force: bool) -> None:
     """Take DANM off this node: CNI configuration first, then executables, then state.
 
-    Refuses while Pods of this node use DANM's networks, and says which. Run it in danmd's own
-    container, then delete the DaemonSet.
+    Refuses while Pods of this node use DANM's networks, says which, and ends with status 3. Run it
+    in danmd's own container, once the DaemonSet is deleted with --cascade=orphan.
     """
     _require_node(config)
     users = asyncio.run(_users(config))
     for user in users:
         click.echo(user, err=True)
     if users and not force:
-        raise click.ClickException(
+        raise InUseError(
             f"{len(users)} interfaces of Pods on {config.node} use DANM; delete these Pods first, "
             "or use --force and lose their clean-up"
         )
-    _installation(config).uninstall(pod_uid=config.pod_uid)
+    _installation(config).uninstall()
 
 
 def _installation(config: Config) -> Installation:
-    return Installation(config.paths, fallback=config.fallback, cni_version=config.cni_version)
+    return Installation(
+        config.paths,
+        fallback=config.fallback,
+        cni_version=config.cni_version,
+        pod_uid=config.pod_uid,
+    )
 
 
 async def _users(config: Config) -> list[str]:

@@ -124,7 +124,10 @@ class Daemon:
         self._config = config
         self.readiness = Readiness(config.paths.ready_marker)
         self._installation = Installation(
-            config.paths, fallback=config.fallback, cni_version=config.cni_version
+            config.paths,
+            fallback=config.fallback,
+            cni_version=config.cni_version,
+            pod_uid=config.pod_uid,
         )
         self.journal = Journal(config.paths.state / "journal")
         self.journal.load()

@@ -54,7 +54,12 @@ class Installation:
     """What DANM puts outside of its own directories."""
 
     def __init__(
-        self, paths: HostPaths, *, fallback: str | None, cni_version: str | None = None
+        self,
+        paths: HostPaths,
+        *,
+        fallback: str | None,
+        cni_version: str | None = None,
+        pod_uid: str = "",
     ) -> None:
         """Work below the host's root.
 
@@ -62,8 +67,11 @@ class Installation:
             paths: Where what is.
             fallback: The administrator's choice, if any.
             cni_version: The administrator's choice; None for what the runtime knows.
+            pod_uid: The Pod that this is for, which installs nothing any more once it has taken
+                DANM off the node; empty outside of one.
         """
         self._paths = paths
+        self._pod_uid = pod_uid
         self._fallback = fallback
         self._cni_version = cni_version
         # What the configuration that this process wrote was made of; None before.
@@ -92,13 +100,16 @@ class Installation:
         """
         directory = self.bin_directory
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for name in names:
-            data = (self._paths.executables / name).read_bytes()
-            target = directory / name
-            if target.exists() and target.read_bytes() == data:
-                continue
-            write_atomically(target, data, mode=0o755)
-            log.info("Installed executable", path=str(target))
+        with _alone_in(directory):
+            if self.was_uninstalled():
+                return
+            for name in names:
+                data = (self._paths.executables / name).read_bytes()
+                target = directory / name
+                if target.exists() and target.read_bytes() == data:
+                    continue
+                write_atomically(target, data, mode=0o755)
+                log.info("Installed executable", path=str(target))
 
     def write_configuration(self) -> None:
         """Write the CNI configuration, last of all.
@@ -108,7 +119,8 @@ class Installation:
         """
         self.config_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         with _alone_in(self.config_directory):
-            self._write_configuration()
+            if not self.was_uninstalled():
+                self._write_configuration()
 
     def refresh_configuration(self) -> None:
         """Write the CNI configuration again if the files that it speaks of have changed.
@@ -232,10 +244,10 @@ class Installation:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def was_uninstalled_by(self, pod_uid: str) -> bool:
+    def was_uninstalled(self) -> bool:
         """Say whether this Pod has taken DANM off the node: then it never installs it again."""
         try:
-            return bool(pod_uid) and self._uninstalled_mark.read_text() == pod_uid
+            return self._pod_uid in self._uninstalled_mark.read_text().split()
         except FileNotFoundError:
             return False
 
@@ -243,31 +255,39 @@ class Installation:
     def _uninstalled_mark(self) -> Path:
         return self._paths.run / "uninstalled-by"
 
-    def uninstall(self, *, pod_uid: str = "") -> None:
+    def uninstall(self) -> None:
         """Take everything off the node: configuration, executables, own state.
 
-        Args:
-            pod_uid: The Pod that does it; its danmd, still running, must not undo this.
+        The danmd of this Pod, still running or about to, does not undo this.
 
         Raises:
             OSError: Something cannot be removed.
         """
-        with suppress(FileNotFoundError), _alone_in(self.config_directory):
-            remove_durably(self.config_directory / CONFIG_NAME)
-        for name in EXECUTABLES:
-            remove_durably(self.bin_directory / name)
-        for directory in (self._paths.state, self._paths.run):
+        self._paths.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # During an update a node has two Pods, which may both be told.
+        with _alone_in(self._paths.run):
+            if self._pod_uid:
+                # Before anything is removed, which a danmd that begins just now would put back.
+                self._mark()
+            with suppress(FileNotFoundError), _alone_in(self.config_directory):
+                remove_durably(self.config_directory / CONFIG_NAME)
+            with suppress(FileNotFoundError), _alone_in(self.bin_directory):
+                for name in EXECUTABLES:
+                    remove_durably(self.bin_directory / name)
             with suppress(FileNotFoundError):
-                _empty(directory)
-        if pod_uid:
-            # Gone with the next boot.
-            write_atomically(self._uninstalled_mark, pod_uid.encode())
+                _empty(self._paths.state)
+            _empty(self._paths.run, but=self._uninstalled_mark)
         log.info("Uninstalled from node")
+
+    def _mark(self) -> None:
+        """Remember this Pod, beside others; until the next boot, since it is in memory."""
+        with self._uninstalled_mark.open("a") as file:
+            file.write(f"\n{self._pod_uid}\n")
 
 
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Be the only process that writes or removes DANM's configuration.
+    """Be the only process that writes or removes DANM's files in a directory.
 
     Who takes DANM off a node does it beside a danmd that runs, and must have the last word.
     """
@@ -279,9 +299,11 @@ def _alone_in(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _empty(directory: Path) -> None:
+def _empty(directory: Path, *, but: Path | None = None) -> None:
     """Remove what a directory holds; the directory itself may be a mount."""
     for path in directory.iterdir():
+        if path == but:
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

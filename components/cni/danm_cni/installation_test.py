@@ -18,8 +18,8 @@ from danm_cni.plugin_loading import load_chain
 from danm_cni.testing.node import config_for, messages_of
 
 
-def _installation(root: Path, *, fallback: str | None = None) -> Installation:
-    return Installation(config_for(root).paths, fallback=fallback)
+def _installation(root: Path, *, fallback: str | None = None, pod_uid: str = "") -> Installation:
+    return Installation(config_for(root).paths, fallback=fallback, pod_uid=pod_uid)
 
 
 def _write(root: Path, name: str, content: object) -> None:
@@ -320,13 +320,58 @@ def test_the_configuration_goes_before_what_it_names(tmp_path: Path) -> None:
     assert not installation.has_configuration
 
 
-def test_the_pod_that_uninstalled_does_not_install_again(tmp_path: Path) -> None:
-    """Its container restarts while its objects are being deleted; another Pod is another matter."""
+def test_two_pods_of_a_node_are_uninstalled_one_after_the_other(tmp_path: Path) -> None:
+    """During an update a node has two, which would find each other's files gone."""
     installation = _installation(tmp_path)
-    paths = config_for(tmp_path).paths
-    paths.run.mkdir(parents=True, exist_ok=True)
-    assert not installation.was_uninstalled_by("first")
-    installation.uninstall(pod_uid="first")
-    assert installation.was_uninstalled_by("first")
-    assert not installation.was_uninstalled_by("second")
-    assert not installation.was_uninstalled_by("")
+    installation.write_configuration()
+    directory = tmp_path / "run"
+    directory.mkdir(exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        other = threading.Thread(target=_installation(tmp_path, pod_uid="second").uninstall)
+        other.start()
+        _wait_for_lock(directory.stat().st_ino)
+        assert installation.has_configuration
+    finally:
+        os.close(descriptor)
+    other.join(timeout=10)
+    assert not other.is_alive()
+    assert not installation.has_configuration
+
+
+@pytest.mark.parametrize("uids", [["first"], ["first", "second"], ["second", "first"]])
+def test_a_pod_that_uninstalled_does_not_install_again(tmp_path: Path, uids: list[str]) -> None:
+    """Not its danmd that is just beginning either; and during an update a node has two Pods."""
+    begun = {uid: _installation(tmp_path, pod_uid=uid) for uid in uids}
+    assert not any(each.was_uninstalled() for each in begun.values())
+    for uid in uids:
+        _installation(tmp_path, pod_uid=uid).uninstall()
+    for each in begun.values():
+        assert each.was_uninstalled()
+        each.install_executables()
+        each.write_configuration()
+        assert not each.has_configuration
+    assert [] == list((tmp_path / "opt/cni/bin").iterdir())
+
+
+@pytest.mark.parametrize("uid", ["another", "", "fir"])
+def test_another_pod_installs_again(tmp_path: Path, uid: str) -> None:
+    """What took DANM off the node was not it; a process outside of Pods is always asked for it."""
+    for _ in range(2):
+        _installation(tmp_path, pod_uid="first").uninstall()
+    installation = _installation(tmp_path, pod_uid=uid)
+    assert not installation.was_uninstalled()
+    installation.install_executables()
+    installation.write_configuration()
+    assert installation.has_configuration
+    assert {"danm", "fakeipam"} == {each.name for each in (tmp_path / "opt/cni/bin").iterdir()}
+
+
+def test_a_pod_is_remembered_before_anything_is_removed(tmp_path: Path) -> None:
+    """A danmd that begins at that moment would put back what is gone already."""
+    (tmp_path / "opt/cni/bin/danm").mkdir(parents=True)
+    installation = _installation(tmp_path, pod_uid="first")
+    with pytest.raises(OSError, match="danm"):
+        installation.uninstall()
+    assert installation.was_uninstalled()

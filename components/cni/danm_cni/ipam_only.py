@@ -66,7 +66,10 @@ class IpamOnlyDaemon:
         self._config = config
         self.readiness = Readiness(config.paths.ready_marker)
         self._installation = Installation(
-            config.paths, fallback=config.fallback, cni_version=config.cni_version
+            config.paths,
+            fallback=config.fallback,
+            cni_version=config.cni_version,
+            pod_uid=config.pod_uid,
         )
         if self._installation.has_configuration:
             raise DanmError(

@@ -3,25 +3,31 @@
 import asyncio
 import json
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from click.testing import CliRunner
+
+from danm_api.ipam_api import ContainerOwnerMessage
 from danm_api.kube.api import DANMNETS
 from danm_api.testing.fake_kube import FakeKube
 from danm_api.testing.http_kube import HttpKube
 from danm_cni import __main__ as program
+from danm_cni.allocation_journal import AllocationJournal, AllocationRecord, AllocationState
 from danm_cni.daemon import node_lock
+from danm_cni.installation import Installation
+from danm_cni.testing.node import config_for
 
 _POLL_S: Final = 0.02
 
 
 @asynccontextmanager
-async def _danmd(*arguments: str) -> AsyncIterator[Process]:
+async def _danmd(*arguments: str, **streams: Any) -> AsyncIterator[Process]:  # noqa: ANN401
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", program.__package__ or ""), "--node-name=n1", *arguments
+        *(sys.executable, "-m", program.__package__ or ""), "--node-name=n1", *arguments, **streams
     )
     try:
         yield process
@@ -60,6 +66,74 @@ async def test_a_danmd_that_waits_for_another_one_has_started(tmp_path: Path) ->
             await _until(lambda: started.read_text() == str(process.pid), process)
             process.terminate()
             assert await process.wait() == 0
+
+
+async def test_a_danmd_whose_pod_is_uninstalled_while_it_waits_never_serves(tmp_path: Path) -> None:
+    """It gets the node when the other danmd ends, and leaves it as it is until its own end."""
+    # docs/decisions/0021
+    paths = config_for(tmp_path).paths
+    started, kubeconfig = tmp_path / "started", tmp_path / "kubeconfig"
+    async with (
+        asyncio.timeout(60),
+        HttpKube(FakeKube()).serving() as server,
+        AsyncExitStack() as other,
+    ):
+        await other.enter_async_context(node_lock(paths.state / "lock", asyncio.Event()))
+        kubeconfig.write_text(_kubeconfig(server.url))
+        async with _danmd(
+            f"--kubeconfig={kubeconfig}", f"--host-root={tmp_path}", "--health-port=0",
+            f"--state-dir={paths.state}", f"--run-dir={paths.run}", "--pod-uid=next",
+            f"--executables-dir={paths.executables}", f"--started-file={started}", stderr=PIPE,
+        ) as process:  # fmt: skip
+            await _until(started.exists, process)
+            _installation_of(tmp_path, pod_uid="next").uninstall()
+            await other.aclose()
+            assert process.stderr is not None
+            while b"waiting for the end" not in (line := await process.stderr.readline()):
+                assert line
+                assert b'"Ready"' not in line
+            process.terminate()
+            assert await process.wait() == 0
+    assert not _installation_of(tmp_path).has_configuration
+    assert [] == list((tmp_path / "opt/cni/bin").iterdir())
+
+
+async def test_a_node_whose_pods_use_danm_refuses_in_its_own_way(tmp_path: Path) -> None:
+    """deploy/uninstall stops for it, and for no other failure; with --force the node is cleaned."""
+    installation, paths = _installation_of(tmp_path), config_for(tmp_path).paths
+    installation.install_executables(("fakeipam",))
+    journal = AllocationJournal(paths.allocations)
+    journal.load()
+    await journal.put(
+        AllocationRecord(
+            container_id="c1",
+            interface="net1",
+            config="cfg",
+            owner=ContainerOwnerMessage(namespace="ns", container_id="c1"),
+            network="lan",
+            netns="/var/run/netns/x",
+            state=AllocationState.ADDED,
+        )
+    )
+    arguments = [
+        "--node-name=n1",
+        "--ipam-only",
+        f"--host-root={tmp_path}",
+        f"--state-dir={paths.state}",
+        f"--run-dir={paths.run}",
+        "uninstall-node",
+    ]
+    refused = await asyncio.to_thread(CliRunner().invoke, program.main, arguments)
+    assert refused.exit_code == program.InUseError.exit_code > 2
+    assert "DanmNet ns/lan" in refused.output
+    assert (tmp_path / "opt/cni/bin/fakeipam").exists()
+    forced = await asyncio.to_thread(CliRunner().invoke, program.main, [*arguments, "--force"])
+    assert forced.exit_code == 0, forced.output
+    assert not (tmp_path / "opt/cni/bin/fakeipam").exists()
+
+
+def _installation_of(root: Path, *, pod_uid: str = "") -> Installation:
+    return Installation(config_for(root).paths, fallback=None, pod_uid=pod_uid)
 
 
 def _kubeconfig(url: str) -> str:
