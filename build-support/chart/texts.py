@@ -128,6 +128,14 @@ standard, the parts that change the nodes' networks cannot start without it:
 
     kubectl label namespace @namespace@ --overwrite @labels@
 {{- end }}
+{{- if or .Values.ipamOnly (not .Values.svcwatcher.enabled) }}
+
+What svcwatcher has written, if it was there before, stays until you delete it:
+
+    kubectl delete endpointslices -A -l \
+endpointslice.kubernetes.io/managed-by=svcwatcher.danm.k8s.io
+    kubectl delete endpoints -A -l danm.k8s.io/managed-by=svcwatcher
+{{- end }}
 
 Remove it with deploy/uninstall of DANM's sources rather than with
 `helm uninstall` alone: nodes keep what was put onto them (CNI configuration,
@@ -160,7 +168,10 @@ namespace.
 - A cluster that `kubectl apply -k deploy` has installed DANM on: add `--take-ownership
   --force-conflicts`; upgrades need the latter too, since what kubectl has set stays kubectl's.
 - Addresses alone, for other CNI plugins: `--set ipamOnly=true`. Without endpoints of Services:
-  `--set svcwatcher.enabled=false`.
+  `--set svcwatcher.enabled=false`; what svcwatcher has written before stays until
+  `kubectl delete endpointslices -A -l \
+endpointslice.kubernetes.io/managed-by=svcwatcher.danm.k8s.io`
+  and `kubectl delete endpoints -A -l danm.k8s.io/managed-by=svcwatcher`.
 - A cluster of one node: `--set oneNode=true`.
 
 ## Versions
@@ -179,9 +190,9 @@ updated: [docs/compatibility.md](../../docs/compatibility.md).
 has each node remove its CNI configuration, executables and links while DANM is still there to do
 so, then removes all objects, the definitions, and the namespace with the release in it. `helm
 uninstall` alone removes the parts and leaves the nodes as they are: a node whose CNI configuration
-names DANM starts no Pods until DANM is back. It leaves the definitions too (`crds.keep`), and with
-them everybody's networks and the record of who holds which address: a release of the same name
-finds them again.
+names DANM starts no Pods until DANM is back. It leaves what svcwatcher has written for Services. It
+leaves the definitions too (`crds.keep`), and with them everybody's networks and the record of who
+holds which address: a release of the same name finds them again.
 
 ## Values
 

@@ -167,7 +167,11 @@ class Svcwatcher(Replicated, kw_only=True):
     """A part that may be left out."""
 
     enabled: Annotated[
-        bool, Meta(description="Whether Services find Pods by their addresses on DanmNets.")
+        bool,
+        Meta(
+            description="Whether Services find Pods by their addresses on DanmNets. Switched off "
+            "it leaves what it has written: README.md says how to delete that."
+        ),
     ] = True
 
 

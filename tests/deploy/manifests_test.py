@@ -11,7 +11,10 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from danm_api import labels
+from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL
 from danm_api.kube.api import ENDPOINTS, LEASES, SERVICES
+from danm_api.membership.endpoints import MANAGED_BY, SLICES_MANAGED_BY
 from danm_api.node_call import PATIENCE_NS
 from danm_api.testing.fake_kube import FakeKube
 from danm_cni import __main__ as danmd
@@ -97,6 +100,17 @@ def test_a_rolling_update_never_takes_all_replicas(raw: dict[str, Any]) -> None:
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
+@pytest.mark.parametrize("raw", _objects("DaemonSet"), ids=lambda raw: raw["metadata"]["name"])
+def test_an_update_of_many_nodes_takes_no_longer_than_of_ten(raw: dict[str, Any]) -> None:
+    """A tenth of the nodes is updated at once; one after the other, 500 would take hours."""
+    update = raw["spec"]["updateStrategy"]["rollingUpdate"]
+    assert sorted({"maxSurge": 0} | update) == ["maxSurge", "maxUnavailable"]
+    assert {str(each) for each in ({"maxSurge": 0} | update).values()} == {"0", "10%"}
+    ports = [port for each in _pod(raw)["containers"] for port in each.get("ports", ())]
+    # Two Pods that declare a port of the node cannot be beside each other.
+    assert not ports or update.get("maxSurge", 0) == 0
+
+
 def test_an_update_of_danmd_goes_on_by_itself(tmp_path: Path) -> None:
     """A danmd that has started may take over; Kubernetes need not look a second time for that."""
     # docs/decisions/0021
@@ -171,6 +185,22 @@ def test_danmd_may_ask_ipam_svc_what_it_asks(path: str) -> None:
     """It reserves, releases and lists its node's entries; it looks up and counts nobody else's."""
     granted = {verb for resource, verb in _grants_to_danmd(path) if "reservations" in resource}
     assert granted == {"create", "delete", "list"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "deploy/without-svcwatcher/kustomization.yaml",
+        "charts/danm/README.md",
+        "charts/danm/templates/NOTES.txt",
+    ],
+)
+def test_who_leaves_svcwatcher_out_is_told_what_stays(path: str) -> None:
+    """Its objects belong to tenants' Services, so nothing else deletes them."""
+    text = (DEPLOY.parent / path).read_text()
+    slices = f"{MANAGED_BY_LABEL}={SLICES_MANAGED_BY}"
+    assert f"kubectl delete endpointslices -A -l {slices}" in text
+    assert f"kubectl delete endpoints -A -l {labels.MANAGED_BY}={MANAGED_BY}" in text
 
 
 async def test_svcwatcher_may_do_what_it_does() -> None:
