@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from danm_api import labels
+from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL
+from danm_api.membership.endpoints import MANAGED_BY, SLICES_MANAGED_BY
 from tests.lab.chaos.cni.facts import NodeView
 from tests.lab.chaos.cni.lab_node import LabNode, LabReach
 from tests.lab.chaos.cni.lab_world import BRIDGE, lab_world, own_links_of
@@ -79,6 +82,7 @@ class Bare:
     def left_of_danm(self, lab: Lab) -> list[str]:
         """Return what is on a lab beyond this, in words: files, links, objects."""
         found = [f"object {each}" for each in _cluster_objects(lab) if each not in self.objects]
+        found += [f"object {each}" for each in _written_by_svcwatcher(lab)]
         for node, files in _files(lab).items():
             found += [f"{node}: file {each}" for each in files if each not in self.files[node]]
         for view in look(lab):
@@ -112,6 +116,19 @@ def _files(lab: Lab) -> dict[str, list[str]]:
 
 def _cluster_objects(lab: Lab) -> list[str]:
     return lab.kubectl("get", ",".join(_CLUSTER_KINDS), "-o", "name").split()
+
+
+def _written_by_svcwatcher(lab: Lab) -> list[str]:
+    """Return the objects of svcwatcher, which stand in tenants' namespaces."""
+    selectors = {
+        "endpointslices": f"{MANAGED_BY_LABEL}={SLICES_MANAGED_BY}",
+        "endpoints": f"{labels.MANAGED_BY}={MANAGED_BY}",
+    }
+    return [
+        name
+        for kind, selector in selectors.items()
+        for name in lab.kubectl("get", kind, "-A", "-l", selector, "-o", "name").split()
+    ]
 
 
 def _not_danms(names: Sequence[str] | frozenset[str]) -> list[str]:
