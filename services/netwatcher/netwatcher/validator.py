@@ -9,7 +9,7 @@ both accepted (decision 0022).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -95,6 +95,7 @@ class Validator:
         # What was read or written and has not come by the watch yet.
         self._ahead: dict[ObjectKey, DanmNet] = {}
         self._told: dict[ObjectKey, datetime] = {}
+        networks.subscribe_restore(self._ahead.clear)
 
     def on_network(self, change: Change[DanmNet]) -> None:
         """Judge a DanmNet that came or changed, and those for which it may have made way."""
@@ -129,7 +130,7 @@ class Validator:
         Raises:
             DanmError: It has to be tried again.
         """
-        net = self._ahead.get(key) or self._networks.get(key)
+        net = self._untold().get(key) or self._networks.get(key)
         # The spec in force stays while a deleted network is still used (SPEC A5).
         if net is None or net.deleting:
             return
@@ -263,7 +264,7 @@ class Validator:
             for rival in self._networks.by_index(BY_CLAIM, key)
         }
         # Few, and only for the moment: the rules themselves sort out who does not matter.
-        return {**found, **self._ahead}.values()
+        return {**found, **self._untold()}.values()
 
     def _status(
         self, net: DanmNet, verdict: Verdict, in_force: InForce | None, generation: int
@@ -274,6 +275,18 @@ class Validator:
         known = self._networks.get(_key(net))
         if known is None or _is_newer(net, known):
             self._ahead[_key(net)] = net
+
+    def _untold(self) -> Mapping[ObjectKey, DanmNet]:
+        """Return what was read or written and has not come by the watch yet.
+
+        What the watch has passed is gone where it knows none of the name: its end was told before
+        the answer to our own request was read, and will not be told again.
+        """
+        passed = self._networks.version
+        for key, net in list(self._ahead.items()):
+            if int(net.resource_version) <= passed:
+                del self._ahead[key]
+        return self._ahead
 
     async def _tell(self, raw: RawObject, *, before: NetworkStatus, after: NetworkStatus) -> None:
         for condition in news(before, after):

@@ -316,6 +316,80 @@ async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
     ]
 
 
+@pytest.mark.parametrize("answered", [2, 3])
+async def test_a_network_that_went_before_a_write_was_answered_binds_nobody(answered: int) -> None:
+    """Its end was told before the validator read the answer, and nothing tells of it again."""
+    # SPEC N1
+    api = FakeKube()
+    cluster = Cluster(api)
+    replica = a_replica(api)
+    gone, following = (ObjectKey(namespace=NAMESPACE, name=name) for name in ("gone", "next"))
+    await cluster.create("gone", **GOOD)
+    async with synced(replica):
+        gates = [api.hold_next("replace", DANMNETS, took_effect=True) for _ in range(answered)]
+        judging = asyncio.create_task(replica.validator.reconcile(gone))
+        for gate in gates:
+            await asyncio.wait_for(gate.reached.wait(), 5)
+            if gate is not gates[-1]:
+                gate.open()
+        await api.delete(DANMNETS, "gone", namespace=NAMESPACE)
+        await cluster.until(lambda: replica.networks.get(gone) is None)
+        gates[-1].open()
+        with suppress(DanmError):
+            await judging
+        await cluster.create("next", **GOOD)
+        await cluster.until(lambda: replica.networks.get(following) is not None)
+        await replica.validator.reconcile(following)
+        assert cluster.valid("next") is True
+
+
+async def test_a_network_that_went_while_a_new_leader_read_all_binds_nobody() -> None:
+    """The leader's first list still has it, and the watch has told of its end already."""
+    api = FakeKube()  # SPEC N1
+    cluster = Cluster(api)
+    replica = a_replica(api)
+    gone = ObjectKey(namespace=NAMESPACE, name="gone")
+    await cluster.create("gone", **GOOD)
+    async with a_validator(api):
+        await cluster.until(lambda: cluster.valid("gone") is True)
+    async with synced(replica):
+        gate = api.hold_next("list", DANMNETS, took_effect=True)
+        leading = asyncio.create_task(replica.validator.lead())
+        await asyncio.wait_for(gate.reached.wait(), 5)
+        await api.delete(DANMNETS, "gone", namespace=NAMESPACE)
+        await cluster.until(lambda: replica.networks.get(gone) is None)
+        gate.open()
+        await cluster.create("next", **GOOD)
+        await cluster.until(lambda: cluster.valid("next") is not None)
+        assert cluster.valid("next") is True
+        leading.cancel()
+        await asyncio.wait((leading,))
+
+
+async def test_what_a_restored_backup_does_not_know_binds_nobody() -> None:
+    """Versions of what was lost are higher than those of what comes next."""  # SPEC N1
+    api = FakeKube()
+    cluster = Cluster(api)
+    replica = a_replica(api)
+    heard, following = (ObjectKey(namespace=NAMESPACE, name=name) for name in ("heard", "next"))
+    backup = api.backup()
+    async with synced(replica):
+        await cluster.create("heard", host_device="ens3")
+        await cluster.until(lambda: replica.networks.get(heard) is not None)
+    await cluster.create("lost", **GOOD)
+    leading = asyncio.create_task(replica.validator.lead())
+    await cluster.until(lambda: cluster.valid("lost") is True)
+    leading.cancel()
+    await asyncio.wait((leading,))
+    api.restore(backup)
+    async with synced(replica):
+        await cluster.until(lambda: replica.networks.get(heard) is None)
+        await cluster.create("next", **GOOD)
+        await cluster.until(lambda: replica.networks.get(following) is not None)
+        await replica.validator.reconcile(following)
+        assert cluster.valid("next") is True
+
+
 async def test_a_change_of_the_vlan_waits_for_the_pods(cluster: Cluster) -> None:
     """The condition names them, and their end brings the change into force."""  # SPEC N5
     await cluster.create("internal", **GOOD)
