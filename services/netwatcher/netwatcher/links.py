@@ -167,11 +167,13 @@ class ObservedAddress:
     Attributes:
         is_global: Valid beyond the link.
         is_stable: Neither temporary, nor deprecated, nor still being probed for duplicates.
+        since_s: When the link got it, in seconds of the monotonic clock.
     """
 
     address: IPAddress
     is_global: bool
     is_stable: bool
+    since_s: float = 0.0
 
 
 def source_of(addresses: Iterable[ObservedAddress]) -> IPAddress | None:

@@ -7,6 +7,7 @@ runs an event loop: so all requests are made, in order, by one thread of their o
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
@@ -20,6 +21,7 @@ from danm_api.errors import LinkSetupError
 from danm_api.model.addresses import IPAddress
 from danm_api.names import InterfaceName
 from netwatcher.group_limit import HINT, LIMIT_FILE, raise_limit
+from netwatcher.ipv4_wait import since_s
 from netwatcher.kernel import LinkEvent
 from netwatcher.links import (
     HALF_MADE_GROUP,
@@ -127,7 +129,9 @@ class NetlinkKernel:
         def dump(route: IPRoute) -> list[Any]:
             return list(route.addr("dump", index=index))
 
-        return [_decode_address(m) for m in await self._request("read the addresses", dump)]
+        messages = await self._request("read the addresses", dump)
+        now_s = time.monotonic()
+        return [_decode_address(message, now_s) for message in messages]
 
     async def execute(self, action: Action) -> None:
         """Carry an action out. Deleting what is gone already succeeds."""
@@ -338,7 +342,7 @@ def _decode_ip(text: str | None) -> IPAddress | None:
     return None if text is None else ip_address(text)
 
 
-def _decode_address(message: Any) -> ObservedAddress:  # noqa: ANN401
+def _decode_address(message: Any, now_s: float) -> ObservedAddress:  # noqa: ANN401
     # IFA_LOCAL is the link's own address where the two differ (point-to-point links).
     address = ip_address(message.get("local") or message.get("address"))
     unstable = _IFA_F_DEPRECATED if address.version == 4 else _UNSTABLE_IPV6  # noqa: PLR2004
@@ -347,4 +351,5 @@ def _decode_address(message: Any) -> ObservedAddress:  # noqa: ANN401
         address=address,
         is_global=message["scope"] == _SCOPE_GLOBAL,
         is_stable=not flags & unstable,
+        since_s=since_s(message.get("cacheinfo")["cstamp"], now_s),
     )

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ from netwatcher.plan import (
 PARENT = InterfaceName("ens3")
 NAME = InterfaceName("vx_internal")
 VLAN_NAME = InterfaceName("external.300")
+IPV6 = ip_address("2001:db8::1")
 OOPS = InterfaceName("oops")
 
 
@@ -250,6 +252,13 @@ async def test_addresses_come_in_the_kernels_order(node: Node) -> None:
     assert {str(a.address) for a in addresses if not a.is_global} == {
         str(a.address) for a in addresses if a.address.is_link_local
     }
+
+
+async def test_an_address_tells_since_when_it_is_there(node: Node) -> None:
+    """By the clock that netwatcher goes by, and an older one stays older."""  # SPEC N2
+    (there,) = (a for a in await node.kernel.addresses(node.parent_index) if a.address == IPV6)
+    assert abs(time.monotonic() - there.since_s) < 10
+    assert there in await node.kernel.addresses(node.parent_index)
 
 
 async def test_children_of_the_host_are_seen(node: Node) -> None:

@@ -108,12 +108,15 @@ class Seen:
         stray: One of ours that was made under the name and bears another one now.
         parent: The host_device.
         parent_addresses: In the kernel's order.
+        ipv4_wait_s: For how long no tunnel may be made at an IPv6 address, because the parent may
+            still get an IPv4 address.
     """
 
     link: ObservedLink | None = None
     stray: ObservedLink | None = None
     parent: ObservedLink | None = None
     parent_addresses: Sequence[ObservedAddress] = ()
+    ipv4_wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +125,12 @@ class Plan:
 
     Attributes:
         blocked: Why the link is not as wanted even afterwards, and the way out; empty when it is.
+        again_s: After how long time alone may have changed the plan; 0 when only events can.
     """
 
     actions: tuple[Action, ...] = ()
     blocked: str = ""
+    again_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,14 +170,21 @@ def plan_link(
     create = _creation(wanted, seen)
     if isinstance(create, str):
         return Plan(blocked=create)
+    if ours is not None and _can_become(ours, create):
+        return _repair(ours, create, parent_mtu=seen.parent.mtu if seen.parent else ours.mtu)
+    if seen.ipv4_wait_s > 0:
+        return Plan(
+            blocked=f"host_device {wanted.parent} has no IPv4 address yet on this node, and the"
+            " tunnels of all nodes have to speak one family; if none comes soon, this one starts at"
+            " the IPv6 address",
+            again_s=seen.ipv4_wait_s,
+        )
     if ours is None:
         return Plan(actions=(create,))
-    if not _can_become(ours, create):
-        removal = _take_away(ours, users, why="its parent, id or address family changed")
-        if isinstance(removal, AskUsers) or removal.blocked:
-            return removal
-        return Plan(actions=(*removal.actions, create))
-    return _repair(ours, create, parent_mtu=seen.parent.mtu if seen.parent else ours.mtu)
+    removal = _take_away(ours, users, why="its parent, id or address family changed")
+    if isinstance(removal, AskUsers) or removal.blocked:
+        return removal
+    return Plan(actions=(*removal.actions, create))
 
 
 def _ours(name: InterfaceName, seen: Seen) -> ObservedLink | None:

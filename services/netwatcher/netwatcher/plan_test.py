@@ -240,6 +240,43 @@ def test_a_link_goes_only_after_its_users(
     assert unused == Plan(actions=(Delete(index=7), *create))  # type: ignore[arg-type]
 
 
+CREATE_VXLAN6 = CreateVxlan(
+    name=VXLAN_NAME,
+    parent_index=2,
+    vni=600,
+    source=IPv6Address("2001:db8::1"),
+    group=IPv6Address("ff05::258"),
+)
+VXLAN_LINK6 = replace(
+    VXLAN_LINK,
+    mtu=1430,
+    kind=replace(VXLAN_KIND, source=CREATE_VXLAN6.source, group=CREATE_VXLAN6.group),
+)
+
+
+def test_no_tunnel_over_ipv6_while_ipv4_may_come() -> None:
+    """It could not be made anew under Pods; one that is there is neither made anew nor removed."""
+    seen = Seen(parent=PARENT, parent_addresses=(ADDRESS6,))  # SPEC N2
+    assert plan_link(VXLAN_NAME, VXLAN, seen) == Plan(actions=(CREATE_VXLAN6,))
+    for link in (None, VXLAN_LINK):
+        for users in (None, (), ("Pod n/p",)):
+            waiting = replace(seen, link=link, ipv4_wait_s=7)
+            plan = plan_link(VXLAN_NAME, VXLAN, waiting, users=users)
+            assert isinstance(plan, Plan)
+            assert (plan.actions, plan.again_s) == ((), 7)
+            assert "no IPv4 address yet" in plan.blocked
+
+
+@pytest.mark.parametrize("wait_s", [0, 7])
+def test_a_tunnel_over_ipv6_is_kept_while_ipv4_may_come(wait_s: float) -> None:
+    """A netwatcher that starts anew finds it, and repairs it as ever."""  # SPEC N4
+    seen = Seen(parent=PARENT, parent_addresses=(ADDRESS6,), ipv4_wait_s=wait_s)
+    whole = replace(seen, link=VXLAN_LINK6)
+    assert plan_link(VXLAN_NAME, VXLAN, whole) == Plan()
+    downed = replace(seen, link=replace(VXLAN_LINK6, up=False))
+    assert plan_link(VXLAN_NAME, VXLAN, downed) == Plan(actions=(SetUp(index=7),))
+
+
 @given(
     wanted=st.sampled_from([VLAN, VXLAN, None]),
     is_vlan=st.booleans(),

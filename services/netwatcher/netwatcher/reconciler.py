@@ -7,7 +7,8 @@ links are compared in one pass over a dump.
 """
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.names import InterfaceName
 from danm_api.telemetry import get_logger
 from netwatcher.damage import damage
+from netwatcher.ipv4_wait import IPV4_WAIT_S, Ipv4Wait
 from netwatcher.kernel import (
     AddressesChanged,
     EventsLost,
@@ -103,6 +105,8 @@ class LinkReconciler:
         queue: WorkQueue[Task],
         states: LinkStates,
         users_recheck_s: float = _USERS_RECHECK_S,
+        ipv4_wait_s: float = IPV4_WAIT_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the edges; ``networks`` has the indices BY_LINK and BY_PARENT."""
         self._networks = networks
@@ -115,6 +119,7 @@ class LinkReconciler:
         # Of parents of tunnels, by index: read anew after each event about them, and not for each
         # tunnel, since pyroute2 asks the kernel for the addresses of all links at once.
         self._addresses: dict[int, tuple[ObservedAddress, ...]] = {}
+        self._ipv4_wait = Ipv4Wait(wait_s=ipv4_wait_s, clock=clock)
         self._parents = Parents(kernel)
         self._sources: dict[InterfaceName, IPAddress | None] = {}
         self._compared = asyncio.Event()
@@ -146,6 +151,7 @@ class LinkReconciler:
                 self._look_at(self._table.changed(event))
             case LinkGone(index=index, name=name):
                 self._addresses.pop(index, None)
+                self._ipv4_wait.forget(index)
                 self._look_at(self._table.gone(index, name))
             case AddressesChanged(index=index):
                 self._addresses.pop(index, None)
@@ -202,6 +208,7 @@ class LinkReconciler:
         if known is None:
             known = tuple(await self._kernel.addresses(parent.index))
             self._addresses[parent.index] = known
+            self._ipv4_wait.saw(parent.index, known)
         return known
 
     async def _check_all(self) -> None:
@@ -279,6 +286,8 @@ class LinkReconciler:
         if isinstance(plan, AskUsers):
             reason = f"the plan for link {name} asks for its users twice"
             raise LinkSetupError(reason)
+        if plan.again_s > 0:
+            self._queue.add_after(CheckLink(name), plan.again_s)
         return plan
 
     async def _observe(self, name: InterfaceName, wanted: HostLink | None) -> Seen:
@@ -294,7 +303,13 @@ class LinkReconciler:
         if self._sources.get(parent.name) != source_of(addresses):
             # This one follows another source than all others: whichever stays is told to all.
             self._sources.pop(parent.name, None)
-        return Seen(link=link, stray=stray, parent=parent, parent_addresses=addresses)
+        return Seen(
+            link=link,
+            stray=stray,
+            parent=parent,
+            parent_addresses=addresses,
+            ipv4_wait_s=self._ipv4_wait.left_s(parent.index, addresses),
+        )
 
     async def _find_stray(self, name: InterfaceName) -> ObservedLink | None:
         index = self._table.renamed(name)

@@ -1,6 +1,7 @@
 """The node role against a kernel and an API server in memory."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -27,16 +28,18 @@ from danm_api.names import (
     PodName,
     PodUid,
 )
+from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.kernel import EventsLost
 from netwatcher.link_states import LinkStates, node_networks
 from netwatcher.links import ObservedAddress, OtherKind, alias_for
 from netwatcher.metrics import LINK_REPAIRS
-from netwatcher.plan import CreateVlan, Delete, Rename
+from netwatcher.plan import CreateVlan, CreateVxlan, Delete, Rename
 from netwatcher.reconciler import (
     BY_LINK,
     BY_PARENT,
     CheckAll,
+    CheckLink,
     LinkReconciler,
     Task,
     link_names,
@@ -50,6 +53,7 @@ NODE = NodeName("node-1")
 EXTERNAL = a_net(segment=Vlan(vid=300))
 INTERNAL = a_net("internal", segment=Vxlan(vni=600), device="ens3")
 ADDRESS = ObservedAddress(address=ip_address("198.18.0.1"), is_global=True, is_stable=True)
+IPV6_ADDRESS = replace(ADDRESS, address=ip_address("2001:db8::1"))
 OTHER_ADDRESS = replace(ADDRESS, address=ip_address("198.18.0.2"))
 
 
@@ -116,7 +120,9 @@ class Lab:
 
 
 @asynccontextmanager
-async def a_lab(api: FakeKube, kernel: FakeKernel) -> AsyncIterator[Lab]:
+async def a_lab(
+    api: FakeKube, kernel: FakeKernel, *, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Lab]:
     """Run the node role."""
     networks = Informer(
         api,
@@ -124,7 +130,7 @@ async def a_lab(api: FakeKube, kernel: FakeKernel) -> AsyncIterator[Lab]:
         decode_danmnet,
         indexers={BY_LINK: link_names, BY_PARENT: parent_names},
     )
-    queue: WorkQueue[Task] = WorkQueue(base_delay_s=0.001, max_delay_s=0.01)
+    queue: WorkQueue[Task] = WorkQueue(clock=clock, base_delay_s=0.001, max_delay_s=0.01)
     states = LinkStates(on_change=lambda: None)
     reconciler = LinkReconciler(
         networks=networks,
@@ -133,6 +139,8 @@ async def a_lab(api: FakeKube, kernel: FakeKernel) -> AsyncIterator[Lab]:
         queue=queue,
         states=states,
         users_recheck_s=0.001,
+        ipv4_wait_s=60,
+        clock=clock,
     )
     tasks = [asyncio.create_task(networks.run())]
     await networks.wait_synced(5)
@@ -387,6 +395,55 @@ async def test_a_tunnel_comes_back_with_the_address_that_it_had(lab: Lab) -> Non
     await lab.until(lambda: "address" in lab.reason("internal"))
     lab.kernel.set_addresses(index, ADDRESS)
     await lab.until(lambda: lab.reason("internal") == "")
+
+
+async def test_a_tunnel_of_a_node_that_boots_waits_for_ipv4() -> None:
+    """Its IPv6 address is there first, and the records of its Pods are there since before."""
+    api, kernel = FakeKube(), FakeKernel()  # SPEC N2, N6
+    parent = kernel.add_parent("ens3", IPV6_ADDRESS)
+    api.add(DANMNETS, raw_net(INTERNAL))
+    api.add(DANMEPS, a_danmep("internal"))
+    async with a_lab(api, kernel, clock=FakeClock()) as lab:
+        await lab.until(lambda: "no IPv4 address yet" in lab.reason("internal"))
+        kernel.set_addresses(parent, IPV6_ADDRESS, ADDRESS)
+        await lab.until(lambda: lab.reason("internal") == "")
+    (created,) = kernel.executed
+    assert isinstance(created, CreateVxlan)
+    assert (created.source, created.group) == (ADDRESS.address, ip_address("239.0.2.88"))
+
+
+async def test_a_tunnel_of_a_node_without_ipv4_comes_by_itself() -> None:
+    """When it has waited long enough."""  # SPEC N2, N4
+    api, kernel = FakeKube(), FakeKernel()
+    kernel.add_parent("ens3", IPV6_ADDRESS)
+    api.add(DANMNETS, raw_net(INTERNAL))
+    clock = FakeClock()
+    async with a_lab(api, kernel, clock=clock) as lab:
+        await lab.until(lambda: "no IPv4 address yet" in lab.reason("internal"))
+        clock.advance(60)
+        # The queue looks at its clock when something comes, or when real time has passed.
+        lab.queue.add(CheckLink(InterfaceName("another")))
+        await lab.until(lambda: lab.reason("internal") == "")
+    (created,) = kernel.executed
+    assert isinstance(created, CreateVxlan)
+    assert created.source == IPV6_ADDRESS.address
+
+
+async def test_a_tunnel_outlives_the_loss_of_ipv4_for_a_moment() -> None:
+    """Though no Pod is on it yet: the next one may come in that moment."""  # SPEC N2
+    api, kernel = FakeKube(), FakeKernel()
+    parent = kernel.add_parent("ens3", IPV6_ADDRESS, ADDRESS)
+    api.add(DANMNETS, raw_net(INTERNAL))
+    clock = FakeClock()
+    clock.advance(3600)
+    async with a_lab(api, kernel, clock=clock) as lab:
+        await lab.until(lambda: lab.reason("internal") == "")
+        link = kernel.named("vx_internal")
+        kernel.set_addresses(parent, IPV6_ADDRESS)
+        await lab.until(lambda: "no IPv4 address yet" in lab.reason("internal"))
+        kernel.set_addresses(parent, IPV6_ADDRESS, ADDRESS)
+        await lab.until(lambda: lab.reason("internal") == "")
+    assert kernel.named("vx_internal") == link
 
 
 async def test_a_foreign_link_is_never_touched() -> None:
