@@ -6,20 +6,28 @@ whatever ipam-svc writes by what it has read before fails: what is read then sta
 0010).
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, Protocol
 
 from danm_api import labels
 from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.codec.ip_block import decode_ip_block
 from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, KubeApi, RawObject
+from danm_api.kube.backoff import delay_after
 from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, Held, IPBlock, Owner, PodOwner
 from netwatcher.applied import NetworkUse, is_in_pools, is_in_subnets, reaches_into_pools
 
 _CONTAINER_ID_SHOWN = 12
+
+# About two seconds of tries: a block that ipam-svc writes without end must not keep the validator,
+# which judges one DanmNet after the other, from all others.
+_FENCE_TRIES: Final = 10
+_FENCE_BASE_S: Final = 0.01
+_FENCE_MAX_S: Final = 0.5
 
 
 class UseReader(Protocol):
@@ -60,8 +68,11 @@ class UseReader(Protocol):
 class ClusterUseReader:
     """Asks the API server."""
 
-    def __init__(self, api: KubeApi) -> None:
+    def __init__(
+        self, api: KubeApi, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._api = api
+        self._sleep = sleep
 
     async def use_of(
         self, net: DanmNet, *, fence: Callable[[IPNetwork], bool] | None = None
@@ -128,9 +139,12 @@ class ClusterUseReader:
         """Write a block unchanged but for its fence, and return what it holds then.
 
         Its JSON form is kept: it may have fields of another release.
+
+        Raises:
+            ConflictError: Others write it all the time.
         """
         metadata = raw["metadata"]
-        while True:
+        for tries in range(1, _FENCE_TRIES + 1):
             spec = {**raw["spec"], "fence": raw["spec"].get("fence", 0) + 1}
             try:
                 written = await self._api.replace(
@@ -139,7 +153,7 @@ class ClusterUseReader:
                 return decode_ip_block(written)
             except ConflictError:
                 # ipam-svc writes it: read what it holds now.
-                pass
+                await self._sleep(delay_after(tries, base_s=_FENCE_BASE_S, max_s=_FENCE_MAX_S))
             except NotFoundError:
                 return None
             try:
@@ -148,6 +162,10 @@ class ClusterUseReader:
                 )
             except NotFoundError:
                 return None
+        raise ConflictError(
+            f"DanmIPBlock {metadata['namespace']}/{metadata['name']} was written by somebody else"
+            f" {_FENCE_TRIES} times in a row"
+        )
 
 
 def _held(block: IPBlock | None) -> list[Held]:
