@@ -7,6 +7,7 @@ links are compared in one pass over a dump.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ BY_PARENT: Final = "parent"
 
 # A link that somebody still uses is looked at again after this long; DanmEps are not watched.
 _USERS_RECHECK_S: Final = 5.0
+
+# All nodes hear at once that a link is wanted no more, and before it goes each asks the API server,
+# which looks through all DanmEps for the answer: not more than five hundred nodes in a second.
+_PARTING_PER_NODE_S: Final = 0.002
+_MAX_PARTING_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class LinkReconciler:
         users_recheck_s: float = _USERS_RECHECK_S,
         ipv4_wait_s: float = IPV4_WAIT_S,
         clock: Callable[[], float] = time.monotonic,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         """Take the edges; ``networks`` has the indices BY_LINK and BY_PARENT."""
         self._networks = networks
@@ -115,6 +122,7 @@ class LinkReconciler:
         self._queue = queue
         self._states = states
         self._users_recheck_s = users_recheck_s
+        self._rng = rng
         self._table = LinkTable()
         # Of parents of tunnels, by index: read anew after each event about them, and not for each
         # tunnel, since pyroute2 asks the kernel for the addresses of all links at once.
@@ -139,9 +147,9 @@ class LinkReconciler:
         # How full a network is changes often, and every node hears of it; no link follows it.
         if old is not None and new is not None and _asks(old) == _asks(new):
             return
-        for net in (old, new):
-            for name in () if net is None else link_names(net):
-                self._queue.add(CheckLink(InterfaceName(name)))
+        for net in (each for each in (old, new) if each is not None):
+            for name in link_names(net):
+                self._queue.add_after(CheckLink(InterfaceName(name)), self._parting_s(name, net))
         self._states.networks_changed()
 
     def on_event(self, event: LinkEvent) -> None:
@@ -176,6 +184,13 @@ class LinkReconciler:
                 await self._check_source(parent)
             case CheckAll():
                 await self._check_all()
+
+    def _parting_s(self, name: str, net: DanmNet) -> float:
+        """Return for how long a link is left alone that a network was the last to ask for."""
+        if self._networks.by_index(BY_LINK, name):
+            return 0.0
+        nodes = 0 if net.status.nodes is None else net.status.nodes.total
+        return min(nodes * _PARTING_PER_NODE_S, _MAX_PARTING_S) * self._rng()
 
     def _look_at(self, concern: Concern) -> None:
         for name in concern.links:

@@ -18,7 +18,7 @@ from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.danmep import DanmEp, EndpointInterface
-from danm_api.model.danmnet import DanmNet, NetworkSpec, NetworkStatus, Usage, Vlan, Vxlan
+from danm_api.model.danmnet import DanmNet, NetworkSpec, NodeSum, Usage, Vlan, Vxlan
 from danm_api.names import (
     ContainerId,
     InterfaceName,
@@ -65,7 +65,7 @@ def raw_net(net: DanmNet) -> RawObject:
         "kind": "DanmNet",
         "metadata": {"namespace": net.namespace, "name": net.name},
         "spec": encode_spec(net.spec),
-        "status": encode_status(NetworkStatus(applied=net.status.applied)),
+        "status": encode_status(net.status),
     }
 
 
@@ -141,6 +141,7 @@ async def a_lab(
         users_recheck_s=0.001,
         ipv4_wait_s=60,
         clock=clock,
+        rng=lambda: 0.5,
     )
     tasks = [asyncio.create_task(networks.run())]
     await networks.wait_synced(5)
@@ -202,6 +203,28 @@ async def test_a_link_stays_while_a_pod_of_the_node_uses_it(lab: Lab) -> None:
     assert "external.300" in lab.kernel.names()
     await lab.api.delete(DANMEPS, "ep-external-node-1", namespace="n")
     await lab.until(lambda: "external.300" not in lab.kernel.names())
+
+
+async def test_the_nodes_of_a_large_cluster_do_not_ask_for_users_at_once() -> None:
+    """Nothing waits for a link that nobody wants; the API server would, for its answers to all."""
+    # DESIGN P6
+    api, kernel, clock = FakeKube(), FakeKernel(), FakeClock()
+    kernel.add_parent("ens4")
+    nodes = NodeSum(ready=2000, total=2000)
+    net = replace(EXTERNAL, status=replace(EXTERNAL.status, nodes=nodes))
+    api.add(DANMNETS, raw_net(net))
+    async with a_lab(api, kernel, clock=clock) as lab:
+        await lab.until(lambda: lab.reason("external") == "")
+        await lab.delete(net)
+        await lab.until(lambda: not lab.networks.items())
+        # Whatever is done at once is done.
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert "external.300" in kernel.names()
+        assert lab.api.calls["list", DANMEPS.plural] == 0
+        clock.advance(2)
+        lab.queue.add(CheckLink(InterfaceName("another")))
+        await lab.until(lambda: "external.300" not in kernel.names())
 
 
 async def test_a_deleted_network_keeps_its_link_until_it_goes(lab: Lab) -> None:
