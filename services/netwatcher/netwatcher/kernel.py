@@ -18,6 +18,7 @@ class LinkChanged:
 
     Attributes:
         fingerprint: The kernel's words for kind, parent, group and carrier: it changes with them.
+        altnames: Its alternative names, by which the kernel finds it too.
     """
 
     index: int
@@ -26,6 +27,7 @@ class LinkChanged:
     up: bool
     mtu: int
     fingerprint: bytes
+    altnames: frozenset[InterfaceName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

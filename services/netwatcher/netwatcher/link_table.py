@@ -35,8 +35,13 @@ class _Row:
     made_as: InterfaceName | None
     up: bool
     mtu: int
+    altnames: frozenset[InterfaceName] = frozenset()
     # None after a dump, which has other words for it.
     fingerprint: bytes | None = None
+
+    @property
+    def names(self) -> frozenset[InterfaceName]:
+        return self.altnames | {self.name}
 
 
 class LinkTable:
@@ -53,7 +58,13 @@ class LinkTable:
     def fill(self, links: Iterable[ObservedLink]) -> None:
         """Replace what is known by a dump, but for what events told since ``begin_fill``."""
         dumped = {
-            link.index: _Row(name=link.name, made_as=link.made_as, up=link.up, mtu=link.mtu)
+            link.index: _Row(
+                name=link.name,
+                made_as=link.made_as,
+                up=link.up,
+                mtu=link.mtu,
+                altnames=link.altnames,
+            )
             for link in links
             if link.index not in self._touched
         }
@@ -67,6 +78,7 @@ class LinkTable:
             made_as=name_in_alias(event.alias),
             up=event.up,
             mtu=event.mtu,
+            altnames=event.altnames,
             fingerprint=event.fingerprint,
         )
         old = self._rows.get(event.index)
@@ -76,7 +88,7 @@ class LinkTable:
             return _concern(row)
         if old == row:
             return Concern()
-        same = (old.name, old.up, old.mtu) == (row.name, row.up, row.mtu)
+        same = (old.names, old.up, old.mtu) == (row.names, row.up, row.mtu)
         return _concern(row, old, about_children=not same)
 
     def gone(self, index: int, name: InterfaceName) -> Concern:
@@ -86,10 +98,10 @@ class LinkTable:
         self._touched.add(index)
         return _concern(last) if old is None else _concern(last, old)
 
-    def name_of(self, index: int) -> InterfaceName | None:
-        """Return the name of an index."""
+    def names_of(self, index: int) -> frozenset[InterfaceName]:
+        """Return the names of an index, alternative ones too."""
         row = self._rows.get(index)
-        return None if row is None else row.name
+        return frozenset() if row is None else row.names
 
     def renamed(self, name: InterfaceName) -> int | None:
         """Return the index of a link that was made under a name and bears another one."""
@@ -104,7 +116,7 @@ class LinkTable:
 
 
 def _concern(*rows: _Row, about_children: bool = True) -> Concern:
-    names = frozenset(row.name for row in rows)
+    names = frozenset(name for row in rows for name in row.names)
     marked = frozenset(row.made_as for row in rows if row.made_as is not None)
     return Concern(
         links=names | marked, marked=marked, parents=names if about_children else frozenset()

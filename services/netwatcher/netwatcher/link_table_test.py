@@ -1,5 +1,8 @@
 """Which names an event concerns."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from danm_api.names import InterfaceName
 from netwatcher.kernel import LinkChanged
 from netwatcher.link_table import Concern, LinkTable
@@ -31,6 +34,7 @@ def an_event(
     up: bool = True,
     mtu: int = 1500,
     fingerprint: bytes = b"vlan",
+    altnames: Iterable[str] = (),
 ) -> LinkChanged:
     """Build an event."""
     return LinkChanged(
@@ -40,6 +44,7 @@ def an_event(
         up=up,
         mtu=mtu,
         fingerprint=fingerprint,
+        altnames=frozenset(map(InterfaceName, altnames)),
     )
 
 
@@ -81,13 +86,28 @@ def test_a_renamed_link_concerns_both_names() -> None:
     assert table.renamed(OOPS) is None
 
 
+def test_a_link_is_known_by_its_alternative_names_too() -> None:
+    """A DanmNet may name its host_device by one; they come after the device, and go before it."""
+    table = LinkTable()  # SPEC N4
+    table.begin_fill()
+    dumped = replace(a_link(InterfaceName("ens4"), index=3), altnames=frozenset({OOPS}))
+    table.fill([dumped])
+    assert table.names_of(3) == {"ens4", OOPS}
+    table.changed(an_event("ens4", index=3, altnames=["enp4s0"]))
+    assert table.names_of(3) == {"ens4", "enp4s0"}
+    concern = table.changed(an_event("ens4", index=3, altnames=["enp4s0", "lan"]))
+    assert concern.links == concern.parents == {"ens4", "enp4s0", "lan"}
+    assert table.changed(an_event("ens4", index=3, altnames=["lan", "enp4s0"])) == Concern()
+    assert table.gone(3, InterfaceName("ens4")).parents == {"ens4", "enp4s0", "lan"}
+
+
 def test_a_link_that_went_is_forgotten() -> None:
     """Its name is looked at once more, and its index means nothing any more."""
     table = LinkTable()
     table.changed(an_event(OOPS, alias=alias_for(OURS)))
     concern = table.gone(7, OOPS)
     assert concern.links == {OURS, OOPS}
-    assert table.name_of(7) is None
+    assert table.names_of(7) == frozenset()
     assert table.renamed(OURS) is None
 
 
@@ -101,5 +121,5 @@ def test_events_are_newer_than_a_dump_that_was_under_way() -> None:
     table.gone(2, InterfaceName("gone"))
     table.fill([a_link(OURS, index=1), a_link(InterfaceName("gone"), index=2)])
     assert table.renamed(OURS) == 1
-    assert table.name_of(2) is None
-    assert table.name_of(3) is None
+    assert table.names_of(2) == frozenset()
+    assert table.names_of(3) == frozenset()

@@ -223,6 +223,7 @@ class ObservedLink:
         up: Set up by its administrator.
         carrier: Whether frames can travel, as far as the kernel knows.
         mtu: Bytes.
+        altnames: Its alternative names, by which the kernel finds it too.
     """
 
     index: int
@@ -233,6 +234,7 @@ class ObservedLink:
     carrier: bool
     mtu: int
     kind: ObservedVlan | ObservedVxlan | OtherKind
+    altnames: frozenset[InterfaceName] = frozenset()
 
     @property
     def half_made(self) -> bool:

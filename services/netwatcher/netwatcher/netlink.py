@@ -318,6 +318,11 @@ def _decode_link(message: Any) -> ObservedLink:  # noqa: ANN401
         carrier=message.get("operstate") not in _WITHOUT_CARRIER,
         mtu=message.get("mtu"),
         kind=_decode_kind(message),
+        altnames=frozenset(
+            InterfaceName(name)
+            for kind, name in (message.get("prop_list") or {"attrs": ()})["attrs"]
+            if kind == "IFLA_ALT_IFNAME"
+        ),
     )
 
 

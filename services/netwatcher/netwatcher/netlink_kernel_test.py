@@ -261,6 +261,24 @@ async def test_an_address_tells_since_when_it_is_there(node: Node) -> None:
     assert there in await node.kernel.addresses(node.parent_index)
 
 
+async def test_a_device_has_alternative_names(node: Node) -> None:
+    """The kernel finds it by them, and its events and lists tell them."""  # SPEC N4
+    events: list[LinkEvent] = []
+    await node.kernel.subscribe(events.append)
+    node.by_hand(
+        lambda route: route.link("property_add", index=node.parent_index, altname="uplink")
+    )
+    uplink = InterfaceName("uplink")
+    link = await node.kernel.link_by_name(uplink)
+    assert link is not None
+    assert (link.index, link.name) == (node.parent_index, PARENT)
+    assert link.altnames == {uplink}
+    assert link in await node.kernel.links()
+    async with asyncio.timeout(5):
+        while {uplink} not in [e.altnames for e in events if isinstance(e, LinkChanged)]:
+            await asyncio.sleep(0.001)
+
+
 async def test_children_of_the_host_are_seen(node: Node) -> None:
     """A link that somebody hung on another one is told."""
     assert "peer" not in await node.kernel.children(99)

@@ -163,9 +163,9 @@ class LinkReconciler:
                 self._look_at(self._table.gone(index, name))
             case AddressesChanged(index=index):
                 self._addresses.pop(index, None)
-                parent = self._table.name_of(index)
-                if parent is not None and self._networks.by_index(BY_PARENT, parent):
-                    self._queue.add(CheckSource(parent))
+                for parent in self._table.names_of(index):
+                    if self._networks.by_index(BY_PARENT, parent):
+                        self._queue.add(CheckSource(parent))
             case EventsLost():
                 EVENTS_LOST.inc()
                 self._parents.forget_all()
@@ -230,7 +230,7 @@ class LinkReconciler:
         self._table.begin_fill()
         links = await self._kernel.links()
         self._table.fill(links)
-        by_name = {link.name: link for link in links}
+        by_name = {name: link for link in links for name in (link.name, *link.altnames)}
         strays = {
             link.made_as: link
             for link in links
@@ -243,11 +243,12 @@ class LinkReconciler:
         made = {link.made_as for link in links if link.made_as is not None}
         for name in sorted(names | made | self._states.names()):
             wanted = self._demand(name)
-            parent = by_name.get(wanted.parent) if wanted.parent is not None else None
+            device = wanted.parent
+            parent = None if device is None else by_name.get(device)
             addresses: tuple[ObservedAddress, ...] = ()
-            if parent is not None and wanted.needs_source:
+            if device is not None and parent is not None and wanted.needs_source:
                 addresses = await self._addresses_of(parent)
-                self._sources[parent.name] = source_of(addresses)
+                self._sources[device] = source_of(addresses)
             seen = Seen(
                 link=by_name.get(name),
                 stray=strays.get(name),
@@ -315,9 +316,9 @@ class LinkReconciler:
         if parent is None or not wanted.needs_source:
             return Seen(link=link, stray=stray, parent=parent)
         addresses = await self._addresses_of(parent)
-        if self._sources.get(parent.name) != source_of(addresses):
+        if self._sources.get(wanted.parent) != source_of(addresses):
             # This one follows another source than all others: whichever stays is told to all.
-            self._sources.pop(parent.name, None)
+            self._sources.pop(wanted.parent, None)
         return Seen(
             link=link,
             stray=stray,

@@ -32,7 +32,7 @@ from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.kernel import EventsLost
 from netwatcher.link_states import LinkStates, node_networks
-from netwatcher.links import ObservedAddress, OtherKind, alias_for
+from netwatcher.links import ObservedAddress, ObservedVlan, OtherKind, alias_for
 from netwatcher.metrics import LINK_REPAIRS
 from netwatcher.plan import CreateVlan, CreateVxlan, Delete, Rename
 from netwatcher.reconciler import (
@@ -467,6 +467,36 @@ async def test_a_tunnel_outlives_the_loss_of_ipv4_for_a_moment() -> None:
         kernel.set_addresses(parent, IPV6_ADDRESS, ADDRESS)
         await lab.until(lambda: lab.reason("internal") == "")
     assert kernel.named("vx_internal") == link
+
+
+async def test_a_device_may_be_called_by_an_alternative_name() -> None:
+    """Whatever happens to it is heard of under its own name, and is repaired at once."""  # SPEC N4
+    api, kernel = FakeKube(), FakeKernel()
+    for net in (EXTERNAL, INTERNAL):
+        raw = raw_net(net)
+        for options in (raw["spec"]["Options"], raw["status"]["applied"]["Options"]):
+            options["host_device"] = "uplink"
+        api.add(DANMNETS, raw)
+    async with a_lab(api, kernel) as lab:
+        await lab.until(lambda: "uplink does not exist" in lab.reason("internal"))
+        index = kernel.add_parent("ens3", ADDRESS, altnames=["uplink"])
+        await lab.until(lambda: lab.reason("internal") == lab.reason("external") == "")
+        assert kernel.named("external.300").kind == ObservedVlan(parent_index=index, vid=300)
+        kernel.set_addresses(index, OTHER_ADDRESS)
+        await lab.until(
+            lambda: getattr(kernel.named("vx_internal").kind, "source", None)
+            == OTHER_ADDRESS.address
+        )
+        kernel.remove("ens3")
+        await lab.until(lambda: "uplink does not exist" in lab.reason("internal"))
+        index = kernel.add_foreign("ens9", OtherKind(name=""), altnames=["uplink"])
+        await lab.until(lambda: "no global IPv4" in lab.reason("internal"))
+        kernel.set_addresses(index, OTHER_ADDRESS)
+        await lab.until(lambda: lab.reason("internal") == lab.reason("external") == "")
+        lab.queue.add(CheckAll())
+        await lab.until(lambda: len(lab.queue) == 0)
+    made = [each for each in kernel.executed if isinstance(each, CreateVlan | CreateVxlan)]
+    assert sorted(each.name for each in made) == [*["external.300"] * 2, *["vx_internal"] * 2]
 
 
 async def test_a_foreign_link_is_never_touched() -> None:

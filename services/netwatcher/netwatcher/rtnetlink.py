@@ -33,6 +33,8 @@ _IFF_UP: Final = 0x1
 _IFLA_IFNAME: Final = 3
 _IFLA_MTU: Final = 4
 _IFLA_IFALIAS: Final = 20
+_IFLA_PROP_LIST: Final = 52
+_IFLA_ALT_IFNAME: Final = 53
 # IFLA_LINK, IFLA_OPERSTATE, IFLA_LINKINFO and IFLA_GROUP. No counters are among them.
 _FINGERPRINT: Final = frozenset({5, 16, 18, 27})
 # The two highest bits of an attribute's type are flags.
@@ -110,13 +112,8 @@ def _decode_link(body: bytes, *, gone: bool) -> LinkChanged | LinkGone:
     name = alias = ""
     mtu = 0
     fingerprint = b""
-    offset = _IFINFO.size
-    while offset + _ATTRIBUTE.size <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, offset)
-        if length < _ATTRIBUTE.size:
-            break
-        value = body[offset + _ATTRIBUTE.size : offset + length]
-        kind &= _ATTRIBUTE_TYPE_MASK
+    altnames: frozenset[InterfaceName] = frozenset()
+    for kind, value in _attributes(body, _IFINFO.size):
         if kind == _IFLA_IFNAME:
             name = _text(value)
         elif kind == _IFLA_IFALIAS:
@@ -124,8 +121,13 @@ def _decode_link(body: bytes, *, gone: bool) -> LinkChanged | LinkGone:
         elif kind == _IFLA_MTU and len(value) == _U32.size:
             (mtu,) = _U32.unpack(value)
         elif kind in _FINGERPRINT:
-            fingerprint += body[offset : offset + length]
-        offset += _aligned(length)
+            fingerprint += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+        elif kind == _IFLA_PROP_LIST:
+            altnames = frozenset(
+                InterfaceName(_text(name))
+                for kind_of_name, name in _attributes(value)
+                if kind_of_name == _IFLA_ALT_IFNAME
+            )
     if gone:
         return LinkGone(index=index, name=InterfaceName(name))
     return LinkChanged(
@@ -135,7 +137,17 @@ def _decode_link(body: bytes, *, gone: bool) -> LinkChanged | LinkGone:
         up=bool(flags & _IFF_UP),
         mtu=mtu,
         fingerprint=fingerprint,
+        altnames=altnames,
     )
+
+
+def _attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & _ATTRIBUTE_TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
+        offset += _aligned(length)
 
 
 def _text(value: bytes) -> str:

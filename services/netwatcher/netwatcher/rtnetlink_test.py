@@ -3,6 +3,7 @@
 import errno
 import socket
 import struct
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +26,12 @@ def a_message(kind: int, body: bytes) -> bytes:
 
 
 def a_link_message(
-    kind: int = NEWLINK, *, name: str = "external.300", alias: str = "", family: int = 0
+    kind: int = NEWLINK,
+    *,
+    name: str = "external.300",
+    alias: str = "",
+    altnames: Sequence[str] = (),
+    family: int = 0,
 ) -> bytes:
     """Encode an event of a link that is up."""
     body = struct.pack("=BxHiII", family, 1, 7, 0x1, 0)
@@ -34,13 +40,16 @@ def a_link_message(
     body += an_attribute(16, b"\6")
     if alias:
         body += an_attribute(20, alias.encode())
+    if altnames:
+        names = b"".join(an_attribute(53, each.encode() + b"\0") for each in altnames)
+        body += an_attribute(52 | 0x8000, names)
     return a_message(kind, body)
 
 
 def test_all_events_of_a_datagram_are_read() -> None:
     """Links and addresses, in order; what else comes is skipped."""
     data = (
-        a_link_message(alias="danm:external.300")
+        a_link_message(alias="danm:external.300", altnames=["lan", "uplink-of-rack-7"])
         + a_message(NEWROUTE, b"\0" * 12)
         + a_message(NEWADDR, struct.pack("=BBBBI", 2, 24, 0, 0, 9))
         + a_link_message(DELLINK)
@@ -54,6 +63,7 @@ def test_all_events_of_a_datagram_are_read() -> None:
             up=True,
             mtu=1450,
             fingerprint=an_attribute(16, b"\6")[:5],
+            altnames=frozenset(map(InterfaceName, ("lan", "uplink-of-rack-7"))),
         ),
         AddressesChanged(index=9),
         LinkGone(index=7, name=name),

@@ -1,6 +1,6 @@
 """The node's network in memory, as faithful as netwatcher's tests need it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from danm_api.errors import LinkSetupError
@@ -51,16 +51,27 @@ class FakeKernel:
     # What a test does.
 
     def add_parent(
-        self, name: str, *addresses: ObservedAddress, up: bool = True, mtu: int = 1500
+        self,
+        name: str,
+        *addresses: ObservedAddress,
+        up: bool = True,
+        mtu: int = 1500,
+        altnames: Iterable[str] = (),
     ) -> int:
         """Plug a device in and return its index."""
-        index = self._add(name, OtherKind(name=""), up=up, mtu=mtu)
+        index = self._add(name, OtherKind(name=""), up=up, mtu=mtu, altnames=altnames)
         self.set_addresses(index, *addresses)
         return index
 
-    def add_foreign(self, name: str, kind: ObservedVlan | ObservedVxlan | OtherKind) -> int:
+    def add_foreign(
+        self,
+        name: str,
+        kind: ObservedVlan | ObservedVxlan | OtherKind,
+        *,
+        altnames: Iterable[str] = (),
+    ) -> int:
         """Let somebody else make a link."""
-        return self._add(name, kind, up=True, mtu=1500)
+        return self._add(name, kind, up=True, mtu=1500, altnames=altnames)
 
     def place(self, link: ObservedLink) -> None:
         """Put a link as it is given in the place of its index."""
@@ -110,7 +121,9 @@ class FakeKernel:
 
     async def link_by_name(self, name: InterfaceName) -> ObservedLink | None:
         """Return the link of a name."""
-        return next((link for link in self._links.values() if link.name == name), None)
+        return next(
+            (link for link in self._links.values() if name in (link.name, *link.altnames)), None
+        )
 
     async def link_by_index(self, index: int) -> ObservedLink | None:
         """Return the link of an index."""
@@ -192,6 +205,7 @@ class FakeKernel:
         up: bool,
         mtu: int,
         group: int = 0,
+        altnames: Iterable[str] = (),
     ) -> int:
         self._last_index += 1
         self._put(
@@ -204,6 +218,7 @@ class FakeKernel:
                 carrier=True,
                 mtu=mtu,
                 kind=kind,
+                altnames=frozenset(map(InterfaceName, altnames)),
             )
         )
         return self._last_index
@@ -218,6 +233,7 @@ class FakeKernel:
                 up=link.up,
                 mtu=link.mtu,
                 fingerprint=repr((link.kind, link.group, link.carrier)).encode(),
+                altnames=link.altnames,
             )
         )
 
