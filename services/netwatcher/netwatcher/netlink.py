@@ -153,7 +153,7 @@ class NetlinkKernel:
     def _rename(self, route: IPRoute, action: Rename) -> None:
         if self._renames_while_up:
             try:
-                route.link("set", index=action.index, ifname=action.name)
+                route.link("set", index=action.index, ifname=action.name, state="up")
             except NetlinkError as error:
                 if error.code != errno.EBUSY:
                     raise

@@ -199,6 +199,21 @@ async def test_every_repair_works(node: Node) -> None:
     assert await node.kernel.link_by_index(link.index) == link
 
 
+async def test_a_downed_link_gets_its_name_back_and_is_up(node: Node) -> None:
+    """One request does both, whether the kernel renames what is up or only what is down."""
+    await node.kernel.execute(node.creation("198.18.0.1", "239.0.2.88"))  # SPEC N4
+    link = await node.kernel.link_by_name(NAME)
+    assert link is not None
+    index = link.index
+    node.by_hand(lambda route: route.link("set", index=index, state="down"))
+    await node.kernel.execute(Rename(index=index, name=OOPS))
+    renamed = await node.kernel.link_by_name(OOPS)
+    assert renamed is not None
+    assert renamed.up
+    await node.kernel.execute(Rename(index=index, name=NAME))
+    assert await node.kernel.link_by_name(NAME) == link
+
+
 async def test_a_half_made_link_is_recognised(node: Node) -> None:
     """The group that a link is created with tells whose it is before the alias does."""  # SPEC N4
     node.by_hand(
@@ -402,7 +417,6 @@ async def test_a_vlan_is_made_marked_and_repaired(node: Node) -> None:
     assert actions == (
         Rename(index=index, name=VLAN_NAME),
         SetMtu(index=index, mtu=1500),
-        SetUp(index=index),
     )
     for action in actions:
         await node.kernel.execute(action)

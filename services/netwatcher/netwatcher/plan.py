@@ -60,7 +60,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rename:
-    """Give a link its name back."""
+    """Give a link its name back, and set it up: one request does both."""
 
     index: int
     name: InterfaceName
@@ -273,7 +273,7 @@ def _repair(link: ObservedLink, create: CreateVlan | CreateVxlan, *, parent_mtu:
     mtu = _mtu_below(parent_mtu, create)
     if link.mtu != mtu:
         actions.append(SetMtu(index=link.index, mtu=mtu))
-    if not link.up:
+    if not link.up and link.name == create.name:
         actions.append(SetUp(index=link.index))
     blocked = "" if actions or link.carrier else f"link {link.name} has no carrier"
     return Plan(actions=tuple(actions), blocked=blocked)

@@ -116,6 +116,12 @@ def a_vxlan_seen(link: ObservedLink | None = None) -> Seen:
         ),
         pytest.param(
             VLAN,
+            a_vlan_seen(stray=replace(VLAN_LINK, name=InterfaceName("oops"), up=False)),
+            (Rename(index=7, name=VLAN_NAME),),
+            id="downed and renamed by hand",
+        ),
+        pytest.param(
+            VLAN,
             a_vlan_seen(replace(VLAN_LINK, alias="", group=HALF_MADE_GROUP, up=False)),
             (Mark(index=7, name=VLAN_NAME), SetUp(index=7)),
             id="netwatcher died between two requests",

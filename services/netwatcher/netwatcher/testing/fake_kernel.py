@@ -150,7 +150,7 @@ class FakeKernel:
             case Mark(index=index, name=name):
                 self._put(replace(self._links[index], alias=alias_for(name), group=0))
             case Rename(index=index, name=name):
-                self._put(replace(self._links[index], name=name))
+                self._put(replace(self._links[index], name=name, up=True))
             case SetMtu(index=index, mtu=mtu):
                 self._put(replace(self._links[index], mtu=mtu))
             case SetVxlanSource(index=index, source=source):
