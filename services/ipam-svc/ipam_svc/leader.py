@@ -35,7 +35,6 @@ _SUMMARY_PERIOD_S: Final = 2.0
 # How often a DanmNet that is being deleted is looked at while something uses it: its blocks' watch
 # tells of addresses, nothing tells of interfaces without one.
 _IN_USE_PERIOD_S: Final = 2.0
-_SYNC_TIMEOUT_S: Final = 30.0
 _KEEPERS: Final = 4
 # After a failure, such as somebody else's write at the same moment.
 _RETRY_S: Final = 2.0
@@ -108,8 +107,9 @@ class Leader:
         async with asyncio.TaskGroup() as group:
             self._start(group, self._authority_period_s, "authorities", self._authorities.reconcile)
             group.create_task(self._nodes.run())
-            await self._replica.wait_synced(_SYNC_TIMEOUT_S)
-            await self._nodes.wait_synced(_SYNC_TIMEOUT_S)
+            # For as long as it takes: a failure here would end a process that serves well. What
+            # needs the nodes waits for them by itself; the informers tell what they cannot read.
+            await self._replica.wait_synced(None)
             for net in self._replica.cache.all():
                 queue.add((net.namespace, net.name))
             self._reclaimer.begin()
@@ -149,7 +149,9 @@ class Leader:
                 _log.exception("Part of the Lease holder's work failed", part=name, error=error)
             await self._sleep(pause_s)
 
-    def _nodes_in_service(self) -> list[NodeName]:
+    def _nodes_in_service(self) -> list[NodeName] | None:
+        if not self._nodes.synced:
+            return None
         return [node.name for node in self._nodes.items() if not node.out_of_service]
 
     def _on_node(self, change: Change[Node]) -> None:

@@ -103,6 +103,30 @@ async def test_failure_of_one_part_does_not_stop_the_others(method: str) -> None
         await eventually(lambda: cluster.kube.all_stored(CONFIG_MAPS) != [])
 
 
+async def test_nodes_that_cannot_be_read_stop_nothing_else() -> None:
+    """A leader whom the API server shows no nodes goes on with the rest, for as long as it takes."""
+    # DESIGN P2, P5: ending the process would take the service with it, in each replica in turn.
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    busy = ApiUnavailableError("too many requests", status=429)
+    cluster.kube.fail_next("list", NODES, busy, times=1_000_000)
+    await _add_endpoint(cluster, "a", "gone")
+    expires = cluster.clock.now() + timedelta(seconds=10)
+    external = ExternalOwnerMessage(namespace=NAMESPACE, name="x", expires=expires)
+    async with cluster.running() as (other,):
+        await cluster.reserve(other, external, attachment(interface=""), node="")
+        await cluster.reserve(other, pod("p"), attachment(), node="gone")
+        cluster.clock.seconds += 60
+        async with _led(cluster):
+            await eventually(lambda: cluster.addresses() == ["10.0.0.2"], within_s=20)
+            await eventually(lambda: cluster.network().status.ipv4 is not None)
+            # Each node would have to be asked for: the watch is what costs little.
+            assert cluster.kube.calls["get", NODES.plural] == 0
+            cluster.kube.fail_no_more()
+            await eventually(lambda: cluster.addresses() == [], within_s=20)
+            await eventually(lambda: _endpoints(cluster) == [], within_s=20)
+
+
 async def test_deleted_network_goes_when_its_last_address_is_free() -> None:
     """The Lease holder looks again at a DanmNet that waits, without any event on it."""
     # SPEC A5

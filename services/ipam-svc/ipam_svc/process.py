@@ -122,11 +122,16 @@ async def serve(
         await replica.wait_synced(timeout_s=None)
         on_synced()
 
+    async def stand() -> None:
+        # One that may not or cannot read the record would keep the Lease from one that can.
+        await replica.wait_synced(timeout_s=None)
+        await election.run(leader.run)
+
     async def work_on() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(tell_synced())
             group.create_task(replica.run())
-            group.create_task(election.run(leader.run))
+            group.create_task(stand())
             group.create_task(serve_api())
 
     # Metrics tell much of the cluster: the API shows them to those who may.

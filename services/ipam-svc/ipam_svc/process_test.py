@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 
 from danm_api.errors import (
     AccessDeniedError,
+    ApiUnavailableError,
     InvalidRequestError,
     IpamUnavailableError,
     PodNotFoundError,
@@ -31,10 +32,10 @@ from danm_api.ipam_api import (
     network_usage_path,
 )
 from danm_api.ipam_client import IpamClient
-from danm_api.kube.api import DANMIPBLOCKS, PODS, SECRETS, RawObject
+from danm_api.kube.api import DANMIPBLOCKS, LEASES, PODS, SECRETS, RawObject
 from danm_api.names import SYSTEM_NAMESPACE
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually
-from ipam_svc.testing.service import running
+from ipam_svc.testing.service import Service, running
 
 
 def _soon() -> float:
@@ -419,6 +420,25 @@ async def test_a_replica_says_when_it_has_read_the_record() -> None:
             while service.synced < 2:
                 await asyncio.sleep(0.01)
         assert service.synced == 2
+
+
+async def test_a_replica_that_cannot_read_the_record_leaves_the_lease_to_one_that_can() -> None:
+    """It could neither free anything nor look after DanmNets."""
+    # DESIGN P2
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    service = Service(cluster.kube)
+    away = ApiUnavailableError("silent", status=0)
+    cluster.kube.fail_next("list", DANMIPBLOCKS, away, times=1_000_000)
+    starting = asyncio.create_task(service.start())
+    try:
+        await eventually(lambda: cluster.kube.calls["list", DANMIPBLOCKS.plural] > 1)
+        assert cluster.kube.all_stored(LEASES) == []
+        cluster.kube.fail_no_more()
+        await starting
+        assert len(cluster.kube.all_stored(LEASES)) == 1
+    finally:
+        await service.close()
 
 
 async def test_trust_may_change_at_run_time() -> None:

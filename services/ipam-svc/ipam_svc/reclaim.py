@@ -68,7 +68,7 @@ class Reclaimer:
         cache: NetworkCache,
         taker: Taker,
         announcer: Announcer,
-        known_nodes: Callable[[], Iterable[NodeName]],
+        known_nodes: Callable[[], Iterable[NodeName] | None],
         now: Callable[[], datetime],
         clock: Callable[[], float],
     ) -> None:
@@ -81,7 +81,8 @@ class Reclaimer:
             cache: What is known of the DanmNets.
             taker: Gives entries back.
             announcer: Tells of what is freed.
-            known_nodes: The nodes that are there and in service, by a watch.
+            known_nodes: The nodes that are there and in service, by a watch; None before they have
+                been read.
             now: The time that expiries are compared with.
             clock: Monotonic seconds.
         """
@@ -122,11 +123,9 @@ class Reclaimer:
 
     async def reconcile(self) -> None:
         """Free what is dead by now; call it every few seconds."""
-        if not self._knows_nodes_of_endpoints:
-            self._knows_nodes_of_endpoints = await self._attempt(self._suspect_nodes_of_endpoints())
-        present = set(self._known_nodes())
-        absent = {node for node in self._ledger.nodes() if node not in present}
-        await for_each(self._suspects | absent, self._try_node, at_once=_NODES_AT_ONCE)
+        # Without them every node would have to be asked for, of an API server that answers no list.
+        if (present := self._known_nodes()) is not None:
+            await self._free_lost_nodes(set(present))
         await for_each(self._ledger.networks(), self._look_through, at_once=_NETWORKS_AT_ONCE)
         known = self._scanned.keys() | self._calm.keys() | self._empty_since.keys()
         for uid in known - self._ledger.networks():
@@ -134,6 +133,14 @@ class Reclaimer:
             self._calm.pop(uid, None)
             self._empty_since.pop(uid, None)
             self._restless.discard(uid)
+
+    async def _free_lost_nodes(self, present: Collection[NodeName]) -> None:
+        if not self._knows_nodes_of_endpoints:
+            self._knows_nodes_of_endpoints = await self._attempt(
+                self._suspect_nodes_of_endpoints(present)
+            )
+        absent = {node for node in self._ledger.nodes() if node not in present}
+        await for_each(self._suspects | absent, self._try_node, at_once=_NODES_AT_ONCE)
 
     async def free_node(self, node: NodeName) -> None:
         """Free a node's entries and delete its DanmEps, if it is gone or declared lost.
@@ -155,13 +162,12 @@ class Reclaimer:
         await for_each(dead, self._free, at_once=_WRITES_AT_ONCE)
         await for_each(endpoints, self._delete_endpoint, at_once=_WRITES_AT_ONCE)
 
-    async def _suspect_nodes_of_endpoints(self) -> None:
-        present = set(self._known_nodes())
+    async def _suspect_nodes_of_endpoints(self, present: Collection[NodeName]) -> None:
         async with aclosing(self._api.pages(DANMEPS)) as pages:
             async for page in pages:
                 nodes = {decode_endpoint_identity(raw).node for raw in page.items}
                 # One that was made by hand may name no node.
-                self._suspects |= nodes - present - {NodeName("")}
+                self._suspects |= nodes.difference(present, [NodeName("")])
 
     async def _try_node(self, node: NodeName) -> None:
         # Before it is asked about: it may be lost while the answer is on its way.

@@ -132,6 +132,10 @@ class FakeKube:
             )
         )
 
+    def fail_no_more(self) -> None:
+        """Forget which calls shall fail; what waits at a gate goes on waiting."""
+        self._plans.forget_failures()
+
     def hold_next(
         self, method: Method, resource: Resource | None, *, took_effect: bool = False
     ) -> Gate:

@@ -63,6 +63,10 @@ class Plans:
         """Append a plan."""
         self._plans.append(plan)
 
+    def forget_failures(self) -> None:
+        """Drop the plans with errors."""
+        self._plans = [plan for plan in self._plans if plan.error is None]
+
     async def enter(self, method: Method, resource: Resource) -> Plan | None:
         """Carry out the plan of this call, or return it when it concerns the call's end."""
         for plan in self._plans:
