@@ -119,6 +119,9 @@ class Access:
             raise UnauthenticatedError(
                 f'send a token for {_of(audience)} as "Authorization: Bearer TOKEN"'
             )
+        if not token.isascii():
+            # Bytes that are no UTF-8 come as surrogates, which cannot be sent on.
+            raise UnauthenticatedError("the token has other characters than ASCII has")
         if len(token) > _MAX_TOKEN_CHARACTERS:
             raise UnauthenticatedError("the token is too long to be one of Kubernetes")
 

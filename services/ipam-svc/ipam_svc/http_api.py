@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import hdrs, web
 from prometheus_client import Histogram
 
+from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import (
     DanmError,
     InvalidRequestError,
@@ -284,11 +285,11 @@ class HttpApi:
     async def _body(self, request: web.Request, kind: type[T]) -> T:
         content = await self._content(request)
         try:
-            return msgspec.json.decode(content, type=kind)
+            return decode_foreign(content, kind)
         except msgspec.ValidationError as error:
             message, field = _fault_of(error)
             raise refusal([violation(field, message)]) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             raise InvalidRequestError(f"the body is not JSON: {error}") from error
 
     async def _content(self, request: web.Request) -> bytes | bytearray:

@@ -96,6 +96,7 @@ async def _problem(response: ClientResponse) -> Problem:
             id="nested",
         ),
         pytest.param(b" " * 100_000, 413, "", id="too large"),
+        pytest.param(b'{"owner": {"x": ' + b"[" * 60_000, 400, "", id="nested without end"),
     ],
 )
 async def test_bad_body(body: bytes, status: int, field: str) -> None:
@@ -253,6 +254,19 @@ async def test_nothing_is_told_to_strangers(path: str, authorization: str) -> No
         )
         assert (await _problem(response)).status == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_token_that_is_no_text_is_no_token() -> None:
+    """Whoever sends bytes in place of a token is told so, and fills no log."""
+    # DESIGN, "Who may"; P7
+    async with _served(Cluster()) as client:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        lines = [f"GET {OPENAPI_PATH} HTTP/1.0".encode(), b"Authorization: Bearer a\xff", b"", b""]
+        writer.write(b"\r\n".join(lines))
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.0 401 ")
 
 
 async def test_document_is_served() -> None:

@@ -7,7 +7,7 @@ import msgspec
 T = TypeVar("T")
 
 
-def decode_foreign(data: bytes | str, kind: type[T]) -> T:
+def decode_foreign(data: bytes | bytearray | str, kind: type[T]) -> T:
     """Decode JSON of which nothing is known.
 
     msgspec has exceptions of other kinds for texts that are no UTF-8 and for endless nesting.

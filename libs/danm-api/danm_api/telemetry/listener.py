@@ -15,7 +15,7 @@ from ssl import SSLContext
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
 from danm_api.errors import DanmError, InvalidRequestError, OverloadedError
@@ -163,15 +163,8 @@ class Connection(web.RequestHandler):
                 "Failed to answer a request", address=self.address, path=request.path, error=exc
             )
             fault = DanmError("an error of this process, whose log tells more; please report it")
-        else:
-            reason = f"this is no HTTP request that can be read: {message or exc or 'no reason'}"
-            fault = InvalidRequestError(reason)
-        problem = problem_of(fault, status=HTTPStatus(status))
-        response = web.Response(
-            status=status, body=msgspec.json.encode(problem), content_type=CONTENT_TYPE
-        )
-        response.force_close()
-        return response
+            return _last_answer(fault, status=status)
+        return _unreadable(str(message or exc or "no reason"), status=status)
 
 
 class Listener:
@@ -362,11 +355,29 @@ def _watched(handle: _Handle) -> _Handle:
             return await handle(request)
         connection.begin()
         try:
+            if not request.headers.get(hdrs.EXPECT, "").isascii():
+                # aiohttp puts it into an answer before any handler runs, and fails.
+                return _unreadable("the header Expect has other characters than ASCII has")
             return await handle(request)
         finally:
             connection.end()
 
     return watched
+
+
+def _unreadable(why: str, *, status: int = HTTPStatus.BAD_REQUEST) -> web.Response:
+    reason = f"this is no HTTP request that can be read: {why}"
+    return _last_answer(InvalidRequestError(reason), status=status)
+
+
+def _last_answer(fault: DanmError, *, status: int) -> web.Response:
+    """Return an answer that ends its connection."""
+    problem = problem_of(fault, status=HTTPStatus(status))
+    response = web.Response(
+        status=status, body=msgspec.json.encode(problem), content_type=CONTENT_TYPE
+    )
+    response.force_close()
+    return response
 
 
 def _refusal(reason: str) -> bytes:

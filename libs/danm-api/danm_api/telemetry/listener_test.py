@@ -351,6 +351,9 @@ async def test_who_holds_most_connections_makes_way(bounds: Bounds) -> None:
             400,
             id="too many headers",
         ),
+        pytest.param(
+            b"GET /quick HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n", 400, id="Expect of bytes"
+        ),
     ],
 )
 async def test_what_is_no_request_gets_a_problem_document(sent: bytes, status: int) -> None:
