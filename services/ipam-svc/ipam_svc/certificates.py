@@ -55,6 +55,8 @@ class ServingCertificate:
     Attributes:
         pem: Certificate and key.
         issuer: The authority's certificate, as PEM.
+        made: By the clock of then, which may have been set back since.
+        begins: Before that no client takes it.
         renew_at: From when on a new one is due.
         ends: From when on no client takes it.
         issuer_ends: The same of the authority.
@@ -62,6 +64,8 @@ class ServingCertificate:
 
     pem: str
     issuer: str
+    made: datetime
+    begins: datetime
     renew_at: datetime
     ends: datetime
     issuer_ends: datetime
@@ -114,6 +118,8 @@ def issue(
     return ServingCertificate(
         pem=_certificate_text(certificate) + _key_text(key),
         issuer=authority.certificate,
+        made=now,
+        begins=certificate.not_valid_before_utc,
         renew_at=now + lifetimes.serving_renewal,
         ends=certificate.not_valid_after_utc,
         issuer_ends=issuer.not_valid_after_utc,
@@ -127,6 +133,12 @@ def in_step(
     if authorities is None:
         return Authorities(current=make_authority(now=now, lifetimes=lifetimes))
     present, following = authorities.current, authorities.next
+    if now < _begin(present.certificate) - _SKEW:
+        # It was made by a clock that was fast, and nobody takes it before that moment. Or this
+        # clock is slow: so replicas that go on with it for a minute are trusted all the same.
+        return Authorities(
+            current=make_authority(now=now, lifetimes=lifetimes), previous=present.certificate
+        )
     if now >= _end(present.certificate):
         # Nobody led for very long. What the present one signs is worth nothing, so the next one
         # need not wait until everybody trusts it.

@@ -76,6 +76,21 @@ def test_nothing_changes_while_nothing_is_due(days: int) -> None:
     assert in_step(authorities, now=_NOW + days * _DAY) == authorities
 
 
+def test_authority_of_a_fast_clock_is_followed_at_once() -> None:
+    """Nobody takes what begins in an hour; whoever trusts the next one still trusts that one."""
+    first = in_step(None, now=_NOW + timedelta(hours=1))
+    second = in_step(first, now=_NOW)
+    names = ["danm-ipam.danm-system.svc"]
+    early = issue(first.current, names=names, addresses=[], now=_NOW)
+    assert not _accepts(first.trust, early.pem, at=_NOW)
+    certificate = issue(second.current, names=names, addresses=[], now=_NOW)
+    assert _accepts(second.trust, certificate.pem, at=_NOW)
+    assert second.previous == first.current.certificate
+    assert in_step(second, now=_NOW) == second
+    assert in_step(second, now=_NOW + timedelta(minutes=5)) == second
+    assert in_step(second, now=_NOW + 3 * _DAY).previous == ""
+
+
 def test_authority_that_ended_is_followed_at_once() -> None:
     """After years without a Lease holder, nobody waits a day for the next authority to sign."""
     first = in_step(None, now=_NOW)

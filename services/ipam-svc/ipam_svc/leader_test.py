@@ -104,7 +104,7 @@ async def test_failure_of_one_part_does_not_stop_the_others(method: str) -> None
 
 
 async def test_nodes_that_cannot_be_read_stop_nothing_else() -> None:
-    """A leader whom the API server shows no nodes goes on with the rest, for as long as it takes."""
+    """A leader that is shown no nodes goes on with all the rest, for as long as it takes."""
     # DESIGN P2, P5: ending the process would take the service with it, in each replica in turn.
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")

@@ -141,8 +141,9 @@ class ServingTls:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a certificate to serve with."""
-        return self.certificate is not None
+        """Whether there is a certificate to serve with, which clients take now."""
+        present = self.certificate
+        return present is not None and present.begins <= self._now() < present.ends
 
     async def wait_ready(self) -> None:
         """Wait for the first certificate: the Lease holder may have to make the authority."""
@@ -168,7 +169,7 @@ class ServingTls:
         if (
             present is not None
             and present.issuer == authority.certificate
-            and self._now() < present.renew_at
+            and present.made <= self._now() < present.renew_at
         ):
             return
         certificate = issue(

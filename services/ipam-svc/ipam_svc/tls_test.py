@@ -49,6 +49,11 @@ class _World:
         )
 
 
+def _is_ready(tls: ServingTls) -> bool:
+    """Ask anew: mypy takes a property that was true for one that stays so."""
+    return tls.ready
+
+
 async def test_lease_holder_makes_and_publishes_one_authority() -> None:
     """The first round makes the authority and publishes it; the next ones change nothing."""
     world = _World()
@@ -148,6 +153,45 @@ async def test_replica_issues_and_renews_its_certificate() -> None:
     world.moment += timedelta(days=16)
     await tls.renew()
     assert tls.certificate is not first
+
+
+async def test_clock_that_is_set_back_costs_no_more_than_a_moment() -> None:
+    """A machine that started with a fast clock shows what clients take as soon as it is right."""
+    # DESIGN P2: else every client would refuse the replica, which says that it is ready, for hours.
+    world = _World()
+    world.moment += timedelta(hours=2)
+    await world.keeper.reconcile()
+    tls = world.serving()
+    await tls.renew()
+    assert _is_ready(tls)
+    early = world.authorities().current.certificate
+    world.moment -= timedelta(hours=2)
+    assert not _is_ready(tls)
+    await tls.renew()
+    assert _is_ready(tls)
+    assert tls.certificate is not None
+    assert tls.certificate.issuer == early
+    await world.keeper.reconcile()
+    # Whoever still shows a certificate of the first authority is trusted.
+    assert world.trust() == world.authorities().trust
+    assert early in world.trust()
+    await tls.renew()
+    assert tls.certificate.issuer == world.authorities().current.certificate != early
+    # Once, and by a clock that differs as much as clocks may not at all.
+    after = world.authorities()
+    world.moment -= timedelta(minutes=4)
+    await world.keeper.reconcile()
+    assert world.authorities() == after
+
+
+async def test_certificate_that_has_ended_is_none_to_serve_with() -> None:
+    """Nobody takes it any more, so nobody shall be sent there."""
+    world = _World()
+    await world.keeper.reconcile()
+    tls = world.serving()
+    await tls.renew()
+    world.moment += timedelta(days=30)
+    assert not _is_ready(tls)
 
 
 async def test_replica_follows_the_authority() -> None:
