@@ -34,6 +34,8 @@ class Item:
 
     Attributes:
         ipv4: The address; tracked or not.
+        known: What an earlier send of the same attempt had made before this one took anything.
+        begun: Whether anything may have been taken.
         took: What was taken or kept for it.
         left: What the owner had before and leaves for another address.
     """
@@ -46,6 +48,8 @@ class Item:
     ipv4: IPAddress | None = None
     ipv6: IPAddress | None = None
     mac: str = ""
+    known: frozenset[IPAddress] = frozenset()
+    begun: bool = False
     took: list[Took] = field(default_factory=list)
     left: frozenset[IPAddress] = frozenset()
 

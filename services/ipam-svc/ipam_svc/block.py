@@ -34,7 +34,15 @@ from danm_api.record.entries import (
     lost_at,
 )
 from ipam_svc.address_space import AddressSpace, address_of
-from ipam_svc.readings import entry_at, first_free, held_with, is_free, position_of
+from ipam_svc.readings import (
+    entry_at,
+    first_free,
+    held_with,
+    is_free,
+    is_of,
+    position_of,
+    with_entry,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,11 @@ class TakeAny:
     left: frozenset[IPAddress] = frozenset()
     basis: NetworkSpec | None = None
 
+    @property
+    def beside(self) -> bool:
+        """As of ``TakeExact``."""
+        return bool(self.left)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeExact:
@@ -70,6 +83,7 @@ class TakeExact:
         basis: As of ``TakeAny``.
         alone: A new entry needs that no other DanmNet is on the wire: it lies outside of the pool
             (SPEC G3).
+        beside: The owner keeps another address of the family until it is told of this one.
     """
 
     owner: Owner
@@ -81,16 +95,31 @@ class TakeExact:
     dynamic: bool = False
     basis: NetworkSpec | None = None
     alone: bool = False
+    beside: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """Say of a pending entry that its owner gets all that it asked for."""
+
+    key: OwnerKey
+    attempt: int
+    address: IPAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveBack:
-    """Free an entry of exactly this owner and attempt (DESIGN, "Attempts fence")."""
+    """Free an entry of exactly this owner and attempt (DESIGN, "Attempts fence").
+
+    Attributes:
+        pending: Only if it still is: by one that is confirmed the owner has lost its other one.
+    """
 
     key: OwnerKey
     attempt: int
     address: IPAddress
     cooldown_s: int
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +139,7 @@ class Fence:
     """Change nothing but the version, so that a write on an earlier reading loses."""
 
 
-Change = TakeAny | TakeExact | GiveBack | Sweep | Seal | Fence
+Change = TakeAny | TakeExact | Confirm | GiveBack | Sweep | Seal | Fence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +235,8 @@ def apply(
             return _take_any(block, change, now, hint)
         case TakeExact():
             return _take_exact(block, change, now)
+        case Confirm():
+            return _confirm(block, change)
         case GiveBack():
             return _give_back(block, change, now)
         case Sweep():
@@ -220,20 +251,6 @@ def apply(
     assert_never(change)
 
 
-def is_of(entry: Held, owner: Owner, node: NodeName) -> bool:
-    """Say whether an entry is an owner's on this node.
-
-    A Pod's UID alone is no proof: a node may say of a mirror Pod what it likes, so whoever comes
-    from another node is another owner (DESIGN, "A rooted node").
-    """
-    return entry.node == node and owner_key(entry.owner) == owner_key(owner)
-
-
-def is_empty(block: IPBlock, *, now: datetime) -> bool:
-    """Say whether nothing would be lost with the block."""
-    return all(is_free(entry, now=now) for entry in block.entries)
-
-
 def _fenced(block: IPBlock) -> IPBlock:
     return replace(block, fence=block.fence + 1) if block.resource_version else block
 
@@ -246,6 +263,7 @@ def _take_any(
     if mine:
         mine.sort(key=lambda entry: entry.attempt)
         _refuse_stale(mine[-1], change.attempt)
+        mine.sort(key=lambda entry: not entry.is_pending)
         wanted = [entry for entry in mine if entry.address not in change.left]
         if wanted:
             return _keep(block, wanted[-1], change)
@@ -258,7 +276,7 @@ def _take_any(
         return block, NoSpace()
     address = address_of(change.space.version, number)
     entry = _new_entry(change, address, mac=change.mac or mac_of(address), now=now)
-    return _with_entry(block, entry), Took(held=entry, new=True)
+    return with_entry(block, entry), Took(held=entry, new=True)
 
 
 def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlock, Outcome]:
@@ -291,7 +309,7 @@ def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlo
         reason = f"{where} is not handed out: the DanmNet is being deleted"
         raise NetworkNotReadyError(reason)
     held = _new_entry(change, change.address, mac=change.mac, now=now)
-    return _with_entry(block, held), Took(held=held, new=True)
+    return with_entry(block, held), Took(held=held, new=True)
 
 
 def _refuse_going(block: IPBlock) -> None:
@@ -305,17 +323,29 @@ def _refuse_going(block: IPBlock) -> None:
         )
 
 
+def _confirm(block: IPBlock, change: Confirm) -> tuple[IPBlock, Outcome]:
+    entry = entry_at(block, change.address)
+    if not isinstance(entry, Held) or not _is_exactly(entry, change):
+        return block, NotHeld(holder=entry if isinstance(entry, Held) else None)
+    confirmed = replace(entry, pending=None)
+    return with_entry(block, confirmed), Took(held=confirmed, new=False)
+
+
+def _is_exactly(entry: Held, change: Confirm | GiveBack) -> bool:
+    return owner_key(entry.owner) == change.key and entry.attempt == change.attempt
+
+
 def _give_back(block: IPBlock, change: GiveBack, now: datetime) -> tuple[IPBlock, Outcome]:
     entry = entry_at(block, change.address)
     if not isinstance(entry, Held):
         return block, NotHeld(holder=None)
-    if owner_key(entry.owner) != change.key or entry.attempt != change.attempt:
+    if not _is_exactly(entry, change) or (change.pending and not entry.is_pending):
         return block, NotHeld(holder=entry)
     position = position_of(block.entries, change.address)
     left = block.entries[:position] + block.entries[position + 1 :]
     freed = replace(block, entries=left)
     cooling = _cooling(entry, change.cooldown_s, now)
-    return freed if cooling is None else _with_entry(freed, cooling), GaveBack(held=entry)
+    return freed if cooling is None else with_entry(freed, cooling), GaveBack(held=entry)
 
 
 def _sweep(block: IPBlock, change: Sweep, now: datetime) -> tuple[IPBlock, Outcome]:
@@ -346,8 +376,10 @@ def _keep(block: IPBlock, entry: Held, change: TakeAny | TakeExact) -> tuple[IPB
     if born is None and entry.attempt != change.attempt:
         # Whoever undoes the attempt must see that it did not take the address.
         born = entry.attempt
-    kept = replace(entry, owner=change.owner, attempt=change.attempt, born=born)
-    return _with_entry(block, kept), Took(held=kept, new=False)
+    beside = isinstance(change, TakeExact) and change.beside
+    pending = change.attempt if beside or entry.is_pending else None
+    kept = replace(entry, owner=change.owner, attempt=change.attempt, born=born, pending=pending)
+    return with_entry(block, kept), Took(held=kept, new=False)
 
 
 def _refuse_stale(entry: Held, attempt: int) -> None:
@@ -367,14 +399,5 @@ def _new_entry(change: TakeAny | TakeExact, address: IPAddress, *, mac: str, now
         attempt=change.attempt,
         since=now,
         mac=mac,
+        pending=change.attempt if change.beside else None,
     )
-
-
-def _with_entry(block: IPBlock, entry: Entry) -> IPBlock:
-    """Put an entry in place of what the block says of its address."""
-    position = position_of(block.entries, entry.address)
-    behind = position
-    if position < len(block.entries) and block.entries[position].address == entry.address:
-        behind += 1
-    entries = (*block.entries[:position], entry, *block.entries[behind:])
-    return replace(block, entries=entries)

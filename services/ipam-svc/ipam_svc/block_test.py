@@ -20,6 +20,7 @@ from danm_api.record.entries import CLOCK_SKEW, held_entries
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.batch import judge
 from ipam_svc.block import (
+    Confirm,
     Expired,
     GaveBack,
     GiveBack,
@@ -33,9 +34,8 @@ from ipam_svc.block import (
     TakeExact,
     Took,
     apply,
-    is_empty,
 )
-from ipam_svc.readings import entry_at
+from ipam_svc.readings import entry_at, is_empty
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _OVER = _NOW + CLOCK_SKEW
@@ -345,6 +345,45 @@ _CHANGES = st.one_of(
         lambda name, last: _back(_pod(str(name)), last), st.integers(0, 5), st.integers(1, 3)
     ),
 )
+
+
+def test_what_is_confirmed_cannot_be_taken_back_as_pending() -> None:
+    """Whoever undoes a failed move and whoever confirms it are judged by the same entry."""
+    owner = _pod()
+    key = owner_key(owner)
+    address = ip_address("10.0.0.2")
+    taking = replace(_exact(owner, 2, attempt=4), beside=True)
+    block, took = apply(_block(), taking, now=_NOW)
+    assert isinstance(took, Took)
+    assert took.held.is_pending
+    undo = GiveBack(key=key, attempt=4, address=address, cooldown_s=0, pending=True)
+    confirm = Confirm(key=key, attempt=4, address=address)
+    undone, _ = apply(block, undo, now=_NOW)
+    assert is_empty(undone, now=_NOW)
+    assert apply(undone, confirm, now=_NOW) == (undone, NotHeld(holder=None))
+    confirmed, outcome = apply(block, confirm, now=_NOW)
+    assert isinstance(outcome, Took)
+    assert not outcome.held.is_pending
+    assert apply(confirmed, undo, now=_NOW) == (confirmed, NotHeld(holder=outcome.held))
+    assert apply(confirmed, confirm, now=_NOW)[0] == confirmed
+    # A release gives back whatever is of its attempt.
+    assert is_empty(apply(confirmed, replace(undo, pending=False), now=_NOW)[0], now=_NOW)
+
+
+def test_what_is_pending_stays_so_for_a_later_attempt() -> None:
+    """Its owner has not been told yet, and of two entries it keeps the one that it was told of."""
+    owner = _pod()
+    block, _ = apply(_block(), _exact(owner, 1, attempt=3), now=_NOW)
+    block, _ = apply(block, replace(_exact(owner, 2, attempt=4), beside=True), now=_NOW)
+    _, kept = apply(block, _exact(owner, 2, attempt=5), now=_NOW)
+    assert isinstance(kept, Took)
+    assert (kept.held.is_pending, kept.held.attempt, kept.new) == (True, 5, False)
+    _, any_kept = apply(block, _any(owner, attempt=5), now=_NOW)
+    assert isinstance(any_kept, Took)
+    assert any_kept.held.address == ip_address("10.0.0.1")
+    confirm = Confirm(key=owner_key(owner), attempt=4, address=ip_address("10.0.0.2"))
+    later, _ = apply(block, _exact(owner, 2, attempt=5), now=_NOW)
+    assert apply(later, confirm, now=_NOW) == (later, NotHeld(holder=kept.held))
 
 
 @given(changes=st.lists(_CHANGES, max_size=12))

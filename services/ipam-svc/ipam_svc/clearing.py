@@ -15,9 +15,15 @@ from ipam_svc.ledger import Ledger
 
 
 async def give_back(
-    committer: Committer, network: NetworkRef, held: Held, *, cooldown_s: int, deadline: float
+    committer: Committer,
+    network: NetworkRef,
+    held: Held,
+    *,
+    cooldown_s: int,
+    deadline: float,
+    pending: bool = False,
 ) -> GaveBack | NotHeld:
-    """Free an entry if it is still of this owner and attempt.
+    """Free an entry if it is still of this owner and attempt; and with ``pending``, if it is so.
 
     Raises:
         DanmError: The outcome is not known.
@@ -29,6 +35,7 @@ async def give_back(
             attempt=held.attempt,
             address=held.address,
             cooldown_s=cooldown_s,
+            pending=pending,
         ),
         deadline=deadline,
     )

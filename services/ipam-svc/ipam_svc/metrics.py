@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE
+from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, UNFINISHED
 
 RESERVES: Final = Counter(
     "danm_ipam_reserves", "Requests for addresses, by how they ended.", ["result"]
@@ -56,11 +56,11 @@ CONSISTENT_LISTS: Final = Counter(
 )
 RECLAIMED: Final = Counter(
     "danm_ipam_reclaimed",
-    "Addresses freed without their owner, by reason: lost_node, expired, double.",
+    "Addresses freed without their owner, by reason: lost_node, expired, double, unfinished.",
     ["reason"],
 )
 # Shown before the first one, so that it is an increase.
-for _reason in (LOST_NODE, EXPIRED, DOUBLE):
+for _reason in (LOST_NODE, EXPIRED, DOUBLE, UNFINISHED):
     RECLAIMED.labels(_reason.label)
 RECLAIM_FAILURES: Final = Counter(
     "danm_ipam_reclaim_failures",

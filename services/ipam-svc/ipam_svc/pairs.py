@@ -19,10 +19,9 @@ from ipam_svc.address_space import (
     low_bits_are_distinct,
     reserved_ipv6,
 )
-from ipam_svc.block import is_of
 from ipam_svc.claim import Claim
 from ipam_svc.mac import LOW_BITS_MASK
-from ipam_svc.readings import is_free
+from ipam_svc.readings import is_free, is_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What readings of a block say: of each other, of an owner, and of what is free. Pure."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from danm_api.model.addresses import IPAddress
@@ -11,9 +12,11 @@ from danm_api.model.ip_block import (
     ExternalOwner,
     Held,
     IPBlock,
+    Owner,
     PodOwner,
     owner_key,
 )
+from danm_api.names import NodeName
 from ipam_svc.address_space import AddressSpace
 
 
@@ -85,6 +88,44 @@ def is_free(entry: Entry, *, now: datetime) -> bool:
     and is told of, and that a full block takes in nothing before it was written (``Taker.fence``).
     """
     return isinstance(entry, Cooling) and entry.free_at <= now
+
+
+def is_of(entry: Held, owner: Owner, node: NodeName) -> bool:
+    """Say whether an entry is an owner's on this node.
+
+    A Pod's UID alone is no proof: a node may say of a mirror Pod what it likes, so whoever comes
+    from another node is another owner (DESIGN, "A rooted node").
+    """
+    return entry.node == node and owner_key(entry.owner) == owner_key(owner)
+
+
+def is_beside(entries: Iterable[Held], address: IPAddress) -> bool:
+    """Say whether an owner with these entries has another address of the family than this one.
+
+    It is that of the latest attempt whose outcome it was told.
+    """
+    settled = (
+        entry
+        for entry in entries
+        if entry.address.version == address.version and not entry.is_pending
+    )
+    last = max(settled, key=lambda entry: entry.attempt, default=None)
+    return last is not None and last.address != address
+
+
+def is_empty(block: IPBlock, *, now: datetime) -> bool:
+    """Say whether nothing would be lost with the block."""
+    return all(is_free(entry, now=now) for entry in block.entries)
+
+
+def with_entry(block: IPBlock, entry: Entry) -> IPBlock:
+    """Put an entry in place of what the block says of its address."""
+    position = position_of(block.entries, entry.address)
+    behind = position
+    if position < len(block.entries) and block.entries[position].address == entry.address:
+        behind += 1
+    entries = (*block.entries[:position], entry, *block.entries[behind:])
+    return replace(block, entries=entries)
 
 
 def first_free(block: IPBlock, space: AddressSpace, *, after: int, now: datetime) -> int | None:

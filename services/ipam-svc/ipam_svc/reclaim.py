@@ -1,9 +1,9 @@
 """Frees what nobody can give back himself. Run by the Lease holder (DESIGN, "IPAM").
 
-Entries of nodes that are gone or declared lost, of external owners that expired, dead doubles; and
-blocks that have been empty for a while. Every removal acts on exactly the entry that was judged: an
-attempt made since then is not touched. What fails keeps nothing else from being freed, and is tried
-again in the next round.
+Entries of nodes that are gone or declared lost, of external owners that expired, dead doubles, and
+what requests have left pending; and blocks that have been empty for a while. Every removal acts on
+exactly the entry that was judged: an attempt made since then is not touched. What fails keeps
+nothing else from being freed, and is tried again in the next round.
 """
 
 import asyncio
@@ -22,15 +22,16 @@ from danm_api.model.addresses import IPAddress
 from danm_api.model.danmep import EndpointIdentity
 from danm_api.model.ip_block import ExternalOwner, Held, IPBlock
 from danm_api.names import NetworkUid, NodeName
-from danm_api.record.entries import has_expired, held_entries
-from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, Reason
+from danm_api.record.entries import has_expired, held_entries, is_abandoned
+from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, UNFINISHED, Reason
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.announcer import Announcer
-from ipam_svc.block import GaveBack, is_empty
+from ipam_svc.block import GaveBack
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import NetworkCache, cooldown_of
+from ipam_svc.readings import is_empty
 from ipam_svc.steps import for_each
 from ipam_svc.store import BlockStore
 from ipam_svc.taking import Taker
@@ -249,7 +250,7 @@ class Reclaimer:
             entries = list(_dead_of(block, doubles, now))
             if entries:
                 dead.append(_Dead(block=block, entries=entries))
-            elif _may_expire(block):
+            elif _may_die(block):
                 self._restless.add(uid)
             elif held_entries(block):
                 calm[block.uid] = block.resource_version
@@ -294,7 +295,11 @@ class Reclaimer:
         cooldown_s = 0 if net is None else cooldown_of(net)
         try:
             outcome = await self._taker.give_back(
-                network, held, cooldown_s=cooldown_s, deadline=self._clock() + _TIMEOUT_S
+                network,
+                held,
+                cooldown_s=cooldown_s,
+                deadline=self._clock() + _TIMEOUT_S,
+                pending=reason is UNFINISHED,
             )
         except DanmError as error:
             self._restless.add(block.network_uid)
@@ -313,8 +318,14 @@ def _dead_of(
             yield held, DOUBLE
         elif has_expired(held, now=now):
             yield held, EXPIRED
+        elif is_abandoned(held, now=now):
+            yield held, UNFINISHED
 
 
-def _may_expire(block: IPBlock) -> bool:
-    owners = (held.owner for held in held_entries(block))
-    return any(isinstance(owner, ExternalOwner) and owner.expires is not None for owner in owners)
+def _may_die(block: IPBlock) -> bool:
+    """Say whether something there will be dead by the passing of time."""
+    return any(
+        held.is_pending
+        or (isinstance(held.owner, ExternalOwner) and held.owner.expires is not None)
+        for held in held_entries(block)
+    )

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import groupby
-from typing import Final
 
 from danm_api import labels
 from danm_api.codec.attachment import encode_ip_request
@@ -23,6 +22,7 @@ from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.attachment import IPv4Request, IPv6Request
 from danm_api.model.ip_block import ExternalOwner, Held, Owner
 from danm_api.names import NetworkName
+from danm_api.record.entries import GIVE_BACK_S
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import Version
 from ipam_svc.allocator import (
@@ -45,10 +45,6 @@ from ipam_svc.store import BlockStore
 from ipam_svc.taking import Taker
 
 _log = get_logger(__name__)
-
-# How long a failed reserve tries to give back what it took; what is left then is freed by the
-# node's danmd or at its expiry (DESIGN, "Nodes fence").
-_GIVE_BACK_S: Final = 10.0
 
 
 class Reservations:
@@ -105,8 +101,12 @@ class Reservations:
         items = await self._prepare(order, deadline=self._clock() + order.timeout_s)
         # What fails here has taken nothing yet, so there is nothing to look for and to give back.
         await self._look_first(order, items)
+        for item in items:
+            made = self._taker.made_by(item.ref, item.claim)
+            item.known = frozenset(held.address for held in made)
         try:
             await self._take(items)
+            await self._confirm(items)
         except BaseException as error:
             look = leaves_doubt(error)
             undo = self._in_background(self._undo(items, look=look))
@@ -118,6 +118,17 @@ class Reservations:
             for took in item.took:
                 await self._taker.drop_older(item.ref, item.claim, took.held, item.left)
         return items
+
+    async def _confirm(self, items: Sequence[Item]) -> None:
+        """Say of what owners have beside other addresses that it is theirs: all else is taken."""
+        await all_of(
+            [
+                self._taker.confirm(item.ref, took.held, deadline=item.claim.deadline)
+                for item in items
+                for took in item.took
+                if took.held.is_pending
+            ]
+        )
 
     async def close(self) -> None:
         """Wait for what failed reservations still give back."""
@@ -224,17 +235,22 @@ class Reservations:
         )
 
     async def _take_on_network(self, items: Sequence[Item]) -> None:
+        for item in items:
+            item.begun = True
         await all_of([take_ipv4(self._taker, item) for item in items])
         await all_of([take_ipv6(self._taker, item) for item in items])
 
     async def _undo(self, items: Sequence[Item], *, look: bool) -> None:
-        """Give back what this attempt made.
+        """Give back what this very request made.
+
+        Not what an earlier send of the same attempt did: its caller may have heard so. What is left
+        in the end is freed by the node's danmd or at its expiry (DESIGN, "Nodes fence").
 
         Args:
             items: What was to be taken.
             look: A write's outcome is not known, so the record has to be read.
         """
-        deadline = self._clock() + _GIVE_BACK_S
+        deadline = self._clock() + GIVE_BACK_S
         new = {
             (item.ref, took.held.address): took.held
             for item in items
@@ -242,23 +258,34 @@ class Reservations:
             if took.new
         }
         if look:
-            tracked = {item.ref for item in items if _is_tracked(item.wishes)}
-            try:
-                await all_of([self._taker.refresh(ref) for ref in tracked])
-            except DanmError as error:
-                _log.warning("Could not look for what a failed reserve took", error=error)
+            await self._look_for_made(items, new)
+        await all_of([self._give_back(ref, held, deadline) for (ref, _), held in new.items()])
+
+    async def _look_for_made(
+        self, items: Sequence[Item], new: dict[tuple[NetworkRef, IPAddress], Held]
+    ) -> None:
+        """Add what writes have made whose outcome is not known."""
+        begun = [item for item in items if item.begun]
+        tracked = {item.ref for item in begun if _is_tracked(item.wishes)}
+        try:
+            await all_of([self._taker.refresh(ref) for ref in tracked])
+        except DanmError as error:
+            _log.warning("Could not look for what a failed reserve took", error=error)
         kept = {
             (item.ref, took.held.address) for item in items for took in item.took if not took.new
         }
-        for item in items:
+        for item in begun:
             for held in self._taker.made_by(item.ref, item.claim):
-                if (item.ref, held.address) not in kept:
-                    new[item.ref, held.address] = held
-        await all_of([self._give_back(ref, held, deadline) for (ref, _), held in new.items()])
+                place = (item.ref, held.address)
+                if place not in kept and held.address not in item.known:
+                    # As it was when it was taken: it may have been confirmed since.
+                    new.setdefault(place, held)
 
     async def _give_back(self, ref: NetworkRef, held: Held, deadline: float) -> None:
         try:
-            await self._taker.give_back(ref, held, cooldown_s=0, deadline=deadline)
+            await self._taker.give_back(
+                ref, held, cooldown_s=0, deadline=deadline, pending=held.is_pending
+            )
         except DanmError as error:
             _log.warning(
                 "Could not give back an address",

@@ -19,6 +19,7 @@ from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, version_of
 from ipam_svc.allocator import block_ahead, choose_block
 from ipam_svc.announcer import Announcer
 from ipam_svc.block import (
+    Confirm,
     Contended,
     Expired,
     Fence,
@@ -27,7 +28,6 @@ from ipam_svc.block import (
     TakeAny,
     TakeExact,
     Took,
-    is_of,
 )
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.claim import Claim
@@ -36,6 +36,7 @@ from ipam_svc.committer import Committer
 from ipam_svc.consistent_read import ConsistentReads
 from ipam_svc.ledger import FamilyIndex, Ledger
 from ipam_svc.pairs import Pairs, without_taken
+from ipam_svc.readings import is_beside, is_of
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
@@ -213,6 +214,7 @@ class Taker:
             dynamic=dynamic,
             basis=claim.basis,
             alone=alone,
+            beside=is_beside(self._known(network, claim), address),
         )
         outcome = await self._committer.commit(block, change, deadline=claim.deadline)
         while isinstance(outcome, Expired):
@@ -222,16 +224,41 @@ class Taker:
             return outcome
         raise _being_deleted(network)
 
+    async def confirm(self, network: NetworkRef, held: Held, *, deadline: float) -> None:
+        """Make a pending entry its owner's: from now on the owner's other one is dead.
+
+        Raises:
+            ConflictError: Somebody has freed it, or a later attempt has it.
+            DanmError: The outcome is not known.
+        """
+        change = Confirm(key=owner_key(held.owner), attempt=held.attempt, address=held.address)
+        outcome = await self._committer.commit(
+            network.block_of(held.address), change, deadline=deadline
+        )
+        if not isinstance(outcome, Took):
+            raise ConflictError(f"{held.address} of {network} was freed meanwhile; try again")
+
     async def give_back(
-        self, network: NetworkRef, held: Held, *, cooldown_s: int, deadline: float
+        self,
+        network: NetworkRef,
+        held: Held,
+        *,
+        cooldown_s: int,
+        deadline: float,
+        pending: bool = False,
     ) -> GaveBack | NotHeld:
-        """Free an entry if it is still of this owner and attempt.
+        """Free an entry if it is still of this owner and attempt; with ``pending``, if it is so.
 
         Raises:
             DanmError: The outcome is not known.
         """
         return await give_back(
-            self._committer, network, held, cooldown_s=cooldown_s, deadline=deadline
+            self._committer,
+            network,
+            held,
+            cooldown_s=cooldown_s,
+            deadline=deadline,
+            pending=pending,
         )
 
     async def fence(
@@ -256,7 +283,10 @@ class Taker:
             await self._committer.commit(ref, Fence(), deadline=deadline)
 
     def made_by(self, network: NetworkRef, claim: Claim) -> list[Held]:
-        """Return the entries that an attempt made, as far as they are known; not those it kept."""
+        """Return the entries that an attempt made, as far as they are known; not those it kept.
+
+        Also what an earlier send of the same attempt made, where somebody uses numbers twice.
+        """
         return [
             entry
             for entry in self._known(network, claim)
@@ -335,10 +365,9 @@ class Taker:
                 f" than its attempt {newest.attempt}; use a larger number"
             )
             raise StaleAttemptError(reason, current_attempt=newest.attempt)
-        if left:
-            mine = [entry for entry in mine if entry.address not in left]
-            newest = max(mine, key=lambda entry: entry.attempt, default=None)
-        return newest
+        mine = [entry for entry in mine if entry.address not in left]
+        # Of one that is pending its owner may never have been told.
+        return max(mine, key=lambda entry: (not entry.is_pending, entry.attempt), default=None)
 
     def _with_pairs(
         self, network: NetworkRef, claim: Claim, space: AddressSpace, pairs: Pairs

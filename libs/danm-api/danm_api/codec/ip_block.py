@@ -63,6 +63,7 @@ class EntryWire(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     attempt: int = 0
     born: int | None = None
+    pending: int | None = None
     since: datetime | None = None
     mac: str | None = None
     reason: str = ""
@@ -195,6 +196,7 @@ def _decode_entry(text: str, namespace: Namespace) -> Entry:
         node=NodeName(wire.node),
         attempt=wire.attempt,
         born=wire.born,
+        pending=wire.pending,
         since=in_utc(_present(wire.since, f"since of {wire.ip}")),
         mac=mac_of(address) if wire.mac is None else wire.mac,
         unknown=unknown,
@@ -341,6 +343,8 @@ def _held_wire(entry: Held, namespace: Namespace) -> Mapping[str, Any]:
     }
     if entry.born is not None:
         wire["born"] = entry.born
+    if entry.pending is not None:
+        wire["pending"] = entry.pending
     if entry.owner.namespace != namespace:
         wire["ns"] = entry.owner.namespace
     if entry.mac != mac_of(entry.address):

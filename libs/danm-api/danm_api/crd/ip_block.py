@@ -29,6 +29,7 @@ ENTRY_KEYS: Final = {
     "node": "the node whose danmd alone may free the address",
     "attempt": "number of the attempt that holds the address",
     "born": "number of the attempt that took it, where a later one keeps it",
+    "pending": "number of the attempt that took it beside another one, until all is taken",
     "since": "when the address was taken",
     "mac": "MAC address, where it does not follow from the address",
     "reason": "why an external owner holds the address",

@@ -64,6 +64,8 @@ class Held:
         node: The node whose danmd alone may free a Pod's entry. Empty for external owners.
         attempt: Grows for its owner with every send (DESIGN, "Attempts fence").
         born: The attempt that took the address, where a later one keeps it. None: ``attempt`` did.
+        pending: The attempt that has the address beside another one of its owner, and has not got
+            all else yet that it asks for (decision 0034).
         mac: The MAC address that belongs to the interface.
         unknown: Fields of a later release, kept as they came.
     """
@@ -75,7 +77,17 @@ class Held:
     since: datetime
     mac: str
     born: int | None = None
+    pending: int | None = None
     unknown: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether nobody has been told of the address yet: its owner still has another one.
+
+        An earlier release that keeps the entry for a later attempt leaves the number as it is, and
+        tells its owner.
+        """
+        return self.pending == self.attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from danm_api.ipam_api import MAX_TIMEOUT_S
 from danm_api.model.ip_block import (
     ContainerOwner,
     ExternalOwner,
@@ -23,6 +24,11 @@ OwnerKey = tuple[str, ...]
 # An owner, and each replica, looks at the clock of its own machine.
 CLOCK_SKEW: Final = timedelta(seconds=10)
 """By how much two of these may differ."""
+
+GIVE_BACK_S: Final = 10.0
+"""How long a reserve that failed tries to give back what it took."""
+
+_LONGEST_REQUEST: Final = timedelta(seconds=MAX_TIMEOUT_S + GIVE_BACK_S) + CLOCK_SKEW
 
 
 def held_entries(block: IPBlock) -> tuple[Held, ...]:
@@ -58,6 +64,8 @@ def describe_owner(owner: Owner) -> str:
 def dead_doubles(blocks: Iterable[IPBlock]) -> list[Held]:
     """Return the entries whose owner has a newer one of the family on the same network and node.
 
+    One that is pending ends no other: its request may still fail (decision 0034).
+
     Source: DESIGN, "Attempts fence": anyone may remove them.
     """
     return dead_among(entry for block in blocks for entry in held_entries(block))
@@ -65,13 +73,18 @@ def dead_doubles(blocks: Iterable[IPBlock]) -> list[Held]:
 
 def dead_among(entries: Iterable[Held]) -> list[Held]:
     """Return the same of entries of one network."""
-    newest: dict[tuple[OwnerKey, NodeName, int], Held] = {}
-    dead: list[Held] = []
+    by_owner: dict[tuple[OwnerKey, NodeName, int], list[Held]] = {}
     for entry in entries:
         key = (owner_key(entry.owner), entry.node, entry.address.version)
-        other = newest.get(key)
-        if other is None or other.attempt < entry.attempt:
-            newest[key] = entry
-        if other is not None and other.attempt != entry.attempt:
-            dead.append(min(other, entry, key=lambda each: each.attempt))
-    return dead
+        by_owner.setdefault(key, []).append(entry)
+    return [entry for each in by_owner.values() for entry in each if entry.attempt < _last(each)]
+
+
+def _last(entries: Iterable[Held]) -> int:
+    """Return the latest attempt whose address its owner has; of none that is pending."""
+    return max((entry.attempt for entry in entries if not entry.is_pending), default=0)
+
+
+def is_abandoned(entry: Held, *, now: datetime) -> bool:
+    """Say whether a pending entry's request must have ended, and has left it behind."""
+    return entry.is_pending and entry.since <= now - _LONGEST_REQUEST

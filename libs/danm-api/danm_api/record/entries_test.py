@@ -6,14 +6,17 @@ from ipaddress import ip_address
 
 import pytest
 
+from danm_api.ipam_api import MAX_TIMEOUT_S
 from danm_api.model.ip_block import ContainerOwner, Cooling, ExternalOwner, Owner
 from danm_api.names import InterfaceName, Namespace
 from danm_api.record.entries import (
     CLOCK_SKEW,
+    GIVE_BACK_S,
     dead_doubles,
     describe_owner,
     has_expired,
     held_entries,
+    is_abandoned,
     lost_at,
 )
 from danm_api.testing.builders import a_block, a_held_entry, a_pod_owner
@@ -37,6 +40,35 @@ def test_dead_doubles() -> None:
     )
     assert [str(each.address) for each in dead_doubles([first, second])] == ["10.0.0.1"]
     assert [str(each.address) for each in dead_doubles([second, first])] == ["10.0.0.1"]
+
+
+def test_what_is_pending_ends_no_other() -> None:
+    """Of a request that may still fail nobody loses what was told; what is told ends what is not.
+
+    An earlier release that keeps an entry for a later attempt leaves the mark as it was.
+    """
+    block = a_block(
+        "10.0.0.1",
+        a_held_entry("10.0.0.1", attempt=1),
+        replace(a_held_entry("10.0.0.2", attempt=2), pending=2),
+    )
+    assert dead_doubles([block]) == []
+    told = replace(block, entries=(a_held_entry("10.0.0.1", attempt=3), block.entries[1]))
+    assert dead_doubles([told]) == [block.entries[1]]
+    kept = replace(
+        block,
+        entries=(block.entries[0], replace(a_held_entry("10.0.0.2", attempt=3), pending=2)),
+    )
+    assert dead_doubles([kept]) == [block.entries[0]]
+
+
+def test_what_is_pending_is_left_over_when_its_request_must_have_ended() -> None:
+    """By any clock."""
+    entry = replace(a_held_entry("10.0.0.1", attempt=2), pending=2)
+    longest = timedelta(seconds=MAX_TIMEOUT_S + GIVE_BACK_S) + CLOCK_SKEW
+    assert is_abandoned(entry, now=entry.since + longest)
+    assert not is_abandoned(entry, now=entry.since + longest - timedelta(seconds=1))
+    assert not is_abandoned(replace(entry, attempt=3), now=entry.since + longest)
 
 
 def test_an_entry_of_another_node_is_no_double() -> None:

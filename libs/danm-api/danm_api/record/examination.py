@@ -139,6 +139,15 @@ def _two_addresses(facts: Facts) -> Iterator[Diagnosis]:
                     "the Lease holder of ipam-svc frees it within 30 s",
                     _free(entry, DOUBLE),
                 )
+            elif held.is_pending:
+                yield _of_entry(
+                    entry,
+                    FindingKind.TWO_ADDRESSES,
+                    "a request took it beside its owner's other one, and has not ended",
+                    "the Lease holder of ipam-svc frees it within a minute, unless the request"
+                    " ends well",
+                    None,
+                )
             else:
                 families[owner_key(held.owner), held.address.version].append(entry)
         for first, *others in families.values():

@@ -158,6 +158,15 @@ def test_two_addresses_of_one_owner() -> None:
         assert [(each.finding.address, each.action) for each in found] == [("10.0.0.2", None)]
 
 
+def test_address_of_a_request_that_has_not_ended() -> None:
+    """It is left to the Lease holder, which knows whether the request ends well."""
+    held = replace(an_entry("10.0.0.2", attempt=2), pending=2)
+    snapshot = replace(SOUND, blocks=(a_block(an_entry(), held),))
+    found = [each for each in examine(snapshot) if each.finding.kind is FindingKind.TWO_ADDRESSES]
+    assert [(each.finding.address, each.action) for each in found] == [("10.0.0.2", None)]
+    assert "has not ended" in found[0].finding.problem
+
+
 def test_two_owners_of_one_address() -> None:
     """One address on two networks of one wire, or left by a namesake that is gone, is found."""
     # DESIGN P1

@@ -33,6 +33,12 @@ EXPIRED: Final = Reason(
     of_one="its owner's time is over",
     of_many="whose owners' time is over",
 )
+UNFINISHED: Final = Reason(
+    label="unfinished",
+    event="FreedUnfinishedAddress",
+    of_one="the request that took it beside its owner's other one has come to nothing",
+    of_many="which requests took beside their owners' other ones, and came to nothing",
+)
 DOUBLE: Final = Reason(
     label="double",
     event="FreedDeadAddress",

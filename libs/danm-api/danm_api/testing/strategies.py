@@ -276,6 +276,7 @@ def _entries(address: IPAddress) -> st.SearchStrategy[Entry]:
             node=(names | st.just("")).map(NodeName),
             attempt=st.integers(0, _MAX_INT64),
             born=st.none() | st.integers(0, _MAX_INT64),
+            pending=st.none() | st.integers(0, _MAX_INT64),
             since=moments,
             mac=macs,
             unknown=unknown_fields,
