@@ -18,6 +18,8 @@ from danm_api.codec.review import (
 )
 from danm_api.errors import (
     AccessDeniedError,
+    DanmError,
+    InvalidAttachmentError,
     NotFoundError,
     PodNotFoundError,
     RateLimitedError,
@@ -42,8 +44,9 @@ from danm_api.names import DEFAULT_NETWORK, GROUP, INTERFACES_ANNOTATION, Namesp
 from danm_api.validation import effective_pool, effective_pool6
 from ipam_svc.expiring_cache import ExpiringCache
 from ipam_svc.limits import Rate, RateLimiter
-from ipam_svc.networks import Networks
+from ipam_svc.networks import Networks, refused_to_fakeipam
 from ipam_svc.orders import OrderedAttachment, ReleaseOrder, ReserveOrder
+from ipam_svc.possession import Possessions
 
 _RESOURCE: Final = "danmnets"
 _SUBRESOURCE: Final = "reservations"
@@ -71,6 +74,7 @@ class Access:
         api: KubeApi,
         *,
         networks: Networks,
+        possessions: Possessions,
         danmd_user: str,
         reviews: Rate,
         clock: Callable[[], float],
@@ -80,6 +84,7 @@ class Access:
         Args:
             api: For reviews and Pods.
             networks: For the pools that a re-asserted address must lie in.
+            possessions: Judges what is claimed though nobody asks for it.
             danmd_user: The user name of every node's danmd.
             reviews: How many tokens of one address, and permissions of one caller, the API server
                 is asked about.
@@ -87,6 +92,7 @@ class Access:
         """
         self._api = api
         self._networks = networks
+        self._possessions = possessions
         self._danmd_user = danmd_user
         self._token_reviews: RateLimiter[str] = RateLimiter(reviews, clock=clock)
         self._access_reviews: RateLimiter[tuple[str, str | None]] = RateLimiter(
@@ -155,6 +161,8 @@ class Access:
         if isinstance(owner, ExternalOwner):
             raise AccessDeniedError(_NOT_A_NODES)
         self._require_node(caller, order.node)
+        if order.via_fakeipam:
+            await self._require_admitted(order)
         match owner:
             case ContainerOwner():
                 if not order.via_fakeipam:
@@ -270,12 +278,31 @@ class Access:
             raise AccessDeniedError(f"{where} is bound to {pod.node}, not to node {order.node}")
         return pod
 
+    async def _require_admitted(self, order: ReserveOrder) -> None:
+        """Make sure that what a network gives through fakeipam no more is not somebody else's.
+
+        That nothing new is given is the reservation's business.
+        """
+        for attachment in order.attachments:
+            net = await self._networks.find(order.namespace, attachment.network)
+            spec = net.status.applied
+            if isinstance(spec, NetworkSpec) and not spec.fakeipam:
+                refusal = refused_to_fakeipam(order.namespace, attachment.network)
+                await self._possessions.require(net, order, attachment, asked=0, otherwise=refusal)
+
     async def _require_asked(self, pod: Pod, order: ReserveOrder) -> None:
-        """Make sure that a Pod asks for each attachment of an order."""
+        """Make sure that a Pod asks for each attachment of an order, or has it."""
         name = f"{pod.namespace}/{pod.name}"
-        unused = list(decode_annotation(pod.annotations.get(INTERFACES_ANNOTATION), pod=name))
-        if not unused:
-            unused = [Attachment(index=0, network=DEFAULT_NETWORK, ip=Dynamic(), ip6=Dynamic())]
+        fault: DanmError | None = None
+        entries: list[Attachment] = []
+        try:
+            entries += decode_annotation(pod.annotations.get(INTERFACES_ANNOTATION), pod=name)
+        except InvalidAttachmentError as error:
+            # It may have been another one when the Pod was made.
+            fault = error
+        if not entries and fault is None:
+            entries = [Attachment(index=0, network=DEFAULT_NETWORK, ip=Dynamic(), ip6=Dynamic())]
+        unused = list(entries)
         # What is asked word for word first, so that a looser match takes nothing from it.
         for attachment in sorted(order.attachments, key=lambda each: not _in_words(each, unused)):
             net = await self._networks.find(order.namespace, attachment.network)
@@ -287,12 +314,20 @@ class Access:
                 ),
                 None,
             )
-            if match is None:
-                raise AccessDeniedError(
+            if match is not None:
+                unused.remove(match)
+                continue
+            await self._possessions.require(
+                net,
+                order,
+                attachment,
+                asked=sum(entry.network == attachment.network for entry in entries),
+                otherwise=fault
+                or AccessDeniedError(
                     f"Pod {name} does not ask for such an attachment to DanmNet"
                     f" {attachment.network} as interface {_interface_of(attachment)}"
-                )
-            unused.remove(match)
+                ),
+            )
 
 
 def _of(audience: str | None) -> str:

@@ -21,9 +21,11 @@ _JANE = Caller(username="jane", uid="", groups=())
 
 
 def _access(cluster: Cluster, clock: FakeClock) -> Access:
+    replica = cluster.replica()
     return Access(
         cluster.kube,
-        networks=cluster.replica().networks,
+        networks=replica.networks,
+        possessions=replica.possessions,
         danmd_user="danmd",
         reviews=Rate(per_s=1, burst=5),
         clock=clock,

@@ -45,6 +45,7 @@ async def _served(
             access=Access(
                 cluster.kube,
                 networks=replica.networks,
+                possessions=replica.possessions,
                 danmd_user="danmd",
                 reviews=limits.reviews,
                 clock=cluster.clock.monotonic,

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from danm_api.errors import InvalidNetworkError, NetworkNotReadyError
+from danm_api.errors import AccessDeniedError, InvalidNetworkError, NetworkNotReadyError
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.names import Namespace, NetworkName
 from danm_api.validation import parent_link_name, shares_wire, validate_network
@@ -131,6 +131,13 @@ def _judged_spec(net: DanmNet) -> NetworkSpec:
         reason = f"DanmNet {net.namespace}/{net.name} is not valid: {clauses}"
         raise InvalidNetworkError(reason, violations=violations)
     return spec
+
+
+def refused_to_fakeipam(namespace: Namespace, name: NetworkName) -> AccessDeniedError:
+    """Return the refusal of a network that does not admit fakeipam (SPEC F2)."""
+    return AccessDeniedError(
+        f"DanmNet {namespace}/{name} does not admit fakeipam; set Options.fakeipam to true in it"
+    )
 
 
 def tracked_families(net: DanmNet) -> set[Version]:

@@ -60,6 +60,7 @@ async def serve(
     access = Access(
         api,
         networks=replica.networks,
+        possessions=replica.possessions,
         danmd_user=config.danmd_user,
         reviews=config.limits.reviews,
         clock=time.monotonic,

@@ -19,6 +19,7 @@ from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.ledger import Ledger, block_id, is_newer
 from ipam_svc.networks import Networks, links_of
+from ipam_svc.possession import Possessions
 from ipam_svc.releases import Releases
 from ipam_svc.reservations import Reservations
 from ipam_svc.taking import Taker
@@ -74,6 +75,7 @@ class Replica:
         taker: Takes addresses and gives entries back.
         reservations: Reserves.
         releases: Releases.
+        possessions: Judges what nodes claim.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Replica:
         self.releases = Releases(
             networks=self.networks, ledger=self.ledger, taker=self.taker, clock=clock
         )
+        self.possessions = Possessions(taker=self.taker, ledger=self.ledger, clock=clock)
         self._blocks.subscribe_restore(self.ledger.doubt_everything)
         self._blocks.subscribe(self._on_block)
 

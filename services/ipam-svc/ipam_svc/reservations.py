@@ -13,7 +13,6 @@ from itertools import groupby
 from danm_api import labels
 from danm_api.codec.attachment import encode_ip_request
 from danm_api.errors import (
-    AccessDeniedError,
     DanmError,
     DeadlineExceededError,
 )
@@ -37,7 +36,7 @@ from ipam_svc.allocator import (
 from ipam_svc.attaching import Item, take_ipv4, take_ipv6
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.claim import Claim
-from ipam_svc.networks import Networks, ReadyNetwork
+from ipam_svc.networks import Networks, ReadyNetwork, refused_to_fakeipam
 from ipam_svc.orders import ReserveOrder
 from ipam_svc.request_rules import refusal, violation
 from ipam_svc.steps import all_of, leaves_doubt
@@ -141,10 +140,7 @@ class Reservations:
         for name in sorted({asked.network for asked in order.attachments}):
             ready[name] = await self._networks.ready(order.namespace, name)
             if order.via_fakeipam and not ready[name].spec.fakeipam:
-                raise AccessDeniedError(
-                    f"DanmNet {order.namespace}/{name} does not admit fakeipam; set"
-                    " Options.fakeipam to true in it"
-                )
+                raise refused_to_fakeipam(order.namespace, name)
         items = []
         for asked in sorted(order.attachments, key=lambda each: (each.network, each.index)):
             network = ready[asked.network]
