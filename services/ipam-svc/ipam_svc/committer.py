@@ -186,12 +186,12 @@ class Committer:
             base = self._ledger.get(ref.network_uid, ref.version, ref.start)
         base = base or ref.new_block()
         proven = False
-        if self._ledger.doubts(ref.network_uid, ref.version, ref.start):
-            # Versions are given anew, so a write on what was known could even succeed.
-            base, proven = await self._read_again(ref, base)
         tries = 0
         while batch := self._still_wanted(batch):
             try:
+                if self._ledger.doubts(ref.network_uid, ref.version, ref.start):
+                    # Versions are given anew, so a write on what was known could even succeed.
+                    base, proven = await self._read(ref), True
                 if base.is_going:
                     await self._remove(base)
                     base, proven = ref.new_block(), True

@@ -61,7 +61,9 @@ class Ledger:
         self._by_uid: dict[str, _BlockId] = {}
         self._by_node: dict[NodeName, set[_BlockId]] = {}
         self._node_revisions: Counter[NodeName] = Counter()
-        self._network_revisions: Counter[NetworkUid] = Counter()
+        self._network_revisions: dict[NetworkUid, int] = {}
+        # Counted over all: a network that has no block any more is forgotten, and may come again.
+        self._changes = 0
         self._pending: Counter[_BlockId] = Counter()
         # Until the block changes; every reservation asks. Of open blocks only.
         self._rooms: dict[_BlockId, tuple[AddressSpace, int]] = {}
@@ -142,8 +144,8 @@ class Ledger:
         return self._node_revisions[node]
 
     def network_revision(self, uid: NetworkUid) -> int:
-        """Return a number that changes with the entries of a network."""
-        return self._network_revisions[uid]
+        """Return a number that changes with the entries of a network; 0 without blocks."""
+        return self._network_revisions.get(uid, 0)
 
     # What becomes known.
 
@@ -319,7 +321,8 @@ class Ledger:
         self._rooms.pop(identity, None)
         if not is_open:
             self.contention.end(identity)
-        self._network_revisions[uid] += 1
+        self._changes += 1
+        self._network_revisions[uid] = self._changes
         if not any((uid, version) in self._families for version in _VERSIONS):
             self._drop_network(uid, block)
 

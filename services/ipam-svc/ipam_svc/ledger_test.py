@@ -135,6 +135,19 @@ def test_revision_of_a_node_changes_with_its_entries_only() -> None:
     assert ledger.node_revision(two) != first
 
 
+def test_revision_of_a_network_that_comes_again_is_another_one() -> None:
+    """Whoever has looked through its former blocks looks through the new ones as well."""
+    # DESIGN P2
+    ledger = _ledger()
+    ledger.observe(_block(_held(1), version=1))
+    before = ledger.network_revision(_UID)
+    (block,) = ledger.blocks_of(_UID)
+    ledger.forget(block)
+    assert ledger.network_revision(_UID) != before
+    ledger.observe(_block(_held(2), version=3))
+    assert ledger.network_revision(_UID) != before
+
+
 def test_search_goes_on_behind_the_youngest_entry_after_a_start() -> None:
     """A replica that has just started does not begin with the addresses freed last."""
     ledger = _ledger()

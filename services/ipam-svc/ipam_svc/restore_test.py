@@ -5,6 +5,8 @@ danmd claims again what the record has forgotten; so replicas must notice that i
 
 import pytest
 
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import DANMIPBLOCKS
 from danm_api.names import NodeName
 from danm_api.record.entries import held_entries
 from ipam_svc.replica import Replica
@@ -43,8 +45,12 @@ async def test_what_was_forgotten_is_not_shown_and_can_be_claimed_again(before: 
         assert cluster.addresses() == sorted([*early, str(lost.address)])
 
 
-async def test_write_after_a_restore_is_based_on_what_was_read_after_it() -> None:
-    """A write whose base bears a version that was given anew does not bring back what is lost."""
+@pytest.mark.parametrize("failures", [0, 3])
+async def test_write_after_a_restore_is_based_on_what_was_read_after_it(failures: int) -> None:
+    """A write whose base bears a version that was given anew does not bring back what is lost.
+
+    Also when it takes several tries to read what is there.
+    """
     # DESIGN P1
     cluster = Cluster()
     cluster.add_network(cidr="10.0.0.0/24")
@@ -68,6 +74,9 @@ async def test_write_after_a_restore_is_based_on_what_was_read_after_it() -> Non
         assert cluster.blocks()[0].resource_version == known.resource_version
         # Here it meets an older version than it knows.
         await reserve(behind, 67)
+        away = ApiUnavailableError("silent", status=0)
+        if failures:
+            cluster.kube.fail_next("get", DANMIPBLOCKS, away, times=failures)
         await reserve(behind, 4)
     assert [address.rsplit(".")[-1] for address in cluster.addresses()] == "1 3 4 65 67".split()
 
