@@ -53,6 +53,8 @@ _SUBRESOURCE: Final = "reservations"
 
 # A token or a permission that is taken away works for so long (DESIGN: "cached for seconds").
 _LIFETIME_S: Final = 10.0
+# The API server says no as well when it cannot tell, and does not say which of both it is.
+_REFUSAL_S: Final = 1.0
 # A cluster's nodes and tools, and room for those who guess.
 _LIMIT: Final = 8192
 # Longer than any token that the API server issues; more is not worth hashing.
@@ -99,10 +101,18 @@ class Access:
             reviews, clock=clock
         )
         self._callers = ExpiringCache[tuple[str | None, bytes], Caller | str](
-            clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
+            clock=clock,
+            lifetime_s=_LIFETIME_S,
+            limit=_LIMIT,
+            brief_s=_REFUSAL_S,
+            is_brief=lambda caller: isinstance(caller, str),
         )
         self._permissions = ExpiringCache[tuple[Caller, Permission | PathPermission], bool](
-            clock=clock, lifetime_s=_LIFETIME_S, limit=_LIMIT
+            clock=clock,
+            lifetime_s=_LIFETIME_S,
+            limit=_LIMIT,
+            brief_s=_REFUSAL_S,
+            is_brief=lambda allowed: not allowed,
         )
 
     async def authenticate(

@@ -81,6 +81,31 @@ async def test_silent_api_server_lets_nobody_in() -> None:
     assert await access.authenticate("Bearer abc", address="198.51.100.1") == _JANE
 
 
+async def test_a_refusal_is_asked_about_again_after_a_second() -> None:
+    """The API server refuses good callers too while it cannot look something up."""
+    # P7
+    cluster, clock = Cluster(), FakeClock()
+    access = _access(cluster, clock)
+    fault = "context deadline exceeded"
+    cluster.kube.review_token = lambda _: {"authenticated": False, "error": fault}
+    cluster.kube.review_access = lambda _: {"allowed": False, "evaluationError": fault}
+
+    async def refused() -> None:
+        with pytest.raises(UnauthenticatedError):
+            await access.authenticate("Bearer abc", address="198.51.100.1")
+        with pytest.raises(AccessDeniedError):
+            await access.may_read(_JANE, "get", Namespace("a"))
+
+    await refused()
+    cluster.kube.review_token = _accept
+    cluster.kube.review_access = lambda _: {"allowed": True}
+    # Whoever keeps asking costs a review a second.
+    await refused()
+    clock.advance(1)
+    assert await access.authenticate("Bearer abc", address="198.51.100.1") == _JANE
+    await access.may_read(_JANE, "get", Namespace("a"))
+
+
 async def test_token_without_end_is_refused_unseen() -> None:
     """A header of nonsense costs no review."""
     cluster = Cluster()
