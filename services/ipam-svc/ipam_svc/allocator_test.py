@@ -51,6 +51,7 @@ from ipam_svc.block import (
     Took,
     apply,
 )
+from ipam_svc.family_index import FamilyIndex
 from ipam_svc.ledger import Ledger
 
 _UID = NetworkUid("uid")
@@ -270,7 +271,7 @@ class _Allocation(RuleBasedStateMachine):
         if owner_key(owner) in map(owner_key, self.held.values()):
             return
         self.attempt += 1
-        index = self.ledger.index_of(_UID, 4, count_pending=True)
+        index = FamilyIndex(ledger=self.ledger, uid=_UID, version=4, count_pending=True)
         after = self.ledger.cursor(_UID, self.space)
         start = choose_block(self.space, index, after=after)
         free = self._free()

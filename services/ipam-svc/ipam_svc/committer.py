@@ -21,7 +21,7 @@ from danm_api.errors import (
     NotFoundError,
     OverloadedError,
 )
-from danm_api.model.ip_block import IPBlock, owner_key
+from danm_api.model.ip_block import IPBlock, UnreadableBlock, owner_key
 from danm_api.names import NetworkUid
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
@@ -38,13 +38,14 @@ from ipam_svc.block import (
     Outcome,
     Swept,
     TakeAny,
+    TakeExact,
     Took,
 )
 from ipam_svc.block_ref import BlockRef
-from ipam_svc.ledger import Ledger, is_newer
+from ipam_svc.ledger import Ledger
 from ipam_svc.openings import Openings
 from ipam_svc.quiet import Gatherer
-from ipam_svc.readings import held_with
+from ipam_svc.readings import held_with, is_newer
 from ipam_svc.shared_write import in_the_name_of
 from ipam_svc.store import BlockStore
 from ipam_svc.waiting import Waiting, as_first_tried, changes_that_take, note_tried
@@ -168,7 +169,8 @@ class Committer:
             except DanmError as error:
                 # The block cannot be read: its name is in the reason.
                 for waiting in batch:
-                    waiting.settle(error)
+                    elsewhere = self._may_go_elsewhere(queue.ref, waiting)
+                    waiting.settle(NoSpace() if elsewhere else error)
             except Exception as error:  # noqa: BLE001  (logged and answered)
                 # A bug must not leave callers waiting, nor stop the block for those who come next.
                 _log.exception("Failed to commit a batch", block=queue.ref.name)
@@ -293,6 +295,18 @@ class Committer:
             ):
                 waiting.settle(Contended())
 
+    def _may_go_elsewhere(self, ref: BlockRef, waiting: Waiting) -> bool:
+        """Say whether a change has nothing in a block that cannot be read, nor needs it.
+
+        What was written there with an unknown outcome may be in what cannot be read.
+        """
+        change = waiting.change
+        return (
+            (isinstance(change, TakeAny) or (isinstance(change, TakeExact) and change.dynamic))
+            and waiting.tried is None
+            and self._ledger.unreadable.at(ref.network_uid, ref.version, ref.start) is not None
+        )
+
     async def _split(self, ref: BlockRef, batch: list[Waiting], error: DanmError) -> None:
         """Try the halves of a batch that the API server refuses, so that a bad change is alone."""
         if len(batch) == 1:
@@ -336,6 +350,9 @@ class Committer:
             return ref.new_block()
         if before is not None and is_newer(before, block):
             self._ledger.doubt_everything()
+        if isinstance(block, UnreadableBlock):
+            self._ledger.observe_unreadable(block)
+            raise InvalidObjectError(block.reason)
         self._ledger.observe(block)
         return block
 

@@ -39,7 +39,7 @@ from ipam_svc.block import (
 from ipam_svc.block_ref import BlockRef
 from ipam_svc.committer import Committer
 from ipam_svc.ledger import Ledger
-from ipam_svc.store import BlockList
+from ipam_svc.store import BlockList, KnownBlock, nothing_known
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _START = int(ip_address("10.0.0.0"))
@@ -88,7 +88,13 @@ class _Store:
     async def remove_block(self, block: IPBlock) -> None:
         self.block = None
 
-    async def list_blocks(self, namespace: Namespace, network_uid: NetworkUid) -> BlockList:
+    async def list_blocks(
+        self,
+        namespace: Namespace,
+        network_uid: NetworkUid,
+        *,
+        known: KnownBlock = nothing_known,
+    ) -> BlockList:
         blocks = () if self.block is None else (self.block,)
         return BlockList(blocks=blocks, resource_version=str(self.version))
 

@@ -6,35 +6,26 @@ the write that the committer makes on what it read here (DESIGN, "One linearisat
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from danm_api.model.ip_block import Cooling, Held, IPBlock
+from danm_api.model.ip_block import Cooling, Held, IPBlock, UnreadableBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.record.entries import OwnerKey, has_expired, held_entries
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
 from ipam_svc.contention import Contention
 from ipam_svc.cursors import Cursors
 from ipam_svc.owners import Owners
-from ipam_svc.readings import difference, free_numbers
-
-_BlockId = tuple[NetworkUid, Version, int]
-
-
-def block_id(block: IPBlock) -> _BlockId:
-    """Return what makes a block the same block."""
-    version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
-    return block.network_uid, version, int(block.cidr.network_address)
-
-
-def is_newer(block: IPBlock, than: IPBlock) -> bool:
-    """Say whether one reading of a block is later than another.
-
-    Kubernetes documents resourceVersions as comparable integers since 1.35; they have been so since
-    its first release.
-    """
-    return int(block.resource_version) > int(than.resource_version)
+from ipam_svc.readings import (
+    BlockId,
+    block_id,
+    difference,
+    free_numbers,
+    is_newer,
+    place_of,
+)
+from ipam_svc.unreadable import UnreadableBlocks
 
 
 @dataclass(slots=True)
@@ -50,6 +41,8 @@ class Ledger:
 
     Attributes:
         contention: Blocks that are better left to another replica.
+        unreadable: Blocks that exist and cannot be used.
+        doubt_count: How often the API server's history was found to have gone back.
     """
 
     def __init__(self, *, now: Callable[[], datetime]) -> None:
@@ -58,19 +51,21 @@ class Ledger:
         self._families: dict[tuple[NetworkUid, Version], _Family] = {}
         self._uids: dict[tuple[Namespace, NetworkName], set[NetworkUid]] = {}
         self._owners = Owners()
-        self._by_uid: dict[str, _BlockId] = {}
-        self._by_node: dict[NodeName, set[_BlockId]] = {}
+        self._by_uid: dict[str, BlockId] = {}
+        self._by_node: dict[NodeName, set[BlockId]] = {}
         self._node_revisions: Counter[NodeName] = Counter()
         self._network_revisions: dict[NetworkUid, int] = {}
         # Counted over all: a network that has no block any more is forgotten, and may come again.
         self._changes = 0
-        self._pending: Counter[_BlockId] = Counter()
+        self._pending: Counter[BlockId] = Counter()
         # Until the block changes; every reservation asks. Of open blocks only.
-        self._rooms: dict[_BlockId, tuple[AddressSpace, int]] = {}
-        self.contention: Contention[_BlockId] = Contention(now=now)
+        self._rooms: dict[BlockId, tuple[AddressSpace, int]] = {}
+        self.contention: Contention[BlockId] = Contention(now=now)
         self._cursors = Cursors()
         # Read before the API server's history went back: anything read since then is newer.
-        self._doubtful: set[_BlockId] = set()
+        self._doubtful: set[BlockId | None] = set()
+        self.unreadable = UnreadableBlocks()
+        self.doubt_count = 0
 
     # What is known.
 
@@ -153,41 +148,66 @@ class Ledger:
         """Take in one reading of a block, unless a later one is known."""
         identity = block_id(block)
         known = self.get(*identity)
-        if known is not None and identity not in self._doubtful and not is_newer(block, known):
+        odd = self.unreadable.named(block.network_uid, block.name)
+        if identity not in self._doubtful and any(
+            earlier is not None and not is_newer(block, earlier) for earlier in (known, odd)
+        ):
             return
         self._doubtful.discard(identity)
+        if odd is not None:
+            self.unreadable.drop(odd.network_uid, odd.name)
         self._index(identity, known, block)
 
-    def forget(self, block: IPBlock) -> None:
+    def observe_unreadable(self, block: UnreadableBlock) -> None:
+        """Take in that a block cannot be read, unless a later reading is known."""
+        identity = place_of(block)
+        known = None if identity is None else self.get(*identity)
+        odd = self.unreadable.named(block.network_uid, block.name)
+        if block == odd or (
+            identity not in self._doubtful
+            and any(earlier is not None and is_newer(earlier, block) for earlier in (known, odd))
+        ):
+            return
+        if identity is not None:
+            self._doubtful.discard(identity)
+            if known is not None:
+                self._index(identity, known, None)
+        self.unreadable.note(block)
+        self._network_revisions[block.network_uid] += 1
+
+    def forget(self, block: IPBlock | UnreadableBlock) -> None:
         """Drop a block that is gone; another object of its name stays."""
+        if isinstance(block, UnreadableBlock):
+            odd = self.unreadable.named(block.network_uid, block.name)
+            if odd is not None and odd.uid == block.uid:
+                self.unreadable.drop(block.network_uid, block.name)
+                self._network_revisions[block.network_uid] += 1
+            return
         identity = block_id(block)
         known = self.get(*identity)
         if known is not None and known.uid == block.uid:
             self._doubtful.discard(identity)
             self._index(identity, known, None)
 
-    def replace_network(
-        self, uid: NetworkUid, blocks: Iterable[IPBlock], *, resource_version: str
-    ) -> None:
-        """Take in a consistent list of all blocks of a network.
+    def observe_listed(self, block: IPBlock | UnreadableBlock, *, as_of: int) -> None:
+        """Take in one block of a consistent list, which is of a resourceVersion.
 
-        What it lacks is gone, unless it was created after the list. What it has is so, even where
-        a later version was known: then etcd was restored from a backup.
+        It is so, even where a later version was known: then etcd was restored from a backup.
         """
-        listed = {block_id(block): block for block in blocks}
-        for block in listed.values():
-            known = self.get(*block_id(block))
-            if (
-                known is not None
-                and is_newer(known, block)
-                and int(known.resource_version) <= int(resource_version)
-            ):
+        for known in self._known(block):
+            if is_newer(known, block) and int(known.resource_version) <= as_of:
                 self.forget(known)
+        if isinstance(block, IPBlock):
             self.observe(block)
-        for known in self.blocks_of(uid):
-            identity = block_id(known)
-            older = int(known.resource_version) <= int(resource_version)
-            if identity not in listed and (older or identity in self._doubtful):
+        else:
+            self.observe_unreadable(block)
+
+    def forget_unlisted(self, uid: NetworkUid, names: Container[str], *, as_of: int) -> None:
+        """Drop what such a list of a network lacks, unless it was created after the list."""
+        present: list[IPBlock | UnreadableBlock] = [*self.blocks_of(uid), *self.unreadable.of(uid)]
+        for known in present:
+            older = int(known.resource_version) <= as_of
+            if known.name not in names and (older or place_of(known) in self._doubtful):
                 self.forget(known)
 
     def newest_version(self, uid: NetworkUid) -> int:
@@ -204,6 +224,8 @@ class Ledger:
         What is known may never have happened; the next reading of each block replaces it.
         """
         self._doubtful = {block_id(block) for block in self.all_blocks()}
+        self._doubtful |= {place for each in self.unreadable.all() if (place := place_of(each))}
+        self.doubt_count += 1
 
     # Where to look next.
 
@@ -231,16 +253,6 @@ class Ledger:
         if self._pending[identity] <= 0:
             del self._pending[identity]
 
-    def index_of(self, uid: NetworkUid, version: Version, *, count_pending: bool) -> "FamilyIndex":
-        """Return the blocks of one family as the allocator wants to see them.
-
-        Args:
-            uid: The network.
-            version: The family.
-            count_pending: Requests that queue for a block diminish its room.
-        """
-        return FamilyIndex(ledger=self, uid=uid, version=version, count_pending=count_pending)
-
     def open_starts(self, uid: NetworkUid, version: Version) -> list[int]:
         """Return the starts of blocks that may have space, sorted."""
         family = self._families.get((uid, version))
@@ -249,7 +261,8 @@ class Ledger:
     def count_unopened(self, uid: NetworkUid, space: AddressSpace) -> int:
         """Return how many addresses of a space no block can have taken, at least."""
         family = self._families.get((uid, space.version))
-        return space.total - BLOCK_SIZE * (0 if family is None else len(family.blocks))
+        opened = 0 if family is None else len(family.blocks)
+        return space.total - BLOCK_SIZE * (opened + len(self.unreadable.of(uid, space.version)))
 
     def room(self, uid: NetworkUid, space: AddressSpace, start: int) -> int:
         """Return how many addresses of a space are free in a block."""
@@ -287,7 +300,16 @@ class Ledger:
         """Return how many requests queue for a block."""
         return self._pending[(uid, version, start)]
 
-    def _index(self, identity: _BlockId, old: IPBlock | None, new: IPBlock | None) -> None:
+    def _known(self, block: IPBlock | UnreadableBlock) -> Iterator[IPBlock | UnreadableBlock]:
+        place = place_of(block)
+        for known in (
+            None if place is None else self.get(*place),
+            self.unreadable.named(block.network_uid, block.name),
+        ):
+            if known is not None:
+                yield known
+
+    def _index(self, identity: BlockId, old: IPBlock | None, new: IPBlock | None) -> None:
         uid, version, start = identity
         family = self._families.setdefault((uid, version), _Family())
         block = new or old
@@ -328,7 +350,7 @@ class Ledger:
 
     def _index_nodes(
         self,
-        identity: _BlockId,
+        identity: BlockId,
         gone: Sequence[Held],
         added: Sequence[Held],
         after: Sequence[Held],
@@ -355,38 +377,6 @@ class Ledger:
         self._network_revisions.pop(uid, None)
         for version in _VERSIONS:
             self._cursors.drop(uid, version)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyIndex:
-    """One network's blocks of one family, for ``allocator.choose_block``."""
-
-    ledger: Ledger
-    uid: NetworkUid
-    version: Version
-    count_pending: bool
-
-    def exists(self, start: int) -> bool:
-        """Say whether a block is known."""
-        return self.ledger.get(self.uid, self.version, start) is not None
-
-    def open_from(self, start: int) -> Iterator[int]:
-        """Yield the starts of blocks that may have space, from ``start`` on and around."""
-        starts = self.ledger.open_starts(self.uid, self.version)
-        position = bisect_left(starts, start)
-        yield from starts[position:]
-        yield from starts[:position]
-
-    def is_contended(self, start: int) -> bool:
-        """Say whether another replica writes the block."""
-        return self.ledger.contention.holds((self.uid, self.version, start))
-
-    def room(self, start: int, space: AddressSpace) -> int:
-        """Return how many addresses are free there."""
-        room = self.ledger.room(self.uid, space, start)
-        if self.count_pending:
-            room -= self.ledger.pending(self.uid, self.version, start)
-        return room
 
 
 _VERSIONS: tuple[Version, ...] = (4, 6)

@@ -6,11 +6,23 @@ from ipaddress import ip_address
 
 import pytest
 
-from danm_api.model.ip_block import Cooling, ExternalOwner, Held, IPBlock, PodOwner, owner_key
+from danm_api.codec.ip_block import block_name
+from danm_api.model.ip_block import (
+    Cooling,
+    ExternalOwner,
+    Held,
+    IPBlock,
+    PodOwner,
+    UnreadableBlock,
+    owner_key,
+)
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
 from ipam_svc.address_space import AddressSpace, block_network, block_start
 from ipam_svc.allocator import choose_block
+from ipam_svc.family_index import FamilyIndex
 from ipam_svc.ledger import Ledger
+from ipam_svc.listed import take_in
+from ipam_svc.store import BlockList
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _UID = NetworkUid("uid")
@@ -76,12 +88,13 @@ def test_late_news_of_a_deletion_spares_the_block_made_since() -> None:
     assert ledger.uids_of(Namespace("ns"), NetworkName("net")) == set()
 
 
-def test_consistent_list_replaces_what_is_older() -> None:
+async def test_consistent_list_replaces_what_is_older() -> None:
     """What a list lacks is gone, unless it was made after the list."""
     ledger = _ledger()
     ledger.observe(_block(_held(1), version=3))
     ledger.observe(_block(_held(70), version=12, last=70))
-    ledger.replace_network(_UID, [_block(_held(130), version=8, last=130)], resource_version="10")
+    found = BlockList(blocks=(_block(_held(130), version=8, last=130),), resource_version="10")
+    await take_in(ledger, _UID, found)
     assert [int(block.cidr.network_address) - _BASE for block in ledger.blocks_of(_UID)] == [
         64,
         128,
@@ -192,10 +205,16 @@ def test_requests_that_queue_take_room() -> None:
     space = AddressSpace(version=4, intervals=((_BASE + 1, _BASE + 3),), start=_BASE + 1)
     ledger.observe(_block(_held(1), version=1))
     ledger.add_pending(_UID, 4, _BASE, 2)
-    assert ledger.index_of(_UID, 4, count_pending=True).room(_BASE, space) == 0
-    assert ledger.index_of(_UID, 4, count_pending=False).room(_BASE, space) == 2
+    assert (
+        FamilyIndex(ledger=ledger, uid=_UID, version=4, count_pending=True).room(_BASE, space) == 0
+    )
+    assert (
+        FamilyIndex(ledger=ledger, uid=_UID, version=4, count_pending=False).room(_BASE, space) == 2
+    )
     ledger.add_pending(_UID, 4, _BASE, -1)
-    assert ledger.index_of(_UID, 4, count_pending=True).room(_BASE, space) == 1
+    assert (
+        FamilyIndex(ledger=ledger, uid=_UID, version=4, count_pending=True).room(_BASE, space) == 1
+    )
 
 
 def test_sealed_and_full_blocks_are_not_looked_at() -> None:
@@ -206,7 +225,7 @@ def test_sealed_and_full_blocks_are_not_looked_at() -> None:
     ledger.observe(_block(*full, version=1))
     ledger.observe(replace(_block(version=2, last=70), sealed=True))
     ledger.observe(_block(version=3, last=130))
-    index = ledger.index_of(_UID, 4, count_pending=True)
+    index = FamilyIndex(ledger=ledger, uid=_UID, version=4, count_pending=True)
     assert list(index.open_from(_BASE)) == [_BASE + 128]
     assert index.exists(_BASE + 64)
 
@@ -225,15 +244,15 @@ def test_what_was_written_here_is_known_by_its_version() -> None:
     assert ledger.at_version(block.uid, "9") is None
 
 
-def test_consistent_list_is_believed_against_a_later_version() -> None:
+async def test_consistent_list_is_believed_against_a_later_version() -> None:
     """A list that began after a version became known, and has an older one, tells of a restore."""
     # DESIGN, "Nodes fence"
     ledger = _ledger()
     ledger.observe(_block(_held(1), _held(2, name="q"), version=7))
     restored = _block(_held(1), version=4)
-    ledger.replace_network(_UID, [restored], resource_version="6")
+    await take_in(ledger, _UID, BlockList(blocks=(restored,), resource_version="6"))
     assert ledger.get(_UID, 4, _BASE) != restored
-    ledger.replace_network(_UID, [restored], resource_version="9")
+    await take_in(ledger, _UID, BlockList(blocks=(restored,), resource_version="9"))
     assert ledger.get(_UID, 4, _BASE) == restored
 
 
@@ -250,7 +269,7 @@ def test_another_replicas_block_is_left_to_it_while_there_are_others() -> None:
     ledger.contention.mark((_UID, 4, _BASE))
 
     def chosen(space: AddressSpace) -> int | None:
-        index = ledger.index_of(_UID, 4, count_pending=True)
+        index = FamilyIndex(ledger=ledger, uid=_UID, version=4, count_pending=True)
         return choose_block(space, index, after=_BASE + 1)
 
     assert chosen(_space(200)) == _BASE + 64
@@ -298,3 +317,70 @@ def test_a_block_is_swept_when_that_gives_room(
     assert ledger.to_be_swept(_UID, _space(1), cooldown_s=cooldown_s) == []
     ledger.observe(replace(_block(*full, version=2), sealed=True))
     assert ledger.to_be_swept(_UID, _space(63), cooldown_s=cooldown_s) == []
+
+
+def _unreadable(*, version: int, last: int = 0) -> UnreadableBlock:
+    cidr = block_network(4, block_start(_BASE + last))
+    return UnreadableBlock(
+        namespace=Namespace("ns"),
+        name=block_name(_UID, cidr),
+        network_uid=_UID,
+        cidr=cidr,
+        reason="odd",
+        resource_version=str(version),
+        uid=f"block-{block_start(_BASE + last)}",
+    )
+
+
+def _readable(*entries: Held, version: int) -> IPBlock:
+    block = _block(*entries, version=version)
+    return replace(block, name=block_name(_UID, block.cidr))
+
+
+def test_what_cannot_be_read_is_neither_free_nor_there() -> None:
+    """A search passes over it, and whoever it held is not known any more."""
+    # DESIGN P1
+    ledger = _ledger()
+    ledger.observe(_readable(_held(1), version=1))
+    ledger.observe_unreadable(_unreadable(version=2))
+    assert ledger.held_by(_UID, owner_key(_held(1).owner)) == []
+    index = FamilyIndex(ledger=ledger, uid=_UID, version=4, count_pending=False)
+    assert choose_block(_space(200), index, after=_BASE) == _BASE + 64
+    assert choose_block(_space(60), index, after=_BASE) is None
+    assert ledger.count_unopened(_UID, _space(200)) == 200 - 64
+
+
+def test_the_latest_reading_counts_whether_a_block_can_be_read() -> None:
+    """It comes into use when it is repaired, and no outdated news take it out again."""
+    ledger = _ledger()
+    ledger.observe_unreadable(_unreadable(version=5))
+    ledger.observe(_readable(_held(1), version=4))
+    assert ledger.blocks_of(_UID) == []
+    repaired = _readable(_held(1), version=6)
+    ledger.observe(repaired)
+    ledger.observe_unreadable(_unreadable(version=5))
+    assert (ledger.blocks_of(_UID), len(ledger.unreadable)) == ([repaired], 0)
+
+
+async def test_a_consistent_list_tells_what_can_be_read() -> None:
+    """One that is gone, or that a restored etcd can read, is none any more."""
+    ledger = _ledger()
+    for last in (0, 70, 130):
+        ledger.observe_unreadable(_unreadable(version=5, last=last))
+    readable = _readable(version=4)
+    odd = _unreadable(version=5, last=70)
+    found = BlockList(blocks=(readable,), unreadable=(odd,), resource_version="9")
+    await take_in(ledger, _UID, found)
+    assert ledger.blocks_of(_UID) == [readable]
+    assert list(ledger.unreadable.of(_UID)) == [odd]
+    ledger.forget(odd)
+    assert len(ledger.unreadable) == 0
+
+
+def test_doubt_covers_what_cannot_be_read() -> None:
+    """After a restore an older reading of it is the later one."""
+    ledger = _ledger()
+    ledger.observe_unreadable(_unreadable(version=5))
+    ledger.doubt_everything()
+    ledger.observe(_readable(version=2))
+    assert len(ledger.unreadable) == 0

@@ -165,7 +165,10 @@ class Lookup:
             InvalidNetworkError: It breaks a rule.
         """
         network = await self._networks.ready(namespace, name)
-        found = summarise(network.net, network.spec, self._ledger.blocks_of(network.net.uid))
+        uid = network.net.uid
+        found = summarise(
+            network.net, network.spec, self._ledger.blocks_of(uid), self._ledger.unreadable.of(uid)
+        )
         return NetworkUsage(
             network=name,
             network_uid=network.net.uid,

@@ -51,6 +51,11 @@ OPENED_AHEAD: Final = Counter(
     "Blocks opened before a request needed them; exists: another replica was first.",
     ["result"],
 )
+UNREADABLE_BLOCKS: Final = Gauge(
+    "danm_ipam_unreadable_blocks",
+    "Blocks that this replica cannot read: another release or somebody by hand wrote them. Their"
+    " addresses are out of use until they are repaired.",
+)
 CONSISTENT_LISTS: Final = Counter(
     "danm_ipam_consistent_lists", "Consistent lists of a network's blocks."
 )

@@ -16,7 +16,8 @@ from ipam_svc import metrics
 from ipam_svc.address_space import Version
 from ipam_svc.admission import Admissions
 from ipam_svc.block_ref import BlockRef
-from ipam_svc.ledger import Ledger, block_id
+from ipam_svc.ledger import Ledger
+from ipam_svc.readings import block_id
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 
-from danm_api.model.addresses import eui64_range
+from danm_api.model.addresses import IPNetwork, eui64_range
 from danm_api.model.danmnet import NetworkSpec
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.record.entries import has_expired
@@ -86,6 +87,7 @@ def without_taken(
     claim: Claim,
     *,
     now: datetime,
+    barred: Iterable[IPNetwork] = (),
 ) -> AddressSpace:
     """Return the IPv4 addresses of a space whose IPv6 address an owner can have.
 
@@ -95,9 +97,15 @@ def without_taken(
         blocks: The network's; those of IPv4 tell nothing.
         claim: Whose own entries bar nothing.
         now: The time; what has expired bars until it has cooled.
+        barred: IPv6 addresses that nobody can have.
     """
+    out_of_use = (
+        ipv4
+        for cidr in barred
+        for ipv4 in pairs.ipv4_of(int(cidr.network_address), int(cidr.broadcast_address))
+    )
     over = now - timedelta(seconds=claim.cooldown_s)
-    return space.without(
+    taken = (
         ipv4
         for block in blocks
         if block.cidr.version != space.version
@@ -109,3 +117,4 @@ def without_taken(
         )
         for ipv4 in pairs.ipv4_of(int(entry.address), int(entry.address))
     )
+    return space.without(chain(taken, out_of_use))

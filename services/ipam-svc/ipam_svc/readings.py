@@ -14,10 +14,38 @@ from danm_api.model.ip_block import (
     IPBlock,
     Owner,
     PodOwner,
+    UnreadableBlock,
     owner_key,
 )
-from danm_api.names import NodeName
-from ipam_svc.address_space import AddressSpace
+from danm_api.names import NetworkUid, NodeName
+from ipam_svc.address_space import AddressSpace, Version
+
+BlockId = tuple[NetworkUid, Version, int]
+
+
+def block_id(block: IPBlock) -> BlockId:
+    """Return what makes a block the same block."""
+    version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
+    return block.network_uid, version, int(block.cidr.network_address)
+
+
+def place_of(block: IPBlock | UnreadableBlock) -> BlockId | None:
+    """Return the same, also of a block that cannot be read; None when its name is no block's."""
+    if isinstance(block, IPBlock):
+        return block_id(block)
+    if block.cidr is None:
+        return None
+    version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
+    return block.network_uid, version, int(block.cidr.network_address)
+
+
+def is_newer(block: IPBlock | UnreadableBlock, than: IPBlock | UnreadableBlock) -> bool:
+    """Say whether one reading of a block is later than another.
+
+    Kubernetes documents resourceVersions as comparable integers since 1.35; they have been so since
+    its first release.
+    """
+    return int(block.resource_version) > int(than.resource_version)
 
 
 def difference(before: Sequence[Held], after: Sequence[Held]) -> tuple[list[Held], list[Held]]:

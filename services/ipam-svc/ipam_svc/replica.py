@@ -6,23 +6,28 @@ from datetime import datetime
 from typing import Final
 
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.ip_block import decode_ip_block, version_of
+from danm_api.codec.ip_block import read_ip_block, version_of
 from danm_api.errors import OverloadedError
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi, RawObject
 from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.model.danmnet import DanmNet, NetworkSpec
-from danm_api.model.ip_block import IPBlock
+from danm_api.model.ip_block import IPBlock, UnreadableBlock
 from danm_api.names import Namespace, NetworkName
+from danm_api.telemetry import get_logger
+from ipam_svc import metrics
 from ipam_svc.announcer import GATHER_S, Announcer
 from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore
-from ipam_svc.ledger import Ledger, block_id, is_newer
+from ipam_svc.ledger import Ledger
 from ipam_svc.networks import Networks, links_of
 from ipam_svc.possession import Possessions
+from ipam_svc.readings import block_id, is_newer
 from ipam_svc.releases import Releases
 from ipam_svc.reservations import Reservations
 from ipam_svc.taking import Taker
+
+_log = get_logger(__name__)
 
 # How long a request waits for the watch, and how often it looks.
 _REACH_S: Final = 2.0
@@ -175,21 +180,27 @@ class Replica:
         """Call a handler for each change of a DanmNet."""
         self._nets.subscribe(handler)
 
-    def _decode_block(self, raw: RawObject) -> IPBlock:
+    def _decode_block(self, raw: RawObject) -> IPBlock | UnreadableBlock:
         """Read a block; what this replica wrote itself it need not read again."""
-        return self.ledger.at_version(*version_of(raw)) or decode_ip_block(raw)
+        return self.ledger.at_version(*version_of(raw)) or read_ip_block(raw)
 
-    def _on_block(self, change: Change[IPBlock]) -> None:
+    def _on_block(self, change: Change[IPBlock | UnreadableBlock]) -> None:
         if change.new is not None and change.old is not None and is_newer(change.old, change.new):
             # Only an etcd that was restored from a backup has an older one than it had before.
             self.ledger.forget(change.old)
-        if change.new is not None:
-            if change.old is None and self._blocks.synced:
-                self._note_new(change.new)
-            self.ledger.observe(change.new)
-        elif change.old is not None:
-            self.ledger.forget(change.old)
+        match change.new:
+            case IPBlock() as block:
+                if change.old is None and self._blocks.synced:
+                    self._note_new(block)
+                self.ledger.observe(block)
+            case UnreadableBlock() as odd:
+                _log.error("Left a DanmIPBlock out of use", block=odd.name, reason=odd.reason)
+                self.ledger.observe_unreadable(odd)
+            case None if change.old is not None:
+                self.ledger.forget(change.old)
+        if change.new is None and isinstance(change.old, IPBlock):
             self.committer.forget(change.old)
+        metrics.UNREADABLE_BLOCKS.set(len(self.ledger.unreadable))
 
     def _note_new(self, block: IPBlock) -> None:
         """Leave a block that another replica has just opened to it, while there are others."""

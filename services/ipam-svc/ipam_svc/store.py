@@ -4,19 +4,29 @@
 consistent read or one guarded write.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from danm_api.model.danmnet import DanmNet
-from danm_api.model.ip_block import IPBlock
+from danm_api.model.ip_block import IPBlock, UnreadableBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid
+
+# A block that is known in this version of the object with this UID.
+KnownBlock = Callable[[str, str], IPBlock | None]
+
+
+def nothing_known(_uid: str, _resource_version: str) -> IPBlock | None:
+    """Know no block: all are read as the API server has them."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockList:
-    """A consistent list of a network's blocks."""
+    """A consistent list of a network's blocks; ``unreadable`` are those that do not decode."""
 
     blocks: tuple[IPBlock, ...]
+    unreadable: tuple[UnreadableBlock, ...] = ()
     resource_version: str
 
 
@@ -26,7 +36,7 @@ class BlockStore(Protocol):
     Every method raises ApiUnavailableError when its outcome is not known.
     """
 
-    async def read_block(self, namespace: Namespace, name: str) -> IPBlock:
+    async def read_block(self, namespace: Namespace, name: str) -> IPBlock | UnreadableBlock:
         """Read one block consistently.
 
         Raises:
@@ -62,8 +72,20 @@ class BlockStore(Protocol):
         """
         ...
 
-    async def list_blocks(self, namespace: Namespace, network_uid: NetworkUid) -> BlockList:
-        """Read all blocks of a network consistently."""
+    async def list_blocks(
+        self,
+        namespace: Namespace,
+        network_uid: NetworkUid,
+        *,
+        known: KnownBlock = nothing_known,
+    ) -> BlockList:
+        """Read all blocks of a network consistently; others get their turns meanwhile.
+
+        Args:
+            namespace: The network's.
+            network_uid: The network.
+            known: What need not be read again, where the list has the same version of it.
+        """
         ...
 
     async def read_network(self, namespace: Namespace, name: NetworkName) -> DanmNet:

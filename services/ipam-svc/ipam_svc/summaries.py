@@ -104,7 +104,7 @@ class SummaryWriter:
                 return
             spec = net.status.applied
         blocks = self._ledger.blocks_of(net.uid)
-        wanted = summarise(net, spec, blocks)
+        wanted = summarise(net, spec, blocks, self._ledger.unreadable.of(net.uid))
         now = self._clock()
         self._counted[net.uid] = _Counted(resource_version=net.resource_version, at=now)
         self._addresses.count(net, wanted, cooling_until(net, spec, blocks))
@@ -133,6 +133,7 @@ class SummaryWriter:
             and stays_in_use(
                 NetworkSummary(ipv4=net.status.ipv4, ipv6=net.status.ipv6),
                 self._ledger.blocks_of(net.uid),
+                self._ledger.unreadable.of(net.uid),
             )
         )
 

@@ -6,10 +6,17 @@ from datetime import datetime
 from typing import Final
 
 from danm_api.model.danmnet import DanmNet, NetworkSpec, Usage
-from danm_api.model.ip_block import Cooling, IPBlock
+from danm_api.model.ip_block import Cooling, IPBlock, UnreadableBlock
 from danm_api.record.entries import held_entries
 from danm_api.validation import hands_out_addresses
-from ipam_svc.address_space import AddressSpace, Version, address_of, dynamic_ipv4, dynamic_ipv6
+from ipam_svc.address_space import (
+    BLOCK_SIZE,
+    AddressSpace,
+    Version,
+    address_of,
+    dynamic_ipv4,
+    dynamic_ipv6,
+)
 from ipam_svc.allocator import search_seed
 
 # SPEC A4: so that a status stays small, whatever the network's size.
@@ -24,13 +31,19 @@ class NetworkSummary:
     ipv6: Usage | None
 
 
-def summarise(net: DanmNet, spec: NetworkSpec, blocks: Iterable[IPBlock]) -> NetworkSummary:
+def summarise(
+    net: DanmNet,
+    spec: NetworkSpec,
+    blocks: Iterable[IPBlock],
+    unreadable: Sequence[UnreadableBlock] = (),
+) -> NetworkSummary:
     """Count a network's addresses.
 
     Args:
         net: The network.
         spec: Its spec in force.
         blocks: All its blocks.
+        unreadable: Its blocks that cannot be read: nothing there is free, nor known to be used.
     """
     numbers: dict[Version, list[int]] = {4: [], 6: []}
     for block in blocks:
@@ -39,17 +52,20 @@ def summarise(net: DanmNet, spec: NetworkSpec, blocks: Iterable[IPBlock]) -> Net
     if not hands_out_addresses(spec):
         return NetworkSummary(ipv4=None, ipv6=None)
     return NetworkSummary(
-        ipv4=_usage(4, dynamic_ipv4(spec), numbers[4], tracked=spec.cidr is not None),
+        ipv4=_usage(4, dynamic_ipv4(spec), numbers[4], unreadable, tracked=spec.cidr is not None),
         ipv6=_usage(
             6,
             dynamic_ipv6(spec, seed=search_seed(net)),
             numbers[6],
+            unreadable,
             tracked=spec.net6 is not None,
         ),
     )
 
 
-def stays_in_use(summary: NetworkSummary, blocks: Sequence[IPBlock]) -> bool:
+def stays_in_use(
+    summary: NetworkSummary, blocks: Sequence[IPBlock], unreadable: Sequence[UnreadableBlock] = ()
+) -> bool:
     """Say whether a network that was neither empty nor full surely is neither now.
 
     It looks at few entries, so False does not mean that it is.
@@ -57,12 +73,15 @@ def stays_in_use(summary: NetworkSummary, blocks: Sequence[IPBlock]) -> bool:
     Args:
         summary: How full it was.
         blocks: All its blocks, as they are now.
+        unreadable: Those of them that cannot be read.
     """
+    out_of_use = BLOCK_SIZE * len(unreadable)
     for version, usage in ((4, summary.ipv4), (6, summary.ipv6)):
         if usage is None:
             continue
         family = [block for block in blocks if block.cidr.version == version]
-        if not usage.used or sum(len(block.entries) for block in family) >= usage.total:
+        taken = out_of_use + sum(len(block.entries) for block in family)
+        if not usage.used or taken >= usage.total:
             return False
         if not any(held_entries(block) for block in family):
             return False
@@ -96,17 +115,28 @@ def cooling_until(
 
 
 def _usage(
-    version: Version, space: AddressSpace | None, held: list[int], *, tracked: bool
+    version: Version,
+    space: AddressSpace | None,
+    held: list[int],
+    unreadable: Sequence[UnreadableBlock],
+    *,
+    tracked: bool,
 ) -> Usage | None:
     if not tracked:
         return None
     held.sort()
     in_pool = 0 if space is None else sum(1 for number in held if space.has(number))
     total = 0 if space is None else space.total
+    out_of_use = sum(
+        1
+        for block in unreadable
+        if space is not None and block.cidr is not None and block.cidr.version == version
+        for _ in space.within(int(block.cidr[0]), int(block.cidr[-1]))
+    )
     return Usage(
         total=total,
         used=len(held),
-        free=total - in_pool,
+        free=total - in_pool - out_of_use,
         ranges=ranges_text(version, held),
     )
 

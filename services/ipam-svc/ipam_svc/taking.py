@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from danm_api.errors import (
+    AddressTakenError,
     ConflictError,
     DanmError,
     DeadlineExceededError,
@@ -24,6 +25,7 @@ from ipam_svc.block import (
     Expired,
     Fence,
     GaveBack,
+    NoSpace,
     NotHeld,
     TakeAny,
     TakeExact,
@@ -34,7 +36,9 @@ from ipam_svc.claim import Claim
 from ipam_svc.clearing import Clearing, give_back
 from ipam_svc.committer import Committer
 from ipam_svc.consistent_read import ConsistentReads
-from ipam_svc.ledger import FamilyIndex, Ledger
+from ipam_svc.family_index import FamilyIndex
+from ipam_svc.ledger import Ledger
+from ipam_svc.listed import take_in
 from ipam_svc.pairs import Pairs, without_taken
 from ipam_svc.readings import is_beside, is_of
 from ipam_svc.store import BlockStore
@@ -120,13 +124,19 @@ class Taker:
                 raise DeadlineExceededError(f"no address of {network} was taken in time")
             if pairs is not None:
                 space = self._with_pairs(network, claim, whole, pairs)
-            index = self._ledger.index_of(network.uid, space.version, count_pending=not certain)
+            index = FamilyIndex(
+                ledger=self._ledger,
+                uid=network.uid,
+                version=space.version,
+                count_pending=not certain,
+            )
             after = self._ledger.cursor(network.uid, space)
             start = choose_block(space, index, after=after)
             if start is None and certain:
                 raise PoolExhaustedError(
                     f"{network} has no free IPv{space.version} address among"
                     f" {space.total}; widen its allocation pool or give addresses back"
+                    + self._unreadable_note(network, space.version)
                 )
             if start is None:
                 certain = not await self._make_room(network, claim, space)
@@ -222,6 +232,9 @@ class Taker:
             outcome = await self._committer.commit(block, change, deadline=claim.deadline)
         if isinstance(outcome, Took):
             return outcome
+        if isinstance(outcome, NoSpace):
+            reason = f"{address} of {network} is out of use: its block cannot be read"
+            raise AddressTakenError(reason)
         raise _being_deleted(network)
 
     async def confirm(self, network: NetworkRef, held: Held, *, deadline: float) -> None:
@@ -378,7 +391,15 @@ class Taker:
             self._ledger.blocks_of(network.uid),
             claim,
             now=self._ledger.moment(),
+            barred=[each.cidr for each in self._ledger.unreadable.of(network.uid, 6) if each.cidr],
         )
+
+    def _unreadable_note(self, network: NetworkRef, version: Version) -> str:
+        odd = self._ledger.unreadable.of(network.uid, version)
+        if not odd:
+            return ""
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        return f"; {BLOCK_SIZE * len(odd)} are out of use, since {odd[0].reason}{more}"
 
     async def _make_room(self, network: NetworkRef, claim: Claim, space: AddressSpace) -> bool:
         """Read a network that seems to be full and free what is dead; say whether anything was."""
@@ -387,12 +408,16 @@ class Taker:
 
     async def _read(self, network: NetworkRef) -> None:
         before = self._ledger.newest_version(network.uid)
-        found = await self._store.list_blocks(network.namespace, network.uid)
+        doubts = self._ledger.doubt_count
+        found = await self._store.list_blocks(
+            network.namespace, network.uid, known=self._ledger.at_version
+        )
         if before > int(found.resource_version):
             self._ledger.doubt_everything()
-        self._ledger.replace_network(
-            network.uid, found.blocks, resource_version=found.resource_version
-        )
+        if self._ledger.doubt_count != doubts:
+            # Versions of one history were taken for those of another.
+            found = await self._store.list_blocks(network.namespace, network.uid)
+        await take_in(self._ledger, network.uid, found)
 
 
 def _being_deleted(network: NetworkRef) -> NetworkNotReadyError:

@@ -1,6 +1,7 @@
 """Taking addresses: next-fit, exact fit, fences, and replicas that are behind."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Network
 
@@ -17,8 +18,10 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
-from danm_api.model.ip_block import IPBlock
+from danm_api.model.ip_block import ContainerOwner, IPBlock
+from danm_api.names import InterfaceName, Namespace
 from danm_api.record.entries import CLOCK_SKEW, held_entries
+from ipam_svc.block_ref import NetworkRef
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
@@ -409,6 +412,8 @@ async def test_unreadable_block_is_named_at_once() -> None:
         await cluster.kube.replace(DANMIPBLOCKS, raw, namespace=NAMESPACE)
         before = cluster.kube.calls["create", DANMIPBLOCKS.plural]
         with pytest.raises(InvalidObjectError, match=raw["metadata"]["name"]):
+            await cluster.reserve(replica, pod("p"), attachment(ip="10.0.0.9/26"), fresh=True)
+        with pytest.raises(PoolExhaustedError, match=raw["metadata"]["name"]):
             await cluster.reserve(replica, pod("p"), attachment(), fresh=True)
         assert cluster.kube.calls["create", DANMIPBLOCKS.plural] <= before + 1
 
@@ -436,3 +441,32 @@ async def test_a_restored_etcd_is_believed() -> None:
         )
         await cluster.reserve(replica, pod("b"), attachment(ip="10.0.0.2/24"))
         assert cluster.addresses() == ["10.0.0.1", "10.0.0.2"]
+
+
+async def test_a_reading_of_another_history_is_no_reading() -> None:
+    """A block that is known in the version that a restored etcd gave anew is read all the same."""
+    # DESIGN P1, "Nodes fence"
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.frozen_watch() as behind:
+        await cluster.reserve(behind, pod("a"), attachment())
+        (before,) = cluster.blocks()
+        backup = cluster.kube.backup()
+        await cluster.reserve(behind, pod("lost"), attachment(), fresh=True)
+        (known,) = cluster.blocks()
+        cluster.kube.restore(backup)
+        owner = ContainerOwner(
+            namespace=Namespace(NAMESPACE), container_id="c", interface=InterfaceName("eth0")
+        )
+        other = replace(held_entries(known)[1], owner=owner)
+        entries = (*before.entries, other)
+        written = await KubeStore(cluster.kube).write_block(replace(before, entries=entries))
+        assert written.resource_version == known.resource_version
+        gate = cluster.kube.hold_next("list", DANMIPBLOCKS, took_effect=True)
+        reading = asyncio.create_task(behind.taker.refresh(NetworkRef.of(before)))
+        await gate.reached.wait()
+        # As its watch would, which is not so quick.
+        behind.ledger.doubt_everything()
+        gate.open()
+        await reading
+        assert behind.ledger.blocks_of(before.network_uid) == [written]

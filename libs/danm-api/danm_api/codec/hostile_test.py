@@ -17,7 +17,7 @@ from danm_api.codec.cni import decode_error, decode_result, stated_version
 from danm_api.codec.danm_node import decode_danm_node, encode_danm_node
 from danm_api.codec.danmep import decode_danmep, decode_endpoint_identity, encode_danmep
 from danm_api.codec.danmnet import decode_danmnet, encode_status
-from danm_api.codec.ip_block import decode_block_labels, decode_ip_block, encode_ip_block
+from danm_api.codec.ip_block import decode_ip_block, encode_ip_block
 from danm_api.codec.ipam_report import decode_report
 from danm_api.codec.lease import LeaseRecord, decode_lease, encode_lease_spec
 from danm_api.codec.meta import RawObject
@@ -186,7 +186,6 @@ _OBJECTS: Final[dict[str, tuple[Callable[[RawObject], object], RawObject]]] = {
     ),
 }
 _OBJECTS["DanmEp, whose it is"] = (decode_endpoint_identity, _OBJECTS["DanmEp"][1])
-_OBJECTS["DanmIPBlock, labels"] = (decode_block_labels, _OBJECTS["DanmIPBlock"][1])
 _ENTRY: Final = {
     "network": "external",
     "ip": "10.0.0.7/24",

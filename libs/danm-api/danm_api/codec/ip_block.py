@@ -8,10 +8,10 @@ can share a block.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -31,6 +31,7 @@ from danm_api.model.ip_block import (
     IPBlock,
     Owner,
     PodOwner,
+    UnreadableBlock,
 )
 from danm_api.names import (
     API_VERSION,
@@ -89,19 +90,6 @@ _LABEL_KEYS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockLabels:
-    """What a block's labels say, without its entries.
-
-    Attributes:
-        free: Addresses of the block that can be handed out.
-        cooling_until: When the first cooling address is free again; None when none cools.
-    """
-
-    free: int
-    cooling_until: datetime | None
-
-
 def block_cidr_of(address: IPAddress) -> IPNetwork:
     """Return the aligned /26 (IPv6: /122) that an address lies in."""
     if address.version == 4:  # noqa: PLR2004  (the protocol's own number)
@@ -115,6 +103,36 @@ def block_name(network_uid: NetworkUid, cidr: IPNetwork) -> str:
     Two creators meet in one object, and a re-created DanmNet never meets an old one's.
     """
     return f"{network_uid}-{cidr.network_address.packed.hex()}"
+
+
+def _parts_of_name(name: str) -> tuple[NetworkUid, IPNetwork] | None:
+    """Return what a block's name says; None when it is no block's name."""
+    uid, _, address = name.rpartition("-")
+    try:
+        cidr = block_cidr_of(ip_address(bytes.fromhex(address)))
+    except ValueError:
+        return None
+    network_uid = NetworkUid(uid)
+    return (network_uid, cidr) if block_name(network_uid, cidr) == name else None
+
+
+def read_ip_block(raw: RawObject) -> IPBlock | UnreadableBlock:
+    """Read a block; one whose values do not parse is not taken for an empty one, nor for none."""
+    try:
+        return decode_ip_block(raw)
+    except InvalidObjectError as error:
+        metadata = decode_metadata(raw)
+        uid, cidr = _parts_of_name(metadata.name) or (None, None)
+        labelled = (metadata.labels or {}).get(labels.NETWORK_UID, "")
+        return UnreadableBlock(
+            namespace=Namespace(metadata.namespace),
+            name=metadata.name,
+            network_uid=NetworkUid(labelled) if uid is None else uid,
+            cidr=cidr,
+            reason=error.reason,
+            resource_version=metadata.resource_version,
+            uid=metadata.uid,
+        )
 
 
 def decode_ip_block(raw: RawObject) -> IPBlock:
@@ -300,25 +318,6 @@ def _encode_labels(block: IPBlock, free: int | None) -> dict[str, str]:
         # Rounded up: before the second is over the address is not free. A label value has no colon.
         wire[labels.COOLING_UNTIL] = str(-int(-min(cooling).timestamp() // 1))
     return wire
-
-
-def decode_block_labels(raw: RawObject) -> BlockLabels:
-    """Read a block's labels, without looking at its entries.
-
-    Raises:
-        InvalidObjectError: A label is missing or is no number.
-    """
-    metadata = decode_metadata(raw)
-    found = metadata.labels or {}
-    try:
-        until = found.get(labels.COOLING_UNTIL)
-        return BlockLabels(
-            free=int(found[labels.FREE]),
-            cooling_until=None if until is None else datetime.fromtimestamp(int(until), UTC),
-        )
-    except (KeyError, ValueError, OverflowError) as error:
-        where = f"DanmIPBlock {metadata.namespace}/{metadata.name}"
-        raise InvalidObjectError(f"{where} has unreadable labels: {error!r}") from error
 
 
 # A block is written again for every address, and all but one entry is as it was: those of the

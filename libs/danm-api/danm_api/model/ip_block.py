@@ -141,3 +141,23 @@ class IPBlock:
         So it can be removed, in two steps (decision 0024).
         """
         return self.deleting and not self.entries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableBlock:
+    """A block that this release cannot read: a newer one wrote it, or somebody edited it by hand.
+
+    Whatever it holds is held: it is never written, and its addresses are used by nobody.
+
+    Attributes:
+        cidr: By its name; None when it has a name that no block is given.
+        reason: What cannot be read.
+    """
+
+    namespace: Namespace
+    name: str
+    network_uid: NetworkUid
+    cidr: IPNetwork | None
+    reason: str
+    resource_version: str
+    uid: str
