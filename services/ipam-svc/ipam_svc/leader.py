@@ -32,9 +32,6 @@ _log = get_logger(__name__)
 _RECLAIM_PERIOD_S: Final = 5.0
 # SPEC A4: within 5 s.
 _SUMMARY_PERIOD_S: Final = 2.0
-# How often a DanmNet that is being deleted is looked at while something uses it: its blocks' watch
-# tells of addresses, nothing tells of interfaces without one.
-_IN_USE_PERIOD_S: Final = 2.0
 _KEEPERS: Final = 4
 # After a failure, such as somebody else's write at the same moment.
 _RETRY_S: Final = 2.0
@@ -93,7 +90,12 @@ class Leader:
             clock=clock,
         )
         self._keeper = NetworkKeeper(
-            api, store=replica.store, committer=replica.committer, now=now, clock=clock
+            api,
+            store=replica.store,
+            ledger=replica.ledger,
+            committer=replica.committer,
+            now=now,
+            clock=clock,
         )
         self._nodes.subscribe(self._on_node)
         replica.on_network_change(self._on_network)
@@ -134,8 +136,9 @@ class Leader:
         group.create_task(self._every(period_s, name, work), name=name)
 
     async def _keep(self, key: _NetworkKey) -> None:
-        if await self._keeper.reconcile(*key):
-            self._networks.add_after(key, _IN_USE_PERIOD_S)
+        pause_s = await self._keeper.reconcile(*key)
+        if pause_s is not None:
+            self._networks.add_after(key, pause_s)
 
     async def _every(self, period_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -162,6 +165,10 @@ class Leader:
     def _on_network(self, change: Change[DanmNet]) -> None:
         net = change.new
         if net is None:
+            return
+        old = change.old
+        if old is not None and (old.uid, old.deleting) == (net.uid, True):
+            # It waits for its turn: what others, or this one, say in its status is no news.
             return
         if net.deleting or labels.DANMNET_FINALIZER not in net.finalizers:
             self._networks.add((net.namespace, net.name))

@@ -173,7 +173,7 @@ class Ledger:
             if known is not None:
                 self._index(identity, known, None)
         self.unreadable.note(block)
-        self._network_revisions[block.network_uid] += 1
+        self._count_change(block.network_uid)
 
     def forget(self, block: IPBlock | UnreadableBlock) -> None:
         """Drop a block that is gone; another object of its name stays."""
@@ -181,7 +181,7 @@ class Ledger:
             odd = self.unreadable.named(block.network_uid, block.name)
             if odd is not None and odd.uid == block.uid:
                 self.unreadable.drop(block.network_uid, block.name)
-                self._network_revisions[block.network_uid] += 1
+                self._count_change(block.network_uid)
             return
         identity = block_id(block)
         known = self.get(*identity)
@@ -343,10 +343,13 @@ class Ledger:
         self._rooms.pop(identity, None)
         if not is_open:
             self.contention.end(identity)
-        self._changes += 1
-        self._network_revisions[uid] = self._changes
+        self._count_change(uid)
         if not any((uid, version) in self._families for version in _VERSIONS):
             self._drop_network(uid, block)
+
+    def _count_change(self, uid: NetworkUid) -> None:
+        self._changes += 1
+        self._network_revisions[uid] = self._changes
 
     def _index_nodes(
         self,

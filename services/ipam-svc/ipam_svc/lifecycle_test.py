@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from danm_api.codec.danmep import encode_danmep
@@ -31,6 +32,7 @@ def _keeper(cluster: Cluster, replica: Replica) -> NetworkKeeper:
     return NetworkKeeper(
         cluster.kube,
         store=replica.store,
+        ledger=replica.ledger,
         committer=replica.committer,
         now=cluster.clock.now,
         clock=cluster.clock.monotonic,
@@ -192,9 +194,7 @@ async def test_an_unreadable_danmep_counts_and_is_named() -> None:
         assert await keeper.reconcile(_NS, _NET)
         condition = cluster.network().status.condition(CONDITION_IN_USE)
         assert condition is not None
-        assert "waits for 2 in use: interface eth0 of Pod ns/l2, DanmEp ns/m3-eth0" in (
-            condition.message
-        )
+        assert "waits for interface eth0 of Pod ns/l2, DanmEp ns/m3-eth0; " in condition.message
         for name in ("l2-eth0", "m3-eth0"):
             await cluster.kube.delete(DANMEPS, name, namespace=NAMESPACE)
         assert not await keeper.reconcile(_NS, _NET)
@@ -241,3 +241,126 @@ async def test_network_created_anew_starts_empty() -> None:
         await eventually(lambda: [net.uid for net in replica.cache.all()] == [new])
         await cluster.reserve(replica, pod("q"), attachment())
         assert [block.network_uid for block in cluster.blocks()] == [new]
+
+
+async def _use(cluster: Cluster, replica: Replica, pods: int) -> None:
+    """Take addresses, and delete the network."""
+    cluster.add_network(cidr="10.0.0.0/20")
+    await asyncio.gather(
+        *(cluster.reserve(replica, pod(f"p{i}"), attachment(), attempt=1) for i in range(pods))
+    )
+    await _delete(cluster)
+
+
+def _message(cluster: Cluster) -> str:
+    condition = cluster.network().status.condition(CONDITION_IN_USE)
+    assert condition is not None
+    return condition.message
+
+
+async def test_a_large_network_in_use_is_not_read_again_and_again() -> None:
+    """Who waits for the last of many reads the DanmNet, now and then; nodes hear of no count."""
+    # DESIGN P6
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        await _use(cluster, replica, 300)
+        keeper = _keeper(cluster, replica)
+        pause_s = await keeper.reconcile(_NS, _NET)
+        assert pause_s is not None
+        assert 2 < pause_s <= 30
+        assert " and more; " in _message(cluster)
+        told = cluster.network().resource_version
+        await cluster.release(replica, pod("p0"), attempt=1)
+        cluster.kube.calls.clear()
+        assert await keeper.reconcile(_NS, _NET)
+        assert dict(cluster.kube.calls) == {("get", DANMNETS.plural): 1}
+        assert cluster.network().resource_version == told
+        for i in range(1, 298):
+            await cluster.release(replica, pod(f"p{i}"), attempt=1)
+        # Of so few each is named at once.
+        assert await keeper.reconcile(_NS, _NET) == 2
+        assert all(f"Pod ns/p{i} " in _message(cluster) for i in (298, 299))
+        for i in (298, 299):
+            await cluster.release(replica, pod(f"p{i}"), attempt=1)
+        assert await keeper.reconcile(_NS, _NET) is None
+    assert not _exists(cluster)
+
+
+async def test_who_of_many_is_next_is_told_now_and_then() -> None:
+    """When those that the condition names are gone it names others, at most every 30 s."""
+    # DESIGN P6, P7
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        await _use(cluster, replica, 20)
+        keeper = _keeper(cluster, replica)
+        await keeper.reconcile(_NS, _NET)
+        assert "Pod ns/p0 " in _message(cluster)
+        for i in range(10):
+            await cluster.release(replica, pod(f"p{i}"), attempt=1)
+        cluster.clock.seconds += 29
+        await keeper.reconcile(_NS, _NET)
+        assert "Pod ns/p0 " in _message(cluster)
+        cluster.clock.seconds += 2
+        await keeper.reconcile(_NS, _NET)
+        assert "Pod ns/p10 " in _message(cluster)
+
+
+async def test_many_interfaces_are_not_all_read() -> None:
+    """A page that names enough of them is the last one."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.add_network()
+    async with cluster.running() as (replica,):
+        keeper = _keeper(cluster, replica)
+        await keeper.reconcile(_NS, _NET)
+        for i in range(20):
+            cluster.kube.add(DANMEPS, encode_danmep(_endpoint(f"l{i:02}")))
+        # Nobody reads so far.
+        last = encode_danmep(_endpoint("l99"))
+        last["metadata"]["annotations"] = 1
+        cluster.kube.add(DANMEPS, last)
+        await _delete(cluster)
+        assert await keeper.reconcile(_NS, _NET)
+        assert "Pod ns/l04 and more; " in _message(cluster)
+
+
+async def test_a_watch_that_is_behind_lets_no_network_go() -> None:
+    """That nobody holds an address is read before the DanmNet goes."""
+    # DESIGN P1
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (other,), cluster.frozen_watch() as behind:
+        await cluster.reserve(other, pod("p"), attachment(), attempt=1)
+        await _delete(cluster)
+        keeper = _keeper(cluster, behind)
+        assert await keeper.reconcile(_NS, _NET)
+        assert "10.0.0.1 of Pod ns/p (interface eth0)" in _message(cluster)
+    assert cluster.addresses() == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+async def test_a_block_that_cannot_be_read_keeps_its_network(*, watched: bool) -> None:
+    """Whatever it holds is not freed; the condition says which block it is, and why."""
+    # DESIGN P1, P7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,), cluster.frozen_watch() as behind:
+        await cluster.reserve(replica, pod("p"), attachment(), attempt=1)
+        (raw,) = cluster.kube.all_stored(DANMIPBLOCKS)
+        held = raw["spec"]["entries"]
+        odd = msgspec.json.decode(held[0]) | {"kind": "Ghost"}
+        raw["spec"]["entries"] = [msgspec.json.encode(odd).decode()]
+        raw = await cluster.kube.replace(DANMIPBLOCKS, raw, namespace=NAMESPACE)
+        await eventually(lambda: len(replica.ledger.unreadable) == 1)
+        await _delete(cluster)
+        keeper = _keeper(cluster, replica if watched else behind)
+        assert await keeper.reconcile(_NS, _NET)
+        assert raw["metadata"]["name"] in _message(cluster)
+        assert '"Ghost"' in _message(cluster)
+        raw["spec"]["entries"] = held
+        await cluster.kube.replace(DANMIPBLOCKS, raw, namespace=NAMESPACE)
+        await eventually(lambda: len(replica.ledger.unreadable) == 0)
+        await cluster.release(replica, pod("p"), attempt=1)
+        keeper = _keeper(cluster, replica)
+        assert await keeper.reconcile(_NS, _NET) is None
+    assert not _exists(cluster)
