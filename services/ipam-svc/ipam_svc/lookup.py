@@ -1,8 +1,10 @@
 """What the replica's watch knows of reservations: listing, look-up and usage."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Final
 
 from danm_api.errors import InvalidRequestError
 from danm_api.ipam_api import (
@@ -17,14 +19,18 @@ from danm_api.ipam_api import (
 from danm_api.model.addresses import IPAddress
 from danm_api.model.danmnet import Usage
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, Held, IPBlock, PodOwner
-from danm_api.names import Namespace, NetworkName, NodeName
+from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.record.entries import held_entries
+from ipam_svc.address_space import block_start, version_of
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import Networks
 from ipam_svc.orders import reservation_of
 from ipam_svc.page_token import PageToken, Position, position_of
 from ipam_svc.request_rules import refusal, violation
 from ipam_svc.summary import summarise
+
+# Full blocks that are looked through without a pause: some 2 ms.
+_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +134,7 @@ class Lookup:
         if after is not None and after.network_uid != net.uid:
             raise _replaced(f"DanmNet {namespace}/{name} was replaced by another one meanwhile")
         await self._catch_up(listing)
-        return _page(self._ledger.blocks_of(net.uid), listing)
+        return await _page(self._blocks(net.uid, listing), listing)
 
     async def of_namespace(self, namespace: Namespace, listing: Listing) -> ReservationList:
         """Return one page of the entries of all networks of a namespace, by network and address.
@@ -139,8 +145,8 @@ class Lookup:
         await self._catch_up(listing)
         blocks: list[IPBlock] = []
         for _, uid in self._ledger.networks_in(namespace):
-            blocks += self._ledger.blocks_of(uid)
-        return _page(blocks, listing)
+            blocks += self._blocks(uid, listing)
+        return await _page(blocks, listing)
 
     async def of_node(self, node: NodeName, listing: Listing) -> ReservationList:
         """Return the entries of a node, in all namespaces.
@@ -150,7 +156,7 @@ class Lookup:
         """
         await self._catch_up(listing)
         blocks = sorted(self._ledger.node_blocks(node), key=_order)
-        return _page(blocks, listing, only=lambda held: held.node == node)
+        return await _page(blocks, listing, only=lambda held: held.node == node)
 
     def node_revision(self, node: NodeName) -> int:
         """Return a number that changes with the entries of a node, as this replica sees them."""
@@ -176,19 +182,38 @@ class Lookup:
             ipv6=_family(found.ipv6),
         )
 
+    def _blocks(self, uid: NetworkUid, listing: Listing) -> list[IPBlock]:
+        """Return the blocks of a network in which a listing may find something, in order."""
+        query = listing.query
+        if listing.address is not None:
+            version = version_of(listing.address)
+            block = self._ledger.get(uid, version, block_start(int(listing.address)))
+            return [] if block is None else [block]
+        if not query.owner_uid:
+            return self._ledger.blocks_of(uid)
+        key = ("Pod", query.owner_uid, "")
+        places = {
+            (version_of(held.address), block_start(int(held.address)))
+            for held in self._ledger.held_by_any(uid, key)
+        }
+        found = (self._ledger.get(uid, *place) for place in sorted(places))
+        return [block for block in found if block is not None]
+
     async def _catch_up(self, listing: Listing) -> None:
         if listing.after is not None:
             await self._reach(listing.after.revision)
 
 
-def _page(
+async def _page(
     blocks: Iterable[IPBlock], listing: Listing, *, only: Callable[[Held], bool] = lambda _: True
 ) -> ReservationList:
-    """Return what follows the page before, of blocks in order."""
+    """Return what follows the page before, of blocks in order; others get their turns meanwhile."""
     after = None if listing.after is None else listing.after.position
     revision = 0 if listing.after is None else listing.after.revision
     found: list[tuple[IPBlock, Held]] = []
-    for block in blocks:
+    for number, block in enumerate(blocks, start=1):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
         revision = max(revision, int(block.resource_version))
         # Whole blocks of earlier pages are passed over, and of later ones only the version counts.
         if after is not None and position_of(block, block.cidr.broadcast_address) <= after:

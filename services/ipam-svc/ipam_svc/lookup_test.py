@@ -1,8 +1,12 @@
 """Listing, look-up and usage."""
 
+import asyncio
+from ipaddress import IPv4Network
+
 import msgspec
 import pytest
 
+from danm_api.codec.ip_block import block_name
 from danm_api.errors import InvalidRequestError, NetworkNotFoundError
 from danm_api.ipam_api import (
     ContainerOwnerMessage,
@@ -11,7 +15,9 @@ from danm_api.ipam_api import (
     ReservationList,
     ReservationQuery,
 )
-from danm_api.names import Namespace, NetworkName, NodeName
+from danm_api.model.ip_block import IPBlock
+from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
+from ipam_svc.ledger import Ledger
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
@@ -193,3 +199,68 @@ async def test_network_that_is_not_there() -> None:
         with pytest.raises(NetworkNotFoundError):
             await _lookup(replica).of_network(_NS, NetworkName("other"), _listing())
         assert (await _lookup(replica).of_namespace(Namespace("else"), _listing())).items == []
+
+
+class _Unwalked(Ledger):
+    """A ledger of which nobody may ask for all blocks of a network."""
+
+    def blocks_of(self, uid: NetworkUid) -> list[IPBlock]:
+        pytest.fail(f"looked through all blocks of {uid}")
+
+
+@pytest.mark.parametrize("filters", [{"address": "10.0.0.70"}, {"ownerUid": "uid-p70"}])
+@pytest.mark.parametrize("in_network", [True, False])
+async def test_one_of_many_is_found_where_it_is(
+    filters: dict[str, object], *, in_network: bool
+) -> None:
+    """Looking somebody up costs the same, however many addresses are used."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        for n in (5, 70, 71, 130):
+            await cluster.reserve(replica, pod(f"p{n}"), attachment(ip=f"10.0.0.{n}/24"))
+        ledger = _Unwalked(now=cluster.clock.now)
+        for block in replica.ledger.all_blocks():
+            ledger.observe(block)
+        lookup = Lookup(networks=replica.networks, ledger=ledger, reach=replica.reach)
+        listing = _listing(**filters)
+        listed = await (
+            lookup.of_network(_NS, _NET, listing)
+            if in_network
+            else lookup.of_namespace(_NS, listing)
+        )
+        assert [each.address for each in listed.items] == ["10.0.0.70"]
+
+
+async def test_a_long_search_lets_others_run() -> None:
+    """Where there is no index the event loop goes on answering."""
+    # DESIGN P6
+    cluster = Cluster()
+    net = cluster.add_network(cidr="10.0.0.0/16")
+    async with cluster.running() as (replica,):
+        for number in range(1000):
+            cidr = IPv4Network((0x0A000000 + 64 * number, 26))
+            replica.ledger.observe(
+                IPBlock(
+                    namespace=_NS,
+                    name=block_name(net.uid, cidr),
+                    network=_NET,
+                    network_uid=net.uid,
+                    cidr=cidr,
+                    resource_version=str(number + 1),
+                    uid=f"u{number}",
+                )
+            )
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        await _lookup(replica).of_network(_NS, _NET, _listing(owner="nobody"))
+        counting.cancel()
+        assert turns >= 10
