@@ -21,7 +21,7 @@ class NetworkCache(Protocol):
 
     @property
     def revision(self) -> int:
-        """A number that changes with every DanmNet."""
+        """A number that changes with what any DanmNet claims."""
         ...
 
     def find(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from danm_api.codec.danmnet_update import usage_patch
 from danm_api.errors import InvalidNetworkError, NetworkNotFoundError, NetworkNotReadyError
 from danm_api.kube.api import DANMNETS
+from danm_api.model.danmnet import Usage
 from danm_api.names import Namespace, NetworkName
 from ipam_svc.networks import cooldown_of, links_of, tracked_families
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, eventually
@@ -112,3 +114,23 @@ def test_families_of_which_there_may_be_entries(
     # SPEC G3
     cluster = Cluster()
     assert tracked_families(cluster.add_network(**options)) == expected
+
+
+async def test_what_binds_nobody_is_not_judged_again() -> None:
+    """How full a network is, is written now and then: it does not concern who shares its wire."""
+    # DESIGN P6
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", host_device="ens4")
+    cluster.add_network("other", cidr="10.0.1.0/24", host_device="ens4")
+    async with cluster.running() as (replica,):
+        before = await replica.networks.ready(_NS, NetworkName("net"))
+        usage = Usage(total=254, used=1, free=253, ranges="10.0.1.1")
+        patch = usage_patch(ipv4=usage, ipv6=None)
+        await cluster.kube.patch(
+            DANMNETS, "other", patch, namespace=NAMESPACE, subresource="status"
+        )
+        await eventually(lambda: any(net.status.ipv4 is not None for net in replica.cache.all()))
+        assert await replica.networks.ready(_NS, NetworkName("net")) is before
+        await cluster.kube.delete(DANMNETS, "other", namespace=NAMESPACE)
+        await eventually(lambda: len(replica.cache.all()) == 1)
+        assert not (await replica.networks.ready(_NS, NetworkName("net"))).shares_wire

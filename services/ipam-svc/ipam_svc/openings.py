@@ -6,9 +6,10 @@ its DanmNet is read (decision 0005).
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final
 
-from danm_api.errors import ConflictError, DanmError
+from danm_api.errors import ApiError, ConflictError, DanmError, NotFoundError
 from danm_api.model.ip_block import IPBlock
 from danm_api.names import NetworkUid
 from danm_api.telemetry import get_logger
@@ -53,8 +54,17 @@ class Openings:
 
         Raises:
             ConflictError: It exists.
+            ApiError: No block can be created there.
         """
-        created = await self._store.create_block(block)
+        try:
+            created = await self._store.create_block(block)
+        except NotFoundError as error:
+            # Of a name that is free, so it is not the block: trying again would find the same.
+            reason = (
+                f"no DanmIPBlock can be created in namespace {block.namespace}: {error.reason}; is"
+                " it gone, or the CustomResourceDefinition?"
+            )
+            raise ApiError(reason, status=HTTPStatus.NOT_FOUND) from error
         self._ledger.observe(created)
         self._ledger.contention.end(block_id(created))
         return created

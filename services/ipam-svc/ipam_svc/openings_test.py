@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client import REGISTRY
 
-from danm_api.errors import ApiUnavailableError
+from danm_api.errors import ApiError, ApiUnavailableError, NotFoundError
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.names import NodeName
 from ipam_svc.replica import Replica
@@ -170,3 +170,16 @@ async def test_requests_wait_for_a_block_that_is_being_opened() -> None:
         await waiting
         assert cluster.kube.calls["create", DANMIPBLOCKS.plural] == 2
         assert len(set(cluster.addresses())) == 90
+
+
+async def test_where_no_block_can_be_created_nobody_tries_in_a_storm() -> None:
+    """A namespace, or a CustomResourceDefinition, that is gone is told at once."""
+    # DESIGN P6, P7
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    gone = NotFoundError('namespaces "ns" not found')
+    async with cluster.running() as (replica,):
+        cluster.kube.fail_next("create", DANMIPBLOCKS, gone, times=1000)
+        with pytest.raises(ApiError, match=r"no DanmIPBlock can be created .* is it gone"):
+            await cluster.reserve(replica, pod("p"), attachment(), fresh=True)
+        assert cluster.kube.calls["create", DANMIPBLOCKS.plural] == 1

@@ -15,6 +15,7 @@ from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock, UnreadableBlock
 from danm_api.names import Namespace, NetworkName
 from danm_api.telemetry import get_logger
+from danm_api.validation.wire import claims
 from ipam_svc import metrics
 from ipam_svc.announcer import GATHER_S, Announcer
 from ipam_svc.committer import Committer
@@ -46,12 +47,14 @@ class InformedNetworks:
         self._revision = 0
         informer.subscribe(self._note)
 
-    def _note(self, _: Change[DanmNet]) -> None:
-        self._revision += 1
+    def _note(self, change: Change[DanmNet]) -> None:
+        # All else of a status is written now and then, of each network that is used.
+        if _bond(change.old) != _bond(change.new):
+            self._revision += 1
 
     @property
     def revision(self) -> int:
-        """A number that changes with every DanmNet."""
+        """A number that changes with what any DanmNet claims."""
         return self._revision
 
     def find(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
@@ -207,6 +210,11 @@ class Replica:
         identity = block_id(block)
         if self.ledger.get(*identity) is None:
             self.ledger.contention.mark(identity)
+
+
+def _bond(net: DanmNet | None) -> object:
+    """Return what others on a DanmNet's wire are bound by."""
+    return None if net is None else (net.uid, claims(net))
 
 
 def _links(net: DanmNet) -> Iterable[str]:
