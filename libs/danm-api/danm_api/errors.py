@@ -61,9 +61,15 @@ class Violation:
 
 
 class DanmError(Exception):
-    """The root of the tree above."""
+    """The root of the tree above.
+
+    Attributes:
+        nothing_taken: ipam-svc has answered that nothing was taken under the attempt that it
+            refuses, nor will be.
+    """
 
     transient: bool = False
+    nothing_taken: bool = False
 
     def __init__(self, reason: str, *, transient: bool | None = None) -> None:
         """Keep the reason; ``transient`` overrides the class's own."""

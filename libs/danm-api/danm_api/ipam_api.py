@@ -63,7 +63,7 @@ def _texts(*examples: str, pattern: str = "", most: int = 0, least: int = 0) -> 
     return Meta(examples=list(examples) or None, extra_json_schema=schema or None)
 
 
-def _numbers(*examples: float, **schema: float) -> Meta:
+def _numbers(*examples: float, **schema: object) -> Meta:
     return Meta(examples=list(examples) or None, extra_json_schema=dict(schema) or None)
 
 
@@ -88,6 +88,7 @@ _ReasonText = Annotated[str, _texts("third floor", most=MAX_REASON_LENGTH)]
 _Address4Text = Annotated[str, _texts("dynamic", "10.0.0.7/24", "none", most=MAX_ADDRESS_LENGTH)]
 _Address6Text = Annotated[str, _texts("dynamic", "2001:db8::7/64", "none", most=MAX_ADDRESS_LENGTH)]
 _Attempt = Annotated[int, _numbers(1767225600000, minimum=1, maximum=MAX_ATTEMPT)]
+_Family = Annotated[int, _numbers(4, enum=[4, 6])]
 _Timeout = Annotated[float, _numbers(5.0, exclusiveMinimum=0)]
 
 
@@ -209,6 +210,9 @@ class ReleaseRequest(_Message, frozen=True, kw_only=True):
         interfaces: Only these; empty means every interface of the owner.
         node: The node of a Pod or container; empty for external owners.
         timeout_s: How long the caller will wait for the answer; 30 s at most.
+        families: The IP versions, 4 and 6, that an external owner's reserve has asked for; empty
+            means both. Where nothing of one is found, a write that may be late has to be kept from
+            taking effect, which costs the more the larger the network is.
     """
 
     owner: OwnerMessage
@@ -217,6 +221,7 @@ class ReleaseRequest(_Message, frozen=True, kw_only=True):
     interfaces: Annotated[list[_InterfaceText], _lists(maxItems=MAX_ATTACHMENTS)] = []
     node: _NodeText = ""
     timeout_s: _Timeout = 5.0
+    families: Annotated[list[_Family], _lists(maxItems=2)] = []
 
 
 class Reservation(_Message, frozen=True, kw_only=True):
@@ -349,6 +354,8 @@ class Problem(_Message, frozen=True, kw_only=True):
             fields of the DanmNet.
         current_attempt: Of a StaleAttemptError.
         retry_after_s: When it is worth asking again, of an OverloadedError.
+        nothing_taken: Of a refused reserve: nothing was taken under its attempt, nor will be, so it
+            need not be released.
     """
 
     type: str
@@ -359,6 +366,7 @@ class Problem(_Message, frozen=True, kw_only=True):
     violations: list[FieldViolation] = []
     current_attempt: int | None = None
     retry_after_s: float | None = None
+    nothing_taken: bool = False
 
 
 def namespace_reservations_path(namespace: str) -> str:

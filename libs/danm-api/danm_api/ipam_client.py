@@ -46,6 +46,7 @@ from danm_api.ipam_api import (
 )
 from danm_api.ipam_replicas import ReplicaOrder
 from danm_api.ipam_transport import NOT_MODIFIED, Answer, IpamTransport
+from danm_api.kube.backoff import delay_after
 from danm_api.names import SYSTEM_NAMESPACE
 from danm_api.telemetry import get_logger
 
@@ -66,8 +67,10 @@ DEFAULT_SERVER_NAME: Final = f"{SERVICE_NAME}.{SYSTEM_NAMESPACE}.svc"
 # A frozen replica must leave time for another one.
 _LONGEST_SHARE: Final = 0.5
 _SHORTEST_TRY_S: Final = 0.5
-# Between rounds through all replicas.
+# Between rounds through all replicas: after the first one another may have come, after several the
+# fault is one that all have, such as an API server that is away, and many wait for its end.
 _ROUND_DELAY_S: Final = 0.1
+_LONGEST_ROUND_DELAY_S: Final = 1.0
 # What is asked of a replica that is overloaded is spread over so much more than it wants.
 _SPREAD: Final = 1.5
 # Nodes whose entries are remembered, to ask for changes only; danmd asks for its own.
@@ -145,6 +148,7 @@ class IpamClient:
 
         For an external owner, sends whose outcome is not known are released at once when a later
         one is answered: nobody compares what such an owner holds (danmd does so for its node).
+        What ipam-svc refused without having begun to take anything is known.
 
         Args:
             request: The first send carries its attempt.
@@ -182,8 +186,9 @@ class IpamClient:
                 raise
             except OverloadedError:
                 raise
-            except DanmError:
-                in_doubt.append(request.attempt)
+            except DanmError as error:
+                if not error.nothing_taken:
+                    in_doubt.append(request.attempt)
                 raise
 
         answer = await self._ask(send, deadline, also_again=(StaleAttemptError,))
@@ -195,8 +200,12 @@ class IpamClient:
     async def _release_in_doubt(
         self, request: ReserveRequest, attempt: int, *, deadline: float
     ) -> None:
-        networks = [each.network for each in request.attachments]
-        release = ReleaseRequest(owner=request.owner, attempt=attempt, networks=networks)
+        release = ReleaseRequest(
+            owner=request.owner,
+            attempt=attempt,
+            networks=[each.network for each in request.attachments],
+            families=_families_of(request),
+        )
         try:
             await self.release(release, deadline=deadline)
         except DanmError as error:
@@ -323,7 +332,9 @@ class IpamClient:
         again: tuple[type[DanmError], ...] = (*_WORTH_ANOTHER_TRY, *also_again)
         last: DanmError | None = None
         tried: list[str] = []
+        rounds = 0
         while True:
+            rounds += 1
             endpoints = self._replicas.of(self._endpoints())
             # When every replica is overloaded, the first one that wants to be asked again.
             pauses_s: list[float] = []
@@ -349,14 +360,25 @@ class IpamClient:
                 last = IpamUnavailableError(
                     "ipam-svc has no replica that serves; is its Deployment running?"
                 )
+            remaining_s = deadline - self._clock()
             pause_s = _ROUND_DELAY_S
             if pauses_s and len(pauses_s) == len(endpoints):
                 # Not all of those who were refused at one moment come back at one moment.
                 pause_s = max(pause_s, min(pauses_s) * random.uniform(1, _SPREAD))  # noqa: S311
-            remaining_s = deadline - self._clock()
+            elif endpoints:
+                delay_s = delay_after(rounds, base_s=_ROUND_DELAY_S, max_s=_LONGEST_ROUND_DELAY_S)
+                # Whatever it waits, the last try is not given up.
+                pause_s = min(delay_s, max(pause_s, remaining_s - _SHORTEST_TRY_S))
             if remaining_s <= pause_s:
                 raise _out_of_time(tried, last) from last
             await self._sleep(pause_s)
+
+
+def _families_of(request: ReserveRequest) -> list[int]:
+    """Return the IP versions of which a reserve asks for addresses."""
+    texts = {4: [each.ip for each in request.attachments]}
+    texts[6] = [each.ip6 for each in request.attachments]
+    return [version for version, asked in texts.items() if any(text != "none" for text in asked)]
 
 
 def _encoded(query: ReservationQuery) -> str:

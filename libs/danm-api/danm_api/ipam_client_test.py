@@ -14,6 +14,7 @@ from aiohttp import web
 
 from danm_api.errors import (
     AccessDeniedError,
+    ApiUnavailableError,
     DanmError,
     IpamUnavailableError,
     OverloadedError,
@@ -74,6 +75,7 @@ class _Replica:
         self.asked: list[ReserveRequest] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.released: list[ReleaseRequest] = []
         self.endpoint = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -82,6 +84,8 @@ class _Replica:
         body = await request.read()
         if request.path.endswith("/reserve"):
             self.asked.append(msgspec.json.decode(body, type=ReserveRequest))
+        elif request.path.endswith("/release"):
+            self.released.append(msgspec.json.decode(body, type=ReleaseRequest))
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return await answer(request)
 
@@ -106,9 +110,9 @@ def _json(message: msgspec.Struct, **headers: str) -> Answer:
     return answer
 
 
-def _refuses(error: DanmError) -> Answer:
+def _refuses(error: DanmError, *, nothing_taken: bool = False) -> Answer:
     async def answer(_: web.Request) -> web.StreamResponse:
-        problem = problem_of(error)
+        problem = problem_of(error, nothing_taken=nothing_taken)
         body = msgspec.json.encode(problem)
         return web.Response(status=problem.status, body=body, content_type=CONTENT_TYPE)
 
@@ -422,6 +426,42 @@ async def test_a_send_in_doubt_is_released_when_another_is_answered(
         answer = await client.reserve(request, deadline=_in(5), next_attempt=_Attempts(10))
     assert answer.attempt == 11
     assert replica.paths == paths
+    # Of a network with both families the other one need not be looked at.
+    assert all((each.attempt, each.families) == (10, [4]) for each in replica.released)
+
+
+@pytest.mark.parametrize("nothing_taken", [True, False])
+async def test_what_took_nothing_need_not_be_released(*, nothing_taken: bool) -> None:
+    """An answer that says so is believed; without that word the send is in doubt."""
+    # DESIGN P6
+    fault = _refuses(ApiUnavailableError("lost", status=503), nothing_taken=nothing_taken)
+    replica = _Replica(fault, _grants, _json(ReleaseAnswer(released=[])))
+    owner = ExternalOwnerMessage(namespace="ns", name="tool")
+    request = msgspec.structs.replace(_REQUEST, owner=owner)
+    async with _served(replica) as client:
+        await client.reserve(request, deadline=_in(5), next_attempt=_Attempts(10))
+    assert len(replica.released) == (0 if nothing_taken else 1)
+
+
+@pytest.mark.parametrize("deadline_s", [30.0, 1.2])
+async def test_replicas_that_cannot_answer_are_asked_less_and_less(deadline_s: float) -> None:
+    """Hundreds that wait for an API server that is away are no storm; the last try is not lost."""
+    # DESIGN P6
+    fault = _refuses(ApiUnavailableError("the API server is away", status=503))
+    replica = _Replica(*[fault] * 6, _grants)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async with _served(replica, sleep=sleep) as client:
+        deadline = _in(deadline_s)
+        await client.reserve(_REQUEST, deadline=deadline, next_attempt=_Attempts(10))
+    longest = [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    if deadline_s > 2:
+        assert all(0.7 * most <= pause <= most for pause, most in zip(pauses, longest, strict=True))
+    else:
+        assert max(pauses) <= deadline_s - 0.5
 
 
 async def test_retries_are_counted_by_what_they_are_for() -> None:

@@ -61,7 +61,9 @@ def status_of(error: DanmError) -> HTTPStatus:
     return next(HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in HTTP_STATUS)
 
 
-def problem_of(error: DanmError, *, status: HTTPStatus | None = None) -> Problem:
+def problem_of(
+    error: DanmError, *, status: HTTPStatus | None = None, nothing_taken: bool = False
+) -> Problem:
     """Return the document that tells a caller of an error, with its own status by default."""
     status = status or status_of(error)
     violations = error.violations if isinstance(error, InvalidObjectError) else ()
@@ -83,6 +85,7 @@ def problem_of(error: DanmError, *, status: HTTPStatus | None = None) -> Problem
         ],
         current_attempt=error.current_attempt if isinstance(error, StaleAttemptError) else None,
         retry_after_s=error.retry_after_s if isinstance(error, OverloadedError) else None,
+        nothing_taken=nothing_taken,
     )
 
 
@@ -108,6 +111,12 @@ def error_of(problem: Problem) -> DanmError:
 
     One of a later release, whose class this one does not know, becomes an ApiError with its status.
     """
+    error = _error_of(problem)
+    error.nothing_taken = problem.nothing_taken
+    return error
+
+
+def _error_of(problem: Problem) -> DanmError:
     kind = _known().get(problem.type.removeprefix(_TYPE_PREFIX))
     if kind is None:
         return ApiError(problem.detail, status=problem.status, transient=problem.transient)

@@ -13,6 +13,7 @@ from danm_api.validation import effective_pool, effective_pool6
 from ipam_svc.mac import LOW_BITS_MASK
 
 Version = Literal[4, 6]
+VERSIONS: Final[tuple[Version, ...]] = (4, 6)
 
 # DESIGN, "Blocks": 64 addresses.
 BLOCK_SIZE: Final = 64

@@ -77,6 +77,8 @@ _RETRY_AFTER_S: Final = 1.0
 # The decoder names a field that is missing, or not known, in its sentence only.
 _NAMED: Final = re.compile("(required|unknown) field `([^`]*)`")
 _CALLER: Final = web.RequestKey("caller", Caller)
+# Of a reserve that has begun to take addresses.
+_TAKES: Final = web.RequestKey("takes", bool)
 
 
 class HttpApi:
@@ -228,7 +230,11 @@ class HttpApi:
         order = reserve_order(message)
         with counted(metrics.RESERVES, "Refused reservation"):
             await self._access.may_reserve(request[_CALLER], order)
-            attachments = await self._reservations.reserve(order)
+
+            def note() -> None:
+                request[_TAKES] = True
+
+            attachments = await self._reservations.reserve(order, on_take=note)
         _log.debug(
             "Reserved addresses",
             namespace=order.namespace,
@@ -334,7 +340,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except DanmError as error:
-        return _problem(error)
+        is_reserve = request.path == RESERVE_PATH
+        return _problem(error, nothing_taken=is_reserve and not request.get(_TAKES, False))
     except web.HTTPException as error:
         if error.status == web.HTTPNotFound.status_code:
             return _problem(NotFoundError(f"there is no {request.path}; see {OPENAPI_PATH}"))
@@ -382,8 +389,11 @@ def _json(answer: msgspec.Struct, *, headers: dict[str, str] | None = None) -> w
     )
 
 
-def _problem(error: DanmError, status: int | None = None) -> web.Response:
-    problem = problem_of(error, status=None if status is None else HTTPStatus(status))
+def _problem(
+    error: DanmError, status: int | None = None, *, nothing_taken: bool = False
+) -> web.Response:
+    http_status = None if status is None else HTTPStatus(status)
+    problem = problem_of(error, status=http_status, nothing_taken=nothing_taken)
     headers = {}
     if isinstance(error, OverloadedError):
         metrics.REFUSED.labels(problem.status).inc()

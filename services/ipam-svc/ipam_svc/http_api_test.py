@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 
+from danm_api.errors import ApiUnavailableError
 from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
 from danm_api.record.entries import CLOCK_SKEW
@@ -459,3 +460,28 @@ async def test_node_list_is_cheap_when_unchanged() -> None:
         assert await first.json() == {"items": []}
         again = await client.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status, await again.read()) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "nothing_taken"),
+    [
+        pytest.param("list", True, id="not yet begun"),
+        pytest.param("replace", False, id="a write without answer"),
+    ],
+)
+async def test_a_refusal_says_when_nothing_can_have_been_taken(
+    method: Literal["list", "replace"], *, nothing_taken: bool
+) -> None:
+    """A reserve that failed before its first write need not be released."""
+    # SPEC I2
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24")
+    lost = ApiUnavailableError("lost", status=0)
+    async with _served(cluster) as client:
+        cluster.kube.fail_next(method, DANMIPBLOCKS, lost, times=1000)
+        problem = await _problem(await client.post(RESERVE_PATH, json=_GOOD))
+        assert (problem.status, problem.nothing_taken) == (503, nothing_taken)
+        refused = await _problem(await client.post(RESERVE_PATH, json={**_GOOD, "attempt": 0}))
+        assert refused.nothing_taken
+        other = await _problem(await client.post(RELEASE_PATH, json=_GOOD))
+        assert not other.nothing_taken

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from danm_api.model.ip_block import Cooling, Held, IPBlock, UnreadableBlock
 from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.record.entries import OwnerKey, has_expired, held_entries
-from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version
+from ipam_svc.address_space import BLOCK_SIZE, VERSIONS, AddressSpace, Version
 from ipam_svc.contention import Contention
 from ipam_svc.cursors import Cursors
 from ipam_svc.owners import Owners
@@ -85,7 +85,7 @@ class Ledger:
     def blocks_of(self, uid: NetworkUid) -> list[IPBlock]:
         """Return a network's blocks, IPv4 first, in the order of addresses."""
         found: list[IPBlock] = []
-        for version in _VERSIONS:
+        for version in VERSIONS:
             family = self._families.get((uid, version))
             if family is not None:
                 found += [family.blocks[start] for start in sorted(family.blocks)]
@@ -344,7 +344,7 @@ class Ledger:
         if not is_open:
             self.contention.end(identity)
         self._count_change(uid)
-        if not any((uid, version) in self._families for version in _VERSIONS):
+        if not any((uid, version) in self._families for version in VERSIONS):
             self._drop_network(uid, block)
 
     def _count_change(self, uid: NetworkUid) -> None:
@@ -378,11 +378,8 @@ class Ledger:
             if uids:
                 self._uids[(block.namespace, block.network)] = uids
         self._network_revisions.pop(uid, None)
-        for version in _VERSIONS:
+        for version in VERSIONS:
             self._cursors.drop(uid, version)
-
-
-_VERSIONS: tuple[Version, ...] = (4, 6)
 
 
 def _may_have_space(block: IPBlock) -> bool:

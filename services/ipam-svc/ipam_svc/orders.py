@@ -19,6 +19,7 @@ from danm_api.ipam_api import (
 from danm_api.model.attachment import IPv4Request, IPv6Request
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, Held, Owner, PodOwner
 from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, NodeName, PodUid
+from ipam_svc.address_space import VERSIONS, Version
 from ipam_svc.request_rules import check_release, check_reserve, refusal
 
 
@@ -57,6 +58,7 @@ class ReleaseOrder:
     Attributes:
         owner: With any interface's name.
         interfaces: Empty means every interface.
+        families: Of an external owner: what its reserve can have taken.
     """
 
     namespace: Namespace
@@ -66,6 +68,7 @@ class ReleaseOrder:
     networks: tuple[NetworkName, ...]
     interfaces: frozenset[InterfaceName]
     timeout_s: float
+    families: frozenset[Version]
 
 
 def reserve_order(request: ReserveRequest) -> ReserveOrder:
@@ -125,6 +128,9 @@ def release_order(request: ReleaseRequest) -> ReleaseOrder:
         networks=tuple(NetworkName(name) for name in sorted(set(request.networks))),
         interfaces=frozenset(InterfaceName(name) for name in request.interfaces),
         timeout_s=min(request.timeout_s, MAX_TIMEOUT_S),
+        families=frozenset(
+            version for version in VERSIONS if not request.families or version in request.families
+        ),
     )
 
 

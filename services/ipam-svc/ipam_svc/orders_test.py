@@ -62,6 +62,9 @@ def test_release() -> None:
     order = release_order(request)
     assert order.networks == ("a", "b")
     assert order.interfaces == {"eth0"}
+    assert order.families == {4, 6}
+    only6 = ReleaseRequest(owner=_EXTERNAL, attempt=3, networks=["a"], families=[6])
+    assert release_order(only6).families == {6}
     assert isinstance(order.owner, ContainerOwner)
     with pytest.raises(InvalidRequestError):
         release_order(ReleaseRequest(owner=_CONTAINER, attempt=3, networks=["a"]))

@@ -7,7 +7,7 @@ comes free, so there is no order to keep. Each is tried, whatever becomes of the
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from danm_api.errors import NetworkNotFoundError
+from danm_api.errors import InvalidObjectError, NetworkNotFoundError
 from danm_api.ipam_api import ReleaseAnswer, Reservation
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import ExternalOwner, Held, owner_key
@@ -24,8 +24,11 @@ from ipam_svc.taking import Taker
 
 @dataclass(slots=True, kw_only=True)
 class _Result:
+    """What became of entries; ``met`` are the families of those of the order's attempt."""
+
     released: list[Reservation] = field(default_factory=list)
     kept: list[Reservation] = field(default_factory=list)
+    met: set[Version] = field(default_factory=set)
 
 
 class Releases:
@@ -80,7 +83,15 @@ class Releases:
             families = tracked_families(net)
         result = _Result()
         for ref in sorted(refs, key=lambda each: each.uid):
-            await self._release_on(ref, order, families, cooldown_s, deadline, result)
+            if isinstance(order.owner, ExternalOwner):
+                families &= order.families
+                await self._release_surely(ref, order, families, cooldown_s, deadline, result)
+                continue
+            if not self._knows_enough(ref, order):
+                await self._taker.refresh(ref)
+            released = await self._give_back(ref, order, cooldown_s, deadline)
+            result.released += released.released
+            result.kept += released.kept
         return result
 
     async def _find(self, order: ReleaseOrder, name: NetworkName) -> DanmNet | None:
@@ -89,7 +100,7 @@ class Releases:
         except NetworkNotFoundError:
             return None
 
-    async def _release_on(
+    async def _release_surely(
         self,
         ref: NetworkRef,
         order: ReleaseOrder,
@@ -98,12 +109,48 @@ class Releases:
         deadline: float,
         result: _Result,
     ) -> None:
-        if isinstance(order.owner, ExternalOwner):
-            await self._make_sure(ref, order, families, deadline)
-        elif not self._knows_enough(ref, order):
+        """Release what is found, and let a reserve of this attempt take no effect after that.
+
+        No danmd compares what an external owner holds. What is known of a later attempt proves
+        nothing: the write of this one may still be on its way. What is found goes first, since the
+        rest may not be done in time, and is begun anew when it is asked for again.
+
+        Raises:
+            InvalidObjectError: What cannot be read may hold what is not found.
+        """
+
+        async def read() -> None:
             await self._taker.refresh(ref)
+
+        async def fence() -> None:
+            await self._taker.fence(ref, missing, deadline=deadline)
+
+        given = await self._give_back(ref, order, cooldown_s, deadline)
+        result.released += given.released
+        missing = families - given.met
+        for look in (read, fence):
+            if not missing:
+                break
+            await look()
+            given = await self._give_back(ref, order, cooldown_s, deadline)
+            result.released += given.released
+            missing -= given.met
+        result.kept += given.kept
+        odd = [each for version in missing for each in self._ledger.unreadable.of(ref.uid, version)]
+        if odd:
+            raise InvalidObjectError(
+                f"what is to be released may be in a block that cannot be read: {odd[0].reason}"
+            )
+
+    async def _give_back(
+        self, ref: NetworkRef, order: ReleaseOrder, cooldown_s: int, deadline: float
+    ) -> _Result:
+        """Give back what is known to be of exactly the order's attempt and node."""
+        result = _Result()
         own: list[Held] = []
         for held in self._entries(ref, order):
+            if held.attempt == order.attempt:
+                result.met.add(version_of(held.address))
             if held.attempt == order.attempt and held.node == order.node:
                 own.append(held)
             else:
@@ -119,24 +166,7 @@ class Releases:
                 result.released.append(reservation_of(ref.name, ref.uid, held))
             elif outcome.holder is not None and _same_owner(outcome.holder, held):
                 result.kept.append(reservation_of(ref.name, ref.uid, outcome.holder))
-
-    async def _make_sure(
-        self, ref: NetworkRef, order: ReleaseOrder, families: set[Version], deadline: float
-    ) -> None:
-        """Let a reserve of exactly this attempt take no effect after its release.
-
-        No danmd compares what an external owner holds. What is known of a later attempt proves
-        nothing: the write of this one may still be on its way.
-        """
-
-        def missing() -> set[Version]:
-            found = [held for held in self._entries(ref, order) if held.attempt == order.attempt]
-            return families - {version_of(held.address) for held in found}
-
-        if missing():
-            await self._taker.refresh(ref)
-        if unseen := missing():
-            await self._taker.fence(ref, unseen, deadline=deadline)
+        return result
 
     def _knows_enough(self, ref: NetworkRef, order: ReleaseOrder) -> bool:
         """Say whether the replica's watch has what is to be released, or something later.

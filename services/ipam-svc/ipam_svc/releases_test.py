@@ -5,12 +5,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from danm_api.errors import ApiError, DanmError, DeadlineExceededError
+from danm_api.errors import (
+    ApiError,
+    ApiUnavailableError,
+    DanmError,
+    DeadlineExceededError,
+    InvalidObjectError,
+)
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.replica import Replica
-from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
+from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
 
 async def test_release_acts_on_exactly_its_attempt() -> None:
@@ -222,3 +228,89 @@ async def test_external_owner_releases_both_families_through_a_replica_that_is_b
             answer = await cluster.release(behind, owner, attempt=1, node="")
             assert len(answer.released) == 2
             assert cluster.addresses() == []
+
+
+_TOOL = ExternalOwnerMessage(namespace=NAMESPACE, name="tool")
+
+
+async def _use_three_blocks(cluster: Cluster, replica: Replica) -> None:
+    """Open blocks of either family, with room in them."""
+    pool6 = {"start": "2001:db8::10", "end": "2001:db8::ff"}
+    cluster.add_network(cidr="10.0.0.0/24", net6="2001:db8::/64", allocation_pool6=pool6)
+    for n in (70, 130, 200):
+        held = attachment(ip=f"10.0.0.{n}/24", ip6=f"2001:db8::{n:x}/64")
+        await cluster.reserve(replica, pod(f"p{n}"), held)
+
+
+async def test_what_is_found_is_released_before_anything_else() -> None:
+    """An address comes free although the rest, which is asked for again, cannot be made sure of."""
+    # DESIGN P2
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        await _use_three_blocks(cluster, replica)
+        static = attachment(interface="", ip="10.0.0.9/24")
+        await cluster.reserve(replica, _TOOL, static, attempt=9, node="")
+        lost = ApiUnavailableError("lost", status=0)
+        cluster.kube.fail_next("list", DANMIPBLOCKS, lost)
+        with pytest.raises(ApiUnavailableError):
+            await cluster.release(replica, _TOOL, attempt=9, node="")
+        assert "10.0.0.9" not in cluster.addresses()
+
+
+@pytest.mark.parametrize(
+    ("families", "writes"),
+    [
+        pytest.param((4,), 1, id="found"),
+        pytest.param((4, 6), 1 + 3, id="not found"),
+        pytest.param((), 1 + 3, id="an older client"),
+    ],
+)
+async def test_only_what_was_asked_for_can_be_late(families: Sequence[int], writes: int) -> None:
+    """Blocks of a family are fenced when the reserve asked for it and nothing of it is found."""
+    # DESIGN P6, "Who may"
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        await _use_three_blocks(cluster, replica)
+        static = attachment(interface="", ip="10.0.0.9/24")
+        await cluster.reserve(replica, _TOOL, static, attempt=9, node="")
+        cluster.kube.calls.clear()
+        answer = await cluster.release(replica, _TOOL, attempt=9, node="", families=families)
+        assert [each.address for each in answer.released] == ["10.0.0.9"]
+        assert cluster.kube.calls["replace", DANMIPBLOCKS.plural] == writes
+
+
+async def test_blocks_are_fenced_at_once() -> None:
+    """Who makes sure on a large network does not wait for one write after the other."""
+    # DESIGN P6
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        await _use_three_blocks(cluster, replica)
+        gates = [cluster.kube.hold_next("replace", DANMIPBLOCKS) for _ in range(3)]
+        releasing = asyncio.create_task(
+            cluster.release(replica, _TOOL, attempt=9, node="", families=(4,))
+        )
+        for gate in gates:
+            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+        for gate in gates:
+            gate.open()
+        assert (await releasing).released == []
+
+
+async def test_what_cannot_be_read_may_hold_what_is_not_found() -> None:
+    """Nobody compares what an external owner holds: it hears that it has to ask again."""
+    # DESIGN P2, P7
+    cluster = Cluster()
+    async with cluster.running() as (replica,):
+        await _use_three_blocks(cluster, replica)
+        await cluster.reserve(replica, pod("q"), attachment(), attempt=5)
+        raw = cluster.kube.all_stored(DANMIPBLOCKS)[-1]
+        raw["spec"]["entries"] = ["{}"]
+        await cluster.kube.replace(DANMIPBLOCKS, raw, namespace=NAMESPACE)
+        await eventually(lambda: len(replica.ledger.unreadable) == 1)
+        with pytest.raises(InvalidObjectError, match=raw["metadata"]["name"]):
+            await cluster.release(replica, _TOOL, attempt=9, node="", families=(6,))
+        # What can be is made sure.
+        await cluster.release(replica, _TOOL, attempt=9, node="", families=(4,))
+        # Of Pods' addresses their nodes hear when the block is repaired.
+        assert (await cluster.release(replica, pod("gone"), attempt=5)).released == []
+        assert len((await cluster.release(replica, pod("q"), attempt=5)).released) == 1

@@ -117,6 +117,8 @@ def _check_lists(request: ReleaseRequest) -> Iterable[Violation]:
         if len(names) > MAX_ATTACHMENTS:
             yield violation(field, f"has more than {MAX_ATTACHMENTS} entries")
             return
+    if not set(request.families) <= {4, 6}:
+        yield violation("families", "may have 4 and 6 only")
     for index, name in enumerate(request.networks):
         yield from _check_name(name, f"networks[{index}]")
     for index, name in enumerate(request.interfaces):

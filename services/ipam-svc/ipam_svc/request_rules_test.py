@@ -128,6 +128,7 @@ def test_bad_request_names_the_field(request_: ReserveRequest, field: str) -> No
         pytest.param({"networks": ["a"] * 65}, "networks", id="many"),
         pytest.param({"node": ""}, "node", id="no node"),
         pytest.param({"attempt": -1}, "attempt", id="attempt"),
+        pytest.param({"families": [4, 5]}, "families", id="family"),
     ],
 )
 def test_bad_release_names_the_field(request_: dict[str, object], field: str) -> None:

@@ -66,15 +66,21 @@ class Reservations:
         self._now = now
         self._background: set[asyncio.Task[None]] = set()
 
-    async def reserve(self, order: ReserveOrder) -> list[AttachmentAnswer]:
+    async def reserve(
+        self, order: ReserveOrder, *, on_take: Callable[[], None] = lambda: None
+    ) -> list[AttachmentAnswer]:
         """Take all that an order asks and return it in the order's sequence.
 
         When this is cancelled nobody hears the answer, and what is new is given back.
 
+        Args:
+            order: What is asked.
+            on_take: Called before anything is taken: what fails earlier takes no effect later.
+
         Raises:
             DanmError: Something cannot be had; then nothing new is held.
         """
-        work = asyncio.create_task(self._reserve(order))
+        work = asyncio.create_task(self._reserve(order, on_take))
         try:
             # A write that is under way can only be undone when it is known how it ended.
             items = await asyncio.shield(work)
@@ -93,7 +99,7 @@ class Reservations:
         task.add_done_callback(self._background.discard)
         return task
 
-    async def _reserve(self, order: ReserveOrder) -> list[Item]:
+    async def _reserve(self, order: ReserveOrder, on_take: Callable[[], None]) -> list[Item]:
         for asked in order.attachments:
             if _has_expired(asked.owner, now=self._now()):
                 raise refusal([violation("owner.expires", "lies in the past; choose a later time")])
@@ -103,6 +109,7 @@ class Reservations:
         for item in items:
             made = self._taker.made_by(item.ref, item.claim)
             item.known = frozenset(held.address for held in made)
+        on_take()
         try:
             await self._take(items)
             await self._confirm(items)

@@ -31,7 +31,7 @@ from ipam_svc.block import (
     TakeExact,
     Took,
 )
-from ipam_svc.block_ref import NetworkRef
+from ipam_svc.block_ref import BlockRef, NetworkRef
 from ipam_svc.claim import Claim
 from ipam_svc.clearing import Clearing, give_back
 from ipam_svc.committer import Committer
@@ -41,12 +41,15 @@ from ipam_svc.ledger import Ledger
 from ipam_svc.listed import take_in
 from ipam_svc.pairs import Pairs, without_taken
 from ipam_svc.readings import is_beside, is_of
+from ipam_svc.steps import for_each
 from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
 
 # Four blocks: more than what replicas open beside each other.
 _PLENTY: Final = 4 * BLOCK_SIZE
+# Many more would make whoever waits for an address wait longer.
+_FENCES_AT_ONCE: Final = 16
 
 
 class Taker:
@@ -292,8 +295,11 @@ class Taker:
             and not block.sealed
             and len(held_entries(block)) < BLOCK_SIZE
         ]
-        for ref in refs:
+
+        async def fence(ref: BlockRef) -> None:
             await self._committer.commit(ref, Fence(), deadline=deadline)
+
+        await for_each(refs, fence, at_once=_FENCES_AT_ONCE)
 
     def made_by(self, network: NetworkRef, claim: Claim) -> list[Held]:
         """Return the entries that an attempt made, as far as they are known; not those it kept.

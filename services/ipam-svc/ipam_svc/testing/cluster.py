@@ -197,6 +197,7 @@ class Cluster:
         networks: Sequence[str] = ("net",),
         interfaces: Sequence[str] = (),
         node: str = "n1",
+        families: Sequence[int] = (),
     ) -> ReleaseAnswer:
         """Release through a replica."""
         request = ReleaseRequest(
@@ -205,6 +206,7 @@ class Cluster:
             networks=list(networks),
             interfaces=list(interfaces),
             node=node,
+            families=list(families),
         )
         return await replica.releases.release(release_order(request))
 
