@@ -177,15 +177,13 @@ class Ledger:
 
     def forget(self, block: IPBlock | UnreadableBlock) -> None:
         """Drop a block that is gone; another object of its name stays."""
-        if isinstance(block, UnreadableBlock):
-            odd = self.unreadable.named(block.network_uid, block.name)
-            if odd is not None and odd.uid == block.uid:
-                self.unreadable.drop(block.network_uid, block.name)
-                self._count_change(block.network_uid)
-            return
-        identity = block_id(block)
-        known = self.get(*identity)
-        if known is not None and known.uid == block.uid:
+        odd = self.unreadable.named(block.network_uid, block.name)
+        if odd is not None and odd.uid == block.uid:
+            self.unreadable.drop(block.network_uid, block.name)
+            self._count_change(block.network_uid)
+        identity = place_of(block)
+        known = None if identity is None else self.get(*identity)
+        if identity is not None and known is not None and known.uid == block.uid:
             self._doubtful.discard(identity)
             self._index(identity, known, None)
 

@@ -384,3 +384,16 @@ def test_doubt_covers_what_cannot_be_read() -> None:
     ledger.doubt_everything()
     ledger.observe(_readable(version=2))
     assert len(ledger.unreadable) == 0
+
+
+def test_a_block_that_is_gone_is_forgotten_in_either_form() -> None:
+    """A watch that was away tells of the form that it knew."""
+    ledger = _ledger()
+    readable, odd = _readable(version=4), _unreadable(version=5)
+    ledger.observe_unreadable(odd)
+    ledger.forget(readable)
+    assert len(ledger.unreadable) == 0
+    ledger.observe_unreadable(odd)
+    ledger.observe(_readable(version=6))
+    ledger.forget(odd)
+    assert ledger.blocks_of(_UID) == []

@@ -197,7 +197,8 @@ class Replica:
                     self._note_new(block)
                 self.ledger.observe(block)
             case UnreadableBlock() as odd:
-                _log.error("Left a DanmIPBlock out of use", block=odd.name, reason=odd.reason)
+                if not isinstance(change.old, UnreadableBlock) or change.old.reason != odd.reason:
+                    _log.error("Left a DanmIPBlock out of use", block=odd.name, reason=odd.reason)
                 self.ledger.observe_unreadable(odd)
             case None if change.old is not None:
                 self.ledger.forget(change.old)

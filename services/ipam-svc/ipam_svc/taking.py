@@ -42,7 +42,7 @@ from ipam_svc.listed import take_in
 from ipam_svc.pairs import Pairs, without_taken
 from ipam_svc.readings import is_beside, is_of
 from ipam_svc.steps import for_each
-from ipam_svc.store import BlockStore
+from ipam_svc.store import BlockStore, KnownBlock, nothing_known
 
 _log = get_logger(__name__)
 
@@ -414,16 +414,18 @@ class Taker:
 
     async def _read(self, network: NetworkRef) -> None:
         before = self._ledger.newest_version(network.uid)
-        doubts = self._ledger.doubt_count
-        found = await self._store.list_blocks(
-            network.namespace, network.uid, known=self._ledger.at_version
-        )
-        if before > int(found.resource_version):
-            self._ledger.doubt_everything()
-        if self._ledger.doubt_count != doubts:
-            # Versions of one history were taken for those of another.
-            found = await self._store.list_blocks(network.namespace, network.uid)
-        await take_in(self._ledger, network.uid, found)
+        known: KnownBlock = self._ledger.at_version
+        while True:
+            doubts = self._ledger.doubt_count
+            found = await self._store.list_blocks(network.namespace, network.uid, known=known)
+            if known is not nothing_known and before > int(found.resource_version):
+                self._ledger.doubt_everything()
+            if self._ledger.doubt_count == doubts and await take_in(
+                self._ledger, network.uid, found
+            ):
+                return
+            # Versions of one history were taken for those of another, or may have been.
+            known = nothing_known
 
 
 def _being_deleted(network: NetworkRef) -> NetworkNotReadyError:
