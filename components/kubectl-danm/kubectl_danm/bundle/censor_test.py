@@ -21,12 +21,21 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl-_x"
         pytest.param("Authorization: Bearer abcdefgh12", "abcdefgh12", id="bearer"),
         pytest.param("sent basic dXNlcjpwYXNz", "dXNlcjpwYXNz", id="basic"),
         pytest.param("https://me:hunter2@host/x", "hunter2", id="url"),
+        pytest.param("postgres://me:hun/ter2@host/x", "ter2", id="url-slash"),
+        pytest.param("postgres://me:hun@ter2@host/x", "ter2", id="url-at"),
         pytest.param("--db-password=hunter2", "hunter2", id="flag"),
         pytest.param("--api-token hunter2", "hunter2", id="flag-and-value"),
         pytest.param("DB_PASSWORD=hunter2 next", "hunter2", id="assignment"),
         pytest.param('{"clientSecret":"hunt er2","a":1}', "hunt er2", id="json"),
         pytest.param('{\\"token\\": \\"hunter2\\"}', "hunter2", id="json-in-json"),
+        pytest.param('"token": "abc\\"hunter2"', "hunter2", id="json-quote"),
+        pytest.param('"token": "abc\\\\\\"hunter2"', "hunter2", id="json-backslash-quote"),
+        pytest.param('{\\"token\\": \\"a\\\\\\"hunter2\\"}', "hunter2", id="json-in-json-quote"),
+        pytest.param('{"token": "hunt er2', "er2", id="json-cut"),
+        pytest.param('{"token": "hunt\\"er2', "er2", id="json-cut-after-quote"),
         pytest.param("secret: 'hunter 2'", "hunter 2", id="yaml"),
+        pytest.param("secret: 'it''s hunter 2'", "hunter 2", id="yaml-quote"),
+        pytest.param("--token 'hunt er2'", "er2", id="flag-and-quoted-value"),
         pytest.param("client-key-data: aHVudGVyMg==", "aHVudGVyMg", id="kubeconfig"),
         pytest.param("kubeadm join abcdef.0123456789abcdef", "0123456789abcdef", id="bootstrap"),
         pytest.param(
@@ -52,6 +61,7 @@ def test_what_looks_like_a_secret_goes(text: str, secret: str) -> None:
         "5b1a4cf2-9c5c-4f54-8e4e-2a3f1d0b7c11-0af00140",
         "https://10.0.0.1:9443/v1/reservations",
         "10.240.1.100/24 fa:16:3e:f0:01:64",
+        "docker-pullable://localhost:5000/danm/cni@sha256:" + "0123456789abcdef" * 4,
     ],
 )
 def test_what_a_report_needs_stays(text: str) -> None:
@@ -74,3 +84,11 @@ def test_a_flag_s_value_goes_where_it_stands_apart() -> None:
     assert Censor().arguments(words) == [
         *("serve", "--db-password", REMOVED, "--level", "info", f"--token={REMOVED}"),
     ]
+
+
+def test_what_follows_on_a_value_stays() -> None:
+    """On its line, and on the next ones when its end was cut."""
+    lines = '{"token": "x\\\\", "a": "b\\"c"}\n{"token": "hunt\\"er\nMade a link "x"'
+    assert Censor().text(lines) == (
+        f'{{"token": {REMOVED}, "a": "b\\"c"}}\n{{"token": {REMOVED}\nMade a link "x"'
+    )
