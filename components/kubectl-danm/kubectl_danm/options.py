@@ -14,7 +14,7 @@ from kubectl_danm.completing import NAMESPACES, names_of
 from kubectl_danm.connection import Session, Target, World
 from kubectl_danm.rendering import Form, print_report
 from kubectl_danm.view.refusals import explain
-from kubectl_danm.view.report import Report
+from kubectl_danm.view.report import Report, harmless
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -175,5 +175,5 @@ def run(world: World, target: Target, ask: Callable[[Session], Awaitable[T]]) ->
 
 def fail(sentence: str) -> Never:
     """End with a sentence on standard error."""
-    click.echo(f"Error: {sentence}", err=True)
+    click.echo(f"Error: {harmless(sentence)}", err=True)
     sys.exit(COULD_NOT_LOOK)

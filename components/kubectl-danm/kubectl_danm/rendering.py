@@ -1,5 +1,6 @@
 """Prints an answer: tables for people, JSON, YAML or names for programs."""
 
+import json
 import sys
 from enum import StrEnum
 from typing import Final, TextIO
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kubectl_danm.view.report import Report, Section, Tone
+from kubectl_danm.view.report import Report, Section, Tone, steers
 
 STYLES: Final = {
     Tone.PLAIN: "",
@@ -39,17 +40,9 @@ def print_report(report: Report, form: Form, *, out: TextIO | None = None) -> No
     target = sys.stdout if out is None else out
     match form:
         case Form.JSON:
-            encoded = msgspec.json.format(msgspec.json.encode(report.document), indent=2)
-            target.write(encoded.decode() + "\n")
+            target.write(_json(report.document) + "\n")
         case Form.YAML:
-            target.write(
-                yaml.safe_dump(
-                    msgspec.to_builtins(report.document),
-                    sort_keys=False,
-                    allow_unicode=True,
-                    width=_UNBROKEN,
-                )
-            )
+            target.write(_yaml(report.document))
         case Form.NAME:
             target.writelines(f"{name}\n" for name in report.names)
         case Form.TABLE:
@@ -57,6 +50,34 @@ def print_report(report: Report, form: Form, *, out: TextIO | None = None) -> No
     errors = console_of(sys.stderr)
     for note in report.notes:
         errors.print(Text(f"Note: {note}", style=STYLES[Tone.WARN]))
+
+
+def _json(document: object) -> str:
+    """Return JSON in which nothing steers the terminal that it may be printed on.
+
+    JSON itself lets pass what has come after ASCII, such as an escape in one character.
+    """
+    encoded = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return "".join(
+        json.dumps(char)[1:-1] if steers(char) and char != "\n" else char for char in encoded
+    )
+
+
+def _yaml(document: object) -> str:
+    """Return the same of YAML, which has escapes for all characters or for none."""
+    plain = _dumped(document, allow_unicode=True)
+    if any(steers(char) and char != "\n" for char in plain):
+        return _dumped(document, allow_unicode=False)
+    return plain
+
+
+def _dumped(document: object, *, allow_unicode: bool) -> str:
+    return yaml.safe_dump(
+        msgspec.to_builtins(document),
+        sort_keys=False,
+        allow_unicode=allow_unicode,
+        width=_UNBROKEN,
+    )
 
 
 def console_of(stream: TextIO) -> Console:

@@ -33,10 +33,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def printed(form: Form) -> str:
+def printed(form: Form, report: Report = REPORT) -> str:
     """Return what a program that reads a pipe gets."""
     out = io.StringIO()
-    print_report(REPORT, form, out=out)
+    print_report(report, form, out=out)
     return out.getvalue()
 
 
@@ -72,3 +72,43 @@ def test_programs_get_documents_and_names(capsys: pytest.CaptureFixture[str]) ->
     assert yaml.safe_load(printed(Form.YAML)) == REPORT.document
     assert printed(Form.NAME) == "thing/a\nthing/longer\n"
     assert "half of it was not to be seen" in capsys.readouterr().err
+
+
+# Sets a title and clears the screen; the same in single characters; and text that runs backwards.
+STEERING = "a\x1b]0;pwned\x07\x1b[2J\r\n\x9b2J\u202eb\u2028c"
+HOSTILE = Report(
+    document={"things": [{STEERING: STEERING}]},
+    names=(f"thing/{STEERING}",),
+    sections=(
+        Section(
+            title=STEERING,
+            columns=("NAME",),
+            rows=((Cell(STEERING),),),
+        ),
+        Section(columns=("NAME",), rows=(), empty=STEERING),
+    ),
+    notes=(STEERING,),
+)
+
+
+@pytest.mark.parametrize("form", Form)
+def test_nothing_of_the_cluster_steers_a_terminal(
+    form: Form, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is in an object, in no form and in no note."""
+    shown = printed(form, HOSTILE) + capsys.readouterr().err
+    assert {char for char in shown if not (char.isprintable() or char == "\n")} == set()
+    assert "pwned" in shown
+
+
+@pytest.mark.parametrize("form", [Form.JSON, Form.YAML])
+def test_programs_get_every_character(form: Form) -> None:
+    """In the escapes of their format."""
+    assert yaml.safe_load(printed(form, HOSTILE)) == HOSTILE.document
+
+
+def test_a_name_is_one_line() -> None:
+    """Whoever reads names line by line gets no other one; a path keeps its spaces."""
+    assert len(printed(Form.NAME, HOSTILE).splitlines()) == 1
+    path = Report(document={}, names=("my  file",))
+    assert printed(Form.NAME, path) == "my  file\n"

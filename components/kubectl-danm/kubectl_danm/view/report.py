@@ -1,14 +1,16 @@
 """An answer in all forms in which it can be printed. Pure.
 
 People get sections of tables, programs a document or names. Texts come from the cluster and may be
-anybody's: ``Cell`` takes control characters out, so that no tenant writes to a terminal.
+anybody's: control characters are taken out of all that is printed as it stands, so that no tenant
+writes to a terminal.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 from unicodedata import category
 
-_CONTROL = frozenset({"Cc", "Cf", "Co", "Cs"})
+# The separators of lines and paragraphs too, at which programs may break a line.
+_CONTROL = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -39,11 +41,19 @@ class Cell:
         object.__setattr__(self, "text", harmless(self.text))
 
 
+def steers(char: str) -> bool:
+    """Say whether a character steers a terminal instead of being shown, or ends a line."""
+    return category(char) in _CONTROL
+
+
+def one_line(text: str) -> str:
+    """Return a text with a stand-in for each character that steers a terminal or ends a line."""
+    return "".join(_STAND_IN if steers(char) else char for char in text)
+
+
 def harmless(text: str) -> str:
-    """Return a text on one line, with a stand-in for each character that steers a terminal."""
-    return "".join(
-        _STAND_IN if category(char) in _CONTROL else char for char in " ".join(text.split())
-    )
+    """Return a text on one line, its words one space apart, without what steers a terminal."""
+    return one_line(" ".join(text.split()))
 
 
 Row = tuple[Cell, ...]
@@ -52,6 +62,8 @@ Row = tuple[Cell, ...]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """One table.
+
+    Its texts are as of ``Cell``.
 
     Attributes:
         title: Above it; empty for none.
@@ -65,6 +77,11 @@ class Section:
     rows: tuple[Row, ...]
     empty: str = "none"
 
+    def __post_init__(self) -> None:
+        """Clean the texts."""
+        object.__setattr__(self, "title", harmless(self.title))
+        object.__setattr__(self, "empty", harmless(self.empty))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -72,7 +89,7 @@ class Report:
 
     Attributes:
         document: For programs: dataclasses of texts, numbers and times; its keys are stable.
-        names: ``kind/name`` of what the answer is about.
+        names: ``kind/name`` of what the answer is about, each on one line.
         sections: For people.
         notes: Sentences on what could not be looked at, and what that means for the answer.
         found: Whether the answer is what its asker hopes for; it decides the exit status.
@@ -83,3 +100,8 @@ class Report:
     sections: tuple[Section, ...] = ()
     notes: tuple[str, ...] = ()
     found: bool = True
+
+    def __post_init__(self) -> None:
+        """Clean the texts; a path among the names keeps its spaces."""
+        object.__setattr__(self, "names", tuple(map(one_line, self.names)))
+        object.__setattr__(self, "notes", tuple(map(harmless, self.notes)))
