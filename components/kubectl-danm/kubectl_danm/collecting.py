@@ -14,6 +14,7 @@ from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL
 from danm_api.codec.meta import RawObject
 from danm_api.errors import DanmError
 from danm_api.examining import examine_twice
+from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import (
     DANMEPS,
     DANMIPBLOCKS,
@@ -41,6 +42,17 @@ from kubectl_danm.view.refusals import explain
 _LOG_BYTES: Final = 2_000_000
 _METRICS_BYTES: Final = 2_000_000
 _VERSION_BYTES: Final = 100_000
+_MB: Final = f"{_LOG_BYTES // 1_000_000} MB"
+
+# Of a port, in DANM's manifests: what ipam-svc serves with TLS.
+_HTTPS: Final = "https"
+# Decision 0014.
+_BEHIND_A_TOKEN: Final = (
+    "ipam-svc shows its metrics only to who sends it a token, and the API server passes none on."
+    " Add them yourself: kubectl -n {namespace} port-forward pod/NAME 9443, and curl -k -H"
+    ' "Authorization: Bearer TOKEN" https://localhost:9443/metrics, with a token for the API server'
+    " of who may get the nonResourceURL /metrics, such as Prometheus (kubectl create token)"
+)
 
 # What kubelet says of a Pod whose network could not be made, whoever's fault it is.
 _NOT_STARTED: Final = "FailedCreatePodSandBox"
@@ -211,36 +223,72 @@ class Collector:
         }
         for container in _containers(pod):
             self.begin(f"Log of {name}, {container}")
-            query = {
-                "container": container,
-                "tailLines": str(self.bounds.log_lines),
-                "limitBytes": str(_LOG_BYTES),
-            }
-            await self._text(f"logs/{name}/{container}.log", path, query, max_bytes=_LOG_BYTES)
+            query = {"container": container}
+            await self._log(f"logs/{name}/{container}.log", path, query)
             if restarts.get(container):
                 before = {**query, "previous": "true"}
-                target = f"logs/{name}/{container}.previous.log"
-                await self._text(target, path, before, max_bytes=_LOG_BYTES)
+                await self._log(f"logs/{name}/{container}.previous.log", path, before)
+
+    async def _log(self, target: str, path: str, query: dict[str, str]) -> None:
+        """Collect the last lines of a log: those that are wanted, or as many as have room.
+
+        Of lines and bytes together kubelet would leave out the newest lines: it begins with the
+        first of the last lines, and stops where the bytes end.
+        """
+        wanted = lines = self.bounds.log_lines
+        while True:
+            tail = {**query, "tailLines": str(lines)}
+            found = await self._excerpt(target, path, tail, max_bytes=_LOG_BYTES)
+            if found is None:
+                return
+            if found.whole or lines == 1:
+                break
+            # Those that had room, less some: the newest may be longer.
+            lines = max(1, min(lines - 1, found.text.count("\n") * 3 // 4))
+        if not found.whole:
+            self.gaps.add(
+                target, f"only the beginning of its last line is here, which is longer than {_MB}"
+            )
+        elif lines < wanted:
+            self.gaps.add(
+                target,
+                f"only its last {lines} lines are here: the last {wanted} are longer than {_MB};"
+                " kubectl logs has them",
+            )
+        self.archive.add_text(target, found.text)
 
     async def _metrics(self, pod: RawObject) -> None:
         """Collect a Pod's metrics from the port of its readiness, through the API server."""
         name = pod["metadata"]["name"]
+        target = f"metrics/{name}.txt"
+        if _speaks_tls(pod):
+            self.gaps.add(target, _BEHIND_A_TOKEN.format(namespace=self.bounds.system_namespace))
+            return
         port = _health_port(pod)
         if port is None:
             return
         self.begin(f"Metrics of {name}")
         path = object_path(PODS, self.bounds.system_namespace, f"{name}:{port}", "proxy/metrics")
-        await self._text(f"metrics/{name}.txt", path, max_bytes=_METRICS_BYTES)
+        await self._text(target, path, max_bytes=_METRICS_BYTES)
 
-    async def _text(
+    async def _text(self, target: str, path: str, *, max_bytes: int) -> None:
+        """Collect a text; of one that is too long the beginning."""
+        found = await self._excerpt(target, path, max_bytes=max_bytes)
+        if found is None:
+            return
+        if not found.whole:
+            self.gaps.add(target, f"only its first {max_bytes} bytes are here")
+        self.archive.add_text(target, found.text)
+
+    async def _excerpt(
         self, target: str, path: str, query: dict[str, str] | None = None, *, max_bytes: int
-    ) -> None:
+    ) -> Excerpt | None:
+        """Return a text; None, and a gap, where there is none."""
         try:
-            text = await self.session.texts.text(path, params=query, max_bytes=max_bytes)
+            return await self.session.texts.text(path, params=query, max_bytes=max_bytes)
         except DanmError as error:
             self.gaps.add(target, explain(error))
-            return
-        self.archive.add_text(target, text)
+            return None
 
     async def _examination(self) -> None:
         self.begin("Examining the record, twice")
@@ -285,6 +333,14 @@ def _containers(pod: RawObject) -> list[str]:
     return [
         each["name"] for group in ("containers", "initContainers") for each in spec.get(group) or ()
     ]
+
+
+def _speaks_tls(pod: RawObject) -> bool:
+    """Say whether a Pod serves its metrics with TLS, to who has a token."""
+    containers = (pod.get("spec") or {}).get("containers") or ()
+    return any(
+        port.get("name") == _HTTPS for each in containers for port in each.get("ports") or ()
+    )
 
 
 def _health_port(pod: RawObject) -> int | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import KubeApi
 from danm_api.kube.client import KubeClient, Timeouts
 from danm_api.kube.kubeconfig import read_kubeconfig
@@ -25,7 +26,7 @@ class Texts(Protocol):
 
     async def text(
         self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
-    ) -> str:
+    ) -> Excerpt:
         """Read a text, up to a bound."""
         ...
 

@@ -11,6 +11,7 @@ import pytest
 
 from danm_api.codec.event import Event, EventType, encode_event, reference_to
 from danm_api.errors import ApiUnavailableError
+from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import (
     CONFIG_MAPS,
     DANMNODES,
@@ -27,9 +28,10 @@ from danm_api.testing.builders import NAMESPACE, NODE, a_block, a_danmep, a_held
 from danm_api.testing.clock import START
 from kubectl_danm.testing.stage import FakeTexts, Stage
 
-POD = "danm-ipam-0"
+POD = "danm-svcwatcher-0"
+IPAM = "danm-ipam-0"
 LOG = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{POD}/log"
-METRICS = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{POD}:9440/proxy/metrics"
+METRICS = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{POD}:9445/proxy/metrics"
 
 # One for each place, so that a test says where it leaked from; no part is found by its looks alone
 # unless its place has nothing else to tell it by.
@@ -77,7 +79,7 @@ def own_pod() -> dict[str, Any]:
             "namespace": SYSTEM_NAMESPACE,
             "name": POD,
             "uid": "u-1",
-            "labels": {"app.kubernetes.io/name": "danm-ipam", "vault-token": "planted-label"},
+            "labels": {"app.kubernetes.io/name": "danm-svcwatcher", "vault-token": "planted-label"},
             "annotations": {
                 "kubectl.kubernetes.io/last-applied-configuration": "planted-applied",
                 "other/thing": "planted-annotation",
@@ -93,12 +95,12 @@ def own_pod() -> dict[str, Any]:
             ],
             "containers": [
                 {
-                    "name": "ipam-svc",
-                    "image": "danm/ipam-svc:0.1.0",
+                    "name": "svcwatcher",
+                    "image": "danm/svcwatcher:0.1.0",
                     "command": ["run", "--token", "planted-flag"],
                     "args": ["--log-level=info", "--api-key=planted-argument"],
                     "env": [{"name": "OTEL_HEADERS", "value": "planted-own-env"}],
-                    "ports": [{"name": "health", "containerPort": 9440}],
+                    "ports": [{"name": "health", "containerPort": 9445}],
                     "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}},
                 }
             ],
@@ -108,9 +110,30 @@ def own_pod() -> dict[str, Any]:
             "message": f"failed: {JWT} secret=planted-message",
             "containerStatuses": [
                 {
-                    "name": "ipam-svc",
+                    "name": "svcwatcher",
                     "restartCount": 2,
                     "lastState": {"terminated": {"exitCode": 3, "message": "planted-termination"}},
+                }
+            ],
+        },
+    }
+
+
+def ipam_pod() -> dict[str, Any]:
+    """Return a Pod of ipam-svc, with the ports of deploy/ipam-svc."""
+    return {
+        "metadata": {"namespace": SYSTEM_NAMESPACE, "name": IPAM, "uid": "u-2"},
+        "spec": {
+            "nodeName": NODE,
+            "containers": [
+                {
+                    "name": "ipam-svc",
+                    "image": "danm/ipam-svc:0.1.0",
+                    "ports": [
+                        {"name": "https", "containerPort": 9443},
+                        {"name": "health", "containerPort": 9440},
+                    ],
+                    "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}},
                 }
             ],
         },
@@ -270,7 +293,7 @@ def test_what_a_report_needs_is_there(tmp_path: Path) -> None:
     assert sorted(found) == sorted(document["files"])
     (own,) = json.loads(found["objects/danm-pods.json"])
     (container,) = own["spec"]["containers"]
-    assert container["image"] == "danm/ipam-svc:0.1.0"
+    assert container["image"] == "danm/svcwatcher:0.1.0"
     assert container["args"] == ["--log-level=info", "--api-key=(removed)"]
     assert container["env"] == [{"name": "OTEL_HEADERS"}]
     assert own["status"]["containerStatuses"][0]["lastState"]["terminated"] == {"exitCode": 3}
@@ -278,8 +301,8 @@ def test_what_a_report_needs_is_there(tmp_path: Path) -> None:
     assert names == {"processor-1"}
     assert json.loads(found["objects/danmnets.json"])[0]["status"]["conditions"]
     assert len(json.loads(found["objects/events.json"])) == 1
-    assert "Reserved" in found[f"logs/{POD}/ipam-svc.log"]
-    assert f"logs/{POD}/ipam-svc.previous.log" in found
+    assert "Reserved" in found[f"logs/{POD}/svcwatcher.log"]
+    assert f"logs/{POD}/svcwatcher.previous.log" in found
     assert "danm_ipam_free 7" in found[f"metrics/{POD}.txt"]
     assert "v1.36.3" in found["version.json"]
     kinds = {each["kind"] for each in json.loads(found["check.json"])["findings"]}
@@ -306,19 +329,19 @@ def test_a_right_that_every_log_needs_is_named_once(tmp_path: Path) -> None:
     """With the command that gives it; metrics need another one."""
     stage = a_stage()
     for number in range(1, 4):
-        metadata = {**own_pod()["metadata"], "name": f"danm-ipam-{number}"}
+        metadata = {**own_pod()["metadata"], "name": f"danm-svcwatcher-{number}"}
         stage.kube.add(PODS, own_pod() | {"metadata": metadata})
     stage.texts.lacking |= {"log", "proxy"}
     document = stage.document("diagnose", "--file", str(tmp_path / "a.tar.gz"))
     logs, metrics = document["missing"]
     # Each Pod has two containers, and of one a log before.
     assert logs == (
-        f"logs/{POD}/ipam-svc.log, logs/{POD}/ipam-svc.previous.log, logs/{POD}/i.log and 9 more:"
-        f" jane lacks the right to get pods/log in namespace {SYSTEM_NAMESPACE}. The role view has"
-        f" it: kubectl -n {SYSTEM_NAMESPACE} create rolebinding danm-look --clusterrole=view"
-        " --user=jane"
+        f"logs/{POD}/svcwatcher.log, logs/{POD}/svcwatcher.previous.log, logs/{POD}/i.log and 9"
+        f" more: jane lacks the right to get pods/log in namespace {SYSTEM_NAMESPACE}. The role"
+        f" view has it: kubectl -n {SYSTEM_NAMESPACE} create rolebinding danm-look"
+        " --clusterrole=view --user=jane"
     )
-    assert metrics.startswith(f"metrics/{POD}.txt, metrics/danm-ipam-1.txt, ")
+    assert metrics.startswith(f"metrics/{POD}.txt, metrics/danm-svcwatcher-1.txt, ")
     assert f"lacks the right to get pods/proxy in namespace {SYSTEM_NAMESPACE}" in metrics
     assert f"kubectl -n {SYSTEM_NAMESPACE} create role danm-look --verb=get" in metrics
     assert "--resource=pods/proxy" in metrics
@@ -341,6 +364,62 @@ def test_without_danms_pods_it_is_said_that_logs_and_metrics_lack(tmp_path: Path
     )
 
 
+def test_metrics_behind_a_token_are_named_with_the_way_to_them(tmp_path: Path) -> None:
+    """The API server passes no token on, so ipam-svc shows it nothing; who reads knows."""
+    # Decision 0014
+    stage = a_stage()
+    stage.kube.add(PODS, ipam_pod())
+    stage.texts.answers[LOG.replace(POD, IPAM)] = "Serving\n"
+    target = tmp_path / "a.tar.gz"
+    (missing,) = stage.document("diagnose", "--file", str(target))["missing"]
+    assert missing.startswith(f"metrics/{IPAM}.txt: ipam-svc shows its metrics only to")
+    assert f"kubectl -n {SYSTEM_NAMESPACE} port-forward pod/NAME 9443" in missing
+    assert f"logs/{IPAM}/ipam-svc.log" in read(target)
+
+
+def logged(tmp_path: Path, log: str, *words: str) -> tuple[list[str], list[str]]:
+    """Return the lines of a log in the archive, and what is said to be missing."""
+    stage = a_stage()
+    stage.texts.answers[LOG] = log
+    target = tmp_path / "a.tar.gz"
+    missing = stage.document("diagnose", "--file", str(target), *words)["missing"]
+    return read(target)[f"logs/{POD}/svcwatcher.log"].splitlines(), missing
+
+
+def test_of_a_long_log_the_newest_lines_are_there(tmp_path: Path) -> None:
+    """What happened last is what a report is about; what has no room is said."""
+    # 4 MB: the last 5,000 lines have twice the room that there is.
+    lines = [f"{number} {'x ' * 395}".rstrip() for number in range(5000)]
+    kept, missing = logged(tmp_path, "\n".join(lines) + "\n")
+    assert kept == lines[-len(kept) :]
+    assert len(kept) > len(lines) // 4
+    (told,) = (each for each in missing if f"logs/{POD}/svcwatcher.log" in each)
+    assert f"only its last {len(kept)} lines are here: the last 5000 are longer than 2 MB" in told
+
+
+def test_of_a_log_as_many_lines_as_are_wanted(tmp_path: Path) -> None:
+    """The last ones; that there are others is no news."""
+    kept, missing = logged(tmp_path, "one\ntwo\nthree\n", "--log-lines", "2")
+    assert (kept, missing) == (["two", "three"], [])
+
+
+def test_a_line_that_alone_is_too_long(tmp_path: Path) -> None:
+    """Its beginning is there, and it is said."""
+    (kept,), missing = logged(tmp_path, "one\n" + "last " * 500_000)
+    assert kept.startswith("last last")
+    assert "only the beginning of its last line" in missing[0]
+
+
+def test_metrics_that_are_cut_say_so(tmp_path: Path) -> None:
+    """Nobody takes the first ones for all of them."""
+    stage = a_stage()
+    stage.texts.answers[METRICS] = "a 1\n" * 500_001
+    target = tmp_path / "a.tar.gz"
+    missing = stage.document("diagnose", "--file", str(target))["missing"]
+    assert missing == [f"metrics/{POD}.txt: only its first 2000000 bytes are here"]
+    assert len(read(target)[f"metrics/{POD}.txt"]) == 2_000_000
+
+
 def test_a_bound_holds_and_is_said(tmp_path: Path) -> None:
     """A large cluster fills no disk."""
     stage = a_stage()
@@ -356,7 +435,7 @@ class BrokenTexts(FakeTexts):
 
     async def text(
         self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
-    ) -> str:
+    ) -> Excerpt:
         """Fail."""
         raise RuntimeError("unforeseen")
 

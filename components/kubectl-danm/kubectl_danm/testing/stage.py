@@ -13,6 +13,7 @@ from danm_api.codec.danmep import encode_danmep
 from danm_api.codec.danmnet import encode_status
 from danm_api.codec.ip_block import encode_ip_block
 from danm_api.errors import ApiError, NotFoundError
+from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import (
     DANMEPS,
     DANMIPBLOCKS,
@@ -53,7 +54,7 @@ class FakeTexts:
 
     async def text(
         self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
-    ) -> str:
+    ) -> Excerpt:
         """Answer as the API server would."""
         if path in self.refused:
             raise ApiError(f"GET {path}: {path} is forbidden", status=403)
@@ -67,7 +68,16 @@ class FakeTexts:
             )
         if path not in self.answers:
             raise NotFoundError(f"GET {path}: the server could not find it")
-        return self.answers[path][:max_bytes]
+        answer = _as_kubelet_does(self.answers[path].encode(), params or {})
+        read = answer[:max_bytes]
+        return Excerpt(text=read.decode(errors="replace"), whole=len(answer) <= max_bytes)
+
+
+def _as_kubelet_does(log: bytes, query: Mapping[str, str]) -> bytes:
+    """Return what a query selects: of the last lines the first bytes."""
+    lines = log.splitlines(keepends=True)
+    last = b"".join(lines[-int(query.get("tailLines", len(lines))) :])
+    return last[: int(query.get("limitBytes", len(last)))]
 
 
 @dataclass

@@ -1,6 +1,20 @@
 """How an answer is read that need not be read to its end."""
 
+from dataclasses import dataclass
+
 import aiohttp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """The beginning of a text.
+
+    Attributes:
+        whole: It is all of it.
+    """
+
+    text: str
+    whole: bool
 
 
 def hang_up(response: aiohttp.ClientResponse) -> None:
@@ -13,11 +27,11 @@ def hang_up(response: aiohttp.ClientResponse) -> None:
         connection.transport.abort()
 
 
-async def read_up_to(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Return the first ``max_bytes`` of an answer, or all of a shorter one."""
+async def read_up_to(response: aiohttp.ClientResponse, max_bytes: int) -> tuple[bytes, bool]:
+    """Return the first ``max_bytes`` of an answer, or a shorter one; and whether it is all."""
     read = bytearray()
     async for chunk in response.content.iter_any():
         read += chunk
-        if len(read) >= max_bytes:
+        if len(read) > max_bytes:
             break
-    return bytes(read[:max_bytes])
+    return bytes(read[:max_bytes]), len(read) <= max_bytes

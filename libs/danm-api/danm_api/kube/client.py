@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from danm_api.errors import ApiUnavailableError, DanmError
-from danm_api.kube.answers import hang_up, read_up_to
+from danm_api.kube.answers import Excerpt, hang_up, read_up_to
 from danm_api.kube.api import (
     JsonPatch,
     MergePatch,
@@ -280,10 +280,10 @@ class KubeClient:
 
     async def text(
         self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
-    ) -> str:
+    ) -> Excerpt:
         """Read what is no object, such as a log, from a path that begins with a slash.
 
-        What comes after ``max_bytes`` is not read.
+        What comes after ``max_bytes`` is not read, and it is said that there is more.
         """
         what = f"GET {path}"
         try:
@@ -296,14 +296,15 @@ class KubeClient:
                 )
                 try:
                     refused = response.status >= _BAD_REQUEST
-                    answer = await read_up_to(response, _MAX_REFUSAL if refused else max_bytes)
+                    bound = _MAX_REFUSAL if refused else max_bytes
+                    answer, whole = await read_up_to(response, bound)
                 finally:
                     hang_up(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(what, self._config.server, error) from error
         if refused:
             raise error_of_answer(what, response.status, answer)
-        return answer.decode(errors="replace")
+        return Excerpt(text=answer.decode(errors="replace"), whole=whole)
 
     async def _object(
         self,

@@ -21,6 +21,7 @@ from danm_api.errors import (
     InvalidObjectError,
     NotFoundError,
 )
+from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import DANMNETS, NODES, PODS, PatchType, RawObject, WatchType
 from danm_api.kube.client import KubeClient, Timeouts
 from danm_api.kube.config import Credentials, KubeConfig
@@ -459,20 +460,26 @@ async def test_requests_outside_of_traces_say_nothing_of_them() -> None:
     assert heard == [False]
 
 
+LOG = b"one\ntw\xff\nthree\n"
+
+
 async def test_texts_are_read_up_to_a_bound() -> None:
-    """A log comes as it is; what is too long is cut, and a refusal is an error."""
+    """A log comes as it is; what is too long is cut, and says so; a refusal is an error."""
     asked: list[str] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
         asked.append(request.path_qs)
         if "refused" in request.path:
             return json({"message": "no"}, status=403)
-        return await streamed(request, b"one\n", b"tw\xff\n", b"three\n")
+        return await streamed(request, *LOG.splitlines(keepends=True))
 
     async with served(handler) as client:
-        whole = await client.text("/log", params={"a": "b"}, max_bytes=100)
-        assert whole == "one\ntw\ufffd\nthree\n"
-        assert await client.text("/log", max_bytes=6) == "one\ntw"
+        for bound in (100, len(LOG)):
+            answer = await client.text("/log", params={"a": "b"}, max_bytes=bound)
+            assert answer == Excerpt(text="one\ntw\ufffd\nthree\n", whole=True)
+        for bound, text in ((6, "one\ntw"), (len(LOG) - 1, "one\ntw\ufffd\nthree")):
+            answer = await client.text("/log", max_bytes=bound)
+            assert answer == Excerpt(text=text, whole=False)
         with pytest.raises(ApiError, match="GET /refused: no") as caught:
             await client.text("/refused", max_bytes=6)
     assert caught.value.status == 403
