@@ -82,6 +82,20 @@ def test_the_latest_errors_of_the_pod_and_its_networks() -> None:
     ]
 
 
+def test_the_errors_of_a_static_pod() -> None:
+    """Kubelet's about what it runs, and others' about the object that mirrors it."""
+    stage = Stage()
+    annotations = {"kubernetes.io/config.mirror": "hash-of-its-file"}
+    mirror = stage.pod("etcd-node-1", uid="mirror-uid", annotations=annotations)
+    runs = {"metadata": mirror["metadata"] | {"uid": "hash-of-its-file"}}
+    before = {"metadata": mirror["metadata"] | {"uid": "hash-of-an-older-file"}}
+    stage.event(runs, "FailedCreatePodSandBox", "the pool is exhausted", kind="Pod")
+    stage.event(mirror, "Odd", "of the mirror", kind="Pod")
+    stage.event(before, "FailedCreatePodSandBox", "long ago", kind="Pod")
+    errors = stage.document("pod", "etcd-node-1")["errors"]
+    assert {each["note"] for each in errors} == {"the pool is exhausted", "of the mirror"}
+
+
 def test_what_is_asked_for_and_not_there() -> None:
     """A missing network, one that is not valid yet, and an interface that is not made yet."""
     stage = Stage()

@@ -127,7 +127,10 @@ def view_pod(
         ),
         interfaces=tuple(_interface(each, networks.get(each.network)) for each in mine),
         problems=tuple(problems),
-        errors=latest_warnings(events, {pod.uid, *(net.uid for net in networks.values())}),
+        # Of a static Pod kubelet tells by the uid that it knows, and others by that of the object.
+        errors=latest_warnings(
+            events, {pod.uid, pod.runtime_uid, *(net.uid for net in networks.values())}
+        ),
     )
 
 
