@@ -67,13 +67,11 @@ def who(options: Options, *, address: IPAddress) -> None:
 async def _look(
     world: World, session: Session, address: IPAddress, namespace: str | None, notes: Notes
 ) -> Report:
-    networks = [
-        net
-        for net in await reading.networks(session.api, notes, namespace=namespace)
-        if covers(net, address)
-    ]
+    networks = await reading.networks(session.api, notes, namespace=namespace)
     blocks = [
-        block for net in networks if (block := await _block(session, net, address)) is not None
+        block
+        for net in networks
+        if covers(net, address) and (block := await _block(session, net, address)) is not None
     ]
     if not any(entry.address == address for block in blocks for entry in block.entries):
         # Of a DanmNet that is gone, or whose cidr has changed, the name is not known.

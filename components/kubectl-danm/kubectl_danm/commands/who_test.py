@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
+from danm_api.model.danmnet import CONDITION_VALID, Condition, NetworkStatus
 from danm_api.model.ip_block import Cooling, ExternalOwner
 from danm_api.names import Namespace
 from danm_api.testing.builders import NAMESPACE, a_block, a_danmep, a_held_entry
@@ -20,10 +21,10 @@ CIDR: dict[str, Any] = {
 }
 
 
-def a_stage() -> Stage:
-    """Return a cluster with a network and a Pod's address."""
+def a_stage(status: NetworkStatus | None = None) -> Stage:
+    """Return a cluster with a network, which by default is accepted, and a Pod's address."""
     stage = Stage()
-    stage.network(routes={"10.0.0.0/8": "10.240.1.150"}, **CIDR)
+    stage.network(status=status, routes={"10.0.0.0/8": "10.240.1.150"}, **CIDR)
     free = START + timedelta(minutes=1)
     stage.block(
         a_block(
@@ -83,6 +84,61 @@ def test_an_address_that_nobody_has(address: str, state: str) -> None:
     assert [(place["network"], place["state"]) for place in found["places"]] == [
         ("internal", state)
     ]
+
+
+def verdict(*, accepted: bool) -> Condition:
+    """Return what the validator says of the spec as it is."""
+    return Condition(
+        type=CONDITION_VALID,
+        status=accepted,
+        reason="Odd",
+        message="its pool overlaps another one",
+        observed_generation=1,
+        last_transition=START,
+    )
+
+
+@pytest.mark.parametrize("address", ["10.240.1.102", "10.240.1.101", "10.240.1.7"])
+@pytest.mark.parametrize(
+    ("conditions", "state", "why"),
+    [
+        pytest.param((verdict(accepted=False),), "refused", "overlaps another one", id="refused"),
+        pytest.param((), "not judged", "is the netwatcher validator running?", id="not judged"),
+    ],
+)
+def test_a_network_that_gives_no_address(
+    address: str, conditions: tuple[Condition, ...], state: str, why: str
+) -> None:
+    """Nobody gets an address of a network that the validator has not accepted."""
+    # SPEC G1
+    stage = a_stage(NetworkStatus(conditions=conditions))
+    (place,) = stage.document("who", address, status=1)["places"]
+    assert place["state"] == state
+    assert why in place["why"]
+
+
+def test_a_network_that_is_being_deleted() -> None:
+    """It gives nobody an address any more."""
+    # SPEC A5
+    stage = a_stage()
+    stage.kube.mark_deleted(DANMNETS, "internal", namespace=NAMESPACE)
+    (place,) = stage.document("who", "10.240.1.102", status=1)["places"]
+    assert place["state"] == "being deleted"
+
+
+def test_outside_of_the_pool_of_a_wire_that_others_share() -> None:
+    """No Pod gets the address there, not even one that asks for it."""
+    # SPEC G3
+    stage = Stage()
+    stage.network(host_device="ens3", vlan=5, **CIDR)
+    stage.network("apart", host_device="ens4", vlan=5, **CIDR)
+    places = stage.document("who", "10.240.1.7", status=1)["places"]
+    assert ["only a Pod that asks" in each["why"] for each in places] == [True, True]
+    stage.network("other", namespace="elsewhere", host_device="ens3", vlan=5, cidr="10.1.0.0/24")
+    apart, shared = stage.document("who", "10.240.1.7", status=1)["places"]
+    assert "only a Pod that asks" in apart["why"]
+    assert (shared["network"], shared["state"]) == ("internal", "outside of the pool")
+    assert shared["why"].startswith("nobody gets it: other DanmNets are on its wire")
 
 
 def test_an_address_outside_of_all_networks() -> None:

@@ -4,13 +4,14 @@ The record (DanmIPBlock) decides; a DanmEp tells where the address is in use, wh
 that DANM's IPAM does not serve is all there is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from danm_api.errors import InvalidNetworkError, NetworkNotReadyError
 from danm_api.model.addresses import IPAddress
 from danm_api.model.danmep import DanmEp
-from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import (
     ContainerOwner,
     Cooling,
@@ -26,6 +27,7 @@ from danm_api.validation import (
     effective_pool6,
     hands_out_addresses,
     is_excluded,
+    shares_wire,
 )
 from kubectl_danm.view.networks import spec_of
 from kubectl_danm.view.report import Cell, Report, Row, Section, Tone
@@ -75,7 +77,8 @@ class PlaceView:
     """A network in whose subnet the address lies and that has given it to nobody.
 
     Attributes:
-        state: ``free``, ``cooling``, ``outside of the pool``, ``never handed out``, ``not served``.
+        state: ``free``, ``cooling``, ``outside of the pool``, ``never handed out``, ``not served``,
+            ``refused`` and ``not judged`` by the validator, ``being deleted``.
         why: A sentence.
     """
 
@@ -105,7 +108,7 @@ def covers(net: DanmNet, address: IPAddress) -> bool:
 
 def view_who(
     address: IPAddress,
-    networks: Iterable[DanmNet],
+    networks: Collection[DanmNet],
     blocks: Iterable[IPBlock],
     endpoints: Iterable[DanmEp],
     *,
@@ -115,7 +118,8 @@ def view_who(
 
     Args:
         address: The address.
-        networks: Those in whose subnet it lies; others are passed over.
+        networks: All that are to be seen: those in whose subnet it lies, and on whose wire others
+            are.
         blocks: Those that may hold it; others are passed over.
         endpoints: DanmEps that may have it; others are passed over.
         now: What expiries and cooling times are compared with.
@@ -135,7 +139,7 @@ def view_who(
         owners=owners,
         uses=tuple(_use(each) for each in endpoints if has_address(each, address)),
         places=tuple(
-            _place(net, address, cooling.get((net.namespace, net.name)))
+            _place(net, address, cooling.get((net.namespace, net.name)), networks)
             for net in networks
             if covers(net, address) and (net.namespace, net.name) not in held_in
         ),
@@ -190,13 +194,30 @@ def _use(endpoint: DanmEp) -> UseView:
     )
 
 
-def _place(net: DanmNet, address: IPAddress, cooling: Cooling | None) -> PlaceView:
-    spec = spec_of(net)
-    state, why = ("not served", "") if spec is None else _state(spec, address, cooling)
+def _place(
+    net: DanmNet, address: IPAddress, cooling: Cooling | None, networks: Iterable[DanmNet]
+) -> PlaceView:
+    state, why = _state_of_network(net) or _state(net, address, cooling, networks)
     return PlaceView(namespace=net.namespace, network=net.name, state=state, why=why)
 
 
-def _state(spec: NetworkSpec, address: IPAddress, cooling: Cooling | None) -> tuple[str, str]:
+def _state_of_network(net: DanmNet) -> tuple[str, str] | None:
+    """Return why a network gives no address at all (SPEC A5, G1); None if it may."""
+    if net.deleting:
+        return "being deleted", "it gives nobody an address any more"
+    try:
+        net.spec_in_force()
+    except InvalidNetworkError as error:
+        return "refused", error.reason
+    except NetworkNotReadyError as error:
+        return "not judged", error.reason
+    return None
+
+
+def _state(
+    net: DanmNet, address: IPAddress, cooling: Cooling | None, networks: Iterable[DanmNet]
+) -> tuple[str, str]:
+    spec = net.spec_in_force()
     if not hands_out_addresses(spec):
         return (
             "not served",
@@ -207,6 +228,12 @@ def _state(spec: NetworkSpec, address: IPAddress, cooling: Cooling | None) -> tu
     if is_excluded(spec, address):
         return "never handed out", "a network, broadcast, gateway or excluded address"
     if address not in (effective_pool(spec) or ()) and address not in (effective_pool6(spec) or ()):
+        if shares_wire(net, spec, networks):
+            # SPEC G3
+            return (
+                "outside of the pool",
+                "nobody gets it: other DanmNets are on its wire, where each gives its pool alone",
+            )
         return "outside of the pool", "only a Pod that asks for just this address gets it"
     return "free", "the next Pod may get it"
 
