@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +51,11 @@ class Archive:
         descriptor, partial = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
         os.close(descriptor)
         self._partial = Path(partial)
-        self._tar = tarfile.open(partial, "w:gz")  # (closed in __exit__)
+        try:
+            self._tar = tarfile.open(partial, "w:gz")  # (closed in __exit__)
+        except BaseException:
+            self._partial.unlink()
+            raise
         return self
 
     def __exit__(
@@ -59,12 +64,21 @@ class Archive:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give it its name, or take it away."""
-        self._tar.close()
-        if error is None:
-            self._partial.replace(self._path)
-        else:
-            self._partial.unlink()
+        """Give it its name, or take it away.
+
+        Raises:
+            OSError: The rest of it cannot be written.
+        """
+        try:
+            if error is None:
+                self._tar.close()
+                self._partial.replace(self._path)
+            else:
+                # What is left to write is not wanted; the error of the block says more.
+                with suppress(OSError):
+                    self._tar.close()
+        finally:
+            self._partial.unlink(missing_ok=True)
 
     def add_text(self, path: str, text: str) -> None:
         """Add a text; ``path`` is below the one directory."""

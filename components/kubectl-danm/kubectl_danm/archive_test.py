@@ -1,6 +1,8 @@
 """The archive: whole or not there."""
 
+import resource
 import tarfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +38,36 @@ def test_all_that_is_added_is_censored(tmp_path: Path) -> None:
             ' "of": [\n  "(removed)"\n ]\n}\n'
         )
         assert tar.getmember("top/a.txt").mtime == WRITTEN.timestamp()
+
+
+@pytest.fixture()
+def _little_room() -> Iterator[None]:
+    """Let no file of the process grow beyond a few bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("_little_room")
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """Also where it is the end that has no room."""
+    archive = an_archive(tmp_path / "a.tar.gz")
+    archive.__enter__()
+    archive.add_text("a.txt", "short enough to be written at the end")
+    with pytest.raises(OSError, match="File too large"):
+        archive.__exit__(None, None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_little_room")
+def test_what_went_wrong_first_is_told(tmp_path: Path) -> None:
+    """And not that there was no room either for what nobody wants any more."""
+    archive = an_archive(tmp_path / "a.tar.gz")
+    archive.__enter__()
+    archive.add_text("a.txt", "short enough to be written at the end")
+    archive.__exit__(ValueError, ValueError("half way"), None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
