@@ -59,6 +59,7 @@ _CODES: Final[dict[type[errors.DanmError], CniCode]] = {
     errors.NotFoundError: CniCode.NOT_FOUND,
     errors.NetworkNotFoundError: CniCode.NETWORK_NOT_FOUND,
     errors.PodNotFoundError: CniCode.POD_NOT_FOUND,
+    errors.KindNotServedError: CniCode.NOT_FOUND,
     errors.ReservationNotFoundError: CniCode.NOT_FOUND,
     errors.PoolExhaustedError: CniCode.POOL_EXHAUSTED,
     errors.AddressTakenError: CniCode.ADDRESS_TAKEN,

@@ -14,6 +14,8 @@ from kubectl_danm.commands.pod import pod
 from kubectl_danm.commands.services import services
 from kubectl_danm.commands.who import who
 from kubectl_danm.connection import World
+from kubectl_danm.faults import describe_fault
+from kubectl_danm.options import fail
 from kubectl_danm.version import VERSION
 
 # kubectl starts a plugin by its file's name and shows users this one.
@@ -27,7 +29,21 @@ def name_of(path: str) -> str:
     return _AS_PLUGIN if name == _PLUGIN else name
 
 
+class Program(click.Group):
+    """All commands; each ends with a sentence and the status for it, whatever goes wrong."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; a fault must not look like the answer "no", whose status is 1."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001  (nobody knows which)
+            fail(describe_fault(error))
+
+
 @click.group(
+    cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(VERSION, prog_name=_PLUGIN)

@@ -12,7 +12,6 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from danm_api.errors import DanmError
 from danm_api.kube.api import Resource
 from kubectl_danm.connection import Session, Target, World
 
@@ -43,7 +42,7 @@ def names_of(resource: Resource) -> Complete:
 
         try:
             found = asyncio.run(ask())
-        except (DanmError, TimeoutError, OSError):
+        except Exception:  # noqa: BLE001  (an error is no answer, whatever it is)
             return []
         return [CompletionItem(name) for name in found]
 

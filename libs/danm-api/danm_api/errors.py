@@ -8,6 +8,7 @@ DanmError(reason, transient)
 ├── NotFoundError
 │   ├── NetworkNotFoundError      no such DanmNet in the Pod's namespace
 │   ├── PodNotFoundError
+│   ├── KindNotServedError        the API server has no such objects: no definition is there
 │   └── ReservationNotFoundError
 ├── PoolExhaustedError            no address of the pool is free; proven by a consistent read
 ├── AddressTakenError             a static address belongs to another owner
@@ -110,6 +111,10 @@ class NetworkNotFoundError(NotFoundError):
 
 class PodNotFoundError(NotFoundError):
     """No such Pod, or another one of that name."""
+
+
+class KindNotServedError(NotFoundError):
+    """The API server has no objects of the kind: its definition is absent."""
 
 
 class ReservationNotFoundError(NotFoundError):

@@ -49,10 +49,13 @@ def test_all_commands_are_offered_but_not_the_hidden_one() -> None:
     assert "__complete" not in offered
 
 
-def test_an_error_is_no_answer() -> None:
+@pytest.mark.parametrize(
+    "error", [ApiUnavailableError("away", status=0), RuntimeError("unforeseen")]
+)
+def test_an_error_is_no_answer(error: Exception) -> None:
     """Nothing is printed into somebody's command line."""
     stage = Stage()
-    stage.kube.fail_next("list", DANMNETS, ApiUnavailableError("away", status=0))
+    stage.kube.fail_next("list", DANMNETS, error)
     assert stage.ask("__complete", "networks", "").output == ":4\n"
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from danm_api.errors import ApiError, ApiUnavailableError, DanmError
+from danm_api.errors import ApiError, ApiUnavailableError, DanmError, KindNotServedError
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -82,6 +82,11 @@ def explain(error: DanmError) -> str:
         return (
             f"The API server does not know you: {error.reason}. Renew the credentials of your"
             " kubeconfig (kubectl auth whoami says what they are worth), or use another --context"
+        )
+    if isinstance(error, KindNotServedError):
+        return (
+            f"DANM is not installed in this cluster, or not all of it: {error.reason}. Install it"
+            " (kubectl apply --server-side -k deploy, or its Helm chart), or use another --context"
         )
     if isinstance(error, ApiUnavailableError):
         return f"{error.reason}. Try again; if it stays so, kubectl cluster-info tells more"

@@ -2,7 +2,13 @@
 
 import pytest
 
-from danm_api.errors import ApiError, ApiUnavailableError, DanmError, NotFoundError
+from danm_api.errors import (
+    ApiError,
+    ApiUnavailableError,
+    DanmError,
+    KindNotServedError,
+    NotFoundError,
+)
 from kubectl_danm.view.refusals import explain, is_refusal
 
 
@@ -39,6 +45,12 @@ def forbidden(resource: str, group: str, where: str, *, user: str = "jane") -> A
         ),
         pytest.param(ApiError("GET pods: Unauthorized", status=401), "Renew", id="unknown"),
         pytest.param(ApiUnavailableError("no answer", status=0), "Try again", id="away"),
+        pytest.param(
+            KindNotServedError("GET danmnets vnf: 404 page not found"),
+            "DANM is not installed in this cluster, or not all of it: GET danmnets vnf: 404 page"
+            " not found. Install it (kubectl apply --server-side -k deploy",
+            id="not-installed",
+        ),
         pytest.param(NotFoundError("no such thing"), "no such thing", id="any-other"),
     ],
 )

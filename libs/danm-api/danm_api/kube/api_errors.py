@@ -11,6 +11,7 @@ from danm_api.errors import (
     ConflictError,
     DanmError,
     InvalidObjectError,
+    KindNotServedError,
     NotFoundError,
 )
 
@@ -48,7 +49,9 @@ def error_of_answer(request: str, status: int, body: bytes) -> DanmError:
     except msgspec.DecodeError:
         excerpt = " ".join(body[:_EXCERPT_LENGTH].decode(errors="replace").split())
         detail = Status(message=excerpt)
-        if status == _NOT_FOUND and body.strip() != _NO_SUCH_KIND:
+        if status == _NOT_FOUND:
+            if body.strip() == _NO_SUCH_KIND:
+                return KindNotServedError(f"{request}: {excerpt}")
             # No word of the API server's: the object may well be there.
             return ApiUnavailableError(f"{request}: {excerpt}", status=status)
     return error_of_status(request, status, detail)

@@ -8,6 +8,7 @@ from danm_api.errors import (
     ConflictError,
     DanmError,
     InvalidObjectError,
+    KindNotServedError,
     NotFoundError,
 )
 from danm_api.kube.api_errors import error_of_answer, is_too_old
@@ -57,7 +58,7 @@ def test_any_answer_is_an_error_of_danms(body: bytes) -> None:
     [
         pytest.param(b"<html><h1>404 Not Found</h1></html>", ApiUnavailableError, id="a proxy"),
         pytest.param(b"", ApiUnavailableError, id="nothing"),
-        pytest.param(b"404 page not found\n", NotFoundError, id="a kind that is not served"),
+        pytest.param(b"404 page not found\n", KindNotServedError, id="a kind that is not served"),
         pytest.param(b'{"kind":"Status","reason":"NotFound"}', NotFoundError, id="an object"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Final
 
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_kube_config
+from yaml import YAMLError
 
 from danm_api.errors import ApiError
 from danm_api.kube.config import Credentials, KubeConfig
@@ -36,9 +37,14 @@ async def read_kubeconfig(path: Path, *, context: str | None = None) -> KubeConf
 
     configuration, namespace = await _load(path, context)
     server = str(configuration.host).rstrip("/")
+    try:
+        tls = _ssl_context(configuration) if server.startswith("https:") else None
+    except (OSError, ValueError) as error:
+        # TLS's own errors are of the first kind, and say nothing of a file.
+        raise _unusable(path, f"the certificates or the key in it: {error}") from error
     return KubeConfig(
         server=server,
-        ssl=_ssl_context(configuration) if server.startswith("https:") else None,
+        ssl=tls,
         credentials=Credentials(read, renew_after_s=_RENEW_S),
         server_hostname=configuration.tls_server_name or None,
         proxy=configuration.proxy or None,
@@ -57,12 +63,16 @@ async def _load(path: Path, context: str | None) -> tuple[Configuration, str | N
             persist_config=False,
         )
         namespace: str | None = loader.current_context["context"].get("namespace")
-    except (ConfigException, OSError, ValueError, AttributeError, TypeError) as error:
-        # The last two are how the package reports a file without the expected structure.
-        raise ApiError(
-            f"no usable API server configuration in {path}: {error}", status=0
-        ) from error
+    except (ConfigException, OSError, ValueError, YAMLError) as error:
+        raise _unusable(path, error) from error
+    except (AttributeError, LookupError, TypeError) as error:
+        # How the package reports a file without the expected structure.
+        raise _unusable(path, f"{type(error).__name__}: {error}") from error
     return configuration, namespace or None
+
+
+def _unusable(path: Path, why: object) -> ApiError:
+    return ApiError(f"no usable API server configuration in {path}: {why}", status=0)
 
 
 def _ssl_context(configuration: Configuration) -> ssl.SSLContext:

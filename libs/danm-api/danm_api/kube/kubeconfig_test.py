@@ -1,5 +1,6 @@
 """Reading kubeconfig files."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,9 @@ import pytest
 
 from danm_api.errors import ApiError
 from danm_api.kube.kubeconfig import read_kubeconfig
+
+# PEM of nothing.
+GARBAGE = b64encode(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").decode()
 
 
 async def test_a_kubeconfig_is_read(tmp_path: Path) -> None:
@@ -31,12 +35,52 @@ async def test_a_kubeconfig_is_read(tmp_path: Path) -> None:
     assert await config.credentials.header() == "Bearer replaced"
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", "current-context: none"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, "", "[]", "{}", "current-context: none", "a: [", "%", "!!python/none x", "\x07"),
+        "current-context: c\ncontexts: [c]",
+        "current-context: c\ncontexts: [{name: c, context: 1}]\nclusters: 1",
+    ],
+)
 async def test_a_broken_kubeconfig_is_named(tmp_path: Path, content: str | None) -> None:
     """A missing or broken kubeconfig is an error that names the file."""
     kubeconfig = tmp_path / "config"
     if content is not None:
         kubeconfig.write_text(content)
+    with pytest.raises(ApiError, match=str(kubeconfig)):
+        await read_kubeconfig(kubeconfig)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user"),
+    [
+        pytest.param({"certificate-authority-data": GARBAGE}, {}, id="authority"),
+        pytest.param({"certificate-authority-data": "no base64!"}, {}, id="encoding"),
+        pytest.param({"certificate-authority": "absent.crt"}, {}, id="absent"),
+        pytest.param(
+            {},
+            {"client-certificate-data": GARBAGE, "client-key-data": GARBAGE},
+            id="client",
+        ),
+    ],
+)
+async def test_certificates_that_are_none(
+    tmp_path: Path, cluster: dict[str, str], user: dict[str, str]
+) -> None:
+    """They are an error that names the file."""
+    kubeconfig = tmp_path / "config"
+    server = {"server": "https://127.0.0.1:6443"}
+    kubeconfig.write_bytes(
+        msgspec.json.encode(
+            {
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+                "clusters": [{"name": "k", "cluster": server | cluster}],
+                "users": [{"name": "u", "user": {"token": "t"} | user}],
+            }
+        )
+    )
     with pytest.raises(ApiError, match=str(kubeconfig)):
         await read_kubeconfig(kubeconfig)
 

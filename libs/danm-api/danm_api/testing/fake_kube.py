@@ -117,7 +117,7 @@ class FakeKube:
         self,
         method: Method,
         resource: Resource | None,
-        error: DanmError,
+        error: Exception,
         *,
         times: int = 1,
         took_effect: bool = False,

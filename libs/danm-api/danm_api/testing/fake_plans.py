@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
-from danm_api.errors import DanmError
 from danm_api.kube.api import Resource
 
 # "end": the removal of a deleted object whose last finalizer a replace or a patch takes away.
@@ -41,7 +40,7 @@ class Plan:
     resource: Resource | None
     took_effect: bool
     times: int
-    error: DanmError | None = None
+    error: Exception | None = None
     gate: Gate | None = None
 
     async def carry_out(self) -> None:
