@@ -4,7 +4,7 @@ What may be kept is said in ``bundle.shapes``; what cannot be read is said in th
 rest is collected all the same.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +29,7 @@ from danm_api.kube.api import (
     Resource,
 )
 from danm_api.kube.paths import object_path
+from danm_api.kube.relisting import begin_anew
 from danm_api.membership.endpoints import SLICES_MANAGED_BY
 from danm_api.names import GROUP, INTERFACES_ANNOTATION
 from kubectl_danm.archive import Archive
@@ -166,23 +167,26 @@ class Collector:
         """
         self.begin(f"Reading {resource.plural}")
         found: list[RawObject] = []
+
+        async def read() -> bool:
+            """Read into ``found``, and say whether it has room for all."""
+            found.clear()
+            async with aclosing(self.session.api.pages(resource, namespace=namespace)) as pages:
+                async for page in pages:
+                    for raw in page.items:
+                        if not selects(raw):
+                            continue
+                        if len(found) == self.bounds.objects:
+                            return False
+                        found.append(raw)
+            return True
+
         try:
-            async for raw in self._each(resource, namespace):
-                if not selects(raw):
-                    continue
-                if len(found) == self.bounds.objects:
-                    self.gaps.add(resource.plural, f"only the first {self.bounds.objects} are here")
-                    break
-                found.append(raw)
+            if not await begin_anew(read):
+                self.gaps.add(resource.plural, f"only the first {self.bounds.objects} are here")
         except DanmError as error:
             self.gaps.add(what or resource.plural, explain(error))
         return found
-
-    async def _each(self, resource: Resource, namespace: str | None) -> AsyncIterator[RawObject]:
-        async with aclosing(self.session.api.pages(resource, namespace=namespace)) as pages:
-            async for page in pages:
-                for raw in page.items:
-                    yield raw
 
     def _add(self, name: str, objects: Iterable[RawObject], shape: Shape) -> None:
         reduced = [kept(raw, shape, self.censor) for raw in objects]

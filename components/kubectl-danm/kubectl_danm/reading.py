@@ -1,6 +1,6 @@
 """Reads objects as the commands need them, and says what it was not allowed to see."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, TypeVar
 
@@ -22,6 +22,7 @@ from danm_api.kube.api import (
     RawObject,
     Resource,
 )
+from danm_api.kube.relisting import begin_anew
 from danm_api.model.danm_node import DanmNode
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import DanmNet
@@ -67,7 +68,7 @@ class Notes:
             return otherwise
 
 
-async def each_of(
+async def read_all(
     api: KubeApi,
     resource: Resource,
     decode: Callable[[RawObject], T],
@@ -76,33 +77,46 @@ async def each_of(
     namespace: str | None,
     label_selector: str = "",
     field_selector: str = "",
-) -> AsyncIterator[T]:
-    """Yield objects page by page; one that cannot be read becomes a note.
+    keep: Callable[[T], bool] = lambda _: True,
+) -> list[T]:
+    """Return the objects that are to be kept; one that cannot be read becomes a note.
+
+    They are read page by page, so that what is not kept is never all in memory.
 
     Raises:
         DanmError: The API server does not answer, or does not allow it.
     """
-    pages = api.pages(
-        resource,
-        namespace=namespace,
-        label_selector=label_selector,
-        field_selector=field_selector,
-    )
-    async with aclosing(pages):
-        async for page in pages:
-            for raw in page.items:
-                try:
-                    decoded = decode(raw)
-                except (DanmError, ValueError, KeyError) as error:
-                    notes.add(f"{describe(raw)} cannot be read and is left out: {error}")
-                    continue
-                yield decoded
+
+    async def read() -> tuple[list[T], list[str]]:
+        found: list[T] = []
+        broken: list[str] = []
+        pages = api.pages(
+            resource,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                for raw in page.items:
+                    try:
+                        decoded = decode(raw)
+                    except (DanmError, ValueError, KeyError) as error:
+                        broken.append(f"{describe(raw)} cannot be read and is left out: {error}")
+                        continue
+                    if keep(decoded):
+                        found.append(decoded)
+        return found, broken
+
+    found, broken = await begin_anew(read)
+    for note in broken:
+        notes.add(note)
+    return found
 
 
 async def networks(api: KubeApi, notes: Notes, *, namespace: str | None) -> list[DanmNet]:
     """Return the DanmNets of a namespace, or of all."""
-    found = each_of(api, DANMNETS, decode_danmnet, notes, namespace=namespace)
-    return [net async for net in found]
+    return await read_all(api, DANMNETS, decode_danmnet, notes, namespace=namespace)
 
 
 async def network(api: KubeApi, namespace: str, name: str) -> DanmNet:
@@ -137,7 +151,7 @@ def _offer(names: list[NetworkName]) -> str:
 
 async def nodes(api: KubeApi, notes: Notes) -> list[DanmNode]:
     """Return all DanmNodes."""
-    return [node async for node in each_of(api, DANMNODES, decode_danm_node, notes, namespace=None)]
+    return await read_all(api, DANMNODES, decode_danm_node, notes, namespace=None)
 
 
 async def pod(api: KubeApi, namespace: str, name: str) -> Pod:
@@ -157,14 +171,14 @@ async def pod(api: KubeApi, namespace: str, name: str) -> Pod:
 
 async def pods(api: KubeApi, notes: Notes, *, namespace: str) -> list[Pod]:
     """Return the Pods of a namespace."""
-    return [each async for each in each_of(api, PODS, decode_pod, notes, namespace=namespace)]
+    return await read_all(api, PODS, decode_pod, notes, namespace=namespace)
 
 
 async def endpoints_of_pod(
     api: KubeApi, notes: Notes, *, namespace: str, uid: PodUid
 ) -> list[DanmEp]:
     """Return the interfaces of a Pod, by the uid that its node knows it by."""
-    found = each_of(
+    return await read_all(
         api,
         DANMEPS,
         decode_danmep,
@@ -172,20 +186,18 @@ async def endpoints_of_pod(
         namespace=namespace,
         label_selector=f"{labels.POD_UID}={uid}",
     )
-    return [each async for each in found]
 
 
 async def endpoints(api: KubeApi, notes: Notes, *, namespace: str | None) -> list[DanmEp]:
     """Return the interfaces of a namespace, or of all."""
-    found = each_of(api, DANMEPS, decode_danmep, notes, namespace=namespace)
-    return [each async for each in found]
+    return await read_all(api, DANMEPS, decode_danmep, notes, namespace=namespace)
 
 
 async def events_about(
     api: KubeApi, notes: Notes, *, kind: str, namespace: str, name: str
 ) -> list[ObservedEvent]:
     """Return the Events about an object of a namespace."""
-    found = each_of(
+    return await read_all(
         api,
         EVENTS,
         decode_event,
@@ -193,4 +205,3 @@ async def events_about(
         namespace=namespace,
         field_selector=_ABOUT.format(kind=kind, name=name),
     )
-    return [event async for event in found]

@@ -26,6 +26,7 @@ from danm_api.kube.api import (
     RawObject,
     Resource,
 )
+from danm_api.kube.relisting import begin_anew
 from danm_api.model.ipam_report import Examined, Finding, IpamReport
 from danm_api.record.diagnosis import Diagnosis, in_both
 from danm_api.record.entries import held_entries
@@ -125,20 +126,29 @@ async def _read(
     unreadable: list[Unreadable],
 ) -> tuple[T, ...]:
     """Read all objects of a kind; only one page of them exists in its JSON form."""
-    found: list[T] = []
-    async with aclosing(api.pages(resource)) as pages:
-        async for page in pages:
-            for raw in page.items:
-                try:
-                    found.append(decode(raw))
-                except DanmError as error:
-                    metadata = raw["metadata"]
-                    unreadable.append(
-                        Unreadable(
-                            kind=resource.kind,
-                            namespace=metadata.get("namespace", ""),
-                            name=metadata["name"],
-                            reason=error.reason,
-                        )
-                    )
+
+    async def read() -> tuple[list[T], list[Unreadable]]:
+        found: list[T] = []
+        broken: list[Unreadable] = []
+        async with aclosing(api.pages(resource)) as pages:
+            async for page in pages:
+                for raw in page.items:
+                    try:
+                        found.append(decode(raw))
+                    except DanmError as error:
+                        broken.append(_unreadable(resource, raw, error))
+        return found, broken
+
+    found, broken = await begin_anew(read)
+    unreadable += broken
     return tuple(found)
+
+
+def _unreadable(resource: Resource, raw: RawObject, error: DanmError) -> Unreadable:
+    metadata = raw["metadata"]
+    return Unreadable(
+        kind=resource.kind,
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        reason=error.reason,
+    )

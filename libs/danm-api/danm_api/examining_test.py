@@ -1,6 +1,7 @@
 """Looking twice at the whole cluster."""
 
 from danm_api.codec.ip_block import encode_ip_block
+from danm_api.errors import ApiError
 from danm_api.examining import examine_twice, look
 from danm_api.kube.api import DANMIPBLOCKS, NODES, PODS
 from danm_api.model.ipam_report import FindingKind
@@ -37,6 +38,21 @@ async def test_only_what_both_looks_see_is_found() -> None:
     kinds = [each.finding.kind for each in seen.found]
     assert kinds == [FindingKind.BLOCK_WITHOUT_NETWORK]
     assert seen.report(()).examined.addresses == 0
+
+
+async def test_a_list_that_is_forgotten_is_read_anew() -> None:
+    """Each object is seen once, and none is missing, whatever page it was on."""
+    kube = a_cluster()
+    for name in ("a", "b", "c"):
+        kube.add(PODS, {"metadata": {"namespace": NAMESPACE, "name": name, "uid": name}})
+        kube.add(
+            DANMIPBLOCKS, {"metadata": {"namespace": NAMESPACE, "name": name}, "spec": {"cidr": 1}}
+        )
+    for resource in (PODS, DANMIPBLOCKS):
+        kube.fail_next("page", resource, ApiError("expired", status=410))
+    seen = await look(kube, now=lambda: START)
+    assert [pod.name for pod in seen.pods] == ["a", "b", "c"]
+    assert [each.name for each in seen.unreadable] == ["a", "b", "c"]
 
 
 async def test_it_only_reads() -> None:

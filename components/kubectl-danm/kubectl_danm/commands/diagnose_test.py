@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from danm_api.codec.event import Event, EventType, encode_event, reference_to
-from danm_api.errors import ApiUnavailableError
+from danm_api.errors import ApiError, ApiUnavailableError
 from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import (
     CONFIG_MAPS,
+    DANMNETS,
     DANMNODES,
     EVENTS,
     LEASES,
@@ -416,6 +417,18 @@ def test_metrics_that_are_cut_say_so(tmp_path: Path) -> None:
     missing = stage.document("diagnose", "--file", str(target))["missing"]
     assert missing == [f"metrics/{POD}.txt: only its first 2000000 bytes are here"]
     assert len(read(target)[f"metrics/{POD}.txt"]) == 2_000_000
+
+
+def test_a_list_that_is_forgotten_is_read_anew(tmp_path: Path) -> None:
+    """Nothing is missing, and nothing is there twice."""
+    stage = a_stage()
+    for name in ("b", "c"):
+        stage.network(name, cidr="10.1.0.0/24")
+    stage.kube.fail_next("page", DANMNETS, ApiError("expired", status=410))
+    target = tmp_path / "a.tar.gz"
+    assert stage.document("diagnose", "--file", str(target))["missing"] == []
+    names = [each["metadata"]["name"] for each in json.loads(read(target)["objects/danmnets.json"])]
+    assert names == ["b", "c", "internal"]
 
 
 def test_a_bound_holds_and_is_said(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from kubectl_danm import reading
 from kubectl_danm.completing import names_of
 from kubectl_danm.connection import Session
 from kubectl_danm.options import Options, Scope, with_options
-from kubectl_danm.reading import Notes, each_of
+from kubectl_danm.reading import Notes, read_all
 from kubectl_danm.view.events import latest_warnings
 from kubectl_danm.view.report import Report
 from kubectl_danm.view.services import ServiceView, Surroundings, all_of, is_ours, view_service
@@ -47,8 +47,9 @@ def services(options: Options, *, name: str | None) -> None:
 async def _all(session: Session, scope: Scope) -> Report:
     notes = Notes()
     listed = scope.listed(session)
-    found = each_of(session.api, SERVICES, decode_service, notes, namespace=listed)
-    ours = [service async for service in found if is_ours(service)]
+    ours = await read_all(
+        session.api, SERVICES, decode_service, notes, namespace=listed, keep=is_ours
+    )
     views: list[ServiceView] = []
     # Namespace by namespace, so that never more than one is in memory.
     for namespace in sorted({service.namespace for service in ours}):
@@ -103,7 +104,7 @@ async def _slices(
     selector = f"{MANAGED_BY_LABEL}={SLICES_MANAGED_BY}"
     if service is not None:
         selector += f",{SERVICE_NAME_LABEL}={service}"
-    found = each_of(
+    return await read_all(
         session.api,
         ENDPOINT_SLICES,
         decode_endpoint_slice,
@@ -111,4 +112,3 @@ async def _slices(
         namespace=namespace,
         label_selector=selector,
     )
-    return [slice_ async for slice_ in found]

@@ -15,7 +15,7 @@ from danm_api.model.ip_block import IPBlock
 from kubectl_danm import reading
 from kubectl_danm.connection import Session, World
 from kubectl_danm.options import Options, with_options
-from kubectl_danm.reading import Notes, each_of
+from kubectl_danm.reading import Notes, read_all
 from kubectl_danm.view.refusals import explain, is_refusal
 from kubectl_danm.view.report import Report
 from kubectl_danm.view.who import covers, has_address, report_who, view_who
@@ -94,13 +94,25 @@ async def _blocks(
     session: Session, notes: Notes, address: IPAddress, namespace: str | None
 ) -> list[IPBlock]:
     """Return all blocks that an address lies in, whatever their network."""
-    found = each_of(session.api, DANMIPBLOCKS, decode_ip_block, notes, namespace=namespace)
-    return [block async for block in found if address in block.cidr]
+    return await read_all(
+        session.api,
+        DANMIPBLOCKS,
+        decode_ip_block,
+        notes,
+        namespace=namespace,
+        keep=lambda block: address in block.cidr,
+    )
 
 
 async def _endpoints(
     session: Session, notes: Notes, address: IPAddress, namespace: str | None
 ) -> list[DanmEp]:
-    """Return the DanmEps that have an address; they are read page by page and not kept."""
-    found = each_of(session.api, DANMEPS, decode_danmep, notes, namespace=namespace)
-    return [endpoint async for endpoint in found if has_address(endpoint, address)]
+    """Return the DanmEps that have an address; the others are read and not kept."""
+    return await read_all(
+        session.api,
+        DANMEPS,
+        decode_danmep,
+        notes,
+        namespace=namespace,
+        keep=lambda endpoint: has_address(endpoint, address),
+    )

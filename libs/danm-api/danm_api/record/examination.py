@@ -25,7 +25,7 @@ from danm_api.record.entries import dead_doubles, describe_owner, has_expired, h
 from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, Reason
 from danm_api.record.snapshot import Entry, Facts, Snapshot
 from danm_api.validation import hands_out_addresses
-from danm_api.validation.wire import same_wire
+from danm_api.validation.wire import names_of_wire
 
 _BUILT_IN = {each.value for each in BuiltInType}
 
@@ -169,24 +169,31 @@ def _two_owners(facts: Facts) -> Iterator[Diagnosis]:
     for entry in facts.entries:
         by_address[entry.held.address].append(entry)
     for entries in by_address.values():
+        # By what a wire is known, the entries on it: as many tenants may have the address as there
+        # are, each on a wire of its own, and not every two of them can be compared.
+        on_wire: dict[object, list[int]] = defaultdict(list)
         for position, entry in enumerate(entries):
-            for other in entries[:position]:
-                if _meet(entry, other):
-                    yield _of_entry(
-                        entry,
-                        FindingKind.TWO_OWNERS,
-                        f"{describe_owner(other.held.owner)} has it too, on DanmNet"
-                        f" {other.block.namespace}/{other.block.network} of the same wire",
-                        "delete one of the two; which one is right nobody but you can tell",
-                        None,
-                    )
+            wires = _wires(entry) if len(entries) > 1 else ()
+            for met in sorted({each for wire in wires for each in on_wire[wire]}):
+                other = entries[met]
+                yield _of_entry(
+                    entry,
+                    FindingKind.TWO_OWNERS,
+                    f"{describe_owner(other.held.owner)} has it too, on DanmNet"
+                    f" {other.block.namespace}/{other.block.network} of the same wire",
+                    "delete one of the two; which one is right nobody but you can tell",
+                    None,
+                )
+            for wire in wires:
+                on_wire[wire].append(position)
 
 
-def _meet(one: Entry, other: Entry) -> bool:
-    """Say whether two entries are on one wire; of a network that is gone its name tells."""
-    if one.spec is not None and other.spec is not None:
-        return one.block.network_uid == other.block.network_uid or same_wire(one.spec, other.spec)
-    return (one.block.namespace, one.block.network) == (other.block.namespace, other.block.network)
+def _wires(entry: Entry) -> tuple[object, ...]:
+    """Return by what the wire of an entry is known; of a network that is gone its name tells."""
+    name = ("network", entry.block.namespace, entry.block.network)
+    if entry.spec is None:
+        return (name,)
+    return (name, *enumerate(names_of_wire(entry.spec) or ()))
 
 
 def _endpoints(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:

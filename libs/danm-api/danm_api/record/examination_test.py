@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Interface
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,66 @@ def test_two_owners_of_one_address() -> None:
         FindingKind.BLOCK_WITHOUT_NETWORK,
         FindingKind.TWO_OWNERS,
     ]
+
+
+class CountedName(str):
+    """A name that counts how often it is compared with another one."""
+
+    __slots__ = ()
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Compare, and count."""
+        CountedName.comparisons += 1
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        """Be in one place with those that are equal."""
+        return super().__hash__()
+
+
+def test_one_address_of_many_tenants_costs_what_they_are() -> None:
+    """Each on a wire of its own: not every two of them are compared."""
+    names = [f"net{number}" for number in range(200)]
+    many = Snapshot(
+        now=NOW,
+        nodes=SOUND.nodes,
+        networks=tuple(a_net(name, host_device=CountedName(f"ens-{name}")) for name in names),
+        blocks=tuple(a_block(an_entry(owner=external_owner(name)), net=name) for name in names),
+    )
+    CountedName.comparisons = 0
+    assert kinds_of(many) == []
+    assert CountedName.comparisons < 10 * len(names)
+
+
+def external_owner(name: str) -> ExternalOwner:
+    """Return one that nothing else has to fit to."""
+    return ExternalOwner(namespace=NS, name=name, reason="", expires=None)
+
+
+@pytest.mark.parametrize(
+    ("other", "meet"),
+    [
+        pytest.param({"vlan": 5}, True, id="one link and VLAN"),
+        pytest.param({"vlan": 6}, False, id="another VLAN"),
+        pytest.param({"vlan": 5, "host_device": "ens4"}, False, id="another link"),
+        pytest.param({"host_device": "net.5"}, True, id="its VLAN's link"),
+        pytest.param({}, False, id="the link without its VLAN"),
+        pytest.param({"vlan": 5, "network_type": "flannel"}, False, id="another plugin's"),
+    ],
+)
+def test_two_owners_meet_on_one_wire(other: dict[str, Any], meet: bool) -> None:
+    """By the rules by which networks share one."""
+    # DESIGN P1
+    snapshot = Snapshot(
+        now=NOW,
+        nodes=SOUND.nodes,
+        networks=(a_net(vlan=5), a_net("other", **other)),
+        blocks=tuple(
+            a_block(an_entry(owner=external_owner(net)), net=net) for net in ("net", "other")
+        ),
+    )
+    assert kinds_of(snapshot) == [FindingKind.TWO_OWNERS] * meet
 
 
 def test_expired_owner() -> None:

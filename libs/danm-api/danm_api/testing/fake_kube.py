@@ -24,7 +24,6 @@ from danm_api.errors import (
     ApiError,
     ApiUnavailableError,
     ConflictError,
-    DanmError,
     InvalidObjectError,
     NotFoundError,
 )
@@ -208,7 +207,7 @@ class FakeKube:
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncGenerator[ObjectList, None]:
-        """Yield a list in small pages; plans for "list" hold here too."""
+        """Yield a list in small pages; plans for "list" hold for the first, "page" for others."""
         listed = await self.list(
             resource,
             namespace=namespace,
@@ -216,6 +215,8 @@ class FakeKube:
             field_selector=field_selector,
         )
         for start in range(0, max(1, len(listed.items)), _PAGE_SIZE):
+            if start:
+                await self._plans.enter("page", resource)
             yield ObjectList(
                 items=listed.items[start : start + _PAGE_SIZE],
                 resource_version=listed.resource_version,

@@ -7,7 +7,8 @@ from typing import Literal
 from danm_api.kube.api import Resource
 
 # "end": the removal of a deleted object whose last finalizer a replace or a patch takes away.
-Method = Literal["get", "list", "watch", "create", "replace", "patch", "delete", "end"]
+# "page": each page of a list but the first.
+Method = Literal["get", "list", "page", "watch", "create", "replace", "patch", "delete", "end"]
 
 
 class Gate:

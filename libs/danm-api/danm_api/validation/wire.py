@@ -22,6 +22,9 @@ from danm_api.model.danmnet import (
 from danm_api.validation.links import host_link_name, parent_link_name
 from danm_api.validation.pools import effective_pool, effective_pool6, hands_out_addresses
 
+# A link and what of it, and the link whose untagged frames are just that.
+WireNames = tuple[tuple[str, Segment], str | None]
+
 
 def same_wire(one: NetworkSpec, other: NetworkSpec) -> bool:
     """Say whether the Pods of two networks hear each other.
@@ -29,15 +32,20 @@ def same_wire(one: NetworkSpec, other: NetworkSpec) -> bool:
     They do with the same parent, and the same VLAN or VNI or none (DESIGN P1); or when one names
     the other's link as its host_device.
     """
-    if not isinstance(one.network_type, BuiltInType):
+    mine, theirs = names_of_wire(one), names_of_wire(other)
+    if mine is None or theirs is None:
         return False
-    if not isinstance(other.network_type, BuiltInType):
-        return False
-    if one.host_device is None or other.host_device is None:
-        return False
-    return (one.host_device, one.segment) == (other.host_device, other.segment) or (
-        _untagged_link(one) == _untagged_link(other)
-    )
+    return mine[0] == theirs[0] or mine[1] == theirs[1]
+
+
+def names_of_wire(spec: NetworkSpec) -> WireNames | None:
+    """Return the two names by which a network's wire is known: who has one of them shares it.
+
+    None for a network whose Pods hang on no link that DANM knows.
+    """
+    if not isinstance(spec.network_type, BuiltInType) or spec.host_device is None:
+        return None
+    return (spec.host_device, spec.segment), _untagged_link(spec)
 
 
 def _untagged_link(spec: NetworkSpec) -> str | None:
