@@ -171,8 +171,6 @@ class Access:
         if isinstance(owner, ExternalOwner):
             raise AccessDeniedError(_NOT_A_NODES)
         self._require_node(caller, order.node)
-        if order.via_fakeipam:
-            await self._require_admitted(order)
         match owner:
             case ContainerOwner():
                 if not order.via_fakeipam:
@@ -183,6 +181,8 @@ class Access:
                 pod = await self._own_pod(owner, order)
                 if not order.via_fakeipam:
                     await self._require_asked(pod, order)
+        if order.via_fakeipam:
+            await self._require_admitted(order)
 
     async def may_release(self, caller: Caller, order: ReleaseOrder) -> None:
         """Make sure that a caller may release what an order names.

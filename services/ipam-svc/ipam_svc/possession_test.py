@@ -11,6 +11,7 @@ from danm_api.errors import (
     ApiUnavailableError,
     DanmError,
     InvalidAttachmentError,
+    PodNotFoundError,
 )
 from danm_api.ipam_api import (
     AttachmentRequest,
@@ -238,6 +239,9 @@ async def test_what_a_network_gives_to_fakeipam_no_more_is_taken_all_the_same() 
         await cluster.reserve(replica, pod("q"), claim, node="n2")
         with pytest.raises(AddressTakenError):
             await node.claim(claim, owner=owner, via_fakeipam=True)
+        # Only for whom the node speaks.
+        with pytest.raises(PodNotFoundError):
+            await node.claim(claim, owner=pod("nobody"), via_fakeipam=True)
 
 
 async def test_nothing_is_concluded_while_the_record_cannot_be_read() -> None:
