@@ -169,8 +169,7 @@ class Committer:
             except DanmError as error:
                 # The block cannot be read: its name is in the reason.
                 for waiting in batch:
-                    elsewhere = self._may_go_elsewhere(queue.ref, waiting)
-                    waiting.settle(NoSpace() if elsewhere else error)
+                    self._refuse(queue.ref, waiting, error)
             except Exception as error:  # noqa: BLE001  (logged and answered)
                 # A bug must not leave callers waiting, nor stop the block for those who come next.
                 _log.exception("Failed to commit a batch", block=queue.ref.name)
@@ -295,22 +294,23 @@ class Committer:
             ):
                 waiting.settle(Contended())
 
-    def _may_go_elsewhere(self, ref: BlockRef, waiting: Waiting) -> bool:
-        """Say whether a change has nothing in a block that cannot be read, nor needs it.
+    def _refuse(self, ref: BlockRef, waiting: Waiting, error: DanmError) -> None:
+        """Settle a change that failed; one that can do without a block that is not readable may go.
 
-        What was written there with an unknown outcome may be in what cannot be read.
+        Not so what was written there with an unknown outcome: it may be in what cannot be read.
         """
         change = waiting.change
-        return (
+        may_go = (
             (isinstance(change, TakeAny) or (isinstance(change, TakeExact) and change.dynamic))
             and waiting.tried is None
             and self._ledger.unreadable.at(ref.network_uid, ref.version, ref.start) is not None
         )
+        waiting.settle(NoSpace() if may_go else error)
 
     async def _split(self, ref: BlockRef, batch: list[Waiting], error: DanmError) -> None:
         """Try the halves of a batch that the API server refuses, so that a bad change is alone."""
         if len(batch) == 1:
-            batch[0].settle(error)
+            self._refuse(ref, batch[0], error)
             return
         middle = len(batch) // 2
         await self._commit(ref, batch[:middle])

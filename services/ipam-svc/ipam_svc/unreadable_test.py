@@ -123,6 +123,19 @@ async def test_a_replica_that_is_behind_goes_elsewhere(*, fresh: bool) -> None:
         assert answer.ip == "10.0.0.64/24"
 
 
+async def test_one_that_is_met_after_a_restore_sends_on_too() -> None:
+    """A block that is doubted is read first, and whoever may goes elsewhere then."""
+    cluster = Cluster()
+    cluster.add_network(cidr="10.0.0.0/24", allocation_pool=_POOL)
+    async with cluster.running() as (replica,), cluster.frozen_watch() as behind:
+        await cluster.reserve(replica, pod("first"), attachment(), attempt=1)
+        await behind.taker.refresh(NetworkRef.of(cluster.network()))
+        await _spoil(cluster)
+        behind.ledger.doubt_everything()
+        (answer,) = await cluster.reserve(behind, pod("p"), attachment(), fresh=True)
+        assert answer.ip == "10.0.0.64/24"
+
+
 async def test_what_may_have_been_written_there_goes_nowhere_else() -> None:
     """An owner whose write's outcome nobody can read gets no second address beside it."""
     # DESIGN P1, P2
