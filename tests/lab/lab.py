@@ -202,7 +202,8 @@ class Lab:
         names = [full_name(name) for name in names]
         identities = images.identities(names)
         with self._lock():
-            up = self._facts_path.exists()
+            # One that has died is started anew, with these images.
+            up = self.is_up()
             new_here = store.missing(identities)
             present = self._present_images() if up else identities
             new_there = [name for name in names if present.get(name) != identities[name]]
