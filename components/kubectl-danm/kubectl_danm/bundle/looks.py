@@ -76,12 +76,14 @@ def _matches(pattern: re.Pattern[str]) -> Form:
     return find
 
 
-def _values(before: re.Pattern[str], unquoted: re.Pattern[str]) -> Form:
+def _values(before: re.Pattern[str], unquoted: re.Pattern[str], *, chained: bool = False) -> Form:
     """Find what stands after a name.
 
     Args:
         before: The name, and what is between it and the value.
         unquoted: A value without quotes, or nothing.
+        chained: A value without quotes may be a name itself, and the next word its value: for names
+            that end with a blank, before which no value goes on.
     """
 
     def find(text: str) -> Iterator[Span]:
@@ -96,6 +98,8 @@ def _values(before: re.Pattern[str], unquoted: re.Pattern[str]) -> Form:
                 position = rest.end()
             if position > begin:
                 yield begin, position
+            if chained and opening is None:
+                position = begin
 
     return find
 
@@ -136,7 +140,7 @@ FORMS: Final[tuple[Form, ...]] = (
     _matches(_BEFORE_HOST),
     _matches(_SLASHED),
     _values(_ASSIGNMENT, _ASSIGNED),
-    _values(_FLAG, _WORD),
+    _values(_FLAG, _WORD, chained=True),
     _matches(_BOOTSTRAP),
     _matches(_BASE64),
 )

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kubectl_danm.bundle.censor import Censor
@@ -51,6 +51,7 @@ ENOUGH_S: Final = 20.0
 
 @settings(max_examples=1000)
 @given(TEXTS)
+@example("--token.x a--token secret")
 def test_what_was_found_before_still_is(text: str) -> None:
     """Each form takes out all characters that it ever has."""
     for find, before in zip(FORMS, BEFORE, strict=True):
@@ -84,6 +85,7 @@ def test_spans_are_in_order(text: str) -> None:
         pytest.param("", "token", id="names"),
         pytest.param("", "--token", id="flags"),
         pytest.param("", "--token ", id="flags without values"),
+        pytest.param("", "--token a", id="flags in values"),
         pytest.param("", "token\\", id="names and escapes"),
         pytest.param("", "token='", id="single quotes"),
         pytest.param("", 'token="', id="double quotes"),
