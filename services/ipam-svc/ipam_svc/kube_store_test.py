@@ -23,6 +23,7 @@ from danm_api.testing.builders import a_held_entry
 from danm_api.testing.fake_kube import FakeKube
 from ipam_svc.kube_store import KubeStore
 from ipam_svc.testing.cluster import NAMESPACE, Cluster
+from ipam_svc.testing.turns import counted_turns
 
 _NS = Namespace(NAMESPACE)
 _CIDR = IPv4Network("10.0.0.0/26")
@@ -174,20 +175,11 @@ async def test_a_long_list_lets_others_run() -> None:
     # DESIGN P6
     kube = _LargePages()
     _add_blocks(kube, 100)
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    found = await KubeStore(kube).list_blocks(_NS, _UID)
-    counting.cancel()
+    async with counted_turns() as turns:
+        found = await KubeStore(kube).list_blocks(_NS, _UID)
     assert len(found.blocks) == 100
     # Each of a few blocks.
-    assert turns >= 20
+    assert turns.count >= 20
 
 
 async def test_what_is_known_in_its_version_is_not_read_again() -> None:

@@ -1,6 +1,5 @@
 """Listing, look-up and usage."""
 
-import asyncio
 from ipaddress import IPv4Network
 
 import msgspec
@@ -21,6 +20,7 @@ from ipam_svc.ledger import Ledger
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
+from ipam_svc.testing.turns import counted_turns
 
 _NS = Namespace(NAMESPACE)
 _NET = NetworkName("net")
@@ -252,15 +252,6 @@ async def test_a_long_search_lets_others_run() -> None:
                     uid=f"u{number}",
                 )
             )
-        turns = 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.create_task(count())
-        await _lookup(replica).of_network(_NS, _NET, _listing(owner="nobody"))
-        counting.cancel()
-        assert turns >= 10
+        async with counted_turns() as turns:
+            await _lookup(replica).of_network(_NS, _NET, _listing(owner="nobody"))
+        assert turns.count >= 10

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from danm_api.model.addresses import IPAddress
+from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.ip_block import (
     Cooling,
     Entry,
@@ -18,25 +18,23 @@ from danm_api.model.ip_block import (
     owner_key,
 )
 from danm_api.names import NetworkUid, NodeName
-from ipam_svc.address_space import AddressSpace, Version
+from ipam_svc.address_space import AddressSpace, Version, version_of
 
 BlockId = tuple[NetworkUid, Version, int]
 
 
 def block_id(block: IPBlock) -> BlockId:
     """Return what makes a block the same block."""
-    version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
-    return block.network_uid, version, int(block.cidr.network_address)
+    return _place(block.network_uid, block.cidr)
 
 
 def place_of(block: IPBlock | UnreadableBlock) -> BlockId | None:
     """Return the same, also of a block that cannot be read; None when its name is no block's."""
-    if isinstance(block, IPBlock):
-        return block_id(block)
-    if block.cidr is None:
-        return None
-    version: Version = 4 if block.cidr.version == 4 else 6  # noqa: PLR2004
-    return block.network_uid, version, int(block.cidr.network_address)
+    return None if block.cidr is None else _place(block.network_uid, block.cidr)
+
+
+def _place(uid: NetworkUid, cidr: IPNetwork) -> BlockId:
+    return uid, version_of(cidr.network_address), int(cidr.network_address)
 
 
 def is_newer(block: IPBlock | UnreadableBlock, than: IPBlock | UnreadableBlock) -> bool:
