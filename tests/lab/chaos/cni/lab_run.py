@@ -1,18 +1,17 @@
 """`lab chaos cni`: Pods come and go while everything around their networks breaks."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 from danm_api.names import SYSTEM_NAMESPACE
 from tests.lab.chaos.cni.facts import World
+from tests.lab.chaos.cni.lab_churn import Churn
 from tests.lab.chaos.cni.lab_node import LabNode, eventually, trap_patch
 from tests.lab.chaos.cni.lab_plan import Kind, PlannedFault, round_plan
 from tests.lab.chaos.cni.lab_world import (
@@ -28,10 +27,6 @@ from tests.lab.chaos.cni.model import differences
 from tests.lab.cluster import Cluster, objects
 from tests.lab.errors import LabError
 
-# On two emulated processors.
-_PODS_A_NODE: Final = 4
-_LIVES_S: Final = (8.0, 40.0)
-_BREATH_S: Final = (0.5, 4.0)
 # All traps of a node are met by then: some thirty, of which a third kill danmd.
 _TRAPS_S: Final = 1500.0
 _WHOLE_S: Final = 420.0
@@ -60,48 +55,6 @@ class Result:
     faults: int
     differences: tuple[str, ...]
     kept: Path | None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Churn:
-    """Makes and deletes Pods of one node, until it is told to stop."""
-
-    cluster: Cluster
-    node: str
-    image: str
-    seed: int
-    made: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _dies_at: dict[str, float] = field(default_factory=dict)
-
-    def run(self) -> None:
-        """Go on for the whole time; an API server that does not answer is asked again."""
-        chance = Random(f"{self.seed}/{self.node}")  # noqa: S311  (nothing secret)
-        shapes = sorted(SHAPES)
-        while not self._stop.wait(chance.uniform(*_BREATH_S)):
-            now = time.monotonic()
-            try:
-                for name in [name for name, end in self._dies_at.items() if end < now]:
-                    self.cluster.kubectl(
-                        "delete", "pod", name, "-n", NAMESPACE, "--ignore-not-found", "--wait=false"
-                    )
-                    del self._dies_at[name]
-                if len(self._dies_at) < _PODS_A_NODE:
-                    self._make(chance.choice(shapes), now + chance.uniform(*_LIVES_S))
-            except LabError:
-                continue
-
-    def _make(self, shape: str, dies_at: float) -> None:
-        self.made += 1
-        name = f"p-{self.seed}-{self.node}-{self.made}"
-        pod = pod_object(name, node=self.node, shape=shape, image=self.image)
-        # Noted before: whether a call that failed has made it is not known.
-        self._dies_at[name] = dies_at
-        self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-
-    def stop(self) -> None:
-        """Let the Pods that there are live on."""
-        self._stop.set()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +109,7 @@ class LabChaos:
             node.own_links = own_links_of(node.look())
             node.install(traps)
         churns = [
-            _Churn(cluster=self.cluster, node=node.name, image=self.image, seed=seed)
+            Churn(cluster=self.cluster, node=node.name, image=self.image, seed=seed)
             for node in self.nodes
         ]
         with ThreadPoolExecutor() as pool:
