@@ -39,7 +39,6 @@ _STRIKES: Final = {
     Kind.CONTAINERD: ("kill", "containerd"),
     Kind.SHIMS: ("kill", "shims"),
     Kind.PLUGINS: ("kill", "plugins"),
-    Kind.SANDBOX: ("kill", "sandbox"),
 }
 
 
@@ -142,6 +141,8 @@ class LabNode:
                 self.reach.set_wire(whole=True)
             case Kind.CONTAINERD_STOPPED:
                 self._strike("stop", "containerd", str(fault.duration_s))
+            case Kind.SANDBOX:
+                self.kill_sandbox(str(fault.at))
             case Kind.REBOOT:
                 self._restart([*_INSTALLED, _STATE, _PLUGIN_STATE])
             case Kind.REPLACE:
@@ -153,7 +154,7 @@ class LabNode:
 
     def kill_sandbox(self, seed: str) -> None:
         """Have one Pod get another sandbox."""
-        self._strike("kill", "sandbox", seed)
+        self._strike("kill", "sandbox", seed, f"{_STATE}/journal")
 
     def _restart(self, kept: Sequence[str]) -> None:
         """Start the node's kernel anew, at once; its disk is empty then but for some files."""

@@ -2,7 +2,8 @@
 
 It needs the standard library alone.
 
-    python strike.py kill danmd|containerd|shims|plugins|sandbox SEED
+    python strike.py kill danmd|containerd|shims|plugins SEED
+    python strike.py kill sandbox SEED JOURNAL
     python strike.py freeze danmd
     python strike.py stop containerd SECONDS
     python strike.py reboot
@@ -11,12 +12,13 @@ It prints how many processes it has met.
 """
 
 import ctypes
+import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,7 @@ class Process:
 
     Attributes:
         name: As /proc/PID/comm has it.
-        own_network: It is in another network namespace than this program.
+        network: Its network namespace, by the number of its file; 0 where it is not known.
     """
 
     pid: int
@@ -41,11 +43,17 @@ class Process:
     name: str
     command: tuple[str, ...] = ()
     environment: frozenset[str] = frozenset()
-    own_network: bool = False
+    network: int = 0
 
 
-def chosen(processes: Sequence[Process], what: str, chance: random.Random) -> list[int]:
-    """Return whom a strike is at."""
+def chosen(
+    processes: Sequence[Process], what: str, chance: random.Random, networks: Set[int] = frozenset()
+) -> list[int]:
+    """Return whom a strike is at.
+
+    Args:
+        networks: Those of the Pods whose sandboxes may be struck.
+    """
     if what == "danmd":
         danmds = {each.pid for each in processes if _TRAP in each.command}
         # The one that starts it anew is left, and so is who wakes it.
@@ -60,9 +68,7 @@ def chosen(processes: Sequence[Process], what: str, chance: random.Random) -> li
             if any(entry.startswith("DANM_SANDBOX=") for entry in each.environment)
         ]
     if what == "sandbox":
-        # Those in the node's own network are of DANM's parts: danmd has no part in them, and the
-        # kubelet would soon wait for minutes before it starts them again.
-        found = [each.pid for each in processes if each.name == "pause" and each.own_network]
+        found = [each.pid for each in processes if each.name == "pause" and each.network in networks]
         return chance.sample(found, min(len(found), 1))
     names = {"containerd": "containerd", "shims": "danm"}
     return [each.pid for each in processes if each.name == names[what]]
@@ -71,7 +77,6 @@ def chosen(processes: Sequence[Process], what: str, chance: random.Random) -> li
 def processes() -> list[Process]:
     """Return all processes of this node."""
     found = []
-    nodes_network = _network(Path("/proc/self"))
     for directory in Path("/proc").iterdir():
         # A process may end while it is looked at.
         with suppress(OSError, ValueError, IndexError):
@@ -85,18 +90,31 @@ def processes() -> list[Process]:
                     name=(directory / "comm").read_text().strip(),
                     command=_words(directory / "cmdline"),
                     environment=frozenset(_words(directory / "environ")),
-                    own_network=_network(directory) != nodes_network,
+                    network=(directory / "ns" / "net").stat().st_ino,
                 )
             )
     return found
 
 
-def _network(process: Path) -> str:
-    return str((process / "ns" / "net").readlink())
-
-
 def _words(path: Path) -> tuple[str, ...]:
     return tuple(path.read_bytes().decode(errors="replace").split("\0"))
+
+
+def with_addresses(journal: Path) -> set[int]:
+    """Return the networks of Pods that danmd has added with addresses of ipam-svc.
+
+    Others keep nothing when their sandbox dies. The cluster's own Pods are not there, which is as
+    well: the kubelet would soon wait for minutes before it starts them again.
+    """
+    found = set[int]()
+    for path in journal.glob("*.json"):
+        # Records and namespaces may go while they are looked at.
+        with suppress(OSError, ValueError, KeyError):
+            record = json.loads(path.read_bytes())
+            reserved = any(each["reserved"] for each in record["interfaces"])
+            if record["state"] == "added" and reserved:
+                found.add(Path(record["netns"]).stat().st_ino)
+    return found
 
 
 def main() -> None:
@@ -106,7 +124,9 @@ def main() -> None:
         ctypes.CDLL(None).reboot(_RESTART)
         return
     what, *more = rest
-    struck = chosen(processes(), what, random.Random(more[0] if more else ""))  # noqa: S311
+    networks = with_addresses(Path(more[1])) if what == "sandbox" else set[int]()
+    chance = random.Random(more[0] if more else "")  # noqa: S311
+    struck = chosen(processes(), what, chance, networks)
     for pid in struck:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL if act == "kill" else signal.SIGSTOP)

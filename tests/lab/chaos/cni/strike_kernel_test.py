@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 from tests.lab.chaos.cni.strike import processes
 
@@ -12,6 +13,8 @@ def test_networks_of_processes_are_told_apart() -> None:
     with subprocess.Popen(elsewhere, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"ready\n"
-        found = {each.pid: each.own_network for each in processes()}
+        found = {each.pid: each.network for each in processes()}
+        wanted = [Path(f"/proc/{pid}/ns/net").stat().st_ino for pid in (os.getpid(), other.pid)]
         other.communicate(b"\n")
-    assert (found[os.getpid()], found[other.pid]) == (False, True)
+    assert wanted == [found[os.getpid()], found[other.pid]]
+    assert wanted[0] != wanted[1]

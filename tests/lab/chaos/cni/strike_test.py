@@ -1,10 +1,12 @@
 """Whom a strike within a node is at."""
 
+import json
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.lab.chaos.cni.strike import Process, chosen
+from tests.lab.chaos.cni.strike import Process, chosen, with_addresses
 
 TRAP = ("/app/bin/python", "-s", "/chaos/trap.py")
 PROCESSES = (
@@ -15,10 +17,12 @@ PROCESSES = (
     Process(pid=20, parent=11, name="python", command=TRAP),
     Process(pid=21, parent=20, name="python", command=TRAP),
     Process(pid=22, parent=21, name="python", command=TRAP),
-    Process(pid=30, parent=11, name="pause", own_network=True),
-    Process(pid=31, parent=11, name="pause", own_network=True),
-    # Of a Pod in the node's own network.
-    Process(pid=32, parent=11, name="pause"),
+    Process(pid=30, parent=11, name="pause", network=1),
+    Process(pid=31, parent=11, name="pause", network=2),
+    # Of a Pod that is not meant.
+    Process(pid=32, parent=11, name="pause", network=3),
+    # A container of a Pod that is.
+    Process(pid=33, parent=11, name="python", network=1),
     Process(pid=40, parent=10, name="danm"),
     Process(pid=50, parent=21, name="bridge", environment=frozenset({"DANM_SANDBOX=c1"})),
 )
@@ -35,7 +39,27 @@ def test_who_is_struck(what: str, wanted: list[int]) -> None:
 
 def test_one_sandbox_is_struck() -> None:
     """One Pod's sandbox is killed, by chance; none is no error."""
-    struck = {pid for seed in range(20) for pid in chosen(PROCESSES, "sandbox", Random(seed))}
-    assert {30, 31} == struck
-    assert len(chosen(PROCESSES, "sandbox", Random(1))) == 1
-    assert [] == chosen(PROCESSES[:3], "sandbox", Random(1))
+    meant = {1, 2}
+    struck = [chosen(PROCESSES, "sandbox", Random(seed), meant) for seed in range(20)]
+    assert {30, 31} == {pid for each in struck for pid in each}
+    assert {1} == {len(each) for each in struck}
+    assert [] == chosen(PROCESSES, "sandbox", Random(1))
+
+
+def test_sandboxes_with_addresses(tmp_path: Path) -> None:
+    """Only what is added counts, with an address of ipam-svc; broken and lost files do not."""
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    for name, state, reserved in (
+        ("meant", "added", True),
+        ("going", "removing", True),
+        ("fallback", "added", False),
+        ("lost", "added", True),
+    ):
+        netns = tmp_path / name
+        if name != "lost":
+            netns.touch()
+        record = {"netns": str(netns), "state": state, "interfaces": [{"reserved": reserved}]}
+        (journal / f"{name}.json").write_text(json.dumps(record))
+    (journal / "broken.json").write_text("{")
+    assert {(tmp_path / "meant").stat().st_ino} == with_addresses(journal)
