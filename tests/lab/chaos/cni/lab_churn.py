@@ -13,7 +13,7 @@ from tests.lab.errors import LabError
 
 # On two emulated processors. Those that are on their way out count: a node that is behind gets no
 # new ones, or it would never catch up, and nothing but its overload would be seen.
-PODS_A_NODE: Final = 4
+PODS_A_NODE: Final = 3
 # From before their ADD has begun to long enough for another sandbox, on a slow node too.
 _LIVES_S: Final = (8.0, 75.0)
 _BREATH_S: Final = (0.5, 4.0)
