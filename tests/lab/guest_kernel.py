@@ -18,6 +18,8 @@ from tests.lab.system import program
 from tests.lab.topology import Nic
 
 _SCRIPTS: Final = Path(__file__).parent / "guest"
+_START: Final = "kernel.sh"
+_PROGRAMS: Final = (_START, "init.sh", "node.sh")
 _POLL_S: Final = 0.05
 # A bare guest needs little; tests make a few namespaces and links.
 _BARE_MEMORY: Final = "1G"
@@ -34,10 +36,11 @@ def write_scripts(directory: Path, environment: Mapping[str, str]) -> None:
         environment: Variables for its scripts.
     """
     (directory / "log").mkdir(parents=True, exist_ok=True)
-    for script in ("init.sh", "node.sh"):
+    for script in _PROGRAMS:
         shutil.copy(_SCRIPTS / script, directory / script)
         (directory / script).chmod(0o755)
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in environment.items()]
+    variables = {"LAB_KERNEL": program("linux.uml"), **environment}
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
     (directory / "guest.env").write_text("".join(lines))
 
 
@@ -54,7 +57,7 @@ def kernel_command(directory: Path, *, name: str, memory: str, nics: Sequence[Ni
         f"{nic.kernel_name}:transport=tap,ifname={nic.tap},depth=128,mac={nic.mac}" for nic in nics
     ]
     return [
-        program("linux.uml"),
+        str(directory / _START),
         f"mem={memory}",
         # The machine's files, never to be written.
         "root=/dev/root",
