@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import Tenant, eventually
+from tests.e2e.conftest import REFUSED_S, Tenant, eventually
 from tests.lab.cluster import objects
 from tests.lab.errors import LabError
 
@@ -15,12 +15,11 @@ ONE = json.dumps([{"network": "net", "ip": "dynamic"}])
 def expect_refusal(tenant: Tenant, annotation: str, *words: str) -> None:
     """Create a Pod that cannot get its networks, and find the reason where people look."""
     tenant.pod("refused", annotation)
-
-    def shown() -> bool:
-        text = tenant.described("pod", "refused")
-        return all(word in text for word in words)
-
-    eventually(shown, f"`kubectl describe pod` says {words}")
+    eventually(
+        lambda: tenant.is_refused("refused", *words),
+        f"`kubectl describe pod` says {words}",
+        REFUSED_S,
+    )
     assert tenant.phase("refused") == "Pending"
     tenant.delete_pod("refused")
     assert tenant.left_behind() == []
@@ -34,7 +33,11 @@ def test_broken_json(tenant: Tenant) -> None:
 
 def test_unknown_network(tenant: Tenant) -> None:
     """The error names the network and the namespace."""  # SPEC B3
-    expect_refusal(tenant, '[{"network": "nowhere", "ip": "dynamic"}]', "nowhere", tenant.namespace)
+    expect_refusal(
+        tenant,
+        '[{"network": "nowhere", "ip": "dynamic"}]',
+        f"namespace {tenant.namespace} has no DanmNet 'nowhere'",
+    )
 
 
 def test_full_pool(tenant: Tenant) -> None:
@@ -45,8 +48,9 @@ def test_full_pool(tenant: Tenant) -> None:
     eventually(lambda: tenant.phase("first") == "Running", "The first Pod runs", 90.0)
     tenant.pod("second", ONE)
     eventually(
-        lambda: f"{tenant.namespace}/net has no free IPv4" in tenant.described("pod", "second"),
+        lambda: tenant.is_refused("second", f"{tenant.namespace}/net has no free IPv4"),
         "`kubectl describe pod` names the full network",
+        REFUSED_S,
     )
     tenant.delete_pod("first")
     eventually(lambda: tenant.phase("second") == "Running", "The freed address is used", 120.0)
@@ -69,17 +73,17 @@ def test_pool_without_host_addresses(tenant: Tenant) -> None:
     )
     found = objects(tenant.cluster, "danmnet", "net", "-n", tenant.namespace)
     assert found[0]["spec"]["Validation"] == "False"
-    expect_refusal(tenant, ONE, "net", "not valid")
+    expect_refusal(tenant, ONE, "net is not valid")
 
 
 def test_two_attachments_with_one_name(tenant: Tenant) -> None:
     """Refused before anything is created."""  # SPEC B4
     tenant.network("net", vlan=313, **CIDR)
     twice = json.dumps([{"network": "net", "ip": "dynamic"}] * 2)
-    expect_refusal(tenant, twice, "eth0")
+    expect_refusal(tenant, twice, "would all have the interface name 'eth0'")
 
 
 def test_no_eth0(tenant: Tenant) -> None:
     """The runtime needs an eth0 with an address, and the error says so."""  # SPEC B4
     tenant.network("net", vlan=314, cidr="10.77.0.0/24", container_prefix="data")
-    expect_refusal(tenant, ONE, "eth0")
+    expect_refusal(tenant, ONE, "no entry gives an interface named eth0")

@@ -12,6 +12,7 @@ import pytest
 
 from danm_api.codec.ip_block import decode_ip_block
 from danm_api.model.ip_block import Held
+from tests.e2e.sandbox_failures import sandbox_failures
 from tests.lab.cluster import Cluster, objects
 from tests.lab.demo import Demo
 from tests.lab.demo_cli import LOCAL_PREFIX, demo_on_lab, install_on_lab
@@ -21,6 +22,9 @@ from tests.lab.lab import Lab
 
 # What a person would call "within seconds" on two emulated processors.
 SECONDS: Final = 60.0
+# `danm` waits 45 s for a danmd that is away, danmd some seconds for a network that may just have
+# been made; before that a kubelet has to come to the Pod.
+REFUSED_S: Final = 180.0
 _POLL_S: Final = 0.5
 DEMO_IMAGE: Final = image_names(LOCAL_PREFIX)["danm/demo"]
 
@@ -99,6 +103,16 @@ class Tenant:
     def described(self, kind: str, name: str) -> str:
         """Return what `kubectl describe` shows a person."""
         return self.cluster.kubectl("describe", kind, name, "-n", self.namespace)
+
+    def is_refused(self, pod: str, *words: str) -> bool:
+        """Say whether kubelet has told of a Pod that it could not create its sandbox, and why.
+
+        Args:
+            pod: Its name.
+            words: All are in what it told of one attempt.
+        """
+        told = sandbox_failures(self.cluster, self.namespace, pod)
+        return any(all(word in message for word in words) for message in told)
 
     def phase(self, pod: str) -> str:
         """Return a Pod's phase; empty where there is none."""

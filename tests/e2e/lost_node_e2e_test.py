@@ -8,6 +8,7 @@ from typing import Final
 from danm_api.codec.ip_block import decode_ip_block
 from danm_api.model.ip_block import Held, PodOwner
 from tests.e2e.conftest import Tenant, eventually
+from tests.e2e.sandbox_failures import sandbox_failures
 from tests.lab.cluster import objects
 from tests.lab.installation import SYSTEM_NAMESPACE, WORKLOADS
 from tests.lab.lab import Lab
@@ -88,11 +89,8 @@ def owners(tenant: Tenant) -> list[str]:
 
 def refusals(tenant: Tenant, pod: str) -> int:
     """Return how often kubelet has told that a Pod's network is full."""
-    events = objects(
-        tenant.cluster, "events", "-n", tenant.namespace,
-        f"--field-selector=involvedObject.name={pod},reason=FailedCreatePodSandBox",
-    )  # fmt: skip
-    return sum(raw.get("count", 1) for raw in events if "no free IPv4" in raw["message"])
+    told = sandbox_failures(tenant.cluster, tenant.namespace, pod)
+    return sum(count for message, count in told.items() if "no free IPv4" in message)
 
 
 def test_a_pod_deleted_by_force_keeps_its_address_until_its_node_is_lost(

@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 
-from tests.e2e.conftest import DEMO_IMAGE, Tenant, eventually
+from tests.e2e.conftest import DEMO_IMAGE, REFUSED_S, Tenant, eventually
+from tests.e2e.sandbox_failures import sandbox_failures
 from tests.lab.cluster import objects
 from tests.lab.installation import SYSTEM_NAMESPACE
 
@@ -37,8 +38,9 @@ def test_ipam_svc_away(tenant: Tenant) -> None:
         eventually(lambda: system_pods(tenant, "danm-ipam") == 0, "ipam-svc is away")
         tenant.pod("waiting", ONE)
         eventually(
-            lambda: "ipam-svc" in tenant.described("pod", "waiting"),
+            lambda: tenant.is_refused("waiting", "ipam-svc did not answer in time"),
             "`kubectl describe pod` names ipam-svc",
+            REFUSED_S,
         )
         assert nodes_ready(tenant)
     finally:
@@ -63,11 +65,10 @@ def test_danmd_away(tenant: Tenant) -> None:
     try:
         eventually(lambda: system_pods(tenant, "danm-cni") == 0, "danmd is away", 90.0)
         tenant.pod("waiting", ONE)
-        # It may be one that is being replaced, so an ADD waits half a minute for it.
         eventually(
-            lambda: "danmd" in tenant.described("pod", "waiting"),
+            lambda: tenant.is_refused("waiting", "danmd, DANM's node daemon, does not answer"),
             "`kubectl describe pod` names danmd",
-            120.0,
+            REFUSED_S,
         )
         tenant.delete_pod("running")
         assert nodes_ready(tenant)
@@ -103,9 +104,7 @@ def test_danmd_is_replaced_under_load(tenant: Tenant) -> None:
         return int(job["status"].get("succeeded", 0))
 
     def failed() -> Counter[str]:
-        selector = "--field-selector=reason=FailedCreatePodSandBox"
-        events = objects(tenant.cluster, "events", "-n", tenant.namespace, selector)
-        return Counter({raw["message"]: raw.get("count", 1) for raw in events})
+        return Counter(sandbox_failures(tenant.cluster, tenant.namespace))
 
     eventually(lambda: ended() > 0, "Pods come and go", 120.0)
     failed_before = failed()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.e2e.conftest import DEMO_IMAGE, Tenant
+from tests.e2e.sandbox_failures import sandbox_failures
 from tests.lab.cluster import objects
 from tests.lab.topology import NODES
 
@@ -48,11 +49,7 @@ class PodLoad:
 
     def failed_adds(self) -> dict[str, int]:
         """Return how often kubelet could not create a sandbox in the namespace, by its words."""
-        selector = "--field-selector=reason=FailedCreatePodSandBox"
-        counts: dict[str, int] = {}
-        for raw in objects(self.tenant.cluster, "events", "-n", self.tenant.namespace, selector):
-            counts[raw["message"]] = counts.get(raw["message"], 0) + int(raw.get("count") or 1)
-        return counts
+        return sandbox_failures(self.tenant.cluster, self.tenant.namespace)
 
     def stop(self) -> None:
         """End them, and wait until their Pods are gone."""
