@@ -12,6 +12,7 @@ import pytest
 
 from danm_api.codec.ip_block import decode_ip_block
 from danm_api.model.ip_block import Held
+from tests.e2e.left_over import Bare
 from tests.e2e.sandbox_failures import sandbox_failures
 from tests.lab.cluster import Cluster, objects
 from tests.lab.demo import Demo
@@ -184,3 +185,11 @@ def tenant(
     words = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())
     with tenancy(lab, words.removeprefix("test-")[:50].strip("-")) as tenant:
         yield tenant
+
+
+@pytest.fixture()
+def _clean_nodes(lab: Lab, tenant: Tenant) -> Iterator[None]:
+    """At the end nothing of the test's Pods and networks is left on the nodes either."""
+    bare = Bare.of(lab)
+    yield
+    assert bare.left_when_emptied(lab, tenant.namespace) == []

@@ -20,6 +20,8 @@ _SELECTOR: Final = "app.kubernetes.io/name=danm-ipam"
 # A replica in a guest starts within half a minute.
 _REPLACED_S: Final = 240.0
 
+pytestmark = pytest.mark.usefixtures("_clean_nodes")
+
 
 @contextmanager
 def callers(lab: Lab, tenant: Tenant, directory: Path) -> Iterator[None]:

@@ -2,15 +2,20 @@
 
 import json
 from collections import Counter
+from typing import Final
+
+import pytest
 
 from tests.e2e.conftest import DEMO_IMAGE, REFUSED_S, Tenant, eventually
 from tests.e2e.sandbox_failures import sandbox_failures
 from tests.lab.cluster import objects
 from tests.lab.installation import SYSTEM_NAMESPACE
 
-ONE = json.dumps([{"network": "net", "ip": "dynamic"}])
+ONE: Final = json.dumps([{"network": "net", "ip": "dynamic"}])
 # Two nodes, one after the other, on a machine that Pods and another lab keep busy as well.
-_ROLLOUT_S = 600.0
+_ROLLOUT_S: Final = 600.0
+
+pytestmark = pytest.mark.usefixtures("_clean_nodes")
 
 
 def nodes_ready(tenant: Tenant) -> bool:

@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.e2e.conftest import Tenant, eventually
 from tests.lab.cluster import objects, pod_exec
+
+pytestmark = pytest.mark.usefixtures("_clean_nodes")
 
 
 def test_a_pod_that_asks_for_nothing(tenant: Tenant) -> None:

@@ -74,6 +74,13 @@ def table(moments: Sequence[Moment], columns: Sequence[str], totals: Mapping[str
     return "\n".join(lines)
 
 
+def unanswered_share(before: Moment, after: Moment) -> float:
+    """Return which part of the look-ups between two moments had no answer: 0 to 1."""
+    unanswered = after.unanswered - before.unanswered
+    asked = after.looked_up - before.looked_up + unanswered
+    return unanswered / asked if asked else 0.0
+
+
 def told_twice(endpoints: Sequence[Endpoint]) -> set[str]:
     """Return the addresses that two DanmEps have at one moment."""
     owners: dict[tuple[str, str], set[str]] = defaultdict(set)

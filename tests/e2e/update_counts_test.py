@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from tests.e2e.update_counts import Moment, held_twice, table, told_twice
+import pytest
+
+from tests.e2e.update_counts import Moment, held_twice, table, told_twice, unanswered_share
 from tests.lab.chaos.cni.facts import Endpoint, Link, Netns, NodeView
 
 _FIRST = Moment(
@@ -33,6 +35,26 @@ def test_a_table_shows_what_happened_between_moments() -> None:
     assert "| failed ADDs | 0 | 1 | 1 |" in lines
     assert "| packets received | 600 | 0 | 600 |" in lines
     assert lines[-1] == "| addresses held twice | | | 0 |"
+
+
+@pytest.mark.parametrize(
+    ("looked_up", "unanswered", "share"),
+    [
+        pytest.param(0, 0, 0.0, id="none asked"),
+        pytest.param(0, 3, 1.0, id="none answered"),
+        pytest.param(483, 38, 0.073, id="as in docs/updates.md"),
+    ],
+)
+def test_unanswered_look_ups_are_a_part_of_all(
+    looked_up: int, unanswered: int, share: float
+) -> None:
+    """What was asked before the first moment counts for nothing."""
+    after = replace(
+        _FIRST,
+        looked_up=_FIRST.looked_up + looked_up,
+        unanswered=_FIRST.unanswered + unanswered,
+    )
+    assert unanswered_share(_FIRST, after) == pytest.approx(share, abs=0.001)
 
 
 def _endpoint(name: str, network: str, address: str) -> Endpoint:

@@ -23,7 +23,7 @@ from tests.e2e.ipam_callers import calling
 from tests.e2e.left_over import Bare, look, remaining
 from tests.e2e.pod_load import PodLoad
 from tests.e2e.talk import Talk, told_gaps
-from tests.e2e.update_counts import Moment, held_twice, table, told_twice
+from tests.e2e.update_counts import Moment, held_twice, table, told_twice, unanswered_share
 from tests.ipam import load
 from tests.lab.chaos.cni.objects import endpoint_of
 from tests.lab.cluster import objects
@@ -49,6 +49,9 @@ _TWO: Final = json.dumps(
 _ROLLOUT_S: Final = 600.0
 _LOAD_S: Final = 180.0
 _LOOK_EVERY_S: Final = 2.0
+# The cluster's name server is none of DANM's parts, and on a node that stands still it answers
+# late: 7 % of the look-ups had no answer within 5 s (docs/updates.md).
+_MOST_UNANSWERED: Final = 0.2
 
 pytestmark = pytest.mark.skipif(
     not _PREVIOUS, reason="DANM_PREVIOUS_RELEASE does not name the previous release"
@@ -235,8 +238,6 @@ def updated(stage: Stage, lab: Lab, tenant: Tenant, directory: Path) -> Update:
         missed = talk.stop()
         gaps = told_gaps(talk.states())
     failed_adds = pods.failed_adds()
-    for kind in ("pods", "danmnets"):
-        lab.kubectl("delete", kind, "--all", "-n", _NAMESPACE, "--timeout=90s")
     return Update(
         moments=moments,
         missed=missed,
@@ -245,7 +246,7 @@ def updated(stage: Stage, lab: Lab, tenant: Tenant, directory: Path) -> Update:
         twice=twice.found,
         looks=twice.looks,
         failed_adds=failed_adds,
-        left=remaining(partial(stage.bare.left_of_pods, lab, _NAMESPACE)),
+        left=stage.bare.left_when_emptied(lab, _NAMESPACE),
     )
 
 
@@ -265,6 +266,7 @@ def test_update_and_roll_back_under_load(lab: Lab, stage: Stage, tmp_path: Path)
     assert after.failed_pods == 0
     assert (after.lost, update.missed) == (0, 0)
     assert after.wrong == 0
+    assert unanswered_share(before, after) <= _MOST_UNANSWERED
     assert update.report.faults == []
     assert update.twice == set()
     assert update.left == []
@@ -283,9 +285,7 @@ def test_uninstall_and_reinstall(lab: Lab, stage: Stage, request: pytest.Fixture
         eventually(
             lambda: all(tenant.phase(name) == "Running" for name in names), "Pods run", _LOAD_S
         )
-        for kind in ("pods", "danmnets"):
-            lab.kubectl("delete", kind, "--all", "-n", _NAMESPACE, "--timeout=90s")
-        left_of_pods = remaining(partial(stage.bare.left_of_pods, lab, _NAMESPACE))
+        left_of_pods = stage.bare.left_when_emptied(lab, _NAMESPACE)
     print(f"\nleft over: {len(left)} after uninstalling, {len(left_of_pods)} after reinstalling")
     assert left == []
     assert left_of_pods == []
