@@ -179,7 +179,8 @@ def cni(
     Afterwards interfaces, rules, routes, addresses, DanmEps, journals and host-local files are
     compared with the Pods that live, and then with none.
 
-    Exits with 1 when something is missing or left; the lab is left as it is then.
+    Exits with 1 when something is missing or left, or when a kind of fault that was tried several
+    times met nobody; the lab is left as it is then.
     """
     directory = _made(directory)
     lab = Lab.named(name)
@@ -314,10 +315,16 @@ def _tell_controller(result: ControllerResult) -> None:
 def _tell_lab(result: LabResult) -> None:
     click.echo(
         f"seed {result.seed}: {result.pods} Pods, {result.traps} failpoints, {result.faults} other"
-        f" faults, {result.seconds:.0f} s: {len(result.differences)} differences"
+        f" faults, {result.seconds:.0f} s, all Pods ran after {result.running_s:.0f} s, right after"
+        f" {result.right_s:.0f} s, empty after {result.emptied_s:.0f} s:"
+        f" {len(result.differences)} differences"
     )
+    for each in result.told_strikes():
+        click.echo(f"  {each}")
     for each in result.differences[:_SHOWN]:
         click.echo(f"  {each}")
+    for kind in result.idle:
+        click.echo(f"  nothing is shown of {kind!r}: it met nobody")
     if result.kept:
         click.echo(f"  the world: {result.kept}")
 

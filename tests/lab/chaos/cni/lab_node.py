@@ -34,6 +34,8 @@ _LOOK_S: Final = 120.0
 _POLL_S: Final = 1.0
 # An agent that is not there in this time is not there.
 _STRIKE_S: Final = 60.0
+# An executable or a delegate is there only while a Pod comes or goes.
+_MEET_S: Final = 30.0
 _STRIKES: Final = {
     Kind.DANMD: ("kill", "danmd"),
     Kind.CONTAINERD: ("kill", "containerd"),
@@ -128,8 +130,11 @@ class LabNode:
 
     # Strikes
 
-    def suffer(self, fault: PlannedFault) -> None:
+    def suffer(self, fault: PlannedFault) -> int:
         """Do one fault to this node, and mend it.
+
+        Returns:
+            How many it has met: processes, or the node itself.
 
         Raises:
             LabError: The node did not come back.
@@ -140,9 +145,9 @@ class LabNode:
                 time.sleep(fault.duration_s)
                 self.reach.set_wire(whole=True)
             case Kind.CONTAINERD_STOPPED:
-                self._strike("stop", "containerd", str(fault.duration_s))
+                return self._strike("stop", "containerd", str(fault.duration_s), f"{_MEET_S:g}")
             case Kind.SANDBOX:
-                self.kill_sandbox(str(fault.at))
+                return self.kill_sandbox(str(fault.at), within_s=_MEET_S)
             case Kind.REBOOT:
                 self._restart([*_INSTALLED, _STATE, _PLUGIN_STATE])
             case Kind.REPLACE:
@@ -150,11 +155,12 @@ class LabNode:
             case Kind.IPAM:
                 raise AssertionError("ipam-svc is no node's")
             case _:
-                self._strike(*_STRIKES[fault.kind], str(fault.at))
+                return self._strike(*_STRIKES[fault.kind], str(fault.at), f"{_MEET_S:g}")
+        return 1
 
-    def kill_sandbox(self, seed: str) -> None:
-        """Have one Pod get another sandbox."""
-        self._strike("kill", "sandbox", seed, f"{_STATE}/journal")
+    def kill_sandbox(self, seed: str, *, within_s: float = 0.0) -> int:
+        """Have one Pod get another sandbox; return whether there was one, as a number."""
+        return self._strike("kill", "sandbox", seed, f"{within_s:g}", f"{_STATE}/journal")
 
     def _restart(self, kept: Sequence[str]) -> None:
         """Start the node's kernel anew, at once; its disk is empty then but for some files."""
@@ -178,8 +184,9 @@ class LabNode:
                 raise LabError(f"{self.name} has not come back within {_BOOT_S:.0f} s.")
             time.sleep(_POLL_S)
 
-    def _strike(self, *arguments: str) -> None:
-        self._python(Path(strike.__file__), arguments)
+    def _strike(self, *arguments: str) -> int:
+        """Strike, and return how many processes were met."""
+        return int(self._python(Path(strike.__file__), arguments) or 0)
 
     # Looking
 

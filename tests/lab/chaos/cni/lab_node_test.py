@@ -89,12 +89,12 @@ def test_the_next_trap(met: bytes, wanted: PlannedTrap | None) -> None:
     ("fault", "wanted"),
     [
         (_fault(Kind.CUT), ["wire cut", "wire whole"]),
-        (_fault(Kind.DANMD), ["kill danmd 3.0"]),
-        (_fault(Kind.SHIMS), ["kill shims 3.0"]),
-        (_fault(Kind.PLUGINS), ["kill plugins 3.0"]),
-        (_fault(Kind.SANDBOX), ["kill sandbox 3.0 /var/lib/danm/journal"]),
-        (_fault(Kind.CONTAINERD), ["kill containerd 3.0"]),
-        (_fault(Kind.CONTAINERD_STOPPED, 4.0), ["stop containerd 4.0"]),
+        (_fault(Kind.DANMD), ["kill danmd 3.0 30"]),
+        (_fault(Kind.SHIMS), ["kill shims 3.0 30"]),
+        (_fault(Kind.PLUGINS), ["kill plugins 3.0 30"]),
+        (_fault(Kind.SANDBOX), ["kill sandbox 3.0 30 /var/lib/danm/journal"]),
+        (_fault(Kind.CONTAINERD), ["kill containerd 3.0 30"]),
+        (_fault(Kind.CONTAINERD_STOPPED, 4.0), ["stop containerd 4.0 30"]),
         (
             _fault(Kind.REBOOT),
             [
@@ -124,6 +124,21 @@ def test_what_a_node_suffers(fault: PlannedFault, wanted: list[str]) -> None:
     reach = FakeReach(answer=lambda words: b"disk" if words[0] == "tar" else b"")
     LabNode(name="node1", reach=reach).suffer(fault)
     assert wanted == reach.done
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "met"),
+    [
+        pytest.param(_fault(Kind.PLUGINS), b"3\n", 3, id="some"),
+        pytest.param(_fault(Kind.PLUGINS), b"0\n", 0, id="nobody"),
+        pytest.param(_fault(Kind.CONTAINERD_STOPPED, 4.0), b"1\n", 1, id="stopped"),
+        pytest.param(_fault(Kind.CUT), b"", 1, id="a node"),
+    ],
+)
+def test_whom_a_fault_has_met_is_told(fault: PlannedFault, told: bytes, met: int) -> None:
+    """A fault that meets nobody shows nothing."""
+    reach = FakeReach(answer=lambda _: told)
+    assert met == LabNode(name="node1", reach=reach).suffer(fault)
 
 
 def test_a_command_that_fails_is_told() -> None:

@@ -45,6 +45,11 @@ class Result:
 
     Attributes:
         pods: How many were made.
+        strikes: How many each fault has met, by its kind: processes, or the node itself.
+        running_s: How long after the last fault and the last change all Pods ran.
+        right_s: How long after the same nothing differed; the grace is in it where something did.
+        emptied_s: How long after the removal of all Pods nothing was left; 0 where that was not
+            looked at.
         kept: Where the worlds with differences are written down.
     """
 
@@ -52,9 +57,34 @@ class Result:
     seconds: float
     pods: int
     traps: int
-    faults: int
+    strikes: Mapping[Kind, Sequence[int]]
+    running_s: float
+    right_s: float
+    emptied_s: float
     differences: tuple[str, ...]
     kept: Path | None
+
+    @property
+    def faults(self) -> int:
+        """How many there were beside the traps."""
+        return sum(map(len, self.strikes.values()))
+
+    @property
+    def idle(self) -> list[Kind]:
+        """Kinds of faults that were tried several times and never met anybody."""
+        return [kind for kind, met in self.strikes.items() if len(met) > 1 and not any(met)]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing differs, and the round has broken what it was to break."""
+        return not self.differences and not self.idle
+
+    def told_strikes(self) -> list[str]:
+        """Say of each kind of fault how many of them met somebody."""
+        return [
+            f"{kind}: {sum(map(bool, met))} of {len(met)} strikes met somebody"
+            for kind, met in self.strikes.items()
+        ]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,46 +145,71 @@ class LabChaos:
         with ThreadPoolExecutor() as pool:
             churning = [pool.submit(churn.run) for churn in churns]
             try:
-                breaking = pool.submit(self._break, plan.faults)
+                breaking = pool.submit(self.strike, plan.faults)
                 meeting = [pool.submit(self._meet, node) for node in self.nodes]
-                for future in (breaking, *meeting):
+                strikes = breaking.result()
+                for future in meeting:
                     future.result()
             finally:
                 for churn in churns:
                     churn.stop()
             for future in churning:
                 future.result()
+        over = time.monotonic()
         self._whole()
         self._all_running()
+        running_s = time.monotonic() - over
         found = self._compare(f"round-{seed}-living")
+        right_s = time.monotonic() - over
+        emptied_s = 0.0
         if not found:
+            removed = time.monotonic()
             self._remove_pods()
             found = self._compare(f"round-{seed}-empty")
+            emptied_s = time.monotonic() - removed
         return Result(
             seed=seed,
             seconds=time.monotonic() - began,
             pods=sum(churn.made for churn in churns),
             traps=sum(len(traps) for traps in plan.traps),
-            faults=len(plan.faults),
+            strikes=strikes,
+            running_s=running_s,
+            right_s=right_s,
+            emptied_s=emptied_s,
             differences=tuple(found),
             kept=self.directory if found else None,
         )
 
-    def _break(self, faults: Sequence[PlannedFault]) -> None:
-        """Do the faults one after the other, each at its time or as soon as the last is over."""
+    def strike(self, faults: Sequence[PlannedFault]) -> dict[Kind, list[int]]:
+        """Do the faults one after the other, each at its time or as soon as the last is over.
+
+        Returns:
+            How many each has met, by its kind.
+
+        Raises:
+            LabError: A node did not come back.
+        """
+        met: dict[Kind, list[int]] = {}
         began = time.monotonic()
         for fault in faults:
             time.sleep(max(0.0, began + fault.at - time.monotonic()))
             if fault.kind is Kind.IPAM:
-                selector = "app.kubernetes.io/name=danm-ipam"
-                self.cluster.kubectl(
-                    *("delete", "pod", "-n", SYSTEM_NAMESPACE, "-l", selector),
-                    *("--grace-period=0", "--force", "--wait=false"),
-                )
-                continue
-            node = self.nodes[fault.node]
-            node.wait_answering()
-            node.suffer(fault)
+                struck = self._kill_replicas()
+            else:
+                node = self.nodes[fault.node]
+                node.wait_answering()
+                struck = node.suffer(fault)
+            met.setdefault(fault.kind, []).append(struck)
+        return met
+
+    def _kill_replicas(self) -> int:
+        """Delete all replicas of ipam-svc by force, and return how many there were."""
+        selector = "app.kubernetes.io/name=danm-ipam"
+        told = self.cluster.kubectl(
+            *("delete", "pod", "-n", SYSTEM_NAMESPACE, "-l", selector),
+            *("--grace-period=0", "--force", "--wait=false"),
+        )
+        return sum("deleted" in line for line in told.splitlines())
 
     def _meet(self, node: LabNode) -> None:
         """Wait until all traps of a node were met; give Pods new sandboxes where that is needed."""
@@ -252,7 +307,7 @@ class LabChaos:
 def run_lab_chaos(
     chaos: LabChaos, *, seed: int, rounds: int, tell: Callable[[Result], None]
 ) -> bool:
-    """Play rounds; return whether all was right. A round with differences is the last one.
+    """Play rounds; return whether all was right. A round that is not good is the last one.
 
     Raises:
         LabError: The run itself failed.
@@ -261,6 +316,6 @@ def run_lab_chaos(
     for number in range(rounds):
         result = chaos.round(seed + number)
         tell(result)
-        if result.differences:
+        if not result.good:
             return False
     return True

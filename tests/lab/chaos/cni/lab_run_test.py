@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from danm_api.codec.danmep import encode_danmep
 from danm_api.codec.ip_block import encode_ip_block
@@ -16,7 +17,7 @@ from danm_api.testing.builders import a_block, a_danmep, a_held_entry, a_pod_own
 from tests.lab.agent_client import Completed
 from tests.lab.chaos.cni.facts import Link, Netns, NodeView, Route, Rule
 from tests.lab.chaos.cni.lab_node import LabNode
-from tests.lab.chaos.cni.lab_plan import Kind
+from tests.lab.chaos.cni.lab_plan import Kind, PlannedFault
 from tests.lab.chaos.cni.lab_run import LabChaos, Result, run_lab_chaos
 from tests.lab.chaos.cni.lab_world import NAMESPACE, SHAPES
 
@@ -62,6 +63,9 @@ class FakeLab:
                 case ("delete", "pods", "--all", *_):
                     for name in list(self.pods):
                         self._delete(name)
+                case ("delete", "pod", "-n", _, "-l", _, *_):
+                    # As kubectl tells it.
+                    return 'pod "danm-ipam-1" force deleted\npod "danm-ipam-2" force deleted\n'
                 case ("patch", *_):
                     self.patched.append(arguments[1])
                 case ("get", kind, *_):
@@ -227,11 +231,16 @@ def blocks(pods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @dataclass(slots=True, kw_only=True)
 class FakeReach:
-    """Reaches a node that meets its traps whenever it is asked."""
+    """Reaches a node that meets its traps whenever it is asked.
+
+    Attributes:
+        struck: What a strike tells.
+    """
 
     lab: FakeLab
     node: str
     met: int = 0
+    struck: bytes = b"1\n"
 
     def run(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         """Answer what the run asks of a node."""
@@ -240,6 +249,8 @@ class FakeReach:
         if argv[0] == "sh" and "/met" in argv[-1]:
             self.met += 8
             answer = b"{}\n" * self.met
+        elif "kill" in argv:
+            answer = self.struck
         elif argv[1] == "-IS" and len(argv) == len(
             ["python", "-IS", "-", "node", "state", "files"]
         ):
@@ -276,6 +287,8 @@ def test_a_good_round(tmp_path: Path) -> None:
     assert run_lab_chaos(_chaos(lab, tmp_path), seed=1, rounds=1, tell=results.append)
     (result,) = results
     assert (result.seed, result.differences, result.kept) == (1, (), None)
+    assert 0 < result.running_s <= result.right_s < result.seconds
+    assert 0 < result.emptied_s < result.seconds
     assert result.pods > 0
     assert result.traps > len(WITHOUT)
     assert ["daemonset"] == lab.patched
@@ -292,3 +305,47 @@ def test_a_round_with_something_left(tmp_path: Path) -> None:
     assert result.kept == tmp_path
     (kept,) = tmp_path.iterdir()
     assert result.differences[0] in kept.read_text()
+
+
+def _fault(kind: Kind, node: int = 0) -> PlannedFault:
+    return PlannedFault(at=0.0, kind=kind, node=node, duration_s=0.0)
+
+
+def test_whom_strikes_have_met_is_counted(tmp_path: Path) -> None:
+    """By the kind of the fault, in the order of time, whatever node it was on."""
+    lab = FakeLab()
+    chaos = _chaos(lab, tmp_path)
+    chaos.nodes[1].reach = FakeReach(lab=lab, node="n2", struck=b"0\n")
+    faults = [_fault(Kind.PLUGINS), _fault(Kind.IPAM), _fault(Kind.PLUGINS, node=1)]
+    assert chaos.strike(faults) == {Kind.PLUGINS: [1, 0], Kind.IPAM: [2]}
+
+
+@pytest.mark.parametrize(
+    ("met", "idle"),
+    [
+        pytest.param([0, 0], True, id="never"),
+        pytest.param([0, 2], False, id="once"),
+        pytest.param([0], False, id="tried once"),
+    ],
+)
+def test_a_round_whose_faults_met_nobody_is_not_good(met: list[int], idle: bool) -> None:
+    """It has not broken what it was to break, so that nothing differs says nothing."""
+    result = Result(
+        seed=1,
+        seconds=1.0,
+        pods=1,
+        traps=1,
+        strikes={Kind.SHIMS: met, Kind.CUT: [1]},
+        running_s=0.0,
+        right_s=0.0,
+        emptied_s=0.0,
+        differences=(),
+        kept=None,
+    )
+    assert result.good is not idle
+    assert result.idle == [Kind.SHIMS] * idle
+    assert result.faults == len(met) + 1
+    assert result.told_strikes() == [
+        f"executables killed: {sum(map(bool, met))} of {len(met)} strikes met somebody",
+        "node cut off: 1 of 1 strikes met somebody",
+    ]

@@ -2,13 +2,13 @@
 
 It needs the standard library alone.
 
-    python strike.py kill danmd|containerd|shims|plugins SEED
-    python strike.py kill sandbox SEED JOURNAL
+    python strike.py kill danmd|containerd|shims|plugins SEED WITHIN
+    python strike.py kill sandbox SEED WITHIN JOURNAL
     python strike.py freeze danmd
-    python strike.py stop containerd SECONDS
+    python strike.py stop containerd SECONDS WITHIN
     python strike.py reboot
 
-It prints how many processes it has met.
+Where nobody is there it looks again for WITHIN seconds. It prints how many processes it has met.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from typing import Final
 # include/uapi/linux/reboot.h: LINUX_REBOOT_CMD_RESTART.
 _RESTART: Final = 0x01234567
 _TRAP: Final = "/chaos/trap.py"
+# A plugin lives for some tenths of a second on an emulated processor.
+_LOOK_AGAIN_S: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +49,17 @@ class Process:
 
 
 def chosen(
-    processes: Sequence[Process], what: str, chance: random.Random, networks: Set[int] = frozenset()
+    processes: Sequence[Process],
+    what: str,
+    chance: random.Random,
+    networks: Collection[int] = frozenset(),
 ) -> list[int]:
     """Return whom a strike is at.
 
     Args:
+        processes: All of the node.
+        what: A word of the command line.
+        chance: Chooses the sandbox.
         networks: Those of the Pods whose sandboxes may be struck.
     """
     if what == "danmd":
@@ -68,7 +76,9 @@ def chosen(
             if any(entry.startswith("DANM_SANDBOX=") for entry in each.environment)
         ]
     if what == "sandbox":
-        found = [each.pid for each in processes if each.name == "pause" and each.network in networks]
+        found = [
+            each.pid for each in processes if each.name == "pause" and each.network in networks
+        ]
         return chance.sample(found, min(len(found), 1))
     names = {"containerd": "containerd", "shims": "danm"}
     return [each.pid for each in processes if each.name == names[what]]
@@ -117,6 +127,33 @@ def with_addresses(journal: Path) -> set[int]:
     return found
 
 
+def strike(
+    find: Callable[[], Sequence[int]], number: signal.Signals, *, within_s: float
+) -> list[int]:
+    """Send a signal to those whom a strike is at, as soon as there is anybody; return them.
+
+    Args:
+        find: Says whom it is at, now.
+        number: The signal.
+        within_s: How long to look for somebody.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        met = [pid for pid in find() if _sent(pid, number)]
+        if met or time.monotonic() >= deadline:
+            return met
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _sent(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; say whether there was still somebody to get it."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def main() -> None:
     """Strike."""
     act, *rest = sys.argv[1:]
@@ -124,18 +161,20 @@ def main() -> None:
         ctypes.CDLL(None).reboot(_RESTART)
         return
     what, *more = rest
-    networks = with_addresses(Path(more[1])) if what == "sandbox" else set[int]()
-    chance = random.Random(more[0] if more else "")  # noqa: S311
-    struck = chosen(processes(), what, chance, networks)
-    for pid in struck:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL if act == "kill" else signal.SIGSTOP)
+    seed, within, journal = (*more, *("", "0", "")[len(more) :])
+    chance = random.Random(seed)  # noqa: S311  (nothing secret)
+
+    def find() -> list[int]:
+        networks = with_addresses(Path(journal)) if what == "sandbox" else set[int]()
+        return chosen(processes(), what, chance, networks)
+
+    number = signal.SIGKILL if act == "kill" else signal.SIGSTOP
+    met = strike(find, number, within_s=float(within))
     if act == "stop":
-        time.sleep(float(more[0]))
-        for pid in struck:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-    sys.stdout.write(f"{len(struck)}\n")
+        time.sleep(float(seed))
+        for pid in met:
+            _sent(pid, signal.SIGCONT)
+    sys.stdout.write(f"{len(met)}\n")
 
 
 if __name__ == "__main__":

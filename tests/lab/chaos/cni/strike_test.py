@@ -1,12 +1,14 @@
 """Whom a strike within a node is at."""
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.lab.chaos.cni.strike import Process, chosen, with_addresses
+from tests.lab.chaos.cni.strike import Process, chosen, strike, with_addresses
 
 TRAP = ("/app/bin/python", "-s", "/chaos/trap.py")
 PROCESSES = (
@@ -63,3 +65,19 @@ def test_sandboxes_with_addresses(tmp_path: Path) -> None:
         (journal / f"{name}.json").write_text(json.dumps(record))
     (journal / "broken.json").write_text("{")
     assert {(tmp_path / "meant").stat().st_ino} == with_addresses(journal)
+
+
+def test_a_strike_waits_for_somebody_to_meet() -> None:
+    """Executables live for a moment: who is there a little later is met as well, and counted."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        looks = iter([[], [], [child.pid]])
+        met = strike(lambda: next(looks), signal.SIGKILL, within_s=60.0)
+        assert child.wait() == -signal.SIGKILL
+        assert [child.pid] == met
+
+
+def test_who_has_ended_meanwhile_is_not_met() -> None:
+    """A strike that comes too late is none."""
+    with subprocess.Popen(["true"]) as child:
+        child.wait()
+        assert [] == strike(lambda: [child.pid], signal.SIGKILL, within_s=0.0)
