@@ -113,7 +113,7 @@ class Tenant:
             words: All are in what it told of one attempt.
         """
         told = sandbox_failures(self.cluster, self.namespace, pod)
-        return any(all(word in message for word in words) for message in told)
+        return any(all(word in each.message for word in words) for each in told)
 
     def phase(self, pod: str) -> str:
         """Return a Pod's phase; empty where there is none."""

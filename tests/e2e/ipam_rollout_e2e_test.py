@@ -30,6 +30,7 @@ def callers(lab: Lab, tenant: Tenant, directory: Path) -> Iterator[None]:
         yield
     report = called.report
     print(f"{report.operations} operations, the longest took {report.longest_s:.1f} s")
+    print(f"{report.stalls}; {len(report.set_aside)} set aside:", *report.set_aside, sep="\n")
     assert report.operations > 0
     assert report.faults == []
 

@@ -90,7 +90,7 @@ def owners(tenant: Tenant) -> list[str]:
 def refusals(tenant: Tenant, pod: str) -> int:
     """Return how often kubelet has told that a Pod's network is full."""
     told = sandbox_failures(tenant.cluster, tenant.namespace, pod)
-    return sum(count for message, count in told.items() if "no free IPv4" in message)
+    return sum(each.count for each in told if "no free IPv4" in each.message)
 
 
 def test_a_pod_deleted_by_force_keeps_its_address_until_its_node_is_lost(

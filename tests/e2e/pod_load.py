@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.e2e.conftest import DEMO_IMAGE, Tenant
-from tests.e2e.sandbox_failures import sandbox_failures
+from tests.e2e.sandbox_failures import by_words, sandbox_failures
 from tests.lab.cluster import objects
 from tests.lab.topology import NODES
 
@@ -49,7 +49,7 @@ class PodLoad:
 
     def failed_adds(self) -> dict[str, int]:
         """Return how often kubelet could not create a sandbox in the namespace, by its words."""
-        return sandbox_failures(self.tenant.cluster, self.tenant.namespace)
+        return by_words(sandbox_failures(self.tenant.cluster, self.tenant.namespace))
 
     def stop(self) -> None:
         """End them, and wait until their Pods are gone."""

@@ -210,6 +210,7 @@ class Update:
             "reservations and releases": report.operations,
             "the longest of them, in s": f"{report.longest_s:.1f}",
             "failed ones": len(report.failed),
+            f"set aside ({report.stalls})": len(report.set_aside),
             "addresses doubled, lost or leaked": len(report.faults) - len(report.failed),
             "addresses of two Pods at once": len(self.twice),
             "times that they were looked for": self.looks,

@@ -96,6 +96,7 @@ async def _load(cluster: Cluster) -> AsyncIterator[Load]:
             stop.set()
             report = await work
     print(f"{report.operations} operations, the longest took {report.longest_s:.2f} s")
+    print(f"{report.stalls}; {len(report.set_aside)} set aside:", *report.set_aside, sep="\n")
     assert report.faults == []
 
 
