@@ -21,8 +21,8 @@ from tests.lab.errors import LabError
 from tests.lab.installation import Installation, image_names
 from tests.lab.lab import Lab
 
-# What a person would call "within seconds" on two emulated processors.
-SECONDS: Final = 60.0
+# What a person would call "within seconds", on two emulated processors of a machine that is busy.
+SECONDS: Final = 120.0
 # `danm` waits 45 s for a danmd that is away, danmd some seconds for a network that may just have
 # been made; before that a kubelet has to come to the Pod.
 REFUSED_S: Final = 180.0

@@ -11,12 +11,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 from uuid import uuid4
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from danm_api.errors import ConflictError
 from danm_api.ipam_api import SERVICE_NAME
@@ -42,6 +45,8 @@ PARENT: Final = "up0"
 _HEALTH_PORTS: Final = {"ipam": 9440, "danmd": 9441, "validator": 9444, "svcwatcher": 9445}
 # A program that ends is noticed at once; on a machine that starves starting takes minutes.
 _READY_S: Final = 240.0
+_ANSWERS_S: Final = 60.0
+_REQUESTS: Final = "danmd_request_duration_seconds"
 
 
 @contextmanager
@@ -282,6 +287,22 @@ class PluginNode:
             background.stop()
             raise
         return background
+
+    def request_s(self, verb: str) -> float:
+        """Return for how long danmd has worked on requests of a verb, since it started.
+
+        Args:
+            verb: As its metrics have it, such as ``DEL`` and ``fakeipam DEL``.
+        """
+        url = f"http://127.0.0.1:{_HEALTH_PORTS['danmd']}/metrics"
+        with urllib.request.urlopen(url, timeout=_ANSWERS_S) as answer:  # noqa: S310
+            text = answer.read().decode()
+        return sum(
+            float(sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"{_REQUESTS}_sum" and sample.labels["verb"] == verb
+        )
 
     def kill_danmd(self) -> None:
         """End danmd at once, in whatever it does."""

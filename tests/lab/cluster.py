@@ -60,19 +60,23 @@ def run_kubectl(cluster: Cluster, arguments: Sequence[str], *, stdin: str, timeo
     """Run a cluster's kubectl and return what it printed.
 
     Raises:
-        LabError: kubectl failed; what it said is in the message.
+        LabError: kubectl failed; what it said is in the message. Or it did not end in time.
     """
-    done = subprocess.run(
-        cluster.kubectl_command(*arguments),
-        input=stdin,
-        env=cluster.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout_s,
-    )
+    told = f"`kubectl {' '.join(arguments)}`"
+    try:
+        done = subprocess.run(
+            cluster.kubectl_command(*arguments),
+            input=stdin,
+            env=cluster.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{told} did not end within {timeout_s:.0f} s") from error
     if done.returncode != 0:
-        raise LabError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        raise LabError(f"{told} failed: {done.stderr.strip()}")
     return done.stdout
 
 

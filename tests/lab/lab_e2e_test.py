@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.lab.cluster import pod_exec
 from tests.lab.errors import LabError
 from tests.lab.images import PYTHON_BASE
 from tests.lab.lab import Lab
+from tests.lab.process import wait_until
 from tests.lab.topology import NODES
 
 _SERVER = """
@@ -56,6 +58,8 @@ while True:
             raise
         time.sleep(0.5)
 """
+# A node that stands still answers no ping meanwhile.
+_CROSSES_S: Final = 60.0
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -118,9 +122,11 @@ def test_wires_carry_full_frames(lab: Lab, parent: str, link: list[str], largest
 
         # 28 bytes are the headers of IPv4 and ICMP.
         ping = ["ping", "-c", "3", "-W", "5", "-M", "do", "-s", str(largest - 28), "192.0.2.2"]
-        done = lab.node_exec(NODES[0], ping)
-
-        assert done.status == 0, done.text
+        wait_until(
+            lambda: lab.node_exec(NODES[0], ping).status == 0,
+            what=f"Frames of {largest} bytes cross",
+            timeout_s=_CROSSES_S,
+        )
     finally:
         for node in NODES:
             lab.node_exec(node, ["ip", "link", "delete", "labcheck"])
