@@ -1,6 +1,7 @@
 """A real Prometheus scrapes DANM on the lab: all panels and alerts have answers, and one tells."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,9 @@ _SCALE: Final = 1 / 15
 _WITHIN_S: Final = 240.0
 _UNHURRIED: Final = "DanmStaleWatch"
 _LINK: Final = "net.360"
+# Often enough for an alert that counts losses in a minute, and most of the time the link is up: one
+# that is hardly ever up is down, which another alert tells.
+_LOST_EVERY_S: Final = 5.0
 _ACCOUNT: Final = "prometheus"
 
 
@@ -191,10 +195,15 @@ def test_a_link_that_flaps_is_told_and_nothing_else(
     eventually(lambda: lab.node_exec(node, link_is_up).status == 0, "The link is up")
     eventually(lambda: prometheus.firing() == {}, "Nothing fires while all is well", _WITHIN_S)
 
-    def told() -> bool:
-        lab.node_exec(node, ["ip", "link", "set", _LINK, "down"])
-        return "DanmLinkFlapping" in prometheus.firing()
+    lost_at = -_LOST_EVERY_S
 
-    eventually(told, "The alert fires", _WITHIN_S)
-    assert prometheus.firing().keys() == {"DanmLinkFlapping"}
+    def told_alone() -> bool:
+        nonlocal lost_at
+        if time.monotonic() >= lost_at + _LOST_EVERY_S:
+            lost_at = time.monotonic()
+            lab.node_exec(node, ["ip", "link", "set", _LINK, "down"])
+        return prometheus.firing().keys() == {"DanmLinkFlapping"}
+
+    # At a fifteenth of their times others fire as well where the machine stands still for long.
+    eventually(told_alone, "The alert fires, and no other", _WITHIN_S)
     eventually(lambda: prometheus.firing() == {}, "It clears", _WITHIN_S)
