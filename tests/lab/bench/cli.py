@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.lab.bench.cni import report as cni_report
 from tests.lab.bench.controllers import report as controllers_report
+from tests.lab.bench.expected import absent, cni_targets, controllers_targets, ipam_targets
 from tests.lab.bench.overhead import report as overhead_report
 from tests.lab.bench.report import page, tables
 from tests.lab.bench.results import Run, Verdict
@@ -32,7 +33,11 @@ _OPTIONS: Final = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the figures to this file, too.",
     ),
-    click.option("--check", is_flag=True, help="Exit with 1 when a target is missed; it is named."),
+    click.option(
+        "--check",
+        is_flag=True,
+        help="Exit with 1 when a target is missed, or without --only was not judged; it is named.",
+    ),
     click.option(
         "--quick", is_flag=True, help="A few minutes: fewer cases, each shorter, nothing kept."
     ),
@@ -77,7 +82,7 @@ def ipam(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: b
             )
         )
     _write(run, "ipam", page(run), json_file=json_file, keep=keep and not (quick or only))
-    tell(run, check=check)
+    tell(run, check=check, expected=() if only else ipam_targets(quick=quick))
 
 
 @bench.command()
@@ -116,7 +121,8 @@ def cni(
         run = measured.run(quick=quick, only=only)
     kept = keep and not (quick or only)
     _write(run, "cni", cni_report.page(run), json_file=json_file, keep=kept)
-    _tell(cni_report.tables(run), run.verdicts, check=check)
+    expected = () if only else cni_targets()
+    _tell(cni_report.tables(run), run.verdicts, check=check, expected=expected)
 
 
 @bench.command()
@@ -143,7 +149,8 @@ def controllers(*, json_file: Path | None, check: bool, quick: bool, only: str, 
     kept = keep and not (quick or only)
     page_of_run = controllers_report.page(run)
     _write(run, "controllers", page_of_run, json_file=json_file, keep=kept)
-    _tell(controllers_report.tables(run), run.verdicts, check=check)
+    expected = () if only else controllers_targets(quick=quick)
+    _tell(controllers_report.tables(run), run.verdicts, check=check, expected=expected)
 
 
 @bench.command()
@@ -189,21 +196,35 @@ def _write(
         (kept / f"{name}.md").write_text(text)
 
 
-def tell(run: Run, *, check: bool) -> None:
+def tell(run: Run, *, check: bool, expected: Sequence[str] = ()) -> None:
     """Print a run's tables.
 
+    Args:
+        run: With its verdicts.
+        check: Whether a target that is missed or not judged is an error.
+        expected: The targets that are to be judged; others may be as well.
+
     Raises:
-        SystemExit: A target is missed, and that is to be an error.
+        SystemExit: There is one, and that is to be an error.
     """
-    _tell(tables(run), run.verdicts, check=check)
+    _tell(tables(run), run.verdicts, check=check, expected=expected)
 
 
-def _tell(shown: Iterable[Table], verdicts: Iterable[Verdict], *, check: bool) -> None:
+def _tell(
+    shown: Iterable[Table],
+    verdicts: Sequence[Verdict],
+    *,
+    check: bool,
+    expected: Sequence[str] = (),
+) -> None:
     console = Console(width=None if Console().is_terminal else _WIDTH)
     for table in shown:
         console.print(table)
     missed = [each for each in verdicts if not each.met]
-    if check and missed:
+    unjudged = absent(expected, verdicts)
+    if check and (missed or unjudged):
         for each in missed:
             click.echo(f"Missed: {each.target}: {each.measured}, {each.limit}", err=True)
+        for target in unjudged:
+            click.echo(f"Not measured: {target}", err=True)
         raise SystemExit(1)

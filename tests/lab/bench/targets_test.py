@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.lab.bench.cases import BATCH, Case
+from tests.lab.bench.cases import BATCH, Case, cases
 from tests.lab.bench.cli import tell
+from tests.lab.bench.expected import ipam_targets
 from tests.lab.bench.figures import Figures
 from tests.lab.bench.report import page, tables
 from tests.lab.bench.results import Cost, Machine, Raw, Row, Run
@@ -132,6 +133,29 @@ def test_cost_of_many_used_is_judged(cost: dict[str, float], named: str) -> None
 def test_what_was_not_measured_is_not_judged() -> None:
     """A run of some cases misses no target of the others."""
     assert [each.target for each in verdicts(_run([]))] == ["reservations that failed"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_all_that_is_measured_is_judged(quick: bool) -> None:
+    """A run of all cases gives exactly the targets that are asked: none is lost with its case."""
+    rows = [_row(case, _figures()) for case in cases(quick=quick)]
+    judged = [each.target for each in verdicts(_run(rows))]
+    assert sorted(judged) == sorted(ipam_targets(quick=quick))
+
+
+def test_a_target_that_was_not_judged_is_an_error_where_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--check` names it; a run of some cases is asked for none."""
+    run = _run([row for row in _good() if row.case.replicas == 1])
+    run = msgspec.structs.replace(run, verdicts=verdicts(run))
+    tell(run, check=True)
+    tell(run, check=False, expected=ipam_targets(quick=True))
+    with pytest.raises(SystemExit) as exit_:
+        tell(run, check=True, expected=ipam_targets(quick=True))
+    assert exit_.value.code == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert told == ["Not measured: 32 callers on one network: two replicas' rate, to one's"]
 
 
 def test_a_missed_target_is_an_error_where_asked(capsys: pytest.CaptureFixture[str]) -> None:

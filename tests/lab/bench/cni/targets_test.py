@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.lab.bench.cni.cases import Case, Kind
+from tests.lab.bench.cni.cases import Case, Kind, guest_cases, node_cases
 from tests.lab.bench.cni.report import page, tables
 from tests.lab.bench.cni.results import (
     CniRun,
@@ -19,6 +19,7 @@ from tests.lab.bench.cni.results import (
     Times,
 )
 from tests.lab.bench.cni.targets import verdicts
+from tests.lab.bench.expected import cni_targets
 from tests.lab.bench.results import Machine
 
 _MACHINE = Machine(
@@ -184,6 +185,15 @@ def test_what_was_not_measured_is_not_judged() -> None:
         "danmd's memory at rest, after all Pods are deleted",
         "addresses held when all Pods are deleted",
     ]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_all_that_is_measured_is_judged(quick: bool) -> None:
+    """A run of all cases gives exactly the targets that are asked: none is lost with its case."""
+    measured = [*node_cases(quick=quick), *guest_cases(quick=quick)]
+    rows = [_row(each.kind, each.interfaces, _side(1, 1), _side(1, 1)) for each in measured]
+    judged = [each.target for each in verdicts(_good(rows=rows))]
+    assert sorted(judged) == sorted(cni_targets())
 
 
 def test_a_run_is_kept_and_shown_whole() -> None:

@@ -1,9 +1,11 @@
 """What counts as missed."""
 
+import msgspec
 import pytest
 
 from tests.lab.bench.cni.results import times
-from tests.lab.bench.controllers.endpoints.cases import USUAL, Size
+from tests.lab.bench.controllers.damage import DAMAGES
+from tests.lab.bench.controllers.endpoints.cases import QUICK, USUAL, Amounts, Size, loads
 from tests.lab.bench.controllers.results import (
     KUBERNETES,
     SVCWATCHER,
@@ -13,6 +15,7 @@ from tests.lab.bench.controllers.results import (
     Repair,
 )
 from tests.lab.bench.controllers.targets import endpoint_verdicts, link_verdicts
+from tests.lab.bench.expected import absent, controllers_targets
 
 
 def _found(
@@ -139,3 +142,29 @@ def test_each_target_of_svcwatcher_can_be_missed(
 ) -> None:
     """Issue 6, "Reach"; only svcwatcher is judged."""
     assert [each.target for each in endpoint_verdicts(found) if not each.met] == missed
+
+
+@pytest.mark.parametrize(
+    ("quick", "amounts", "rest_s"),
+    [pytest.param(True, QUICK, 20, id="quick"), pytest.param(False, USUAL, 300, id="whole")],
+)
+def test_all_that_is_measured_is_judged(quick: bool, amounts: Amounts, rest_s: float) -> None:
+    """A run of all damages and loads gives exactly the targets that are asked."""
+    links = msgspec.structs.replace(
+        _found(rest_s=rest_s),
+        repairs=[Repair(damage=each, single=times([10, 20]), all_s=1) for each in DAMAGES],
+    )
+    found = []
+    for size in amounts.sizes:
+        for name in (SVCWATCHER, KUBERNETES):
+            controller = _controller(name, size=size)
+            (one,) = controller.loads
+            named = [
+                msgspec.structs.replace(one, name=load.name, at_once=load.at_once)
+                for load in loads(size, amounts)
+            ]
+            found.append(msgspec.structs.replace(controller, loads=named))
+    judged = [*link_verdicts(links), *endpoint_verdicts(found)]
+    expected = controllers_targets(quick=quick)
+    assert sorted(each.target for each in judged) == sorted(expected)
+    assert absent(expected, judged[1:]) == [judged[0].target]
