@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 
 _ECHO_REQUEST = 8
 _PAYLOAD = b"danm" * 14
@@ -30,25 +31,51 @@ def ping(address: str, source: str, timeout_s: float) -> float:
         return time.monotonic() - start
 
 
+def first_answer(
+    attempt: Callable[[], float],
+    *,
+    within_s: float,
+    every_s: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> float:
+    """Return what the first attempt returns that does not fail.
+
+    Raises:
+        OSError: None did for so long; how the last one failed.
+    """
+    end = clock() + within_s
+    while True:
+        began = clock()
+        try:
+            return attempt()
+        except OSError:
+            if clock() >= end:
+                raise
+        # Without a route, say, an attempt fails at once.
+        sleep(max(0.0, began + every_s - clock()))
+
+
 def main() -> int:
-    """Ping until an answer comes or the tries are used up."""
+    """Ping until an answer comes or the time is over."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("address")
     parser.add_argument("--source", required=True, help="an address of this Pod")
-    parser.add_argument("--tries", type=int, default=5)
+    # A busy node may stand still for half of it.
+    parser.add_argument("--within", type=float, default=60.0, help="seconds for all tries")
     parser.add_argument("--timeout", type=float, default=1.0, help="seconds for each try")
     arguments = parser.parse_args()
-    failure: OSError | None = None
-    for _ in range(arguments.tries):
-        try:
-            duration = ping(arguments.address, arguments.source, arguments.timeout)
-        except OSError as error:
-            failure = error
-            continue
-        print(f"{arguments.address} answered after {duration * 1e3:.2f} ms")
-        return 0
-    print(f"{arguments.address} does not answer {arguments.source}: {failure}", file=sys.stderr)
-    return 1
+    try:
+        duration = first_answer(
+            lambda: ping(arguments.address, arguments.source, arguments.timeout),
+            within_s=arguments.within,
+            every_s=arguments.timeout,
+        )
+    except OSError as error:
+        print(f"{arguments.address} does not answer {arguments.source}: {error}", file=sys.stderr)
+        return 1
+    print(f"{arguments.address} answered after {duration * 1e3:.2f} ms")
+    return 0
 
 
 if __name__ == "__main__":

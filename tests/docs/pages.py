@@ -7,6 +7,7 @@ The form is that of docs/decisions/0029: commands in ``sh``, what they print in 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,16 @@ _WITHOUT: Final = re.compile(r"\s*<!--\s*starts without DANM\s*-->\s*")
 # Objects of kustomize, which no API server knows.
 _LOCAL_GROUP: Final = "kustomize.config.k8s.io/"
 _LANGUAGES: Final = ("sh", "yaml", "text")
+_SUBNET: Final = re.compile(r"\b(?:cidr|net6): *\"?(?P<subnet>[\da-f:./]+)")
+# An IPv6 address of which the end is open, as in "2001:db8::1...", is none.
+_ADDRESS: Final = re.compile(
+    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?!\w)"
+    r"|(?:[\da-f]{0,4}:){2,7}[\da-f]{0,4}(?![\w:]|\.\.\.))"
+)
+_ASKED: Final = re.compile(r"\b(?:ip6?|Address(?:IPv6)?)\"?: *\"?(?P<address>[\da-f:.]+)/")
+_MAC: Final = re.compile(r"fa:16:3e(?::[\da-f]{2}){3}")
+_WAIT: Final = re.compile(r"\bkubectl\b.* wait \S+ .*-l (?P<selector>\S+).* --for=(?P<what>\S+)")
+_INDEXED: Final = re.compile(r" --for=jsonpath='[^']*\[\d+\]")
 
 
 class PageError(Exception):
@@ -193,6 +204,58 @@ def steps(page: Page) -> tuple[Step, ...]:
         elif block.file:
             found.append(WriteFile(name=block.file, text=block.text, line=block.line))
         last = block
+    return tuple(found)
+
+
+def pinned(page: Page) -> tuple[str, ...]:
+    """Return the addresses that a page expects to be given though it asks for no certain one.
+
+    Whole ones of its networks, in commands and in what they print, and MACs that follow from them.
+    Which address is the next free one nobody can say: an ADD that a busy node does not end in time
+    is undone, and Pods that start side by side may get theirs from two blocks.
+    """
+    written = "".join(block.text for block in page.blocks if block.language == "yaml")
+    subnets = [ip_network(found["subnet"], strict=False) for found in _SUBNET.finditer(written)]
+    commands = [step for step in steps(page) if isinstance(step, Commands)]
+    asking = written + "".join(each.text for each in commands)
+    asked = {found["address"] for found in _ASKED.finditer(asking)}
+    unforeseen: list[str] = []
+    for each in commands:
+        text = each.text + each.prints
+        shown = [found for found in _ADDRESS.findall(text) if found not in asked]
+        given = [found for found in shown if _is_of(found, subnets)] + _MAC.findall(text)
+        unforeseen += [f"{page.name}:{each.line}: {found}" for found in given]
+    return tuple(unforeseen)
+
+
+def _is_of(text: str, subnets: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Tell whether a text is an address of one of these, other than its first, which names it."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return any(address in subnet and address != subnet.network_address for subnet in subnets)
+
+
+def hasty(page: Page) -> tuple[str, ...]:
+    """Return the calls of ``kubectl wait`` that end at once where something is not there yet.
+
+    That are those of a selector nobody has waited for by ``--for=create``, and those of an element
+    of a list by its index.
+    """
+    found: list[str] = []
+    made: set[str] = set()
+    for step in steps(page):
+        if not isinstance(step, Commands):
+            continue
+        for line in step.text.splitlines():
+            wait = _WAIT.search(line)
+            if wait and wait["what"] == "create":
+                made.add(wait["selector"])
+            elif wait and wait["what"] == "delete":
+                pass
+            elif (wait and wait["selector"] not in made) or _INDEXED.search(line):
+                found.append(f"{page.name}:{step.line}: {line.strip()}")
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.docs.exempt import EXEMPT
+from tests.docs.exempt import EXEMPT, PINNED
 from tests.docs.pages import (
     REPOSITORY,
     Commands,
@@ -14,7 +14,9 @@ from tests.docs.pages import (
     WriteFile,
     difference,
     documents,
+    hasty,
     pages,
+    pinned,
     read_page,
     steps,
 )
@@ -169,3 +171,73 @@ def test_what_does_not_run_is_known() -> None:
     for name, reason in there:
         print(f"not run: {name}: {reason}")
     assert there == sorted(EXEMPT)
+
+
+_NETWORKS: Final = """```yaml
+kind: DanmNet
+spec:
+  Options: {cidr: 192.0.2.0/24, net6: "2001:db8:64::/64"}
+metadata:
+  annotations:
+    danm.k8s.io/interfaces: '[{"network": "lan", "ip": "192.0.2.7/24"}]'
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "prints", "found"),
+    [
+        pytest.param("get dep", "lan 192.0.2.1/24", ["192.0.2.1"], id="printed"),
+        pytest.param("get dep", "lan 192.0.2.1...", ["192.0.2.1"], id="how it begins"),
+        pytest.param("danm who 192.0.2.1", "", ["192.0.2.1"], id="used"),
+        pytest.param("get dep", "lan 2001:db8:64::1a/64", ["2001:db8:64::1a"], id="IPv6"),
+        pytest.param("get dep", "mac fa:16:3e:00:02:01", ["fa:16:3e:00:02:01"], id="MAC"),
+        pytest.param("get dep", "lan 192.0.2.../24 2001:db8:64::1.../64", [], id="open"),
+        pytest.param("get dep", "lan 192.0.2.7/24", [], id="asked for"),
+        pytest.param("get dnet", "lan 192.0.2.0/24 2001:db8:64::/64", [], id="subnets"),
+        pytest.param("exec -- ping 198.51.100.1", "", [], id="of no network"),
+        pytest.param("get pods", "hello 12:30:45 1.34.4", [], id="no address"),
+    ],
+)
+def test_an_address_that_nobody_can_foresee_is_found(
+    command: str, prints: str, found: list[str]
+) -> None:
+    """Of the page's networks, whole, and not asked for by the page."""
+    page = read_page("p.md", f"{_NETWORKS}```sh\nkubectl {command}\n```\n```text\n{prints}\n```\n")
+    assert [each.rpartition(": ")[2] for each in pinned(page)] == found
+
+
+def test_pages_pin_no_dynamic_address() -> None:
+    """Readers get another one than the page's when an ADD has failed before, and so do tests."""
+    found = [each for page in pages() for each in pinned(page)]
+    assert {each.partition(":")[0] for each in found} == PINNED.keys(), found
+
+
+@pytest.mark.parametrize(
+    ("commands", "number"),
+    [
+        pytest.param("kubectl wait pods -l app=a --for=condition=Ready", 1, id="none yet"),
+        pytest.param(
+            "kubectl -n x wait pods -l app=a --for=create --timeout=9s\n"
+            "kubectl -n x wait pods -l app=a --for=condition=Ready",
+            0,
+            id="created",
+        ),
+        pytest.param(
+            "kubectl wait pods -l app=b --for=create\nkubectl wait pods -l app=a --for=jsonpath={.a}=1",
+            1,
+            id="others were",
+        ),
+        pytest.param("kubectl wait pods -l app=a --for=delete --timeout=9s", 0, id="gone"),
+        pytest.param("kubectl wait pod/a --for=jsonpath='{.status.x[1].y}'=1", 1, id="element"),
+        pytest.param("kubectl wait pod/a --for=jsonpath='{.x[?(@.y==\"z\")].q}'=1", 0, id="filter"),
+    ],
+)
+def test_a_wait_that_does_not_wait_is_found(commands: str, number: int) -> None:
+    """One for what a selector finds needs that there is something, one by index the element."""
+    assert len(hasty(read_page("p.md", f"```sh\n{commands}\n```\n"))) == number
+
+
+def test_pages_wait_for_what_need_not_be_there() -> None:
+    """`kubectl wait` fails at once where its selector finds nothing, or a list is too short."""
+    assert [each for page in pages() for each in hasty(page)] == []

@@ -41,6 +41,8 @@ _GONE_S: Final = 120.0
 # On a machine with other work; whoever does nothing wrong does it within seconds.
 _SETTLE_S: Final = 120.0
 _POLL_S: Final = 0.5
+# ping.py tries for a minute.
+_PROGRAM_S: Final = 90.0
 _LOG_WIDTH: Final = 160
 # An exec costs the nodes' single processors most of a second.
 _EXECS_AT_ONCE: Final = 4
@@ -412,7 +414,9 @@ class Demo:
 
     def _program(self, pod: RunningPod, program: str, *arguments: str) -> str:
         command = ["python3", f"/demo/{program}", *arguments]
-        return pod_exec(self._cluster, pod.app.namespace, pod.name, command)
+        return pod_exec(
+            self._cluster, pod.app.namespace, pod.name, command, timeout_s=_PROGRAM_S
+        )
 
     def _show_pods(self, pods: Sequence[RunningPod]) -> None:
         table = Table("namespace", "Pod", "node", "interface", "network", "address", "on link")
