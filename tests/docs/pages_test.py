@@ -224,7 +224,7 @@ def test_pages_pin_no_dynamic_address() -> None:
             id="created",
         ),
         pytest.param(
-            "kubectl wait pods -l app=b --for=create\nkubectl wait pods -l app=a --for=jsonpath={.a}=1",
+            "kubectl wait pods -l app=b --for=create\nkubectl wait pods -l app=a --for=condition=A",
             1,
             id="others were",
         ),
