@@ -44,7 +44,8 @@ class Limits:
             there for a danmd that has gone mad.
         reviews: Tokens of one address, and permissions of one caller, that have to be reviewed by
             the API server because they are not known or no longer fresh.
-        connections: More are refused; each takes 71 KB at most (decision 0011).
+        connections: More are refused; each takes 82 KB at most, with a body in part (decision
+            0011).
         address_connections: Of one address.
         body_s: How long the body of a request may take, 64 KB at most.
         body_bytes: Of all bodies that have not come whole.
