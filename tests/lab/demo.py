@@ -414,9 +414,7 @@ class Demo:
 
     def _program(self, pod: RunningPod, program: str, *arguments: str) -> str:
         command = ["python3", f"/demo/{program}", *arguments]
-        return pod_exec(
-            self._cluster, pod.app.namespace, pod.name, command, timeout_s=_PROGRAM_S
-        )
+        return pod_exec(self._cluster, pod.app.namespace, pod.name, command, timeout_s=_PROGRAM_S)
 
     def _show_pods(self, pods: Sequence[RunningPod]) -> None:
         table = Table("namespace", "Pod", "node", "interface", "network", "address", "on link")

@@ -104,9 +104,9 @@ def _without_owner(entry: Entry, facts: Facts, why: str) -> Diagnosis:
         FindingKind.ADDRESS_WITHOUT_POD,
         why,
         f"danmd of {node} frees it once the interface is gone, which it alone knows: does danmd run"
-        " there? Only if its machine is off, or cut off from the Pods' wires for good: kubectl taint"
-        f" node {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, or delete the Node;"
-        " others get its addresses within seconds",
+        " there? Only if its machine is off, or cut off from the Pods' wires for good: kubectl"
+        f" taint node {node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, or delete"
+        " the Node; others get its addresses within seconds",
         None,
     )
 
