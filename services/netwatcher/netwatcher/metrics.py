@@ -13,7 +13,17 @@ LINK_REPAIRS: Final = Counter(
     "parent's address changed), unmarked (a netwatcher died while it made the link).",
     ["damage"],
 )
-LINKS: Final = Gauge("danm_netwatcher_links", "Host links that are wanted, by state", ["state"])
+LINKS: Final = Gauge(
+    "danm_netwatcher_links",
+    "Host links that are wanted, by state, once all have been compared",
+    ["state"],
+)
+LINK_UP: Final = Gauge(
+    "danm_netwatcher_link_up",
+    "1 while interfaces can be made on a host link that is wanted, 0 while they cannot; nothing of "
+    "a link that nobody has looked at yet",
+    ["link"],
+)
 LINK_LOSSES: Final = Counter(
     "danm_netwatcher_link_losses_total",
     "Times that a host link that could be used no longer could, or had to be mended first",

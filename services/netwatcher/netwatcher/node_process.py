@@ -82,10 +82,6 @@ class NodeProcess:
             OSError: The port for health is taken.
         """
         config = self._config
-        LINKS.labels("up").set_function(self._states.count_up)
-        LINKS.labels("down").set_function(
-            lambda: len(self._states.names()) - self._states.count_up()
-        )
         health = HealthServer(host=config.health_host, port=config.health_port, ready=self._ready)
         async with health:
             self.health_port = health.port
@@ -93,6 +89,7 @@ class NodeProcess:
                 serving = group.create_task(self._serve(), name="serving")
                 await stop.wait()
                 serving.cancel()
+        LINKS.clear()
 
     def _ready(self) -> Readiness:
         if not self._networks.synced:
@@ -122,6 +119,10 @@ class NodeProcess:
     async def _tell(self) -> None:
         # Before that all links would look as if they were not there.
         await self._reconciler.wait_compared()
+        LINKS.labels("up").set_function(self._states.count_up)
+        LINKS.labels("down").set_function(
+            lambda: len(self._states.names()) - self._states.count_up()
+        )
         await self._writer.run()
 
     async def _wait_synced(self) -> None:

@@ -99,6 +99,9 @@ async def test_no_link_goes_before_the_networks_are_known() -> None:
         while api.calls["list", "danmnets"] < calls + 3:
             await asyncio.sleep(0.001)
         assert (await ask(process, "/readyz"))[0] == 503
+        _, counted = await ask(process, "/metrics")
+    # Or all links would look as if they were gone.
+    assert "danm_netwatcher_links{" not in counted
     assert len(kernel.executed) == before
 
 

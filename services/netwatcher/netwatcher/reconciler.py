@@ -42,7 +42,7 @@ from netwatcher.links import (
     link_of,
     source_of,
 )
-from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS, LINK_LOSSES, LINK_REPAIRS
+from netwatcher.metrics import EVENTS_LOST, LINK_ACTIONS, LINK_LOSSES, LINK_REPAIRS, LINK_UP
 from netwatcher.parents import Parents
 from netwatcher.plan import AskUsers, Plan, Seen, plan_link
 from netwatcher.users import LinkUsers
@@ -336,12 +336,17 @@ class LinkReconciler:
         return demand(name, self._networks.by_index(BY_LINK, name))
 
     def _record(self, name: InterfaceName, wanted: Demand, plan: Plan) -> None:
-        if wanted.link is None and not plan.blocked:
-            self._states.forget(name)
-            LINK_LOSSES.remove(name)
-            return
         state = LinkState(up=not plan.blocked, reason=plan.blocked)
-        self._note(name, state, mended=bool(plan.actions))
+        if wanted.link is not None:
+            self._note(name, state, mended=bool(plan.actions))
+            return
+        # Nobody misses a link that has to go, also while something on it keeps it from going.
+        LINK_LOSSES.remove(name)
+        LINK_UP.remove(name)
+        if plan.blocked:
+            self._states.set(name, state)
+        else:
+            self._states.forget(name)
 
     def _note(self, name: InterfaceName, state: LinkState, *, mended: bool = False) -> None:
         """Record a link's state, and count when one that was up is not, or was not just before."""
@@ -349,6 +354,7 @@ class LinkReconciler:
         losses = LINK_LOSSES.labels(link=name)
         if self._states.is_up(name) and (mended or not state.up):
             losses.inc()
+        LINK_UP.labels(link=name).set(state.up)
         self._states.set(name, state)
 
 

@@ -293,6 +293,11 @@ def lost(link: str) -> float:
     return count
 
 
+def told_up(link: str) -> float | None:
+    """Return what the metric of a link says; None where there is none."""
+    return REGISTRY.get_sample_value("danm_netwatcher_link_up", {"link": link})
+
+
 async def lost_its_parent(lab: Lab) -> None:
     """Unplug the device for a while, and let it come back as another one."""
     lab.kernel.remove("ens4")
@@ -349,6 +354,30 @@ async def test_damage_is_repaired(
     # Whoever has one link mended again and again sees which.
     await lab.until(lambda: lost("external.300") == losses + 1)
     assert lost("vx_internal") == neighbours_losses
+
+
+async def test_each_link_is_told_up_or_down(lab: Lab) -> None:
+    """Who knows which was up before sees which is lost; a device that never was there is none."""
+    lab.api.add(DANMNETS, raw_net(a_net("absent", device="ens9")))
+    await lab.until(lambda: told_up("ens9") == 0)
+    assert told_up("external.300") == told_up("vx_internal") == 1
+    lab.kernel.remove("ens4")
+    await lab.until(lambda: told_up("external.300") == 0)
+    lab.kernel.add_parent("ens4")
+    await lab.until(lambda: told_up("external.300") == 1)
+    assert told_up("vx_internal") == 1
+    await lab.api.delete(DANMNETS, "absent", namespace="n")
+    await lab.until(lambda: told_up("ens9") is None)
+
+
+async def test_nobody_misses_a_link_that_has_to_go(lab: Lab) -> None:
+    """Also while a Pod keeps it: no network wants it any more."""
+    lab.api.add(DANMEPS, a_danmep("external"))
+    await lab.until(lambda: told_up("external.300") == 1)
+    await lab.delete(EXTERNAL)
+    await lab.until(lambda: told_up("external.300") is None)
+    assert "external.300" in lab.kernel.names()
+    assert not lab.states.is_up(InterfaceName("external.300"))
 
 
 async def test_a_renamed_link_keeps_what_hangs_on_it(lab: Lab) -> None:
