@@ -8,7 +8,14 @@ from typing import Final
 from ipam_svc.certificates import USUAL
 from monitoring import metrics as m
 from monitoring.durations import DAY_S, MINUTE_S, Durations
-from monitoring.scrape import DANMD_JOB, NODE_LABEL, NODE_NETWATCHER_JOB
+from monitoring.scrape import (
+    DANMD_JOB,
+    IPAM_JOB,
+    NODE_LABEL,
+    NODE_NETWATCHER_JOB,
+    SVCWATCHER_JOB,
+    VALIDATOR_JOB,
+)
 
 # Of a pool; the networks' dashboard shows when it will be full.
 _NEARLY_FULL: Final = 0.9
@@ -85,12 +92,58 @@ def alerts(durations: Durations | None = None) -> tuple[Alert, ...]:
     """
     time = durations or Durations()
     return (
+        _ipam_unavailable(time),
+        _nobody_leads(time),
         _pool_nearly_full(time),
         _leak_suspected(time),
         _node_cannot_serve(time),
         _link_flapping(time),
         _stale_watch(time),
         _certificate_near_expiry(time),
+    )
+
+
+def _ipam_unavailable(time: Durations) -> Alert:
+    return Alert(
+        name="DanmIpamUnavailable",
+        severity=Severity.CRITICAL,
+        causes=(
+            # Without a replica that is scraped nobody says that none is ready.
+            Cause(
+                reason="no replica of ipam-svc is ready",
+                measure=f'max({m.READY}{{job="{IPAM_JOB}"}}) or vector(0)',
+                condition="== 0",
+            ),
+        ),
+        for_s=time.scaled(2 * MINUTE_S),
+        summary="{{ $labels.reason }}",
+        description="No Pod on a DanmNet with addresses starts, on no node. What runs goes on.",
+    )
+
+
+def _nobody_leads(time: Durations) -> Alert:
+    validator = f'count({m.UP}{{job="{VALIDATOR_JOB}"}}) or vector(0)'
+    electing = f"{IPAM_JOB}|{VALIDATOR_JOB}|{SVCWATCHER_JOB}"
+    return Alert(
+        name="DanmNobodyLeads",
+        severity=Severity.WARNING,
+        causes=(
+            # Of what has Pods: svcwatcher may be left out.
+            Cause(
+                reason="no replica holds the Lease",
+                measure=f'max by (job) ({m.UP}{{job=~"{electing}"}})',
+                condition=f"unless on (job) ({m.LEADING} == 1)",
+            ),
+            Cause(
+                reason="there is no validator",
+                measure=f'label_replace({validator}, "job", "{VALIDATOR_JOB}", "", "")',
+                condition="== 0",
+            ),
+        ),
+        for_s=time.scaled(5 * MINUTE_S),
+        summary="{{ $labels.job }}: {{ $labels.reason }}",
+        description="New DanmNets are not judged, addresses of lost nodes are not freed, or"
+        " Services do not follow their Pods.",
     )
 
 
@@ -135,6 +188,11 @@ def _leak_suspected(time: Durations) -> Alert:
                 measure=f"increase({m.RECLAIM_FAILURES}[{time.text(5 * MINUTE_S)}])",
                 condition="> 0",
             ),
+            Cause(
+                reason="blocks that cannot be read",
+                measure=m.UNREADABLE_BLOCKS,
+                condition="> 0",
+            ),
         ),
         for_s=time.scaled(5 * MINUTE_S),
         summary="{{ $labels.reason }}: {{ $labels.node }} {{ $labels.instance }}",
@@ -145,7 +203,7 @@ def _leak_suspected(time: Durations) -> Alert:
 def _node_cannot_serve(time: Durations) -> Alert:
     danmd = f'{m.UP}{{job="{DANMD_JOB}"}}'
     netwatcher = f'{m.UP}{{job="{NODE_NETWATCHER_JOB}"}}'
-    down = f'{m.LINKS}{{state="down"}}'
+    once_up = f"max_over_time({m.LINK_UP}[{time.text(DAY_S)}])"
     return Alert(
         name="DanmNodeCannotServe",
         severity=Severity.CRITICAL,
@@ -161,10 +219,10 @@ def _node_cannot_serve(time: Durations) -> Alert:
                 measure=netwatcher,
                 condition=f"unless on ({NODE_LABEL}) {danmd}",
             ),
-            # Not every node has every DanmNet's device: what has always been down here is no news.
+            # Not every node has every DanmNet's device: what has never been up here is no news.
             Cause(
-                reason="more host links are down than a day ago",
-                measure=f"{down} - min_over_time({down}[{time.text(DAY_S)}])",
+                reason="host links that were up today are down",
+                measure=f"sum without (link) ({once_up} - {m.LINK_UP})",
                 condition="> 0",
             ),
         ),
@@ -217,7 +275,10 @@ def _certificate_near_expiry(time: Durations) -> Alert:
         causes=tuple(
             Cause(
                 reason=f"the {certificate} certificate was not renewed in time",
-                measure=f'{m.CERTIFICATE_ENDS}{{certificate="{certificate}"}} - time()',
+                # Once it has ended nobody is told of it any more: what was told last counts,
+                # as long as the replica is there.
+                measure=f'(last_over_time({m.CERTIFICATE_ENDS}{{certificate="{certificate}"}}'
+                f'[{time.text(DAY_S)}]) and on (instance) {m.UP}{{job="{IPAM_JOB}"}}) - time()',
                 condition=f"< {left_s:.0f}",
             )
             for certificate, left_s in (

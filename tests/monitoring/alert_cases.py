@@ -81,8 +81,17 @@ def _up(job: str, values: str) -> dict[str, str]:
     return {f'{m.UP}{{job="{job}", {_NODE}}}': values}
 
 
-def _down_links(values: str) -> dict[str, str]:
-    return {f'{m.LINKS}{{state="down", {_NODE}}}': values}
+def _ready(job: str, values: str, instance: str = "a") -> dict[str, str]:
+    return {f'{m.READY}{{job="{job}", instance="{instance}"}}': values}
+
+
+def _leads(job: str, values: str, instance: str = "a") -> dict[str, str]:
+    labels = f'job="{job}", lease="{job}", instance="{instance}"'
+    return {f"{m.LEADING}{{{labels}}}": values}
+
+
+def _link_up(values: str, link: str = "ens4") -> dict[str, str]:
+    return {f'{m.LINK_UP}{{link="{link}", {_NODE}}}': values}
 
 
 def _losses(values: str) -> dict[str, str]:
@@ -94,9 +103,9 @@ def _heard(values: str) -> dict[str, str]:
     return {f"{m.INFORMER_HEARD}{{{labels}}}": values}
 
 
-def _ends(certificate: str, values: str) -> dict[str, str]:
+def _ends(certificate: str, values: str, up: str = "1x90") -> dict[str, str]:
     labels = f'certificate="{certificate}", {_NODE}'
-    return {f"{m.CERTIFICATE_ENDS}{{{labels}}}": values}
+    return {f"{m.CERTIFICATE_ENDS}{{{labels}}}": values} | _up("danm-ipam", up)
 
 
 _POOL_FIRES: Final = Fired(
@@ -105,7 +114,102 @@ _POOL_FIRES: Final = Fired(
     summary="shop/internal (ipv4) is 95% full",
 )
 
+_IPAM_FIRES: Final = Fired(
+    reason="no replica of ipam-svc is ready", labels={}, summary="no replica of ipam-svc is ready"
+)
+_LOST_LINKS: Final = "host links that were up today are down"
+_LINKS_FIRE: Final = Fired(
+    reason=_LOST_LINKS, labels=_NODE_LABELS, summary=f"{_LOST_LINKS} on node-1"
+)
+# Always there, and told by the same alert.
+_VALIDATOR: Final[Mapping[str, str]] = _up("danm-validator", "1x90") | _leads(
+    "danm-validator", "1x90"
+)
+
 CASES: Final[Mapping[str, Case]] = {
+    "all replicas of ipam-svc are away": Case(
+        alert="DanmIpamUnavailable",
+        series=_ready("danm-ipam", "1x10 stale _x20 1x20")
+        | _ready("danm-ipam", "1x5 stale _x50", "b"),
+        silent_at=(10, 12, 33),
+        fires_at=14,
+        fired=[_IPAM_FIRES],
+    ),
+    "no replica of ipam-svc is ready": Case(
+        alert="DanmIpamUnavailable",
+        series=_ready("danm-ipam", "1x10 0x20 1x20") | _ready("danm-ipam", "0x50", "b"),
+        silent_at=(10, 12, 33),
+        fires_at=14,
+        fired=[_IPAM_FIRES],
+    ),
+    "replicas of ipam-svc are replaced": Case(
+        alert="DanmIpamUnavailable",
+        series=_ready("danm-ipam", "1x10 stale _x5 1x30")
+        | _ready("danm-ipam", "1x20 0x2 1x30", "b"),
+        silent_at=(10, 14, 18, 22, 30),
+    ),
+    "nobody takes svcwatcher's Lease": Case(
+        alert="DanmNobodyLeads",
+        series={
+            **_VALIDATOR,
+            **_up("danm-svcwatcher", "1x60"),
+            **_leads("danm-svcwatcher", "1x10 0x20 1x20"),
+            **_leads("danm-svcwatcher", "0x60", "b"),
+        },
+        silent_at=(10, 14, 33),
+        fires_at=17,
+        fired=[
+            Fired(
+                reason="no replica holds the Lease",
+                labels={"job": "danm-svcwatcher"},
+                summary="danm-svcwatcher: no replica holds the Lease",
+            )
+        ],
+    ),
+    "replicas of svcwatcher do not answer": Case(
+        alert="DanmNobodyLeads",
+        series={
+            **_VALIDATOR,
+            **_up("danm-svcwatcher", "1x10 0x20 1x20"),
+            **_leads("danm-svcwatcher", "1x10 stale _x20 1x20"),
+        },
+        silent_at=(10, 14, 33),
+        fires_at=17,
+        fired=[
+            Fired(
+                reason="no replica holds the Lease",
+                labels={"job": "danm-svcwatcher"},
+                summary="danm-svcwatcher: no replica holds the Lease",
+            )
+        ],
+    ),
+    "no Pod of the validator is there": Case(
+        alert="DanmNobodyLeads",
+        series={
+            **_up("danm-validator", "1x10 stale _x20 1x20"),
+            **_leads("danm-validator", "1x10 stale _x20 1x20"),
+        },
+        silent_at=(10, 14, 35),
+        fires_at=20,
+        fired=[
+            Fired(
+                reason="there is no validator",
+                labels={"job": "danm-validator"},
+                summary="danm-validator: there is no validator",
+            )
+        ],
+    ),
+    "svcwatcher is left out, and others hand over": Case(
+        alert="DanmNobodyLeads",
+        series={
+            **_up("danm-validator", "1x90"),
+            **_leads("danm-validator", "1x20 0x40"),
+            **_leads("danm-validator", "0x22 1x40", "b"),
+            **_up("danm-svcwatcher", "1x10 stale"),
+            **_leads("danm-svcwatcher", "1x10 stale"),
+        },
+        silent_at=(5, 17, 22, 30, 50),
+    ),
     "a pool fills and is emptied": Case(
         alert="DanmPoolNearlyFull",
         series=_size("100x90") | _free("50x10 5x29 50x30"),
@@ -180,6 +284,19 @@ CASES: Final[Mapping[str, Case]] = {
         series={f"{m.RECLAIM_FAILURES}{{{_NODE}}}": "0x10 1x50"},
         silent_at=(12, 15, 20, 40),
     ),
+    "somebody has spoilt a block": Case(
+        alert="DanmLeakSuspected",
+        series={f"{m.UNREADABLE_BLOCKS}{{{_NODE}}}": "0x10 1x20 0x20"},
+        silent_at=(10, 14, 33),
+        fires_at=17,
+        fired=[
+            Fired(
+                reason="blocks that cannot be read",
+                labels=_NODE_LABELS,
+                summary="blocks that cannot be read: node-1 198.18.0.11:9441",
+            )
+        ],
+    ),
     "danmd is not ready": Case(
         alert="DanmNodeCannotServe",
         series=_up("danm-cni", "1x60")
@@ -233,19 +350,32 @@ CASES: Final[Mapping[str, Case]] = {
     ),
     "a device goes away": Case(
         alert="DanmNodeCannotServe",
-        series=_down_links("0x10 2x20 0x20"),
+        series=_link_up("1x10 0x20 1x20") | _link_up("1x60", "ens3"),
         silent_at=(10, 14, 33),
         fires_at=17,
-        fired=[
-            Fired(
-                reason="more host links are down than a day ago",
-                labels={**_NODE_LABELS, "state": "down"},
-                summary="more host links are down than a day ago on node-1",
-            )
-        ],
+        fired=[_LINKS_FIRE],
     ),
-    "a node never had a device": Case(
-        alert="DanmNodeCannotServe", series=_down_links("2x60"), silent_at=(10, 30, 60)
+    "a node boots without a device that it had": Case(
+        alert="DanmNodeCannotServe",
+        series=_link_up("1x10 stale _x5 0x30 1x20") | _link_up("1x10 stale _x5 1x60", "ens3"),
+        silent_at=(10, 18, 52),
+        fires_at=25,
+        fired=[_LINKS_FIRE],
+    ),
+    "a node never had a device, and a new DanmNet wants another": Case(
+        alert="DanmNodeCannotServe",
+        series=_link_up("0x90") | _link_up("_x30 0x60", "ens5"),
+        silent_at=(10, 30, 40, 60),
+    ),
+    "netwatcher begins anew": Case(
+        alert="DanmNodeCannotServe",
+        series=_link_up("1x10 stale _x10 1x40"),
+        silent_at=(10, 15, 25, 40),
+    ),
+    "nobody wants a link any more": Case(
+        alert="DanmNodeCannotServe",
+        series=_link_up("1x10 stale") | _link_up("1x60", "ens3"),
+        silent_at=(10, 20, 40),
     ),
     "a link flaps": Case(
         alert="DanmLinkFlapping",
@@ -313,6 +443,25 @@ CASES: Final[Mapping[str, Case]] = {
                 " (198.18.0.11:9441)",
             )
         ],
+    ),
+    "a serving certificate has ended, and nobody is told of it any more": Case(
+        alert="DanmCertificateNearExpiry",
+        series=_ends("serving", "3600x59 stale _x40", "1x59 0x40"),
+        silent_at=(5,),
+        fires_at=80,
+        fired=[
+            Fired(
+                reason="the serving certificate was not renewed in time",
+                labels={**_NODE_LABELS, "certificate": "serving"},
+                summary="the serving certificate was not renewed in time: -20m 0s left"
+                " (198.18.0.11:9441)",
+            )
+        ],
+    ),
+    "a replica with an old certificate goes": Case(
+        alert="DanmCertificateNearExpiry",
+        series=_ends("serving", "800000x5 stale _x60", "1x5 stale _x60"),
+        silent_at=(5, 12, 17, 40),
     ),
     "certificates are renewed as usual": Case(
         alert="DanmCertificateNearExpiry",

@@ -11,7 +11,13 @@ import pytest
 from monitoring.alerts import alerts
 from monitoring.durations import Durations
 from monitoring.rules import rule_file, rule_text
-from monitoring.scrape import DANMD_JOB, IPAM_JOB, NODE_NETWATCHER_JOB, VALIDATOR_JOB
+from monitoring.scrape import (
+    DANMD_JOB,
+    IPAM_JOB,
+    NODE_NETWATCHER_JOB,
+    SVCWATCHER_JOB,
+    VALIDATOR_JOB,
+)
 from tests.lab.process import wait_until
 from tests.monitoring.cast import playing
 from tests.monitoring.prometheus import running
@@ -22,7 +28,11 @@ _INTERVAL: Final = "1s"
 _WITHIN_S: Final = 120.0
 
 # What goes wrong where, and what is told of it.
+_NOT_READY: Final = "no replica of ipam-svc is ready"
+_NO_HOLDER: Final = "no replica holds the Lease"
 _FAULTS: Final = (
+    (IPAM_JOB, "unready", "DanmIpamUnavailable", _NOT_READY),
+    (SVCWATCHER_JOB, "refused", "DanmNobodyLeads", _NO_HOLDER),
     (IPAM_JOB, "full", "DanmPoolNearlyFull", "few addresses are free"),
     (
         IPAM_JOB,
@@ -36,7 +46,7 @@ _FAULTS: Final = (
         NODE_NETWATCHER_JOB,
         "unplugged",
         "DanmNodeCannotServe",
-        "more host links are down than a day ago",
+        "host links that were up today are down",
     ),
     (VALIDATOR_JOB, "silence", "DanmStaleWatch", "nothing was heard of a kind"),
 )
@@ -80,4 +90,13 @@ def test_alerts_fire_when_faults_are_made_and_clear_when_they_are_mended(tmp_pat
             )
             danmd.start()
             wait_for({}, "Nothing fires any more")
+
+            service = actors[IPAM_JOB]
+            service.stop()
+            wait_for(
+                {"DanmIpamUnavailable": {_NOT_READY}, "DanmNobodyLeads": {_NO_HOLDER}},
+                "An ipam-svc that is gone is told",
+            )
+            service.start()
+            wait_for({}, "Nothing fires in the end")
     assert {alert for _, _, alert, _ in _FAULTS} == {alert.name for alert in shortened}

@@ -38,9 +38,11 @@ def _of_network(query: str) -> str:
 _FREE: Final = _addresses("free")
 _SIZE: Final = _of_network(f"{m.POOL_SIZE}{{{_WHERE}}}")
 _FILL: Final = f"1 - {_FREE} / ({_SIZE} > 0)"
-_FREE_SERIES: Final = f'{m.ADDRESSES}{{state="free", {_WHERE}}}[{_PAST}]'
-_IN_A_DAY: Final = f"clamp_min({_of_network(f'predict_linear({_FREE_SERIES}, {_DAY_S})')}, 0)"
-_PACE: Final = f"clamp_min(-1 * {_of_network(f'deriv({_FREE_SERIES})')}, {_SLOWEST})"
+# One line of each network, whoever led when: what a replica showed that leads no more would go on
+# for hours as a line of its own.
+_FREE_LINE: Final = f"{_FREE}[{_PAST}:]"
+_IN_A_DAY: Final = f"clamp_min(predict_linear({_FREE_LINE}, {_DAY_S}), 0) and {_FREE}"
+_PACE: Final = f"clamp_min(-1 * deriv({_FREE_LINE}), {_SLOWEST})"
 _LEFT: Final = f"{_FREE} / {_PACE}"
 
 

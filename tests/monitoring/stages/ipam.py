@@ -86,7 +86,8 @@ async def ipam(port: int) -> AsyncIterator[Stage]:
         service = await stack.enter_async_context(running(cluster.kube))
         caller = _Caller(client=await stack.enter_async_context(service.client("user-tool")))
         # Prometheus would come over HTTPS, with a token that this API server does not know.
-        health = HealthServer(host=HOST, port=port, ready=lambda: True)
+        unready = False
+        health = HealthServer(host=HOST, port=port, ready=lambda: not unready)
         await stack.enter_async_context(health)
         # While the pool is full nobody else tries.
         pool = asyncio.Lock()
@@ -106,9 +107,16 @@ async def ipam(port: int) -> AsyncIterator[Stage]:
             await caller.empty()
             pool.release()
 
+        async def turn(*, to_unready: bool) -> None:
+            nonlocal unready
+            unready = to_unready
+
         yield Stage(
             tick=tick,
             faults={
+                "unready": Fault(
+                    make=lambda: turn(to_unready=True), mend=lambda: turn(to_unready=False)
+                ),
                 "full": Fault(make=fill, mend=empty),
                 "certificate": Fault(
                     make=lambda: _issue(cluster, lambda: _now() - USUAL.serving + _LEFT),

@@ -3,12 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
+from danm_api.errors import ApiUnavailableError
+from danm_api.kube.api import LEASES
 from danm_api.testing.service_builders import a_pod, a_service
 from svcwatcher.config import Config, EndpointsMode
 from svcwatcher.process import Process
 from svcwatcher.testing.cluster import Cluster
-from tests.monitoring.stages.stage import HOST, Stage
+from tests.monitoring.stages.stage import HOST, Fault, Stage
+
+# More than a test waits for.
+_VERY_OFTEN: Final = 1_000_000
 
 
 @asynccontextmanager
@@ -38,8 +44,15 @@ async def svcwatcher(port: int) -> AsyncIterator[Stage]:
         await cluster.set_ready(pod.name, ready=ready)
         cluster.api.bookmark()
 
+    async def refuse() -> None:
+        refused = ApiUnavailableError("no Leases today", status=0)
+        cluster.api.fail_next("replace", LEASES, refused, times=_VERY_OFTEN)
+
+    async def accept() -> None:
+        cluster.api.fail_no_more()
+
     try:
-        yield Stage(tick=tick)
+        yield Stage(tick=tick, faults={"refused": Fault(make=refuse, mend=accept)})
     finally:
         stop.set()
         await running
