@@ -26,10 +26,11 @@ def kubectl_of(file: Path, world: World) -> str:
 
     Args:
         file: Where it is kept; ``calls`` has all commands afterwards, in order.
-        world: ``crds``: their names; ``objects``: lists of objects by kind; ``pods``: lists of
-            Pods by their label; ``execs``: by Pod, the status of commands in it, and what they say;
-            ``meet``: so many of these run at once or fail; ``vanishing``: names of objects that
-            are gone when they are patched; ``fails``: commands that begin so fail, so often.
+        world: ``crds``: their names; ``objects``: lists of objects by kind; ``nodes``: those of
+            the cluster; ``pods``: lists of Pods by their label; ``execs``: by Pod, the status of
+            commands in it, and what they say; ``meet``: so many of these run at once or fail;
+            ``vanishing``: names of objects that are gone when they are patched; ``fails``:
+            commands that begin so fail, so often.
     """
     file.write_text(json.dumps({"calls": [], **world}))
     return shlex.join([sys.executable, "-ISE", __file__, str(file)])
@@ -69,6 +70,8 @@ def main(file: Path, words: list[str]) -> int:
             case ["get", "pods", "-n", _, "-l", label, "-o", template]:
                 pods = world["pods"].get(label.partition("=")[2], [])
                 sys.stdout.write(_rendered(template, pods))
+            case ["get", "nodes", "-o", template]:
+                sys.stdout.write(_rendered(template, world.get("nodes", [])))
             case ["get", kind, "-A", "-o", template]:
                 sys.stdout.write(_rendered(template, world["objects"].get(kind, [])))
             case ["patch", kind, *names, "-n", namespace, "--type=merge", "-p", _]:

@@ -23,6 +23,7 @@ _CLEANING_LINKS: Final = "exec -n danm-system danm-netwatcher"
 _ALL_THE_REST: Final = "delete -k"
 _SLICES: Final = f"delete endpointslices -A -l {MANAGED_BY_LABEL}={SLICES_MANAGED_BY}"
 _ENDPOINTS: Final = f"delete endpoints -A -l {labels.MANAGED_BY}={MANAGED_BY}"
+_KINDS: Final = ("danmeps", "danmipblocks", "danmnets", "danmnodes")
 # In this order.
 _STEPS: Final = [
     "get danmeps",
@@ -56,17 +57,23 @@ def _pod(name: str, node: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"nodeName": node} if node else {}}
 
 
+def _node(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}}
+
+
 def _world(*, nodes: int = 2, **more: object) -> World:
     """Return a cluster with DANM that nobody uses; a DanmNet and a block with an old address."""
     names = [f"n{number + 1}" for number in range(nodes)]
     cooling = json.dumps({"ip": "10.0.0.1"})
     world = {
-        "crds": [f"{kind}.danm.k8s.io" for kind in ("danmeps", "danmipblocks", "danmnets")],
+        "crds": [f"{kind}.danm.k8s.io" for kind in _KINDS],
         "objects": {
             "danmeps": [],
             "danmipblocks": [_kept("vnf", "lan-0", entries=[cooling])],
             "danmnets": [_kept("vnf", "lan")],
+            "danmnodes": [_node(name) for name in names],
         },
+        "nodes": [_node(name) for name in names],
         "pods": {
             part: [_pod(f"{part}-{name}", name) for name in names]
             for part in ("danm-cni", "danm-netwatcher")
@@ -149,6 +156,9 @@ def test_nothing_is_there_to_remove(tmp_path: Path) -> None:
         ("delete danmnets", "delete daemonset"),
         ("wait danmnets", "delete daemonset"),
         ("delete daemonset", "exec"),
+        ("get crd danmnodes", "exec"),
+        ("get danmnodes", "exec"),
+        ("get nodes", "exec"),
         ("get pods -n danm-system -l app.kubernetes.io/name=danm-cni", "exec"),
         ("get pods -n danm-system -l app.kubernetes.io/name=danm-netwatcher", "delete deployment"),
         ("delete clusterrolebinding", "delete endpointslices"),
@@ -238,6 +248,43 @@ def test_a_node_that_cannot_be_cleaned_is_named_with_its_files(tmp_path: Path) -
     files += [str(defaults["state_dir"]), str(defaults["run_dir"])]
     assert f"rm -rf {' '.join(files)}\n" in told
     assert told.endswith("(ip -o link | grep 'alias danm:'):\n    n2\n")
+
+
+def test_a_node_that_danm_has_left_is_named_too(tmp_path: Path) -> None:
+    """Its Pod may be Pending, or not wanted there any more: it has DANM's configuration still."""
+    world = _world(nodes=3)
+    for pods in world["pods"].values():
+        pods[1]["spec"] = {}
+        del pods[2]
+    done = _run(tmp_path, world)
+    assert done.status != 0
+    assert "DANM is removed." not in done.said
+    assert done.has_called(_ALL_THE_REST)
+    for part in ("danm-cni", "danm-netwatcher"):
+        for node in ("n2", "n3"):
+            assert f"==> {node}: no Pod of {part} is there that could clean it\n" in done.said
+    assert "still have DANM:\n    n2\n    n3\n" in done.complained
+    assert done.complained.endswith("(ip -o link | grep 'alias danm:'):\n    n2\n    n3\n")
+
+
+def test_a_node_that_is_no_more_is_not_asked_for(tmp_path: Path) -> None:
+    """Its DanmNode, or its Pod, may outlive it for a while: nobody can clean it."""
+    world = _world()
+    world["objects"]["danmnodes"].append(_node("gone"))
+    world["pods"]["danm-cni"].append(_pod("danm-cni-gone", "gone"))
+    world["execs"] = {"danm-cni-gone": [1, "not found\n"]}
+    done = _run(tmp_path, world)
+    assert done.status == 0, done.complained
+
+
+def test_without_netwatcher_the_nodes_of_pods_count(tmp_path: Path) -> None:
+    """deploy/ipam-only has none, and so no DanmNodes."""
+    world = _world(execs={"danm-cni-n1": [1, ""]})
+    world["objects"]["danmnodes"] = []
+    world["pods"]["danm-netwatcher"] = []
+    done = _run(tmp_path, world)
+    assert done.status != 0
+    assert "still have DANM:\n    n1\n" in done.complained
 
 
 def test_what_is_left_is_told_also_where_it_stops_later(tmp_path: Path) -> None:
