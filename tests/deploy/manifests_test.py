@@ -180,6 +180,13 @@ def test_danmd_alone_may_less_than_all_of_danm() -> None:
     assert not any(resource == "danmeps" for resource, _ in part)
 
 
+def test_danmd_may_do_with_danmeps_what_it_does() -> None:
+    """It writes over one by a patch; a token that is stolen is good for no more."""
+    whole, _ = (_grants_to_danmd(path) for path in _DANMD_ROLES)
+    granted = {verb for resource, verb in whole if resource == "danmeps"}
+    assert granted == {"get", "list", "watch", "create", "patch", "delete"}
+
+
 @pytest.mark.parametrize("path", _DANMD_ROLES)
 def test_danmd_may_ask_ipam_svc_what_it_asks(path: str) -> None:
     """It reserves, releases and lists its node's entries; it looks up and counts nobody else's."""

@@ -185,7 +185,7 @@ class _Write:
         saying: A part of the refusal; None when it is admitted.
     """
 
-    verb: Literal["create", "replace", "patch", "delete"]
+    verb: Literal["create", "patch", "delete"]
     saying: str | None
     bound_to: str = _OWN
     before: str = _OWN
@@ -197,7 +197,6 @@ class _Write:
     "write",
     [
         pytest.param(_Write(verb="create", saying=None), id="create own"),
-        pytest.param(_Write(verb="replace", saying=None), id="replace own"),
         pytest.param(_Write(verb="patch", saying=None), id="patch own"),
         pytest.param(_Write(verb="delete", saying=None), id="delete own"),
         pytest.param(
@@ -205,13 +204,10 @@ class _Write:
         ),
         pytest.param(_Write(verb="create", after=_OTHER, saying=_ENDPOINTS), id="create other's"),
         pytest.param(_Write(verb="create", after="", saying=_ENDPOINTS), id="create nobody's"),
-        pytest.param(_Write(verb="replace", after=_OTHER, saying=_ENDPOINTS), id="give away"),
-        pytest.param(_Write(verb="patch", after=_OTHER, saying=_ENDPOINTS), id="give away, patch"),
-        pytest.param(_Write(verb="replace", before=_OTHER, saying=_ENDPOINTS), id="take over"),
-        pytest.param(_Write(verb="patch", before=_OTHER, saying=_ENDPOINTS), id="take over, patch"),
+        pytest.param(_Write(verb="patch", after=_OTHER, saying=_ENDPOINTS), id="give away"),
+        pytest.param(_Write(verb="patch", before=_OTHER, saying=_ENDPOINTS), id="take over"),
         pytest.param(
-            _Write(verb="replace", before=_OTHER, after=_OTHER, saying=_ENDPOINTS),
-            id="replace other's",
+            _Write(verb="patch", before=_OTHER, after=_OTHER, saying=_ENDPOINTS), id="patch other's"
         ),
         pytest.param(_Write(verb="delete", before=_OTHER, saying=_ENDPOINTS), id="delete other's"),
         pytest.param(_Write(verb="create", label=_OTHER, saying=_LABEL), id="other's label"),
@@ -220,7 +216,7 @@ class _Write:
         pytest.param(
             _Write(verb="create", bound_to="", after="", saying=_ENDPOINTS), id="nobody's, no node"
         ),
-        pytest.param(_Write(verb="replace", bound_to="", saying=_ENDPOINTS), id="replace, no node"),
+        pytest.param(_Write(verb="patch", bound_to="", saying=_ENDPOINTS), id="patch, no node"),
         pytest.param(_Write(verb="delete", bound_to="", saying=_ENDPOINTS), id="delete, no node"),
     ],
 )
@@ -250,10 +246,6 @@ async def _write(api: KubeApi, write: _Write, raw: RawObject) -> None:
     match write.verb:
         case "create":
             await api.create(DANMEPS, raw, namespace=_NAMESPACE)
-        case "replace":
-            stored = await api.get(DANMEPS, name, namespace=_NAMESPACE)
-            raw["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
-            await api.replace(DANMEPS, raw, namespace=_NAMESPACE)
         case "patch":
             patch = {"metadata": {"labels": raw["metadata"]["labels"]}, "spec": raw["spec"]}
             await api.patch(DANMEPS, name, patch, namespace=_NAMESPACE)
