@@ -9,7 +9,7 @@ from typing import Final
 from chart import documents, texts
 from chart.kustomization import read, read_replicas
 from chart.objects import NAMESPACE, templates
-from chart.parts import defaults
+from chart.parts import NETWATCHER, defaults
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "charts" / "danm"
@@ -36,6 +36,7 @@ def files(deploy: Path) -> Mapping[PurePosixPath, str]:
         _TEMPLATES / "NOTES.txt": texts.notes(name, labels),
         _TEMPLATES / "_helpers.tpl": texts.HELPERS,
         _TEMPLATES / "release-namespace.yaml": texts.release_check(name),
+        _TEMPLATES / "ipam-only.yaml": texts.ipam_only_check(name, NETWATCHER),
         **{_TEMPLATES / path: text for path, text in objects.items()},
     }
 

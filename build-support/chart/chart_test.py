@@ -8,6 +8,7 @@ import yaml
 
 from chart.__main__ import CHART, ROOT, files, main
 from chart.kustomization import read
+from chart.parts import NETWATCHER
 from danm_api.names import SYSTEM_NAMESPACE
 
 HINT: Final = "write it anew: PYTHONPATH=build-support python -m chart"
@@ -58,6 +59,16 @@ def test_the_chart_names_the_namespace_of_all_parts() -> None:
     """Where DANM's own programs look for ipam-svc is where the chart may be installed."""
     check = (CHART / "templates" / "release-namespace.yaml").read_text()
     assert f'ne .Release.Namespace "{SYSTEM_NAMESPACE}"' in check
+
+
+def test_addresses_alone_are_known_by_what_they_lack() -> None:
+    """The check looks for a DaemonSet of DANM that deploy/ipam-only has not."""
+    check = (CHART / "templates" / "ipam-only.yaml").read_text()
+    assert f'lookup "apps/v1" "DaemonSet" "{SYSTEM_NAMESPACE}" "{NETWATCHER}"' in check
+    identity = ("DaemonSet", NETWATCHER)
+    whole, alone = read(ROOT / "deploy"), read(ROOT / "deploy", "ipam-only")
+    assert identity in {source.identity for source in whole.sources}
+    assert identity not in {source.identity for source in alone.sources}
 
 
 def test_the_chart_says_its_license_and_version() -> None:

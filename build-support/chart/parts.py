@@ -8,7 +8,7 @@ import msgspec
 
 from chart.kustomization import Identity, Kustomized, RawObject
 from chart.template import Filled, More, Whole
-from chart.values import Replicated, Svcwatcher, Values, Workload
+from chart.values import DanmCni, Replicated, Svcwatcher, Values, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +33,15 @@ class Part:
         return self.kind, self.name
 
 
+NETWATCHER: Final = "danm-netwatcher"
+"""A DaemonSet that is not there where there are addresses alone."""
+
 PARTS: Final = (
     Part(key="ipamSvc", kind="Deployment", name="danm-ipam", section=Replicated),
     Part(key="validator", kind="Deployment", name="danm-validator", section=Replicated),
     Part(key="svcwatcher", kind="Deployment", name="danm-svcwatcher", section=Svcwatcher),
-    Part(key="danmCni", kind="DaemonSet", name="danm-cni", section=Workload),
-    Part(key="netwatcher", kind="DaemonSet", name="danm-netwatcher", section=Workload),
+    Part(key="danmCni", kind="DaemonSet", name="danm-cni", section=DanmCni),
+    Part(key="netwatcher", kind="DaemonSet", name=NETWATCHER, section=Workload),
 )
 BUDGET: Final = "PodDisruptionBudget"
 

@@ -88,6 +88,16 @@ def release_check(namespace: str) -> str:
     return _RELEASE_CHECK.replace("@namespace@", namespace)
 
 
+def ipam_only_check(namespace: str, daemon_set: str) -> str:
+    """Return the template that refuses addresses alone where all of DANM is.
+
+    Args:
+        namespace: DANM's.
+        daemon_set: One that only the whole installation has.
+    """
+    return _IPAM_ONLY_CHECK.replace("@namespace@", namespace).replace("@daemonset@", daemon_set)
+
+
 HELPERS: Final = """\
 {{- /* Written by `python -m chart`: change build-support/chart instead. */}}
 
@@ -111,6 +121,18 @@ _RELEASE_CHECK: Final = """\
 {{- if ne .Release.Namespace "@namespace@" }}
 {{- fail (printf "DANM lives in the namespace @namespace@, where its parts and other clients \
 look for ipam-svc; the release's is %s: say --namespace @namespace@" .Release.Namespace) }}
+{{- end }}
+"""
+
+# Without a server, as for `helm template`, nothing is found.
+_IPAM_ONLY_CHECK: Final = """\
+{{- /* Written by `python -m chart`: change build-support/chart instead. */}}
+{{- if .Values.ipamOnly }}
+{{- if lookup "apps/v1" "DaemonSet" "@namespace@" "@daemonset@" }}
+{{- fail "All of DANM is installed here (there is the DaemonSet @daemonset@), and ipamOnly would \
+take from every node what starts its Pods: leave ipamOnly out, or remove DANM with \
+deploy/uninstall first" }}
+{{- end }}
 {{- end }}
 """
 
@@ -146,6 +168,10 @@ and this release with its namespace.
 
 `helm uninstall` leaves the definitions of DanmNets and their like, and with them
 all networks (crds.keep).
+{{- else }}
+
+`helm uninstall` alone does not get rid of the definitions as long as there are DanmNets:
+what lets go of them is removed before. `deploy/uninstall --force` goes on from there.
 {{- end }}
 """
 
@@ -173,6 +199,11 @@ namespace.
 endpointslice.kubernetes.io/managed-by=svcwatcher.danm.k8s.io`
   and `kubectl delete endpoints -A -l danm.k8s.io/managed-by=svcwatcher`.
 - A cluster of one node: `--set oneNode=true`.
+- Nodes that shall have DANM no more: once no Pod on them uses it, `kubectl -n {namespace} exec POD
+  -- /app/bin/python -s -m danm_cni uninstall-node` in the Pod of danm-cni of each of them, and then
+  narrow `danmCni.nodeSelector` or `danmCni.tolerations`. A node that is left out before keeps
+  DANM's configuration, and starts no Pods; `deploy/uninstall` names it at the end, with the files
+  to remove there.
 
 ## Versions
 
@@ -192,7 +223,9 @@ so, then removes all objects, the definitions, and the namespace with the releas
 uninstall` alone removes the parts and leaves the nodes as they are: a node whose CNI configuration
 names DANM starts no Pods until DANM is back. It leaves what svcwatcher has written for Services. It
 leaves the definitions too (`crds.keep`), and with them everybody's networks and the record of who
-holds which address: a release of the same name finds them again.
+holds which address: a release of the same name finds them again. With `crds.keep=false` they stay
+in Terminating as long as there are DanmNets or records of addresses, since ipam-svc, which lets go
+of these, is removed before; `deploy/uninstall --force` removes them then.
 
 ## Values
 

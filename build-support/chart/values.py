@@ -99,7 +99,7 @@ class Workload(Section, kw_only=True):
     ]
     tolerations: Annotated[
         list[Toleration] | None,
-        Meta(description="Taints of nodes that it bears; a list of yours " "replaces this one."),
+        Meta(description="Taints of nodes that it bears; a list of yours replaces this one."),
     ]
     affinity: Annotated[
         Affinity | None, Meta(description="Which nodes it prefers or needs, beside which Pods.")
@@ -132,6 +132,25 @@ class Workload(Section, kw_only=True):
     extra_env: Annotated[
         list[EnvVar] | None,
         Meta(description="More environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT."),
+    ]
+
+
+class DanmCni(Workload, kw_only=True):
+    """The part that the nodes start Pods with."""
+
+    node_selector: Annotated[
+        dict[str, str] | None,
+        Meta(
+            description="Labels that its nodes must have. A node keeps DANM's configuration when "
+            "it is left out, and starts no Pods then: clean it before, README.md says how."
+        ),
+    ]
+    tolerations: Annotated[
+        list[Toleration] | None,
+        Meta(
+            description="Taints of nodes that it bears; a list of yours replaces this one. Clean "
+            "a node, as README.md says, before none of them bears its taints."
+        ),
     ]
 
 
@@ -188,7 +207,10 @@ class Crds(Switch, kw_only=True):
         bool,
         Meta(
             description="Whether they outlive the release. Without them every network, every "
-            "record of an address and every interface's DanmEp of all namespaces is deleted."
+            "record of an address and every interface's DanmEp of all namespaces is deleted. "
+            "false is for clusters without DanmNets: otherwise `helm uninstall` removes ipam-svc "
+            "first, without which no DanmNet and no record goes, and so no definition either. "
+            "deploy/uninstall removes everything, whatever this says."
         ),
     ] = True
 
@@ -228,7 +250,8 @@ class Values(Section, kw_only=True):
         Meta(
             description="Addresses alone, for other CNI plugins: ipam-svc, the validator, and "
             "danmd with --ipam-only. The nodes' networks stay as they are; svcwatcher, netwatcher "
-            "and policies are left out."
+            "and policies are left out. Where all of DANM is installed it is refused: nodes would "
+            "lose what starts their Pods."
         ),
     ] = False
     one_node: Annotated[
@@ -259,6 +282,6 @@ class Values(Section, kw_only=True):
     validator: Annotated[Replicated, Meta(description="Judges DanmNets.")]
     svcwatcher: Annotated[Svcwatcher, Meta(description="Endpoints of Services.")]
     danm_cni: Annotated[
-        Workload, Meta(description="danmd, and the executables that it puts onto the nodes.")
+        DanmCni, Meta(description="danmd, and the executables that it puts onto the nodes.")
     ]
     netwatcher: Annotated[Workload, Meta(description="VLAN and VXLAN links on every node.")]

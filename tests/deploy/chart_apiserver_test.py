@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 import netwatcher.version
+from danm_api import labels
 from danm_api.names import SYSTEM_NAMESPACE
 from tests.deploy.helm import RELEASE, REPOSITORY, Tools
 from tests.lab.apiserver import ApiServer
@@ -185,6 +186,7 @@ def test_the_notes_name_the_label_that_the_namespace_lacks(tools: Tools) -> None
     tools.call(*command.replace("kubectl", tools.kubectl, 1).split())
     assert "label" not in notes()
     assert "crds.keep" not in notes({"crds": {"keep": False}})
+    assert "deploy/uninstall --force" in notes({"crds": {"keep": False}})
 
 
 def test_a_release_comes_changes_and_goes(tools: Tools) -> None:
@@ -201,6 +203,11 @@ def test_a_release_comes_changes_and_goes(tools: Tools) -> None:
     assert installed - before == {*given, f"secret/{_RECORD}1", _GROUP, *of_server}
     replicas = {"danm-ipam": 2, "danm-validator": 2, "danm-svcwatcher": 2}
     assert _replicas(tools) == replicas
+
+    refused = tools.with_values("upgrade", {"ipamOnly": True})
+    assert refused.returncode != 0
+    assert "there is the DaemonSet danm-netwatcher" in refused.stderr
+    assert _all_names(tools) == installed
 
     _helm(
         tools,
@@ -232,13 +239,21 @@ def test_a_release_comes_changes_and_goes(tools: Tools) -> None:
 
 
 def test_a_release_finds_the_definitions_of_the_one_before(tools: Tools) -> None:
-    """Who uninstalls and installs again has the networks of before; `crds.keep` decides that."""
+    """Who uninstalls and installs again has the networks of before; `crds.keep` decides that.
+
+    Without it the definitions go once nothing holds a DanmNet any more.
+    """
     before = _all_names(tools)
     _helm(tools, "install")
     network = {
         "apiVersion": "danm.k8s.io/v1",
         "kind": "DanmNet",
-        "metadata": {"name": "lan", "namespace": "default"},
+        # As ipam-svc does, which alone takes it away again, and does not run here.
+        "metadata": {
+            "name": "lan",
+            "namespace": "default",
+            "finalizers": [labels.DANMNET_FINALIZER],
+        },
         "spec": {"NetworkID": "lan", "Options": {"host_device": "ens4"}},
     }
     tools.call(
@@ -254,10 +269,23 @@ def test_a_release_finds_the_definitions_of_the_one_before(tools: Tools) -> None
     assert tools.call(*get).strip() == "danmnet.danm.k8s.io/lan"
     _uninstall(tools)
     wait_until(
+        lambda: _deleted(tools, "danmnet", "lan"),
+        what="The network waits for its finalizer",
+        timeout_s=_GONE_WITHIN_S,
+    )
+    assert _deleted(tools, "crd", "danmnets.danm.k8s.io")
+    freed = '{"metadata":{"finalizers":null}}'
+    tools.call(tools.kubectl, "patch", "danmnet", "lan", "--type=merge", f"--patch={freed}")
+    wait_until(
         lambda: _has_only(tools, before),
         what="Nothing is left",
         timeout_s=_GONE_WITHIN_S,
     )
+
+
+def _deleted(tools: Tools, kind: str, name: str) -> bool:
+    moment = "--output=jsonpath={.metadata.deletionTimestamp}"
+    return tools.call(tools.kubectl, "get", kind, name, moment) != ""
 
 
 def _created(tools: Tools, raw: object) -> bool:
