@@ -7,7 +7,8 @@ the runtime never sees a configuration whose plugin is missing. All of it is ato
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -38,6 +39,14 @@ _OLDEST: Final = CniVersion.V1_0_0
 _VERSIONS: Final = (_OLDEST, CniVersion.V1_1_0)
 # What an administrator writes to have no fallback.
 NO_FALLBACK: Final = "none"
+# What log lines name to who wants another one.
+_SETTING: Final = "--fallback-config (DANM_FALLBACK_CONFIG)"
+# A plugin's DaemonSet that starts anew may remove its file and write it again. Pods wait so long
+# for it: one that got another network would keep that for its life.
+_RETURN_S: Final = 60.0
+# A plugin's image may have to be pulled before it writes its file again. After this the file is
+# gone for good, as when a cluster has changed its plugin.
+_GONE_S: Final = 1800.0
 
 
 # Path, inode, size in bytes and time of the last change in nanoseconds.
@@ -60,6 +69,7 @@ class Installation:
         fallback: str | None,
         cni_version: str | None = None,
         pod_uid: str = "",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Work below the host's root.
 
@@ -69,11 +79,15 @@ class Installation:
             cni_version: The administrator's choice; None for what the runtime knows.
             pod_uid: The Pod that this is for, which installs nothing any more once it has taken
                 DANM off the node; empty outside of one.
+            now: Seconds since any time.
         """
         self._paths = paths
         self._pod_uid = pod_uid
         self._fallback = fallback
         self._cni_version = cni_version
+        self._now = now
+        # Since when the remembered fallback's file is missing; None while it is there.
+        self._missing_since_s: float | None = None
         # What the configuration that this process wrote was made of; None before.
         self._made_of: frozenset[_FileState] | None = None
 
@@ -120,16 +134,19 @@ class Installation:
         self.config_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         with _alone_in(self.config_directory):
             if not self.was_uninstalled():
+                # What is the node's first now is its fallback from now on.
+                self.fallback()
                 self._write_configuration()
 
     def refresh_configuration(self) -> None:
         """Write the CNI configuration again if the files that it speaks of have changed.
 
-        Not before this process has written it, nor once somebody has taken it off the node.
+        It also sees when the fallback's file goes and comes back, and chooses no other. Not before this process has written it, nor once somebody has taken it off the node.
 
         Raises:
             OSError: The host's directory cannot be read or written.
         """
+        self._look_after_fallback()
         if self._made_of is None or not self.config_directory.is_dir():
             return
         with _alone_in(self.config_directory):
@@ -148,16 +165,31 @@ class Installation:
         first = min((each.name for each in directory.iterdir()), default=CONFIG_NAME)
         if first_configuration([first], own=CONFIG_NAME) is not None:
             log.warning("Another CNI configuration comes before DANM's", name=first)
+        self._tell_earlier()
+
+    def _tell_earlier(self) -> None:
+        """Tell of a configuration that would have been the fallback if it had been there before.
+
+        That of the cluster's plugin, say, on a node that got DANM first.
+        """
+        fallback = None if self._fallback else self._remembered()
+        first = next(iter(self._configurations()), None)
+        if fallback is not None and first is not None and first < fallback:
+            log.info(
+                "A CNI configuration that came later would be the first",
+                name=first,
+                fallback=fallback,
+                setting=_SETTING,
+            )
 
     def _configuration(self) -> dict[str, Any]:
         plugin: dict[str, Any] = {"type": "danm"}
-        fallback = self.fallback()
         # Or the runtime would keep host ports and the like from these plugins.
         capabilities = dict(OWN_CAPABILITIES)
-        if fallback is not None:
-            capabilities |= self._capabilities(fallback)
+        if self._fallback and self._fallback != NO_FALLBACK:
+            capabilities |= self._capabilities(self._chosen(self._fallback))
         for name in self._configurations():
-            # Any of them may be a static type's.
+            # Any of them may be a static type's, or the fallback.
             capabilities |= self._capabilities(self._file(name))
         plugin["capabilities"] = dict(sorted(capabilities.items()))
         versions: dict[str, Any] = {"cniVersion": self._cni_version}
@@ -217,22 +249,61 @@ class Installation:
         """Return the configuration of Pods that ask for nothing, or None when there is none.
 
         Without the administrator's choice it is the one that was the node's first, which is
-        remembered: what appears later does not take over running nodes by its name.
+        remembered: what appears later does not take over running nodes by its name. While its
+        file is missing for a moment, it is returned all the same, and whoever reads it says so.
         """
         if self._fallback == NO_FALLBACK:
             return None
         if self._fallback:
             return self._chosen(self._fallback)
         remembered = self._remembered()
-        if remembered is not None and self._file(remembered).path.is_file():
+        missing_s = self._look_after_fallback()
+        if remembered is not None and missing_s < _RETURN_S:
             return self._file(remembered)
         chosen = next(iter(self._configurations()), None)
         if chosen is None:
             return None
+        if remembered is not None and missing_s < _GONE_S:
+            log.warning(
+                "Fallback network is missing, and another one is used until it is back",
+                name=remembered,
+                instead=chosen,
+                missing_s=round(missing_s),
+                setting=_SETTING,
+            )
+            return self._file(chosen)
+        self._remember(chosen, instead_of=remembered)
+        return self._file(chosen)
+
+    def _look_after_fallback(self) -> float:
+        """Return for how long the remembered fallback's file has been missing."""
+        remembered = None if self._fallback else self._remembered()
+        if remembered is None or self._file(remembered).path.is_file():
+            if self._missing_since_s is not None:
+                log.info("Fallback network is back", name=remembered)
+            self._missing_since_s = None
+            return 0.0
+        now_s = self._now()
+        # ADDs and the look at the files are in two threads.
+        since_s = self._missing_since_s
+        if since_s is None:
+            since_s = self._missing_since_s = now_s
+            log.warning("Fallback network is missing", name=remembered, setting=_SETTING)
+        return now_s - since_s
+
+    def _remember(self, chosen: str, *, instead_of: str | None) -> None:
         self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(self._memory, msgspec.json.encode(_Remembered(file=chosen)))
-        log.info("Chose fallback network", name=chosen)
-        return self._file(chosen)
+        if instead_of is None:
+            log.info("Chose fallback network", name=chosen, setting=_SETTING)
+            return
+        self._missing_since_s = None
+        log.warning(
+            "Chose another fallback network for one that is gone",
+            name=chosen,
+            gone=instead_of,
+            setting=_SETTING,
+        )
 
     @property
     def _memory(self) -> Path:

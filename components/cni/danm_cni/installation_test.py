@@ -13,13 +13,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from danm_api.errors import InvalidNetworkError
 from danm_cni.installation import CONFIG_NAME, Installation
 from danm_cni.plugin_loading import load_chain
 from danm_cni.testing.node import config_for, messages_of
 
 
-def _installation(root: Path, *, fallback: str | None = None, pod_uid: str = "") -> Installation:
-    return Installation(config_for(root).paths, fallback=fallback, pod_uid=pod_uid)
+def _installation(
+    root: Path,
+    *,
+    fallback: str | None = None,
+    pod_uid: str = "",
+    now: Callable[[], float] = time.monotonic,
+) -> Installation:
+    return Installation(config_for(root).paths, fallback=fallback, pod_uid=pod_uid, now=now)
 
 
 def _write(root: Path, name: str, content: object) -> None:
@@ -266,8 +273,129 @@ def test_the_fallback_is_remembered(tmp_path: Path) -> None:
     _write(tmp_path, "10-new.conf", {"type": "new"})
     # SPEC B2
     assert _name(_installation(tmp_path)) == "20-old.conf"
-    (tmp_path / "etc/cni/net.d/20-old.conf").unlink()
-    assert _name(_installation(tmp_path)) == "10-new.conf"
+
+
+class _Clock:
+    """Seconds that a test lets pass."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+def _with_two_files(root: Path, clock: _Clock) -> tuple[Installation, Path]:
+    """Have a node that remembers its first file; return that, too."""
+    _write(root, "10-calico.conflist", {"plugins": [{"type": "calico"}]})
+    _write(root, "87-podman.conflist", {"plugins": [{"type": "bridge"}]})
+    installation = _installation(root, now=clock)
+    installation.write_configuration()
+    assert _name(installation) == "10-calico.conflist"
+    return installation, root / "etc/cni/net.d/10-calico.conflist"
+
+
+def test_a_fallback_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """A plugin that writes its file anew costs no Pod its network, then or ever."""
+    clock = _Clock()
+    installation, file = _with_two_files(tmp_path, clock)
+    data = file.read_bytes()
+    file.unlink()
+    for _ in range(20):
+        # What danmd does every 2 s.
+        installation.refresh_configuration()
+        missing = installation.fallback()
+        assert missing is not None
+        with pytest.raises(InvalidNetworkError, match="10-calico.conflist cannot be read"):
+            load_chain(missing)
+        clock.now_s += 2
+    file.write_bytes(data)
+    installation.refresh_configuration()
+    assert _name(installation) == "10-calico.conflist"
+    assert _name(_installation(tmp_path)) == "10-calico.conflist"
+
+
+def test_absences_are_counted_one_by_one(tmp_path: Path) -> None:
+    """A file that goes again long after it came back is waited for again."""
+    clock = _Clock()
+    installation, file = _with_two_files(tmp_path, clock)
+    for _ in range(3):
+        file.unlink()
+        installation.refresh_configuration()
+        clock.now_s += 50
+        assert _name(installation) == "10-calico.conflist"
+        file.write_text('{"type":"calico"}')
+        installation.refresh_configuration()
+        clock.now_s += 10_000
+
+
+def test_another_network_stands_in_for_a_fallback_that_stays_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pods do not wait for minutes; and its file's return is the end of that."""
+    clock = _Clock()
+    installation, file = _with_two_files(tmp_path, clock)
+    data = file.read_bytes()
+    file.unlink()
+    installation.refresh_configuration()
+    clock.now_s += 1000
+    with caplog.at_level(logging.WARNING):
+        assert _name(installation) == "87-podman.conflist"
+    assert messages_of(caplog.records) == [
+        "Fallback network is missing, and another one is used until it is back"
+    ]
+    file.write_bytes(data)
+    assert _name(installation) == "10-calico.conflist"
+
+
+def test_a_fallback_that_is_gone_for_good_is_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cluster may change its plugin; the next one is remembered as the first one was."""
+    clock = _Clock()
+    installation, file = _with_two_files(tmp_path, clock)
+    file.unlink()
+    installation.refresh_configuration()
+    clock.now_s += 3600
+    # Looking for what plugins can do chooses nothing.
+    installation.refresh_configuration()
+    with caplog.at_level(logging.WARNING):
+        assert _name(installation) == "87-podman.conflist"
+    assert messages_of(caplog.records) == ["Chose another fallback network for one that is gone"]
+    _write(tmp_path, "05-new.conf", {"type": "new"})
+    assert _name(installation) == "87-podman.conflist"
+    assert _name(_installation(tmp_path)) == "87-podman.conflist"
+
+
+def test_without_another_file_there_is_no_fallback(tmp_path: Path) -> None:
+    """Once the only one has been away for long, Pods are told what to do instead."""
+    clock = _Clock()
+    _write(tmp_path, "10-x.conf", {"type": "x"})
+    installation = _installation(tmp_path, now=clock)
+    assert _name(installation) == "10-x.conf"
+    (tmp_path / "etc/cni/net.d/10-x.conf").unlink()
+    assert _name(installation) == "10-x.conf"
+    clock.now_s += 3600
+    assert _name(installation) is None
+
+
+def test_a_file_that_comes_before_the_fallback_later_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """DANM may come to a node before the cluster's plugin: then somebody has to say which it is."""
+    _write(tmp_path, "87-podman.conflist", {"plugins": [{"type": "bridge"}]})
+    installation = _installation(tmp_path)
+    message = "A CNI configuration that came later would be the first"
+    with caplog.at_level(logging.INFO):
+        installation.write_configuration()
+        assert message not in messages_of(caplog.records)
+        _write(tmp_path, "10-calico.conflist", {"plugins": [{"type": "calico"}]})
+        installation.refresh_configuration()
+    assert _name(installation) == "87-podman.conflist"
+    assert messages_of(caplog.records).count(message) == 1
+    (line,) = (each for each in caplog.records if message in str(each.msg))
+    assert "DANM_FALLBACK_CONFIG" in str(line.msg)
 
 
 def _name(installation: Installation) -> str | None:
