@@ -75,18 +75,25 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
         DanmError: The only one that failed.
         SeveralErrors: All that failed.
     """
-    results = await asyncio.gather(*work, return_exceptions=True)
     errors: list[DanmError] = []
     values: list[T] = []
-    for result in results:
-        if isinstance(result, DanmError):
-            errors.append(result)
-        elif isinstance(result, BaseException):
-            raise result
+    for outcome in await outcomes_of(work):
+        if isinstance(outcome, DanmError):
+            errors.append(outcome)
         else:
-            values.append(result)
+            values.append(outcome)
     raise_together(errors)
     return values
+
+
+async def outcomes_of(work: Iterable[Awaitable[T]]) -> list[T | DanmError]:
+    """Run everything at once, wait for all of it, and return in order what came of each."""
+    outcomes: list[T | DanmError] = []
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, DanmError):
+            raise result
+        outcomes.append(result)
+    return outcomes
 
 
 def raise_together(errors: Iterable[DanmError]) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from danm_api.errors import ConflictError, DanmError, OverloadedError, SeveralErrors
-from danm_cni.concurrency import Admission, KeyedLocks, all_of
+from danm_cni.concurrency import Admission, KeyedLocks, all_of, outcomes_of
 
 
 async def test_one_key_is_serial_and_others_are_not() -> None:
@@ -93,3 +93,20 @@ async def test_all_of_does_not_hide_bugs() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await all_of([refused(), broken()])
+    with pytest.raises(ZeroDivisionError):
+        await outcomes_of([refused(), broken()])
+
+
+async def test_what_came_of_each_is_told_in_order() -> None:
+    """Who failed, and how, is known of each by its place."""
+
+    async def give(value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    async def fail() -> int:
+        raise ConflictError("taken")
+
+    first, second, third = await outcomes_of([give(1), fail(), give(3)])
+    assert (first, third) == (1, 3)
+    assert isinstance(second, ConflictError)

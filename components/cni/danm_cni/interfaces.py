@@ -10,13 +10,13 @@ from typing import Any, Final, Literal
 import msgspec
 
 from danm_api.codec.cni import decode_result
-from danm_api.errors import DelegateError, InvalidRequestError
+from danm_api.errors import DanmError, DelegateError, InvalidRequestError, SeveralErrors
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId, InterfaceName
 from danm_cni.capabilities import for_interface
 from danm_cni.cni_errors import CniCode
-from danm_cni.concurrency import all_of
+from danm_cni.concurrency import all_of, outcomes_of
 from danm_cni.delegate import (
     add_chain,
     attachment_environment,
@@ -62,6 +62,19 @@ from danm_cni.result import (
 
 # A DEL that a plugin does not finish in this time is killed and tried again later.
 _DELEGATE_DEL_TIMEOUT_S: Final = 30.0
+
+
+class InterfacesLeftError(SeveralErrors):
+    """Something of interfaces may be left.
+
+    Attributes:
+        interfaces: Their names; of all others nothing is.
+    """
+
+    def __init__(self, errors: Sequence[DanmError], *, interfaces: frozenset[str]) -> None:
+        """Keep the names beside what went wrong."""
+        super().__init__(errors)
+        self.interfaces = interfaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,9 +306,10 @@ class SandboxInterfaces:
     async def unmake(self, sandbox: SandboxRecord, interfaces: Sequence[InterfaceRecord]) -> None:
         """Remove interfaces, whatever of them there is; repeating it is harmless.
 
+        All are tried. What danmd does itself in the namespace is judged as one.
+
         Raises:
-            DanmError: Something of one may be left.
-            SeveralErrors: Something of more than one.
+            InterfacesLeftError: Something of one or more may be left.
         """
         netns = sandbox.netns if self._kernel.has_netns(sandbox.netns) else ""
         downs = [
@@ -304,12 +318,25 @@ class SandboxInterfaces:
             )
             for each in interfaces
         ]
-        await all_of(
+        own = [each for each in downs if each.rules or each.delete_link]
+        delegated = [each for each in interfaces if each.calls]
+        outcomes = await outcomes_of(
             [
-                self._take_down([each for each in downs if each.rules or each.delete_link], netns),
-                *(self._delete(sandbox, each, netns) for each in interfaces if each.calls),
+                self._take_down(own, netns),
+                *(self._delete(sandbox, each, netns) for each in delegated),
             ]
         )
+        concerned = [{each.name for each in own}, *({each.interface} for each in delegated)]
+        failed = [
+            (error, names)
+            for error, names in zip(outcomes, concerned, strict=True)
+            if error is not None
+        ]
+        if failed:
+            raise InterfacesLeftError(
+                [error for error, _ in failed],
+                interfaces=frozenset(name for _, names in failed for name in names),
+            )
 
     async def _take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
         if netns and downs:

@@ -1,6 +1,7 @@
 """Taking a sandbox down: interfaces first, then DanmEps, then addresses (SPEC C4; DESIGN, P3).
 
-Each step may be repeated. Whatever fails leaves the record as it is, and the upkeep tries again.
+Each step may be repeated, and the upkeep tries again what has failed. An interface that cannot be
+removed keeps its DanmEp, its addresses and its place in the record, and those of no other one.
 """
 
 import time
@@ -9,16 +10,17 @@ from collections.abc import Sequence
 
 import msgspec
 
+from danm_api.errors import DanmError
 from danm_api.ipam_api import PodOwnerMessage, ReleaseRequest, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, Namespace, NodeName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.child_link import OWN_TYPES
-from danm_cni.concurrency import all_of
+from danm_cni.concurrency import outcomes_of, raise_together
 from danm_cni.edges import AddressService, EndpointStore, PodSource
 from danm_cni.failpoints import Effect, effect
-from danm_cni.interfaces import SandboxInterfaces
+from danm_cni.interfaces import InterfacesLeftError, SandboxInterfaces
 from danm_cni.journal import (
     InterfaceKind,
     InterfaceRecord,
@@ -70,13 +72,12 @@ class SandboxRemoval:
         """Remove a sandbox; its addresses too, unless its Pod is getting another sandbox.
 
         Raises:
-            DanmError: Something is left; the record stays.
+            DanmError: Something is left; the record stays, with that.
         """
-        marked = await self._clear(record)
-        if marked.networks() and await self._pods.wants_addresses(marked):
-            await self._hold(marked)
-        else:
-            await self.release(marked)
+        marked = await self._begin(record)
+        left, errors = await self._take_away(marked)
+        keep = bool(marked.networks()) and await self._pods.wants_addresses(marked)
+        await self._end(marked, left, errors, keep_addresses=keep)
 
     async def vacate(self, record: SandboxRecord) -> SandboxRecord:
         """Remove a sandbox but keep its addresses for the Pod's next one.
@@ -84,20 +85,22 @@ class SandboxRemoval:
         Raises:
             DanmError: Something is left; the record stays.
         """
-        return await self._hold(await self._clear(record))
+        marked = await self._begin(record)
+        _, errors = await self._take_away(marked)
+        raise_together(errors)
+        return await self._hold(marked)
 
     async def undo(self, record: SandboxRecord, *, keep_addresses: bool) -> None:
         """Remove what a failed ADD made (SPEC C3).
 
         Raises:
-            DanmError: Something is left; the record stays.
+            DanmError: Something is left; the record stays, with that.
         """
         # Its own plugins have ended.
-        marked = await self._take_away(await self._mark(record))
-        if keep_addresses and marked.networks():
-            await self._hold(marked)
-        else:
-            await self.release(marked)
+        marked = await self._mark(record)
+        left, errors = await self._take_away(marked)
+        keep = keep_addresses and bool(marked.networks())
+        await self._end(marked, left, errors, keep_addresses=keep)
 
     async def release(self, record: SandboxRecord) -> None:
         """Give a sandbox's addresses back and forget it.
@@ -105,48 +108,99 @@ class SandboxRemoval:
         Raises:
             DanmError: ipam-svc did not take it; the record stays.
         """
-        networks = record.networks()
-        if networks:
-            for attempt, interfaces in (await self._attempts(record)).items():
-                request = ReleaseRequest(
-                    owner=owner_of(record),
-                    attempt=attempt,
-                    networks=networks,
-                    interfaces=interfaces,
-                    node=self._node,
-                    timeout_s=_RELEASE_TIMEOUT_S,
-                )
-                with step(Step.RELEASE), effect(Effect.RELEASE):
-                    answer = await self._addresses.release(
-                        request, deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S
-                    )
-                if record.unasked:
-                    self._news.note(NO_DEL, map(of_entry, answer.released))
+        await self._give_back(record)
         await self._forget(record)
         log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
+
+    async def _end(
+        self,
+        marked: SandboxRecord,
+        left: frozenset[str],
+        errors: Sequence[DanmError],
+        *,
+        keep_addresses: bool,
+    ) -> None:
+        """Do what comes after the interfaces that are gone, and tell what went wrong with others.
+
+        Args:
+            marked: The sandbox.
+            left: The interfaces of which something may be left.
+            errors: Of those.
+            keep_addresses: For the Pod's next sandbox.
+        """
+        if not errors:
+            await (self._hold(marked) if keep_addresses else self.release(marked))
+            return
+        rest = tuple(each for each in marked.interfaces if each.interface in left)
+        # What is to be held is in one record, of which nothing is given back meanwhile.
+        if not keep_addresses and len(rest) < len(marked.interfaces):
+            gone = tuple(each for each in marked.interfaces if each.interface not in left)
+            try:
+                await self._give_back(msgspec.structs.replace(marked, interfaces=gone))
+            except DanmError as error:
+                errors = [*errors, error]
+            else:
+                with step(Step.JOURNAL), effect(Effect.WRITE_REMOVING):
+                    await self._journal.put(msgspec.structs.replace(marked, interfaces=rest))
+        raise_together(errors)
+
+    async def _give_back(self, record: SandboxRecord) -> None:
+        """Release the addresses of a record's interfaces, whose record stays as it is."""
+        networks = record.networks()
+        if not networks:
+            return
+        for attempt, interfaces in (await self._attempts(record)).items():
+            request = ReleaseRequest(
+                owner=owner_of(record),
+                attempt=attempt,
+                networks=networks,
+                interfaces=interfaces,
+                node=self._node,
+                timeout_s=_RELEASE_TIMEOUT_S,
+            )
+            with step(Step.RELEASE), effect(Effect.RELEASE):
+                answer = await self._addresses.release(
+                    request, deadline_s=time.monotonic() + _RELEASE_TIMEOUT_S
+                )
+            if record.unasked:
+                self._news.note(NO_DEL, map(of_entry, answer.released))
 
     async def _forget(self, record: SandboxRecord) -> None:
         with step(Step.JOURNAL), effect(Effect.FORGET):
             await self._journal.forget(ContainerId(record.container_id))
 
-    async def _clear(self, record: SandboxRecord) -> SandboxRecord:
+    async def _begin(self, record: SandboxRecord) -> SandboxRecord:
         if record.state in (SandboxState.ADDING, SandboxState.REMOVING):
             # Its ADD or DEL may have died with an earlier danmd, whose plugins may go on after what
             # follows here, or hang for ever.
             with step(Step.STRAYS), effect(Effect.END_STRAYS):
                 await self._interfaces.end_strays(record)
-        return await self._take_away(await self._mark(record))
+        return await self._mark(record)
 
-    async def _take_away(self, marked: SandboxRecord) -> SandboxRecord:
-        with step(Step.REMOVE):
-            await self._interfaces.unmake(marked, marked.interfaces)
+    async def _take_away(self, marked: SandboxRecord) -> tuple[frozenset[str], Sequence[DanmError]]:
+        """Remove interfaces, and the DanmEps of those that are gone.
+
+        Returns:
+            The interfaces of which something may be left, and why.
+        """
+        left: frozenset[str] = frozenset()
+        errors: list[DanmError] = []
+        try:
+            with step(Step.REMOVE):
+                await self._interfaces.unmake(marked, marked.interfaces)
+        except InterfacesLeftError as error:
+            left, errors = error.interfaces, [*error.errors]
+        told = [each for each in marked.interfaces if each.endpoint and each.interface not in left]
         with step(Step.ENDPOINTS):
-            await all_of(
-                self._delete_endpoint(marked, each.endpoint)
-                for each in marked.interfaces
-                if each.endpoint
+            outcomes = await outcomes_of(
+                self._delete_endpoint(marked, each.endpoint) for each in told
             )
-        return marked
+        failed = {
+            each.interface: error
+            for each, error in zip(told, outcomes, strict=True)
+            if error is not None
+        }
+        return left | failed.keys(), [*errors, *failed.values()]
 
     async def _delete_endpoint(self, record: SandboxRecord, name: str) -> None:
         with effect(Effect.DELETE_ENDPOINT):

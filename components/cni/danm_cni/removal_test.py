@@ -7,7 +7,14 @@ from ipaddress import IPv4Interface, IPv6Interface
 import msgspec
 import pytest
 
-from danm_api.errors import ApiUnavailableError, DelegateError, IpamUnavailableError, LinkSetupError
+from danm_api.errors import (
+    ApiUnavailableError,
+    DelegateError,
+    IpamUnavailableError,
+    LinkSetupError,
+    SeveralErrors,
+)
+from danm_api.ipam_api import PodOwnerMessage
 from danm_api.kube.api import DANMEPS, PODS
 from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.names import (
@@ -20,12 +27,16 @@ from danm_api.names import (
     PodUid,
 )
 from danm_api.testing.builders import NAMESPACE
+from danm_cni.cni_errors import CniRequestError
 from danm_cni.failpoints import Effect, observed_by
+from danm_cni.interfaces import InterfacesLeftError
 from danm_cni.journal import InterfaceKind, SandboxState
 from danm_cni.removal import adopted_record
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fake_addresses import identity
 from danm_cni.testing.node import FakeNode, netns_of
+
+_DEVICE = {"network": "device", "ip": "dynamic"}
 
 
 async def test_all_interfaces_are_removed_at_once(node: FakeNode) -> None:
@@ -46,9 +57,8 @@ async def test_all_interfaces_are_removed_at_once(node: FakeNode) -> None:
         pytest.param(
             "kernel", "take_down", {"interfaces", "rules", "DanmEps", "addresses"}, id="a link"
         ),
-        pytest.param(
-            "plugins", "bridge-del", {"interfaces", "DanmEps", "addresses"}, id="a plugin"
-        ),
+        # It keeps what is its own interface's, which has no address of ipam-svc's.
+        pytest.param("plugins", "bridge-del", {"interfaces", "DanmEps"}, id="a plugin"),
         pytest.param("kube", "delete", {"DanmEps", "addresses"}, id="a DanmEp"),
         pytest.param("addresses", "release", {"addresses"}, id="ipam-svc"),
     ],
@@ -56,7 +66,7 @@ async def test_all_interfaces_are_removed_at_once(node: FakeNode) -> None:
 async def test_interfaces_go_first_and_addresses_last(
     node: FakeNode, edge: str, step: str, left: set[str]
 ) -> None:
-    """What fails keeps all that comes after it, the journal knows it, and the next try ends it."""
+    """What fails keeps what comes after it, the journal knows it, and the next try ends it."""
     node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
     await node.add()
     await node.end_pod()
@@ -75,13 +85,123 @@ async def test_interfaces_go_first_and_addresses_last(
 
 
 async def test_one_interface_that_stays_does_not_keep_the_others(node: FakeNode) -> None:
-    """Each is tried, whatever the others' plugins say."""
+    """Each is tried, whatever the others' plugins say, and its DanmEp and address go with it."""
     node.add_pod(interfaces=[MANAGEMENT, INTERNAL, EXTERNAL])
     await node.add()
     await node.end_pod()
     node.plugins.failures.fail("bridge-del", DelegateError("disk is full", code=5))
+    # DESIGN, P3: it holds what may be live, and no more.
     await node.delete()
     assert {"eth0"} == set(node.interfaces())
+    assert [] == node.addresses.entries
+    assert ["eth0"] == [each["spec"]["Interface"]["Name"] for each in node.endpoints()]
+    (record,) = node.daemon.journal.records()
+    assert ["eth0"] == [each.interface for each in record.interfaces]
+    with pytest.raises(CniRequestError, match="has not added container"):
+        await node.check()
+
+
+async def test_an_interface_that_stays_keeps_its_own_address(node: FakeNode) -> None:
+    """A device whose plugin fails may still have it, whatever else of the sandbox is gone."""
+    node.add_pod(interfaces=[INTERNAL, _DEVICE])
+    await node.add()
+    await node.end_pod()
+    node.plugins.failures.fail("sriov-del", DelegateError("no driver", code=5), times=2)
+    for _ in range(2):
+        await node.delete()
+        # DESIGN, P3
+        assert ["device"] == [each.network for each in node.addresses.entries]
+        assert {"dev0"} == set(node.interfaces())
+    await node.restart()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_a_del_that_is_repeated_is_for_what_is_left(node: FakeNode) -> None:
+    """That plugin gets the result of its ADD again; one that has succeeded is not asked again."""
+    # CNI 1.1.0, section 2: "A prevResult must be supplied"
+    node.write_cni_config("flannel.conf", {"cniVersion": "1.0.0", "name": "m", "type": "bridge"})
+    node.add_pod(interfaces=[MANAGEMENT, _DEVICE])
+    await node.add()
+    await node.end_pod()
+    node.plugins.failures.fail("bridge-del", DelegateError("disk is full", code=5))
+    await node.delete()
+    await node.restart()
+    await node.daemon.upkeep.compare()
+    first, second = map(msgspec.json.decode, node.plugins.deleted_with)
+    assert ("sriov", "bridge") == (first["type"], second["type"])
+    assert "203.0.113.5/24" == second["prevResult"]["ips"][0]["address"]
+    assert {} == node.leftovers()
+
+
+async def test_a_kill_between_release_and_record_frees_nothing_of_others(node: FakeNode) -> None:
+    """What was released is released again, and whoever has the address by then keeps it."""
+    node.add_pod(interfaces=[MANAGEMENT, INTERNAL])
+    await node.add()
+    await node.end_pod()
+    (before,) = node.addresses.entries
+    node.plugins.failures.fail("bridge-del", DelegateError("disk is full", code=5))
+
+    def kill(point: str) -> None:
+        if point == f"after {Effect.RELEASE}":
+            raise OSError(errno.EIO, "killed")
+
+    with observed_by(kill):
+        await node.delete()
+    (record,) = node.daemon.journal.records()
+    assert 2 == len(record.interfaces)
+    await node.restart()
+    next_owner = PodOwnerMessage(namespace=NAMESPACE, name="pod-2", uid="uid-pod-2")
+    node.addresses.entries.append(replace(before, owner=next_owner))
+    node.plugins.failures.fail("bridge-del", DelegateError("disk is full", code=5))
+    # DESIGN, "Attempts fence"
+    with pytest.raises(DelegateError, match="disk is full"):
+        await node.daemon.sandboxes.ending.finish(ContainerId("c1"))
+    await node.daemon.sandboxes.ending.finish(ContainerId("c1"))
+    assert ["uid-pod-2"] == [identity(each.owner) for each in node.addresses.entries]
+    assert () == node.daemon.journal.records()
+
+
+async def test_what_stays_for_the_next_sandbox_is_held_as_a_whole(node: FakeNode) -> None:
+    """Of a Pod that lives nothing is given back, and DanmEps tell of what is there alone."""
+    node.add_pod(interfaces=[MANAGEMENT, INTERNAL])
+    await node.add()
+    node.plugins.failures.fail("bridge-del", DelegateError("disk is full", code=5))
+    await node.delete()
+    assert ["eth0"] == [each["spec"]["Interface"]["Name"] for each in node.endpoints()]
+    await node.daemon.upkeep.compare()
+    (record,) = node.daemon.journal.records()
+    assert (record.state, record.networks()) == (SandboxState.HELD, ["internal"])
+    assert ["internal"] == [each.network for each in node.addresses.entries]
+
+
+async def test_a_danmep_that_stays_keeps_its_own_address(node: FakeNode) -> None:
+    """Services send to what it says; the other one's is given back."""
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add()
+    await node.end_pod()
+    node.kube.fail_next("delete", DANMEPS, ApiUnavailableError("away", status=0))
+    await node.delete()
+    (endpoint,) = node.endpoints()
+    (entry,) = node.addresses.entries
+    assert entry.network == endpoint["spec"]["NetworkID"]
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+
+
+async def test_all_that_keeps_a_sandbox_is_told(node: FakeNode) -> None:
+    """An address that ipam-svc does not take back stays in the record, beside what is left."""
+    node.add_pod(interfaces=[MANAGEMENT, INTERNAL])
+    await node.add()
+    await node.end_pod()
+    node.plugins.failures.fail("bridge-del", DelegateError("disk is full", code=5))
+    node.addresses.failures.fail("release", IpamUnavailableError("away"))
+    with pytest.raises(SeveralErrors, match="disk is full; away"):
+        await node.daemon.sandboxes.ending.finish_tombstone(node.request("DEL", "c1"))
+    (record,) = node.daemon.journal.records()
+    assert record.networks() == ["internal"]
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
 
 
 async def test_an_address_whose_attempt_is_not_known_is_released(node: FakeNode) -> None:
@@ -221,7 +341,7 @@ async def test_an_interface_that_cannot_be_dropped_stays_in_the_record(node: Fak
     before = node.daemon.journal.existing(ContainerId("c1"))
     (lost,) = (each for each in before.interfaces if each.interface == "ext")
     node.kernel.failures.fail("take_down", LinkSetupError("no"))
-    with pytest.raises(LinkSetupError):
+    with pytest.raises(InterfacesLeftError, match="no"):
         await node.daemon.sandboxes.removal.drop(before, lost)
     assert before == node.daemon.journal.existing(ContainerId("c1"))
     assert len(node.endpoints()) == 2
