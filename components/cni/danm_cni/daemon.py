@@ -188,7 +188,10 @@ class Daemon:
                 interfaces=interfaces,
                 endpoints=self._endpoints,
                 reservation=SandboxReservation(
-                    journal=self.journal, addresses=edges.addresses, pods=self._pods
+                    journal=self.journal,
+                    addresses=edges.addresses,
+                    pods=self._pods,
+                    removal=removal,
                 ),
                 devices=edges.devices,
                 fallback=fallback,

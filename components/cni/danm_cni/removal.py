@@ -6,7 +6,7 @@ removed keeps its DanmEp, its addresses and its place in the record, and those o
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -111,6 +111,27 @@ class SandboxRemoval:
         await self._give_back(record)
         await self._forget(record)
         log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
+
+    async def release_beyond(self, held: SandboxRecord, wanted: Collection[tuple[str, str]]) -> None:
+        """Give back what a held sandbox has beyond what its Pod's next one asks for.
+
+        Args:
+            held: Its interfaces are known to be gone.
+            wanted: Networks and interfaces.
+
+        Raises:
+            DanmError: ipam-svc did not take it; the record stays as it is.
+        """
+        rest = tuple(each for each in held.interfaces if (each.network, each.interface) in wanted)
+        if len(rest) == len(held.interfaces):
+            return
+        beyond = tuple(each for each in held.interfaces if each not in rest)
+        await self._give_back(msgspec.structs.replace(held, interfaces=beyond))
+        if not rest:
+            await self._forget(held)
+            return
+        with step(Step.JOURNAL), effect(Effect.WRITE_HELD):
+            await self._journal.put(msgspec.structs.replace(held, interfaces=rest))
 
     async def _end(
         self,

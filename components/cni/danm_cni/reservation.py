@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,10 +10,11 @@ import msgspec
 
 from danm_api.codec.attachment import encode_ip_request
 from danm_api.codec.danmep import endpoint_object_name
-from danm_api.errors import AddressTakenError
+from danm_api.errors import AddressTakenError, DanmError
 from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName
+from danm_api.telemetry import get_logger
 from danm_cni.edges import AddressService, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_records import interface_record
@@ -21,9 +22,11 @@ from danm_cni.interface_setup import LinkFacts
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord, SandboxState
 from danm_cni.plan import PlannedAttachment
 from danm_cni.progress import Progress
-from danm_cni.removal import owner_of
+from danm_cni.removal import SandboxRemoval, owner_of
 from danm_cni.request import CniRequest
 from danm_cni.steps import Step, step
+
+log = get_logger(__name__)
 
 # How long a static address that somebody holds is waited for: a Pod's end takes its grace period,
 # and the runtime tries again anyway.
@@ -40,6 +43,7 @@ class SandboxReservation:
     journal: Journal
     addresses: AddressService
     pods: PodSource
+    removal: SandboxRemoval
 
     async def intend(
         self, request: CniRequest, pod: Pod, interfaces: tuple[InterfaceRecord, ...]
@@ -164,6 +168,7 @@ class SandboxReservation:
         ask_until_s = progress.deadline_s - _TELL_S
         # The last time must leave ipam-svc some time, or the error would be that it did not answer.
         give_up_s = min(time.monotonic() + _TAKEN_PATIENCE_S, ask_until_s - 2 * _TAKEN_POLL_S)
+        may_be_own = True
         while True:
             try:
                 with effect(Effect.RESERVE):
@@ -178,16 +183,46 @@ class SandboxReservation:
                         fresh=self.pods.is_first_use(pod) and fresh,
                     )
             except AddressTakenError:
+                if may_be_own:
+                    may_be_own = False
+                    if await self._let_go(container_id, pod):
+                        continue
                 if time.monotonic() >= give_up_s:
                     raise
             progress.enter("waiting for the static address to be released by its holder")
             await asyncio.sleep(_TAKEN_POLL_S)
 
+    async def _let_go(self, container_id: ContainerId, pod: Pod) -> bool:
+        """Give back what earlier sandboxes of a Pod hold under names that it has no more.
+
+        To ipam-svc an interface that has got another name, or another place, is another owner: it
+        would wait for itself for ever.
+
+        Returns:
+            Whether there was anything.
+        """
+        wanted = _reserved(self.journal.existing(container_id).interfaces)
+        found = False
+        for old in self.journal.of_pod(pod.runtime_uid):
+            if old.state is not SandboxState.HELD or _reserved(old.interfaces) <= wanted:
+                continue
+            try:
+                await self.removal.release_beyond(old, wanted)
+            except DanmError as error:
+                log.warning("Older addresses will be released later", error=error.reason)
+            else:
+                found = True
+        return found
+
+
+def _reserved(interfaces: Iterable[InterfaceRecord]) -> frozenset[tuple[str, str]]:
+    """Return the networks and names of interfaces that have, or get, addresses."""
+    return frozenset((each.network, each.interface) for each in interfaces if each.reserved)
+
 
 def _covers(records: Sequence[InterfaceRecord], old: SandboxRecord) -> bool:
     """Say whether the new interfaces stand for every address that an old sandbox holds."""
-    new = {(each.network, each.interface) for each in records if each.reserved}
-    return all((each.network, each.interface) in new for each in old.interfaces if each.reserved)
+    return _reserved(old.interfaces) <= _reserved(records)
 
 
 def _with_answer(

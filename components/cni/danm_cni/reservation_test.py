@@ -1,5 +1,8 @@
 """Addresses of an ADD: waited for, asked for once, and told when there are none."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -11,7 +14,7 @@ from danm_api.errors import (
 from danm_api.kube.api import PODS
 from danm_api.names import INTERFACES_ANNOTATION
 from danm_api.testing.builders import NAMESPACE, NODE
-from danm_cni.testing.demo import INTERNAL
+from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
 
 
@@ -91,3 +94,65 @@ async def test_a_static_pod_whose_mirror_was_deleted_is_not_fresh(node: FakeNode
         await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
         await node.until(lambda: len(pods.items()) == 0)
     assert [True, False] == node.addresses.fresh
+
+
+async def _now_asks_for(node: FakeNode, *attachments: Mapping[str, Any]) -> None:
+    """Edit the Pod's annotation, and wait until danmd has seen it."""
+    text = msgspec.json.encode(attachments).decode()
+    patch = {"metadata": {"annotations": {INTERFACES_ANNOTATION: text}}}
+    await node.kube.patch(PODS, "pod-1", patch, namespace=NAMESPACE)
+    pods, _, _ = node.daemon.informers
+    await node.until(
+        lambda: [each.annotations[INTERFACES_ANNOTATION] for each in pods.items()] == [text]
+    )
+
+
+async def test_a_static_address_follows_an_interface_to_another_name(node: FakeNode) -> None:
+    """What the Pod itself holds under the name of before is in nobody's way."""
+    fixed = {"network": "internal", "ip": "10.240.1.7/24"}
+    node.add_pod(interfaces=[fixed, EXTERNAL])
+    await node.add("c1")
+    await node.delete("c1")
+    await _now_asks_for(node, MANAGEMENT, fixed, EXTERNAL)
+    result = await node.add("c2")
+    assert "10.240.1.7/24" in [str(ip.address) for ip in result.ips]
+    held = {(each.network, each.interface) for each in node.addresses.entries}
+    assert held == {("internal", "eth1"), ("external", "ext")}
+    await node.daemon.sandboxes.background.end()
+    assert ["c2"] == [each.container_id for each in node.daemon.journal.records()]
+
+
+async def test_an_older_address_that_cannot_be_given_back_is_told_as_its_holder(
+    node: FakeNode,
+) -> None:
+    """The ADD says who holds it, and the next one tries again."""
+    fixed = {"network": "internal", "ip": "10.240.1.7/24"}
+    node.add_pod(interfaces=[fixed])
+    await node.add("c1")
+    await node.delete("c1")
+    await _now_asks_for(node, MANAGEMENT, fixed)
+    node.addresses.failures.fail("release", IpamUnavailableError("away"))
+    with pytest.raises(AddressTakenError, match=r"held by uid-pod-1 \(eth0\)"):
+        await node.add("c2", timeout_s=1.0)
+    assert ["eth0"] == [each.interface for each in node.addresses.entries]
+    await node.add("c3")
+    assert ["eth1"] == [each.interface for each in node.addresses.entries]
+
+
+async def test_what_others_hold_costs_a_pod_nothing_of_its_own(node: FakeNode) -> None:
+    """An address that stays taken takes none of those from the Pod that it goes on asking for."""
+    fixed = {"network": "internal", "ip": "10.240.1.7/24"}
+    node.add_pod("other", interfaces=[fixed])
+    await node.add("c0", pod="other")
+    await node.kube.delete(PODS, "other", namespace=NAMESPACE)
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    await node.add("c1")
+    await node.delete("c1")
+    held = {each.network: each.address for each in node.addresses.entries}
+    await _now_asks_for(node, MANAGEMENT, fixed, EXTERNAL)
+    with pytest.raises(AddressTakenError, match="held by uid-other"):
+        await node.add("c2", timeout_s=1.0)
+    assert {each.network: each.address for each in node.addresses.entries} == {
+        "internal": "10.240.1.7/24",
+        "external": held["external"],
+    }

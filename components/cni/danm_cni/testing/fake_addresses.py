@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
+from danm_api.errors import AddressTakenError
 from danm_api.ipam_api import (
     AttachmentAnswer,
     AttachmentRequest,
@@ -59,9 +60,19 @@ class FakeAddresses:
         self.fresh.append(fresh)
         self.via_fakeipam.append(via_fakeipam)
         await self.failures.meet("reserve")
+        for each in attachments:
+            self._refuse_taken(owner, each)
         answers = [self._take(owner, each) for each in attachments]
         await self.failures.meet("reserve-lost")
         return ReserveAnswer(attempt=self._attempt, attachments=answers)
+
+    def _refuse_taken(self, owner: OwnerMessage, wanted: AttachmentRequest) -> None:
+        """Refuse an address that another owner has; another interface is another owner."""
+        for each in self.entries:
+            is_own = (identity(each.owner), each.interface) == (identity(owner), wanted.interface)
+            if not is_own and each.network == wanted.network and each.address in _asked(wanted):
+                holder = f"{identity(each.owner)} ({each.interface})"
+                raise AddressTakenError(f"{each.address} is held by {holder}")
 
     def _take(self, owner: OwnerMessage, wanted: AttachmentRequest) -> AttachmentAnswer:
         taken = {
@@ -140,6 +151,10 @@ class FakeAddresses:
             since=datetime(2026, 1, 1, tzinfo=UTC),
             mac="",
         )
+
+
+def _asked(wanted: AttachmentRequest) -> tuple[str, str]:
+    return (wanted.ip, wanted.ip6)
 
 
 def identity(owner: OwnerMessage) -> str:
