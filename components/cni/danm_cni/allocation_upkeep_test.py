@@ -78,6 +78,20 @@ async def test_addresses_of_namespaces_that_are_gone_are_told(
     assert told["DanmNet/dual"].endswith("the network namespace is gone, and no DEL came")
 
 
+async def test_a_record_that_was_spoilt_frees_no_living_address(caller: Caller) -> None:
+    """Another record of the same namespace says nothing of it: the interface does."""
+    await caller.add(interface="net1")
+    await caller.add(interface="net2")
+    (caller.node.root / "state/allocations/c1:net1.json").write_bytes(b"{")
+    await caller.node.restart()
+    # DESIGN, P3
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == ["198.18.0.10/24", "198.18.0.11/24"]
+    caller.node.kernel.gone.add(netns_of("c1"))
+    await caller.node.daemon.upkeep.compare()
+    assert caller.held() == []
+
+
 async def test_a_del_is_no_news(caller: Caller) -> None:
     """What the runtime asks to give back is neither counted nor told, now or later."""
     await caller.add()

@@ -5,7 +5,6 @@ and name `fakeipam` in their `ipam` section.
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 from danm_api.errors import DanmError, DeadlineExceededError
@@ -158,12 +157,11 @@ class IpamOnlyDaemon:
             for entry in entries
             if not self.allocations.journal.knows(entry) and not self._sandboxes.knows_entry(entry)
         ]
-        if await self._strays.release(unknown, known_namespaces=self._known_namespaces()):
+        complete = await self._strays.release(
+            unknown,
+            sandboxes=self._sandboxes.records(),
+            allocations=self.allocations.journal.records(),
+        )
+        if complete:
             self.allocations.allocations.compared.set()
         await self.allocations.reassert(allocated, entries)
-
-    def _known_namespaces(self) -> Sequence[str]:
-        return [
-            *(each.netns for each in self.allocations.journal.records()),
-            *(each.netns for each in self._sandboxes.records()),
-        ]

@@ -1,7 +1,8 @@
 """Entries of this node in ipam-svc that no journal knows of (DESIGN, "Nodes fence")."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -11,7 +12,9 @@ from danm_api.ipam_api import ReleaseRequest, Reservation
 from danm_api.model.addresses import IPAddress
 from danm_api.names import NodeName
 from danm_api.telemetry import get_logger
+from danm_cni.allocation_journal import AllocationRecord
 from danm_cni.edges import AddressService, InterfaceMaker
+from danm_cni.journal import SandboxRecord
 from danm_cni.metrics import ADDRESSES_UNKNOWN
 from danm_cni.netns import NetnsGoneError
 from danm_cni.news import UNKNOWN, AddressNews, of_entry
@@ -24,9 +27,10 @@ _RELEASE_TIMEOUT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strays:
-    """Releases such entries, unless a namespace that no journal explains has the address.
+    """Releases such entries, unless a namespace has the address and no journal explains that.
 
-    A journal may have been lost, and what it told of may live (DESIGN, P3).
+    A journal may have been lost, or one record of it, and what it told of may live (DESIGN, P3). So
+    while there are such entries, all namespaces are read; usually there are none.
     """
 
     node: NodeName
@@ -35,13 +39,18 @@ class Strays:
     news: AddressNews
 
     async def release(
-        self, entries: Sequence[Reservation], *, known_namespaces: Collection[str]
+        self,
+        entries: Sequence[Reservation],
+        *,
+        sandboxes: Iterable[SandboxRecord],
+        allocations: Iterable[AllocationRecord],
     ) -> bool:
         """Release entries that nobody knows.
 
         Args:
             entries: The unknown ones.
-            known_namespaces: Those whose addresses the journals explain.
+            sandboxes: All records.
+            allocations: All records.
 
         Returns:
             Whether none of them is left.
@@ -52,7 +61,7 @@ class Strays:
         ADDRESSES_UNKNOWN.set(len(entries))
         if not entries:
             return True
-        live = await self._live_addresses(known_namespaces)
+        live = await self._live_addresses(_explained(sandboxes, allocations))
         released: list[Reservation] = []
 
         async def release(entry: Reservation) -> None:
@@ -84,23 +93,43 @@ class Strays:
         )
         self.news.note(UNKNOWN, map(of_entry, answer.released))
 
-    async def _live_addresses(self, known_namespaces: Collection[str]) -> frozenset[IPAddress]:
-        """Return the addresses of the namespaces that no journal explains."""
-        known = {_file_name(path) for path in known_namespaces}
+    async def _live_addresses(
+        self, explained: Mapping[str, frozenset[IPAddress]]
+    ) -> frozenset[IPAddress]:
+        """Return the addresses of all namespaces less those that records of each tell of.
+
+        Tenants use the same addresses: one that is another's network's is no reason to stay.
+        """
+        paths = {path: path for path in explained}
+        paths |= {_canonical(path): path for path in await self.kernel.named_namespaces()}
         found: set[IPAddress] = set()
-        for path in await self.kernel.named_namespaces():
-            if _file_name(path) in known:
-                continue
+        for name, path in paths.items():
             try:
-                found |= await self.kernel.addresses(path)
+                present = await self.kernel.addresses(path)
             except NetnsGoneError:
                 continue
             except LinkSetupError as error:
                 log.warning("Namespace cannot be read", netns=path, error=error.reason)
                 raise
+            found |= present - explained.get(name, frozenset())
         return frozenset(found)
 
 
-def _file_name(path: str) -> str:
-    """Namespaces have names of their own; /run and /var/run are one directory."""
-    return path.rpartition("/")[2]
+def _explained(
+    sandboxes: Iterable[SandboxRecord], allocations: Iterable[AllocationRecord]
+) -> Mapping[str, frozenset[IPAddress]]:
+    """Return the addresses that records tell of, by the paths of their namespaces; pure."""
+    found: defaultdict[str, frozenset[IPAddress]] = defaultdict(frozenset)
+    for sandbox in sandboxes:
+        for interface in sandbox.interfaces:
+            found[_canonical(sandbox.netns)] |= {ip_address(each) for each in interface.addresses}
+    for allocation in allocations:
+        found[_canonical(allocation.netns)] |= allocation.addresses
+    # Of a container that has none.
+    found.pop("", None)
+    return found
+
+
+def _canonical(path: str) -> str:
+    """Return a path as all name it: /run and /var/run are one directory."""
+    return f"/var{path}" if path.startswith("/run/") else path

@@ -1,6 +1,7 @@
 """Entries of this node that no journal knows of: who may have them, and what is given back."""
 
 import asyncio
+from collections.abc import Sequence
 from ipaddress import ip_interface
 
 import pytest
@@ -18,6 +19,8 @@ from danm_api.kube.events import EventRecorder
 from danm_api.names import NodeName
 from danm_api.testing.builders import NAMESPACE
 from danm_api.testing.fake_kube import FakeKube
+from danm_cni.allocation_journal import AllocationRecord, AllocationState
+from danm_cni.journal import InterfaceKind, InterfaceRecord, SandboxRecord, SandboxState
 from danm_cni.netns import NetnsGoneError
 from danm_cni.news import AddressNews
 from danm_cni.pods import NodePods, PodEvents
@@ -61,9 +64,16 @@ class _Node:
         """Have a namespace with an interface."""
         self.kernel.namespaces[namespace].interfaces["eth0"] = list(addresses)
 
-    async def release(self, *known: str) -> bool:
-        """Release what is held, where these namespaces are explained by the journals."""
-        return await self.strays.release(await self._entries(), known_namespaces=known)
+    async def release(
+        self,
+        *,
+        sandboxes: Sequence[SandboxRecord] = (),
+        allocations: Sequence[AllocationRecord] = (),
+    ) -> bool:
+        """Release what is held, where the journals have these records."""
+        return await self.strays.release(
+            await self._entries(), sandboxes=sandboxes, allocations=allocations
+        )
 
     async def _entries(self) -> list[Reservation]:
         return list(await self.addresses.node_reservations())
@@ -71,6 +81,35 @@ class _Node:
     def held(self) -> list[str]:
         """Return what is still held."""
         return [str(ip_interface(each.address).ip) for each in self.addresses.entries]
+
+
+def _sandbox(netns: str, *addresses: str) -> SandboxRecord:
+    """Return a record of a sandbox, each interface with one address."""
+    return SandboxRecord(
+        container_id="c1",
+        namespace=NAMESPACE,
+        pod="p1",
+        pod_uid="u1",
+        netns=netns,
+        state=SandboxState.ADDED,
+        interfaces=tuple(
+            InterfaceRecord(interface=f"eth{number}", kind=InterfaceKind.OWN, ip=each)
+            for number, each in enumerate(addresses)
+        ),
+    )
+
+
+def _allocation(netns: str, address: str) -> AllocationRecord:
+    return AllocationRecord(
+        container_id="c1",
+        interface="net2",
+        config="bridge",
+        owner=PodOwnerMessage(namespace=NAMESPACE, name="p1", uid="u1"),
+        network="internal",
+        netns=netns,
+        state=AllocationState.ADDED,
+        ip=address,
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,18 +141,46 @@ async def test_an_address_in_a_namespace_that_nothing_explains_stays() -> None:
     assert not await node.release()
     assert ["10.0.0.7", "2001:db8::7"] == node.held()
     assert counted("danmd_unknown_addresses") == 2
-    assert await node.release("/run/netns/lost")
+    node.has_interface("/run/netns/lost")
+    assert await node.release()
     assert counted("danmd_unknown_addresses") == 0
 
 
-async def test_a_namespace_that_a_journal_explains_has_nothing_else() -> None:
-    """What the journal does not tell of such a sandbox is not its own (a failed ADD's, say)."""
+async def test_what_a_journal_explains_is_no_reason_to_keep_an_entry() -> None:
+    """Networks may have the same addresses: the record says that it is another one's."""
+    node = _Node()
+    node.hold("10.0.0.7/24", "10.0.0.8/24", "2001:db8::7/64")
+    node.has_interface("/run/netns/known", "10.0.0.7/24", "10.0.0.8/24", "2001:db8::7/64")
+    # Runtimes name one directory both ways.
+    record = _sandbox("/var/run/netns/known", "10.0.0.7/24", "2001:db8::7/64")
+    allocation = _allocation("/var/run/netns/known", "10.0.0.8/24")
+    assert await node.release(sandboxes=[record], allocations=[allocation])
+    assert [] == node.held()
+
+
+@pytest.mark.parametrize("netns", ["/var/run/netns/known", "/proc/4711/ns/net"])
+async def test_one_record_of_a_namespace_explains_no_other_address(netns: str) -> None:
+    """A record that a broken disk has spoilt may have told of it, beside one that can be read."""
     node = _Node()
     node.hold("10.0.0.7/24")
-    node.has_interface("/run/netns/known", "10.0.0.7/24")
-    # Runtimes name one directory both ways.
-    assert await node.release("/var/run/netns/known")
+    node.has_interface(netns, "10.0.0.7/24", "10.0.0.8/24")
+    # DESIGN, P3
+    assert not await node.release(allocations=[_allocation(netns, "10.0.0.8/24")])
+    assert ["10.0.0.7"] == node.held()
+    node.kernel.gone.add(netns)
+    assert await node.release(allocations=[_allocation(netns, "10.0.0.8/24")])
     assert [] == node.held()
+
+
+async def test_a_namespace_without_name_is_read_too() -> None:
+    """Not all runtimes keep namespaces by name; a record says where that of its sandbox is."""
+    node = _Node()
+    node.hold("10.0.0.7/24")
+    node.has_interface("/proc/4711/ns/net", "10.0.0.7/24")
+    node.has_interface("", "10.0.0.7/24")
+    node.kernel.unnamed |= {"/proc/4711/ns/net", ""}
+    assert not await node.release(sandboxes=[_sandbox("/proc/4711/ns/net", "10.0.0.8/24")])
+    assert await node.release(sandboxes=[_sandbox("", "10.0.0.8/24")])
 
 
 async def test_a_namespace_that_goes_meanwhile_has_nothing() -> None:

@@ -168,10 +168,8 @@ class Upkeep:
         entries = await self._addresses.node_reservations()
         complete = await self._strays.release(
             [entry for entry in entries if not self._is_known(entry)],
-            known_namespaces=[
-                *(each.netns for each in self._journal.records()),
-                *(each.netns for each in self._allocations.journal.records()),
-            ],
+            sandboxes=self._journal.records(),
+            allocations=self._allocations.journal.records(),
         )
         if complete:
             self._allocations.allocations.compared.set()

@@ -47,6 +47,8 @@ class FakeKernel:
         self.host_links = set(parents)
         self.namespaces: dict[str, FakeNetns] = defaultdict(FakeNetns)
         self.gone: set[str] = set()
+        # Those that a process alone keeps, as below /proc.
+        self.unnamed: set[str] = set()
         self.failures = Failures()
 
     async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
@@ -133,7 +135,7 @@ class FakeKernel:
 
     async def named_namespaces(self) -> Sequence[str]:
         """Return the paths of all namespaces."""
-        return [path for path in self.namespaces if path not in self.gone]
+        return [path for path in self.namespaces if path not in self.gone | self.unnamed]
 
     def _space(self, netns: str) -> FakeNetns:
         if netns in self.gone:
