@@ -22,17 +22,13 @@ from danm_api.ipam_api import (
 )
 from danm_api.model.addresses import IPAddress
 from danm_api.node_tombstone import attachment_name
-from danm_api.telemetry import get_logger
 from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
+from danm_cni.record_files import readable_records
 from danm_cni.threads import Threads
-
-log = get_logger(__name__)
 
 _SUFFIX: Final = ".json"
 # Writes wait for the disk and not for the processor.
 _MAX_WRITES: Final = 32
-# A file that cannot be read is kept for people, out of the way.
-_UNREADABLE_SUFFIX: Final = ".unreadable"
 
 
 class AllocationState(StrEnum):
@@ -117,7 +113,7 @@ def records_in(directory: Path) -> list[AllocationRecord]:
     """Read the records beside a running danmd, changing nothing; skip what is unreadable."""
     found = []
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
-        with suppress(msgspec.DecodeError, FileNotFoundError):
+        with suppress(msgspec.DecodeError, OSError):
             found.append(decode_foreign(path.read_bytes(), AllocationRecord))
     return found
 
@@ -151,15 +147,8 @@ class AllocationJournal:
         """Read all records; to be called once, before anything else."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_temporaries(self._directory)
-        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-            try:
-                record = decode_foreign(path.read_bytes(), AllocationRecord)
-            except msgspec.DecodeError as error:
-                # Renames are atomic, so this is a broken disk or a hand; the comparison with
-                # ipam-svc's entries cleans what the record would have told.
-                log.exception("Set unreadable record aside", path=str(path), error=error)
-                path.rename(path.with_name(path.name + _UNREADABLE_SUFFIX))
-                continue
+        paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
+        for record in readable_records(paths, AllocationRecord):
             self._records[record.key] = record
 
     def get(self, key: AllocationKey) -> AllocationRecord | None:

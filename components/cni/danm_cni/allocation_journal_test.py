@@ -102,6 +102,15 @@ async def test_an_unreadable_record_stops_nobody(tmp_path: Path, data: bytes) ->
     assert [path.name for path in tmp_path.iterdir()] == ["c0:net1.json.unreadable"]
 
 
+async def test_what_the_disk_does_not_give_stops_nobody(tmp_path: Path) -> None:
+    """Neither a start nor whoever looks at the records beside a danmd."""
+    (tmp_path / "c0:net1.json").mkdir()
+    (tmp_path / "c1:net1.json").write_bytes(msgspec.json.encode(a_record()))
+    journal = AllocationJournal(tmp_path)
+    journal.load()
+    assert list(journal.records()) == [a_record()] == records_in(tmp_path)
+
+
 async def test_fields_of_a_later_release_are_ignored(tmp_path: Path) -> None:
     """Going back to this release keeps what it knows."""
     raw = msgspec.json.decode(msgspec.json.encode(a_record())) | {"later": 1}

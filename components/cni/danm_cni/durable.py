@@ -52,6 +52,7 @@ def sync_directory(path: Path) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Remove what interrupted writes left."""
+    """Remove what interrupted writes left; what cannot be removed is in nobody's way."""
     for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()

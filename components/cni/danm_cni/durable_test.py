@@ -62,7 +62,9 @@ def test_what_interrupted_writes_left_is_removed(tmp_path: Path) -> None:
     """And nothing else."""
     for name in (".x.17", ".y.18", "x", "y.json"):
         (tmp_path / name).touch()
+    (tmp_path / ".z").mkdir()
     remove_temporaries(tmp_path)
+    (tmp_path / ".z").rmdir()
     assert ["x", "y.json"] == sorted(each.name for each in tmp_path.iterdir())
 
 

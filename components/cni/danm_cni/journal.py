@@ -14,23 +14,18 @@ from typing import Final
 
 import msgspec
 
-from danm_api.codec.json_text import decode_foreign
 from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, InterfaceName, PodUid
-from danm_api.telemetry import get_logger
 from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
+from danm_cni.record_files import readable_records
 from danm_cni.threads import Threads
-
-log = get_logger(__name__)
 
 _SUFFIX: Final = ".json"
 # Writes wait for the disk and not for the processor.
 _MAX_WRITES: Final = 32
 # A node has some hundred Pods; a runtime repeats DELs within minutes.
 _MAX_SEEN: Final = 5000
-# A file that cannot be read is kept for people, out of the way.
-_UNREADABLE_SUFFIX: Final = ".unreadable"
 
 
 class SandboxState(StrEnum):
@@ -189,15 +184,8 @@ class Journal:
         """Read all records; to be called once, before anything else."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_temporaries(self._directory)
-        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
-            try:
-                record = decode_foreign(path.read_bytes(), SandboxRecord)
-            except msgspec.DecodeError as error:
-                # Renames are atomic, so this is a broken disk or a hand; the comparison with the
-                # API objects cleans what the record would have told.
-                log.exception("Set unreadable journal record aside", path=str(path), error=error)
-                path.rename(path.with_name(path.name + _UNREADABLE_SUFFIX))
-                continue
+        paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
+        for record in readable_records(paths, SandboxRecord):
             self._records[ContainerId(record.container_id)] = record
 
     def get(self, container_id: ContainerId) -> SandboxRecord | None:

@@ -134,6 +134,15 @@ async def test_a_broken_file_is_set_aside(tmp_path: Path, data: bytes) -> None:
     assert (tmp_path / "bad.json.unreadable").exists()
 
 
+async def test_what_the_disk_does_not_give_stops_no_start(tmp_path: Path) -> None:
+    """One record that cannot be read, or what is no file at all, keeps no Pod from its ADD."""
+    journal = _loaded(tmp_path)
+    await journal.put(_record("good"))
+    (tmp_path / "bad.json").mkdir()
+    (tmp_path / ".bad").mkdir()
+    assert ["good"] == [each.container_id for each in _loaded(tmp_path).records()]
+
+
 async def test_fields_of_a_later_release_are_no_error(tmp_path: Path) -> None:
     """After a downgrade danmd still reads what the later release wrote."""
     journal = _loaded(tmp_path)
