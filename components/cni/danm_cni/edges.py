@@ -191,10 +191,11 @@ class PodSource(Protocol):
         """Say whether nothing was reserved for a Pod before; true at most once for each Pod."""
         ...
 
-    async def wants_addresses(self, record: SandboxRecord) -> bool:
+    async def wants_addresses(self, record: SandboxRecord, *, anew: bool = False) -> bool:
         """Say whether a Pod keeps its addresses after its sandbox is gone.
 
-        Unknown counts as yes: an address that may still be live is never freed.
+        Unknown counts as yes: an address that may still be live is never freed. ``anew`` asks the
+        API server about a Pod that the watch shows alive.
         """
         ...
 

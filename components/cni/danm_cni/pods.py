@@ -73,13 +73,17 @@ class NodePods:
             )
         return pod
 
-    async def wants_addresses(self, record: SandboxRecord) -> bool:
+    async def wants_addresses(self, record: SandboxRecord, *, anew: bool = False) -> bool:
         """Say whether a Pod keeps its addresses after its sandbox is gone.
 
         Source: DESIGN, "When an address is released". Unknown counts as yes.
+
+        Args:
+            record: A sandbox of it.
+            anew: Believe no watch that shows it alive: one that has died silently goes on to.
         """
         pod = self._seen(record.namespace, record.pod)
-        if pod is None or pod.runtime_uid != record.pod_uid:
+        if pod is None or pod.runtime_uid != record.pod_uid or (anew and _keeps(pod, record)):
             try:
                 raw = await self._api.get(PODS, record.pod, namespace=record.namespace)
             except NotFoundError:
@@ -88,10 +92,14 @@ class NodePods:
                 log.warning("Pod cannot be read", pod=record.pod, error=error.reason)
                 return True
             pod = decode_pod(raw)
-        return pod.runtime_uid == record.pod_uid and not pod.deleting and not pod.ended
+        return _keeps(pod, record)
 
     def _seen(self, namespace: str, name: str) -> Pod | None:
         return self.informer.get(ObjectKey(namespace=namespace, name=name))
+
+
+def _keeps(pod: Pod, record: SandboxRecord) -> bool:
+    return pod.runtime_uid == record.pod_uid and not pod.deleting and not pod.ended
 
 
 def _is(pod: Pod, identity: PodIdentity) -> bool:

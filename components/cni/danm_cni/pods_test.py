@@ -125,6 +125,45 @@ async def test_a_terminating_pod_keeps_nothing(kube: FakeKube) -> None:
     assert not await NodePods(kube, NodeName("n1")).wants_addresses(_record())
 
 
+@pytest.mark.parametrize(
+    ("now", "wants"),
+    [
+        pytest.param(_pod(), True, id="lives"),
+        pytest.param(_pod(phase="Failed"), False, id="failed"),
+        pytest.param(_pod("u2"), False, id="replaced"),
+        pytest.param(None, False, id="gone"),
+    ],
+)
+async def test_a_watch_that_has_died_is_not_believed(
+    kube: FakeKube, pods: NodePods, now: RawObject | None, *, wants: bool
+) -> None:
+    """Whoever asks anew hears what the API server has, not what the watch has shown long ago."""
+    kube.add(PODS, _pod())
+    async with asyncio.timeout(30):
+        while not pods.informer.items():
+            await asyncio.sleep(0.005)
+    late = kube.hold_next("list", PODS)
+    kube.end_watches()
+    await late.reached.wait()
+    await kube.delete(PODS, "pod", namespace=NAMESPACE)
+    if now is not None:
+        kube.add(PODS, now)
+    assert await pods.wants_addresses(_record())
+    assert wants == await pods.wants_addresses(_record(), anew=True)
+
+
+async def test_a_pod_that_the_watch_shows_ended_is_not_read(
+    kube: FakeKube, pods: NodePods
+) -> None:
+    """It stays so; and an API server that does not answer frees nothing of others."""
+    kube.add(PODS, _pod(phase="Failed"))
+    async with asyncio.timeout(30):
+        while not pods.informer.items():
+            await asyncio.sleep(0.005)
+    kube.fail_next("get", PODS, ApiUnavailableError("away", status=0), times=9)
+    assert not await pods.wants_addresses(_record(), anew=True)
+
+
 async def test_unknown_counts_as_living(kube: FakeKube) -> None:
     """While the API server is away no address is freed that may be live."""
     kube.fail_next("get", PODS, ApiUnavailableError("away", status=0))

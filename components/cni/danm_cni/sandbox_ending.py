@@ -103,14 +103,20 @@ class SandboxEnding:
         """Remove what an ADD made whose answer nobody took."""
         _ = self.background.spawn(self._delete(request))
 
-    async def finish(self, container_id: ContainerId) -> None:
+    async def finish(self, container_id: ContainerId, *, anew: bool = False) -> None:
         """Go on with what is left of a sandbox; whoever holds its locks does it already.
+
+        Args:
+            container_id: The sandbox's.
+            anew: Ask the API server whether addresses are still held for a Pod that lives.
 
         Raises:
             DanmError: It does not work yet.
         """
         if self.locks.is_held(container_id):
             return
+        # Before the locks: the Pod's next ADD does not wait for it. A Pod that has ended stays so.
+        ended = anew and await self._is_held_for_nobody(container_id)
         async with self.locks.hold(container_id):
             known = self.journal.get(container_id)
             if known is None:
@@ -122,13 +128,25 @@ class SandboxEnding:
                     return
                 match record.state:
                     case SandboxState.HELD:
-                        if self._is_followed(record) or not await self.pods.wants_addresses(record):
+                        if (
+                            ended
+                            or self._is_followed(record)
+                            or not await self.pods.wants_addresses(record)
+                        ):
                             await self.removal.release(record)
                     case SandboxState.ADDING | SandboxState.REMOVING:
                         await self.removal.remove(record)
                     case SandboxState.ADDED:
                         if not self.kernel.has_netns(record.netns):
                             await self.removal.remove(msgspec.structs.replace(record, unasked=True))
+
+    async def _is_held_for_nobody(self, container_id: ContainerId) -> bool:
+        record = self.journal.get(container_id)
+        return (
+            record is not None
+            and record.state is SandboxState.HELD
+            and not await self.pods.wants_addresses(record, anew=True)
+        )
 
     def _is_followed(self, held: SandboxRecord) -> bool:
         """Say whether the Pod's next sandbox is made: it has taken over what it wants.

@@ -7,6 +7,7 @@ start, and every few seconds from then on. What is in progress is left alone.
 import asyncio
 from collections.abc import Collection, Coroutine
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 from danm_api.ipam_api import PodOwnerMessage, Reservation
@@ -31,6 +32,9 @@ PERIOD_S: Final = 10.0
 # A plugin's DEL may hang for half a minute, and those of a chain one after the other. After this a
 # round goes on without them, so that all else is found in time (DESIGN, P2).
 _PATIENCE_S: Final = 5.0
+# Pods between two sandboxes are few, and are read anew in each round: their watch may have died. A
+# node that boots has hundreds for a while, and is not the only one that does.
+_READ_ANEW: Final = 10
 
 
 class Upkeep:
@@ -94,8 +98,14 @@ class Upkeep:
         await self._allocations.finish()
         await attempt("DanmEps", self._adopt())
         removing = self._removing()
+        anew = self._longest_held()
         sandboxes = side_by_side(
-            attempt("Sandbox", self._sandboxes.ending.finish(ContainerId(each.container_id)))
+            attempt(
+                "Sandbox",
+                self._sandboxes.ending.finish(
+                    ContainerId(each.container_id), anew=each.container_id in anew
+                ),
+            )
             for each in self._journal.records()
         )
         await self._wait_for(sandboxes, patience_s=patience_s)
@@ -197,6 +207,11 @@ class Upkeep:
             and self._kernel.has_netns(endpoint.netns)
             for endpoint in self._endpoints.of_node()
         )
+
+    def _longest_held(self) -> frozenset[str]:
+        """Return some sandboxes of which only addresses are left, those that came first."""
+        held = (each for each in self._journal.records() if each.state is SandboxState.HELD)
+        return frozenset(each.container_id for each in islice(held, _READ_ANEW))
 
     def _removing(self) -> frozenset[str]:
         records = self._journal.records()

@@ -33,6 +33,37 @@ async def test_kept_addresses_come_back_when_the_pod_ends(node: FakeNode) -> Non
     assert {} == node.leftovers()
 
 
+async def test_kept_addresses_come_back_although_the_watch_has_died(node: FakeNode) -> None:
+    """It goes on to show a Pod that was deleted long ago, and others wait for its address."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    await node.delete()
+    late = node.kube.hold_next("list", PODS)
+    node.kube.end_watches()
+    await late.reached.wait()
+    await node.daemon.upkeep.compare()
+    assert len(node.addresses.entries) == 1
+    await node.kube.delete(PODS, "pod-1", namespace=NAMESPACE)
+    pods, _, _ = node.daemon.informers
+    # DESIGN, "When an address is released"
+    await node.daemon.upkeep.compare()
+    assert {} == node.leftovers()
+    assert len(pods.items()) == 1
+    late.open()
+
+
+async def test_a_node_that_boots_reads_few_pods_anew(node: FakeNode) -> None:
+    """All its Pods are between two sandboxes then, and so are those of all other nodes."""
+    for number in range(15):
+        node.add_pod(f"p-{number}", interfaces=[INTERNAL])
+        await node.add(f"c-{number}", pod=f"p-{number}")
+        await node.delete(f"c-{number}", pod=f"p-{number}")
+    before = node.kube.calls["get", "pods"]
+    await node.daemon.upkeep.compare()
+    assert 0 < node.kube.calls["get", "pods"] - before <= 10
+    assert len(node.daemon.journal.records()) == 15
+
+
 async def test_what_the_next_sandbox_does_not_want_comes_back(node: FakeNode) -> None:
     """A Pod's annotation may ask for less by then, and ipam-svc be away as its ADD ends."""
     # DESIGN, P2
