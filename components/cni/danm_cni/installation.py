@@ -141,7 +141,8 @@ class Installation:
     def refresh_configuration(self) -> None:
         """Write the CNI configuration again if the files that it speaks of have changed.
 
-        It also sees when the fallback's file goes and comes back, and chooses no other. Not before this process has written it, nor once somebody has taken it off the node.
+        Not before this process has written it, nor once somebody has taken it off the node. When
+        the fallback's file goes and comes back is seen here, and no other is chosen.
 
         Raises:
             OSError: The host's directory cannot be read or written.

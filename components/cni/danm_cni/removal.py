@@ -112,7 +112,9 @@ class SandboxRemoval:
         await self._forget(record)
         log.info("Removed sandbox", container_id=record.container_id, pod=record.pod)
 
-    async def release_beyond(self, held: SandboxRecord, wanted: Collection[tuple[str, str]]) -> None:
+    async def release_beyond(
+        self, held: SandboxRecord, wanted: Collection[tuple[str, str]]
+    ) -> None:
         """Give back what a held sandbox has beyond what its Pod's next one asks for.
 
         Args:
