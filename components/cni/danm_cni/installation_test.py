@@ -340,6 +340,7 @@ def test_another_network_stands_in_for_a_fallback_that_stays_away(
     file.unlink()
     installation.refresh_configuration()
     clock.now_s += 1000
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         assert _name(installation) == "87-podman.conflist"
     assert messages_of(caplog.records) == [
@@ -360,6 +361,7 @@ def test_a_fallback_that_is_gone_for_good_is_replaced(
     clock.now_s += 3600
     # Looking for what plugins can do chooses nothing.
     installation.refresh_configuration()
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         assert _name(installation) == "87-podman.conflist"
     assert messages_of(caplog.records) == ["Chose another fallback network for one that is gone"]
