@@ -396,8 +396,8 @@ def test_a_file_that_comes_before_the_fallback_later_is_told(
         installation.refresh_configuration()
     assert _name(installation) == "87-podman.conflist"
     assert messages_of(caplog.records).count(message) == 1
-    (line,) = (each for each in caplog.records if message in str(each.msg))
-    assert "DANM_FALLBACK_CONFIG" in str(line.msg)
+    (line,) = (each for each in caplog.records if message in messages_of([each]))
+    assert "DANM_FALLBACK_CONFIG" in str(vars(line))
 
 
 def _name(installation: Installation) -> str | None:
