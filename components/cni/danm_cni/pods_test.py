@@ -152,9 +152,7 @@ async def test_a_watch_that_has_died_is_not_believed(
     assert wants == await pods.wants_addresses(_record(), anew=True)
 
 
-async def test_a_pod_that_the_watch_shows_ended_is_not_read(
-    kube: FakeKube, pods: NodePods
-) -> None:
+async def test_a_pod_that_the_watch_shows_ended_is_not_read(kube: FakeKube, pods: NodePods) -> None:
     """It stays so; and an API server that does not answer frees nothing of others."""
     kube.add(PODS, _pod(phase="Failed"))
     async with asyncio.timeout(30):

@@ -129,8 +129,8 @@ async def test_a_del_that_is_repeated_is_for_what_is_left(node: FakeNode) -> Non
     await node.restart()
     await node.daemon.upkeep.compare()
     first, second = map(msgspec.json.decode, node.plugins.deleted_with)
-    assert ("sriov", "bridge") == (first["type"], second["type"])
-    assert "203.0.113.5/24" == second["prevResult"]["ips"][0]["address"]
+    assert (first["type"], second["type"]) == ("sriov", "bridge")
+    assert second["prevResult"]["ips"][0]["address"] == "203.0.113.5/24"
     assert {} == node.leftovers()
 
 
@@ -149,7 +149,7 @@ async def test_a_kill_between_release_and_record_frees_nothing_of_others(node: F
     with observed_by(kill):
         await node.delete()
     (record,) = node.daemon.journal.records()
-    assert 2 == len(record.interfaces)
+    assert len(record.interfaces) == 2
     await node.restart()
     next_owner = PodOwnerMessage(namespace=NAMESPACE, name="pod-2", uid="uid-pod-2")
     node.addresses.entries.append(replace(before, owner=next_owner))
@@ -159,7 +159,7 @@ async def test_a_kill_between_release_and_record_frees_nothing_of_others(node: F
         await node.daemon.sandboxes.ending.finish(ContainerId("c1"))
     await node.daemon.sandboxes.ending.finish(ContainerId("c1"))
     assert ["uid-pod-2"] == [identity(each.owner) for each in node.addresses.entries]
-    assert () == node.daemon.journal.records()
+    assert node.daemon.journal.records() == ()
 
 
 async def test_what_stays_for_the_next_sandbox_is_held_as_a_whole(node: FakeNode) -> None:
