@@ -290,6 +290,7 @@ def a_cni_node(directory: Path) -> Iterator[CniNode]:
             devices=FakeDevices(),
         )
         daemon, stop = Daemon(config, kube, edges), asyncio.Event()
+        daemon.load()
         loop = asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
         made.append(

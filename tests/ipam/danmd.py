@@ -50,6 +50,7 @@ class Danmd:
             devices=FakeDevices(),
         )
         self.daemon = Daemon(config, api, edges)
+        self.daemon.load()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

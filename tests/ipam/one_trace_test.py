@@ -93,6 +93,7 @@ async def a_world(directory: Path, *, cidr: str = "198.18.0.0/24") -> AsyncItera
         )
         api = await stack.enter_async_context(server.client())
         node.daemon = Daemon(node.config, api, edges)
+        node.daemon.load()
         await node.start()
         stack.push_async_callback(node.stop)
         readiness = Readiness(directory / "ready")

@@ -61,6 +61,7 @@ class World:
             kernel=node.kernel, plugins=node.plugins, addresses=addresses, devices=node.devices
         )
         node.daemon = Daemon(config, self.kube, edges)
+        node.daemon.load()
         await node.start()
         self._stack.push_async_callback(node.stop)
         # Only what is told to it wakes it up.

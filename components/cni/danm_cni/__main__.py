@@ -21,15 +21,17 @@ from danm_cni.ahead import Ahead
 from danm_cni.allocation_journal import users_in
 from danm_cni.attempts import AttemptCounter
 from danm_cni.config import DEFAULT_POD_RESOURCES, HEALTH_PORT, Config, HostPaths
-from danm_cni.daemon import Daemon, Edges, node_lock
+from danm_cni.daemon import Daemon, Edges
 from danm_cni.delegate_config import DpdkSettings
-from danm_cni.installation import Installation
+from danm_cni.installation import FAKEIPAM_ALONE, Installation
 from danm_cni.ipam_client import NodeAddresses
 from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.kernel import KernelInterfaces
 from danm_cni.networks import Networks
+from danm_cni.node_lock import node_lock
 from danm_cni.pod_resources import PodResources
 from danm_cni.processes import PluginProcesses
+from danm_cni.rehearsal import rehearse
 from danm_cni.version import VERSION
 
 log = get_logger(__name__)
@@ -173,7 +175,7 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     "--started-file",
     type=_READABLE,
     help="Gets its process id when danmd has started; one that waits for the end of another one of "
-    "the node, whose port answers probes until then, has read the API server first.",
+    "the node, whose port answers probes until then, has tried first what it will do.",
 )
 @click.option(
     "--log-level",
@@ -219,21 +221,29 @@ async def _serve(config: Config, stop: asyncio.Event) -> None:
         await _wait_for_the_end(config, stop)
         return
     async with await KubeClient.connect(config.kubeconfig, user_agent="danmd") as api:
-        ahead = Ahead(
-            networks=Networks(api),
-            discovery=IpamDiscovery(
-                api, system_namespace=config.namespace, token_file=config.ipam_token_file
-            ),
+        discovery = IpamDiscovery(
+            api, system_namespace=config.namespace, token_file=config.ipam_token_file
         )
-        async with (
-            ahead.followed(then=lambda: _tell_started(config)),
-            node_lock(config.paths.state / "lock", stop) as alone,
-        ):
-            _tell_started(config)
-            if alone and installation.was_uninstalled():
-                await _wait_for_the_end(config, stop)
-            elif alone:
-                await _serve_alone(config, stop, api, ahead)
+        ahead = Ahead(networks=Networks(api), discovery=discovery)
+        async with IpamClient(discovery.endpoints, discovery.trust, discovery.token) as client:
+            daemon = _daemon(config, api, client, ahead.networks)
+
+            async def get_ready() -> None:
+                await ahead.read()
+                await rehearse(config, installation=installation, to_read=daemon.to_read)
+                _tell_started(config)
+
+            async with (
+                ahead.followed(),
+                node_lock(config.paths.lock, stop, meanwhile=get_ready) as alone,
+            ):
+                if alone and installation.was_uninstalled():
+                    _tell_started(config)
+                    await _wait_for_the_end(config, stop)
+                elif alone:
+                    daemon.load()
+                    _tell_started(config)
+                    await daemon.run(stop)
 
 
 async def _wait_for_the_end(config: Config, stop: asyncio.Event) -> None:
@@ -248,27 +258,25 @@ def _tell_started(config: Config) -> None:
         config.started_file.write_text(str(os.getpid()))
 
 
-async def _serve_alone(config: Config, stop: asyncio.Event, api: KubeClient, ahead: Ahead) -> None:
-    discovery = ahead.discovery
-    attempts = AttemptCounter(
-        config.paths.state / "attempts", clock_ms=lambda: time.time_ns() // 1_000_000
-    )
+def _daemon(
+    config: Config, api: KubeClient, client: IpamClient, networks: Networks
+) -> Daemon | IpamOnlyDaemon:
+    """Put everything together that does not depend on who serves.
+
+    Raises:
+        DanmError: The node is not one for these settings.
+    """
+    attempts = AttemptCounter(config.paths.attempts, clock_ms=lambda: time.time_ns() // 1_000_000)
+    addresses = NodeAddresses(client, node=config.node, attempts=attempts)
     kernel = KernelInterfaces(host_root=config.paths.root)
-    async with IpamClient(discovery.endpoints, discovery.trust, discovery.token) as client:
-        addresses = NodeAddresses(client, node=config.node, attempts=attempts)
-        daemon: Daemon | IpamOnlyDaemon
-        if config.ipam_only:
-            daemon = IpamOnlyDaemon(
-                config, api, addresses=addresses, kernel=kernel, networks=ahead.networks
-            )
-        else:
-            plugins = PluginProcesses(
-                host_root=config.paths.root, in_host_mounts=config.delegates_in_host_mounts
-            )
-            devices = PodResources(host_root=config.paths.root, socket=config.pod_resources_socket)
-            edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses, devices=devices)
-            daemon = Daemon(config, api, edges, networks=ahead.networks)
-        await daemon.run(stop)
+    if config.ipam_only:
+        return IpamOnlyDaemon(config, api, addresses=addresses, kernel=kernel, networks=networks)
+    plugins = PluginProcesses(
+        host_root=config.paths.root, in_host_mounts=config.delegates_in_host_mounts
+    )
+    devices = PodResources(host_root=config.paths.root, socket=config.pod_resources_socket)
+    edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses, devices=devices)
+    return Daemon(config, api, edges, networks=networks)
 
 
 @main.command()
@@ -277,7 +285,7 @@ def install(config: Config) -> None:
     """Copy the executables onto the host and write the CNI configuration, without the daemon."""
     installation = _installation(config)
     if config.ipam_only:
-        installation.install_executables(("fakeipam",))
+        installation.install_executables(FAKEIPAM_ALONE)
     else:
         installation.install_executables()
         installation.write_configuration()

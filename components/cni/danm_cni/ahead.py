@@ -5,7 +5,7 @@ the other's end may be outdated by what that one has done last.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,19 +21,18 @@ class Ahead:
     discovery: IpamDiscovery
 
     @asynccontextmanager
-    async def followed(self, *, then: Callable[[], None]) -> AsyncIterator[None]:
-        """Follow both while the block runs; call ``then`` once both have been read."""
+    async def followed(self) -> AsyncIterator[None]:
+        """Follow both while the block runs."""
         async with asyncio.TaskGroup() as tasks:
             following = [
                 tasks.create_task(self.networks.informer.run()),
                 tasks.create_task(self.discovery.run()),
-                tasks.create_task(self._tell_read(then)),
             ]
             yield
             for task in following:
                 task.cancel()
 
-    async def _tell_read(self, then: Callable[[], None]) -> None:
+    async def read(self) -> None:
+        """Wait until both have been read."""
         await self.networks.informer.wait_synced(None)
         await self.discovery.wait_synced(None)
-        then()

@@ -26,14 +26,11 @@ async def test_it_is_ready_for_its_turn_once_all_is_read(tmp_path: Path) -> None
     # docs/decisions/0021
     node = FakeNode(tmp_path)
     node.kube.fail_next("list", DANMNETS, ApiUnavailableError("away", status=0), times=2)
-    calls: list[int] = []
-    async with (
-        asyncio.timeout(30),
-        _ahead(node).followed(then=lambda: calls.append(node.kube.calls["list", "danmnets"])),
-    ):
-        await node.until(lambda: bool(calls))
-    # Twice in vain.
-    assert calls == [3]
+    ahead = _ahead(node)
+    async with asyncio.timeout(30), ahead.followed():
+        await ahead.read()
+        # Twice in vain.
+        assert node.kube.calls["list", "danmnets"] == 3
 
 
 async def test_its_turn_begins_with_what_the_other_one_left(tmp_path: Path) -> None:
@@ -41,9 +38,9 @@ async def test_its_turn_begins_with_what_the_other_one_left(tmp_path: Path) -> N
     # docs/decisions/0021
     node = FakeNode(tmp_path)
     node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
-    ahead, read = _ahead(node), asyncio.Event()
-    async with asyncio.timeout(60), ahead.followed(then=read.set):
-        await read.wait()
+    ahead = _ahead(node)
+    async with asyncio.timeout(60), ahead.followed():
+        await ahead.read()
         # Meanwhile the other one serves.
         await node.start()
         node.add_pod(interfaces=[INTERNAL])
@@ -57,6 +54,7 @@ async def test_its_turn_begins_with_what_the_other_one_left(tmp_path: Path) -> N
             devices=node.devices,
         )
         node.daemon = Daemon(node.config, node.kube, edges, networks=ahead.networks)
+        node.daemon.load()
         stop = asyncio.Event()
         running = asyncio.create_task(node.daemon.run(stop))
         await node.until(lambda: node.daemon.readiness.reason is None)

@@ -22,11 +22,16 @@ from danm_api.ipam_api import (
 )
 from danm_api.model.addresses import IPAddress
 from danm_api.node_tombstone import attachment_name
-from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
+from danm_cni.durable import (
+    RECORD_SUFFIX,
+    records_under,
+    remove_durably,
+    remove_temporaries,
+    write_atomically,
+)
 from danm_cni.record_files import readable_records
 from danm_cni.threads import Threads
 
-_SUFFIX: Final = ".json"
 # Writes wait for the disk and not for the processor.
 _MAX_WRITES: Final = 32
 
@@ -112,7 +117,7 @@ def holder_of(owner: OwnerMessage, interface: str) -> tuple[str, ...]:
 def records_in(directory: Path) -> list[AllocationRecord]:
     """Read the records beside a running danmd, changing nothing; skip what is unreadable."""
     found = []
-    for path in sorted(directory.glob(f"*{_SUFFIX}")):
+    for path in records_under(directory):
         with suppress(msgspec.DecodeError, OSError):
             found.append(decode_foreign(path.read_bytes(), AllocationRecord))
     return found
@@ -144,11 +149,14 @@ class AllocationJournal:
         self._disk = Threads(limit=_MAX_WRITES, name="allocations")
 
     def load(self) -> None:
-        """Read all records; to be called once, before anything else."""
+        """Read all records; to be called once, before anything else.
+
+        Raises:
+            OSError: The disk is broken, read-only or full.
+        """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_temporaries(self._directory)
-        paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
-        for record in readable_records(paths, AllocationRecord):
+        for record in readable_records(records_under(self._directory), AllocationRecord):
             self._records[record.key] = record
 
     def get(self, key: AllocationKey) -> AllocationRecord | None:
@@ -191,4 +199,4 @@ class AllocationJournal:
         await self._disk.run(lambda: remove_durably(path), then=drop)
 
     def _path(self, key: AllocationKey) -> Path:
-        return self._directory / f"{attachment_name(*key)}{_SUFFIX}"
+        return self._directory / f"{attachment_name(*key)}{RECORD_SUFFIX}"

@@ -21,9 +21,8 @@ def allocation_service(
     pods: PodSource,
     news: AddressNews,
 ) -> AllocationUpkeep:
-    """Put the parts together, and read the journal."""
+    """Put the parts together; the caller loads the journal."""
     journal = AllocationJournal(config.paths.allocations)
-    journal.load()
     return AllocationUpkeep(
         journal=journal,
         allocations=Allocations(

@@ -23,28 +23,41 @@ class AttemptCounter:
     """The node's counter."""
 
     def __init__(self, path: Path, *, clock_ms: Callable[[], int]) -> None:
-        """Continue after the largest number that an earlier process may have given out."""
+        """Continue after the largest number that an earlier process may have given out.
+
+        The disk is read for the first number: that process may count until then.
+        """
         self._path = path
         self._clock_ms = clock_ms
         self._lock = Lock()
+        self._bound: int | None = None
+        self._last = 0
+
+    def bound(self) -> int:
+        """Return the largest number that may have been given out by what the disk says.
+
+        Raises:
+            OSError: The file is there and cannot be read.
+        """
         try:
-            self._bound = int(path.read_text())
+            return int(self._path.read_text())
         except FileNotFoundError:
-            self._bound = 0
+            return 0
         except ValueError as error:
             # A broken disk, or a hand. The clock leads unless it went back meanwhile, and then a
             # refusal carries the number to begin above.
-            log.warning("Attempt counter cannot be read", path=str(path), error=str(error))
-            self._bound = 0
-        self._last = self._bound
+            log.warning("Attempt counter cannot be read", path=str(self._path), error=str(error))
+            return 0
 
     def next_attempt(self, *, above: int = 0) -> int:
         """Return a number larger than all before it and than ``above``; may be called by threads.
 
         Raises:
-            OSError: The disk does not take the bound.
+            OSError: The disk does not tell the bound, or does not take it.
         """
         with self._lock:
+            if self._bound is None:
+                self._bound = self._last = self.bound()
             attempt = max(self._last, above, self._clock_ms() - 1) + 1
             if attempt > self._bound:
                 bound = attempt + _AHEAD_MS

@@ -44,6 +44,15 @@ def test_most_numbers_cost_no_write(tmp_path: Path) -> None:
     assert written == path.stat().st_mtime_ns
 
 
+def test_an_earlier_danmd_counts_until_its_end(tmp_path: Path) -> None:
+    """One that is put together beside it goes on from what that one has given out by then."""
+    # docs/decisions/0021
+    earlier = AttemptCounter(tmp_path / "attempts", clock_ms=lambda: 1000)
+    following = AttemptCounter(tmp_path / "attempts", clock_ms=lambda: 0)
+    given = earlier.next_attempt()
+    assert following.next_attempt() > given
+
+
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"\xff\xfe", b"1.5"])
 def test_a_spoilt_file_keeps_no_danmd_from_its_start(tmp_path: Path, content: bytes) -> None:
     """The clock leads, and from the first number on the disk knows the bound again."""

@@ -42,6 +42,21 @@ class HostPaths:
         return self.run / "ready"
 
     @property
+    def journal(self) -> Path:
+        """Where the journal of sandboxes is."""
+        return self.state / "journal"
+
+    @property
+    def attempts(self) -> Path:
+        """Where the bound of attempt numbers is."""
+        return self.state / "attempts"
+
+    @property
+    def lock(self) -> Path:
+        """Who has it is the node's only danmd."""
+        return self.state / "lock"
+
+    @property
     def tombstones(self) -> Path:
         """Where the ``danm`` executable leaves DELs."""
         return self.state / "tombstones"

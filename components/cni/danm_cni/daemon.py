@@ -1,13 +1,8 @@
 """danmd put together: edges, flow, and what runs beside them."""
 
 import asyncio
-import errno
-import fcntl
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from danm_api.errors import DeadlineExceededError
@@ -31,6 +26,7 @@ from danm_cni.edges import AddressService, DeviceSource, InterfaceMaker, PluginR
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.fallback import Fallback
 from danm_cni.handlers import AllocationRequests, Readiness, SandboxRequests
+from danm_cni.host_files import HostFiles
 from danm_cni.installation import Installation
 from danm_cni.interfaces import BackendSettings, SandboxInterfaces
 from danm_cni.journal import Journal, SandboxState
@@ -52,8 +48,6 @@ from danm_cni.verification import SandboxVerification
 
 log = get_logger(__name__)
 
-# So long, about, nobody serves while one danmd follows another.
-_LOCK_POLL_S: Final = 0.05
 # Label changes are rare; one at a time keeps danmd's load on the API server small.
 _RELABEL_WORKERS: Final = 1
 # After this the wait for the watches is told again.
@@ -61,36 +55,6 @@ _SYNC_TIMEOUT_S: Final = 60.0
 _METRICS_PERIOD_S: Final = 5.0
 # Files that come into the CNI directory are few, and looking whether any has costs 0.1 ms.
 _DECLARE_PERIOD_S: Final = 2.0
-
-
-@asynccontextmanager
-async def node_lock(path: Path, stop: asyncio.Event) -> AsyncIterator[bool]:
-    """Be the only danmd of the node (DESIGN, "Nodes fence"); wait until another one has ended.
-
-    It gives False when ``stop`` was set before that.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if not _try_lock(descriptor):
-            log.info("Another danmd runs on this node; its end is waited for", lock=str(path))
-            while not stop.is_set() and not _try_lock(descriptor):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _LOCK_POLL_S)
-            log.info("No other danmd runs on this node any more", stopped=stop.is_set())
-        yield not stop.is_set()
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno == errno.EWOULDBLOCK:
-            return False
-        raise
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +77,7 @@ class Daemon:
     def __init__(
         self, config: Config, api: KubeApi, edges: Edges, *, networks: Networks | None = None
     ) -> None:
-        """Put the parts together, and read the journal.
+        """Put the parts together; another danmd may still serve.
 
         Args:
             config: The node, and what its administrator chose.
@@ -129,8 +93,8 @@ class Daemon:
             cni_version=config.cni_version,
             pod_uid=config.pod_uid,
         )
-        self.journal = Journal(config.paths.state / "journal")
-        self.journal.load()
+        self._host_files = HostFiles()
+        self.journal = Journal(config.paths.journal)
         tombstones = Tombstones(config.paths.tombstones)
         self._pods = NodePods(api, config.node)
         self._networks = networks or Networks(api)
@@ -250,8 +214,17 @@ class Daemon:
         if networks is None:
             self._to_follow.append(self._networks.informer)
 
+    def load(self) -> None:
+        """Read the journals, once no other danmd of the node runs.
+
+        Raises:
+            OSError: The disk is broken, read-only or full.
+        """
+        self.journal.load()
+        self.allocations.journal.load()
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set."""
+        """Serve until ``stop`` is set; the journals have been loaded."""
         paths = self._config.paths
         server = CniServer(
             paths.socket,
@@ -265,7 +238,7 @@ class Daemon:
         health = HealthServer(
             host=self._config.health_host,
             port=self._config.health_port,
-            ready=lambda: self.readiness.reason or True,
+            ready=lambda: self.readiness.reason or self._host_files.missing or True,
         )
         # Asked for at each scrape: a storm of Pods may be over within one period.
         metrics.WAITING.set_function(lambda: self._admission.waiting)
@@ -292,16 +265,22 @@ class Daemon:
         """Become ready once the watches have shown what there is; then install, and compare."""
         await self._wait_synced()
         log.info("Pods and DanmEps of this node are read", node=self._config.node)
-        if self.readiness.was_set:
+        served = self.readiness.was_set
+        if served:
             # What the danmd before this one has installed asks this one already.
             self.readiness.set()
         if self._config.install:
-            await asyncio.to_thread(self._installation.install_executables)
+            await self._host_files.put(self._installation.install_executables, needed=not served)
         self.readiness.set()
         if self._config.install:
-            await asyncio.to_thread(self._installation.write_configuration)
+            await self._host_files.put(self._installation.write_configuration, needed=not served)
         log.info("Ready", node=self._config.node)
         await self.upkeep.run()
+
+    @property
+    def to_read(self) -> Sequence[Informer[Any]]:
+        """Return what is read in its turn, and not before."""
+        return self._to_follow
 
     @property
     def informers(self) -> tuple[Informer[Pod], Informer[DanmNet], Informer[DanmEp]]:
@@ -329,8 +308,9 @@ class Daemon:
         """Keep DANM's own CNI configuration in step with those beside it (SPEC B2, C7)."""
         while True:
             await asyncio.sleep(_DECLARE_PERIOD_S)
+            await self._host_files.put_missing()
             try:
-                await asyncio.to_thread(self._installation.refresh_configuration)
+                await self._host_files.change(self._installation.refresh_configuration)
             except OSError as error:
                 log.warning("CNI configuration will be written later", error=str(error))
 

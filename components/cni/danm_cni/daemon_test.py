@@ -1,12 +1,12 @@
 """danmd as a process would run it: ready, installed, and an orderly end."""
 
 import asyncio
-import multiprocessing
+import fcntl
+import os
 import time
 from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv4Address
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from danm_api.errors import ApiUnavailableError, DeadlineExceededError, Overload
 from danm_api.kube.api import DANMEPS, PODS
 from danm_api.node_call import DaemonUnreachableError, call_daemon
 from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM, encode_request
-from danm_cni.daemon import node_lock
 from danm_cni.testing.demo import EXTERNAL, INTERNAL
 from danm_cni.testing.node import FakeNode, a_node, config_for, free_port
 
@@ -156,17 +155,60 @@ async def test_a_waiting_add_does_not_hold_up_the_end(tmp_path: Path) -> None:
 
 
 async def test_one_that_follows_another_serves_at_once(tmp_path: Path) -> None:
-    """What an earlier danmd has installed asks this one before it has installed anything."""
+    """What an earlier danmd has installed asks this one, even where it cannot install anything."""
+    # docs/decisions/0021
+    config = replace(config_for(tmp_path), health_port=free_port())
+    node = FakeNode(tmp_path, config=config)
+    config.paths.ready_marker.parent.mkdir(parents=True, exist_ok=True)
+    config.paths.ready_marker.touch()
+    executable = tmp_path / "image/danm"
+    executable.rename(tmp_path / "away")
+    stop = asyncio.Event()
+    running = asyncio.create_task(node.daemon.run(stop))
+    await node.until(lambda: node.daemon.readiness.reason is None)
+    assert (await asyncio.to_thread(_call, node, "STATUS"))[0] == 0
+    # Whoever follows the update sees that something is wrong here.
+    shown = await _shown_ready(config.health_port)
+    while shown[0] == 200:
+        shown = await _shown_ready(config.health_port)
+    assert shown[0] == 503
+    assert "image/danm" in shown[1]
+    (tmp_path / "away").rename(executable)
+    await node.until((tmp_path / "etc/cni/net.d/00-danm.conflist").exists)
+    assert (tmp_path / "opt/cni/bin/danm").exists()
+    while shown[0] == 503:
+        shown = await _shown_ready(config.health_port)
+    stop.set()
+    await asyncio.wait_for(running, 30)
+
+
+async def _shown_ready(port: int) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/readyz") as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def test_nothing_is_installed_after_its_end(tmp_path: Path) -> None:
+    """A danmd that is stopped while it installs ends when that is done: the next one may begin."""
     # docs/decisions/0021
     node = FakeNode(tmp_path)
     node.config.paths.ready_marker.parent.mkdir(parents=True, exist_ok=True)
     node.config.paths.ready_marker.touch()
-    # It cannot.
-    (tmp_path / "image/danm").unlink()
-    with pytest.raises(ExceptionGroup):
-        async with asyncio.timeout(30):
-            await node.daemon.run(asyncio.Event())
-    assert node.daemon.readiness.reason is None
+    directory = os.open(tmp_path / "opt/cni/bin", os.O_RDONLY)
+    try:
+        # Whoever writes there waits.
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        stop = asyncio.Event()
+        running = asyncio.create_task(node.daemon.run(stop))
+        await node.until(lambda: node.daemon.readiness.reason is None)
+        stop.set()
+        await node.until(lambda: not node.config.paths.socket.exists())
+    finally:
+        os.close(directory)
+    await asyncio.wait_for(running, 30)
+    assert {"danm", "fakeipam"} == {each.name for each in (tmp_path / "opt/cni/bin").iterdir()}
 
 
 async def test_no_configuration_without_its_executables(tmp_path: Path) -> None:
@@ -180,41 +222,6 @@ async def test_no_configuration_without_its_executables(tmp_path: Path) -> None:
     assert caught.group_contains(FileNotFoundError)
     assert not node.config.paths.ready_marker.exists()
     assert [] == list((tmp_path / "etc/cni/net.d").iterdir())
-
-
-def _hold(path: Path, held: Event) -> None:
-    async def hold() -> None:
-        async with node_lock(path, asyncio.Event()):
-            held.set()
-            await asyncio.Event().wait()
-
-    asyncio.run(hold())
-
-
-async def test_two_never_run(tmp_path: Path) -> None:
-    """A second danmd of a node waits until the first has ended, however it ends."""
-    path = tmp_path / "lock"
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    other = context.Process(target=_hold, args=(path, held))
-    other.start()
-    try:
-        assert await asyncio.to_thread(held.wait, 30)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), node_lock(path, asyncio.Event()):
-                raise AssertionError
-        stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.1, stop.set)
-        # One that waits ends at once when it is told to.
-        async with asyncio.timeout(30), node_lock(path, stop) as alone:
-            assert not alone
-        other.kill()
-        # DESIGN, "Nodes fence"
-        async with asyncio.timeout(30), node_lock(path, asyncio.Event()) as alone:
-            assert alone
-    finally:
-        other.kill()
-        await asyncio.to_thread(other.join)
 
 
 async def test_a_burst_is_bounded(tmp_path: Path) -> None:

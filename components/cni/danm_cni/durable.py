@@ -7,6 +7,8 @@ from pathlib import Path
 
 # A name with this start is a write that has not finished; whoever finds one at start removes it.
 TEMPORARY_PREFIX = "."
+# Of a journal's files.
+RECORD_SUFFIX = ".json"
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -15,6 +17,26 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     Raises:
         OSError: The disk is full, read-only or broken; nothing is left behind.
     """
+    temporary = _write_aside(path, data, mode=mode)
+    try:
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def try_writing(path: Path, data: bytes) -> None:
+    """Find out whether ``write_atomically`` would succeed now, and leave nothing.
+
+    Raises:
+        OSError: As there.
+    """
+    _write_aside(path, data, mode=0o600).unlink(missing_ok=True)
+
+
+def _write_aside(path: Path, data: bytes, *, mode: int) -> Path:
+    """Put a file's content on the disk under another name, and return that."""
     # Two threads may write one file at once: the last one wins, and neither disturbs the other.
     writer = f"{os.getpid()}.{threading.get_native_id()}"
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{writer}")
@@ -25,12 +47,10 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        temporary.rename(path)
     except OSError:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    return temporary
 
 
 def remove_durably(path: Path) -> None:
@@ -49,6 +69,11 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def records_under(directory: Path) -> list[Path]:
+    """Return the files of a journal, in the order of their names; none without the directory."""
+    return sorted(directory.glob(f"*{RECORD_SUFFIX}"))
 
 
 def remove_temporaries(directory: Path) -> None:

@@ -21,7 +21,7 @@ from danm_api.model.cni import CniVersion
 from danm_api.telemetry import get_logger
 from danm_cni.capabilities import OWN_CAPABILITIES
 from danm_cni.config import HostPaths
-from danm_cni.durable import remove_durably, write_atomically
+from danm_cni.durable import remove_durably, try_writing, write_atomically
 from danm_cni.netns import resolve_in_root
 from danm_cni.plugin_files import declared_capabilities, first_configuration
 from danm_cni.plugin_loading import ConfigFile, load_chain, paths_of
@@ -32,6 +32,8 @@ log = get_logger(__name__)
 CONFIG_NAME: Final = "00-danm.conflist"
 NETWORK_NAME: Final = "danm"
 EXECUTABLES: Final = ("danm", "fakeipam")
+# With --ipam-only.
+FAKEIPAM_ALONE: Final = ("fakeipam",)
 # A runtime takes the newest of ``cniVersions`` that it knows. One whose libcni is older than that
 # key looks at ``cniVersion`` alone, and refuses results of a version that it does not know
 # (containerd 1.7).
@@ -118,12 +120,34 @@ class Installation:
             if self.was_uninstalled():
                 return
             for name in names:
-                data = (self._paths.executables / name).read_bytes()
-                target = directory / name
-                if target.exists() and target.read_bytes() == data:
-                    continue
-                write_atomically(target, data, mode=0o755)
-                log.info("Installed executable", path=str(target))
+                target, data = directory / name, (self._paths.executables / name).read_bytes()
+                if not _has(target, data):
+                    write_atomically(target, data, mode=0o755)
+                    log.info("Installed executable", path=str(target))
+
+    def rehearse(self, names: Sequence[str] = EXECUTABLES, *, configuration: bool) -> None:
+        """Find out whether what is to be installed can be, beside a danmd that goes on serving.
+
+        Directories are made; files are tried and not left.
+
+        Args:
+            names: The executables.
+            configuration: The CNI configuration is to be written as well.
+
+        Raises:
+            OSError: As ``install_executables`` and ``write_configuration``.
+        """
+        directory = self.bin_directory
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with _alone_in(directory):
+            for name in () if self.was_uninstalled() else names:
+                _try(directory / name, (self._paths.executables / name).read_bytes())
+        if configuration:
+            self.config_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with _alone_in(self.config_directory):
+                if not self.was_uninstalled():
+                    data = self._encoded_configuration()
+                    _try(self.config_directory / CONFIG_NAME, data)
 
     def write_configuration(self) -> None:
         """Write the CNI configuration, last of all.
@@ -158,9 +182,9 @@ class Installation:
         directory = self.config_directory
         # Looked at first: what changes while it is read is found the next time.
         self._made_of = self._files_now()
-        data = msgspec.json.format(msgspec.json.encode(self._configuration()))
+        data = self._encoded_configuration()
         target = directory / CONFIG_NAME
-        if not (target.exists() and target.read_bytes() == data):
+        if not _has(target, data):
             write_atomically(target, data, mode=0o644)
             log.info("Installed CNI configuration", path=str(target))
         first = min((each.name for each in directory.iterdir()), default=CONFIG_NAME)
@@ -183,7 +207,7 @@ class Installation:
                 setting=_SETTING,
             )
 
-    def _configuration(self) -> dict[str, Any]:
+    def _encoded_configuration(self) -> bytes:
         plugin: dict[str, Any] = {"type": "danm"}
         # Or the runtime would keep host ports and the like from these plugins.
         capabilities = dict(OWN_CAPABILITIES)
@@ -196,7 +220,8 @@ class Installation:
         versions: dict[str, Any] = {"cniVersion": self._cni_version}
         if self._cni_version is None:
             versions = {"cniVersion": _OLDEST, "cniVersions": _VERSIONS}
-        return {**versions, "name": NETWORK_NAME, "plugins": [plugin]}
+        configuration = {**versions, "name": NETWORK_NAME, "plugins": [plugin]}
+        return msgspec.json.format(msgspec.json.encode(configuration))
 
     def _files_now(self) -> frozenset[_FileState]:
         """Return what tells whether a configuration has changed."""
@@ -371,6 +396,17 @@ def _alone_in(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _has(target: Path, data: bytes) -> bool:
+    """Say whether a file is there with that content."""
+    return target.exists() and target.read_bytes() == data
+
+
+def _try(target: Path, data: bytes) -> None:
+    """Find out whether a file can be written, if it has to be."""
+    if not _has(target, data):
+        try_writing(target, data)
+
+
 def _empty(directory: Path, *, but: Path | None = None) -> None:
     """Remove what a directory holds; the directory itself may be a mount."""
     for path in directory.iterdir():
@@ -379,4 +415,5 @@ def _empty(directory: Path, *, but: Path | None = None) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            # A danmd that still runs may write.
+            path.unlink(missing_ok=True)

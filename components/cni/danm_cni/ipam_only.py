@@ -5,11 +5,14 @@ and name `fakeipam` in their `ipam` section.
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
 
 from danm_api.errors import DanmError, DeadlineExceededError
 from danm_api.kube.api import KubeApi
 from danm_api.kube.events import EventRecorder
+from danm_api.kube.informer import Informer
 from danm_api.telemetry import HealthServer, get_logger
 from danm_cni import metrics
 from danm_cni.allocation_journal import AllocationState
@@ -17,7 +20,8 @@ from danm_cni.allocation_service import allocation_service
 from danm_cni.config import Config
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.handlers import AllocationRequests, Readiness
-from danm_cni.installation import Installation
+from danm_cni.host_files import HostFiles
+from danm_cni.installation import FAKEIPAM_ALONE, Installation
 from danm_cni.journal import Journal
 from danm_cni.networks import Networks
 from danm_cni.news import AddressNews
@@ -50,7 +54,7 @@ class IpamOnlyDaemon:
         kernel: InterfaceMaker,
         networks: Networks | None = None,
     ) -> None:
-        """Put the parts together, and read the journals.
+        """Put the parts together; another danmd may still serve.
 
         Args:
             config: The node, and what its administrator chose.
@@ -70,16 +74,12 @@ class IpamOnlyDaemon:
             cni_version=config.cni_version,
             pod_uid=config.pod_uid,
         )
-        if self._installation.has_configuration:
-            raise DanmError(
-                f"{config.node} has the CNI configuration of all of DANM, which --ipam-only does "
-                "not serve; run 'danmd uninstall-node' there first, or leave --ipam-only out"
-            )
+        self._require_alone()
+        self._host_files = HostFiles()
         # What a full danmd of earlier days knew of is not ours to release.
-        self._sandboxes = Journal(config.paths.state / "journal")
-        self._sandboxes.load()
+        self._sandboxes = Journal(config.paths.journal)
         self._networks = networks or Networks(api)
-        self._to_follow = [] if networks else [self._networks.informer]
+        self._to_follow: list[Informer[Any]] = [] if networks else [self._networks.informer]
         # Its watch does not run: a Pod is read only where the runtime does not tell its uid.
         pods = NodePods(api, config.node)
         self._addresses = addresses
@@ -98,8 +98,31 @@ class IpamOnlyDaemon:
         )
         self._strays = Strays(node=config.node, addresses=addresses, kernel=kernel, news=self._news)
 
+    def _require_alone(self) -> None:
+        if self._installation.has_configuration:
+            raise DanmError(
+                f"{self._config.node} has the CNI configuration of all of DANM, which --ipam-only "
+                "does not serve; run 'danmd uninstall-node' there first, or leave --ipam-only out"
+            )
+
+    def load(self) -> None:
+        """Read the journals, once no other danmd of the node runs.
+
+        Raises:
+            DanmError: That one has installed all of DANM meanwhile.
+            OSError: The disk is broken, read-only or full.
+        """
+        self._require_alone()
+        self._sandboxes.load()
+        self.allocations.journal.load()
+
+    @property
+    def to_read(self) -> Sequence[Informer[Any]]:
+        """Return what is read in its turn, and not before."""
+        return self._to_follow
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set."""
+        """Serve until ``stop`` is set; the journals have been loaded."""
         paths = self._config.paths
         requests = AllocationRequests(
             allocations=self.allocations.allocations,
@@ -108,7 +131,7 @@ class IpamOnlyDaemon:
         health = HealthServer(
             host=self._config.health_host,
             port=self._config.health_port,
-            ready=lambda: self.readiness.reason or True,
+            ready=lambda: self.readiness.reason or self._host_files.missing or True,
         )
         server = CniServer(paths.socket, handlers={Program.FAKEIPAM: requests})
         async with health, asyncio.TaskGroup() as tasks:
@@ -132,11 +155,14 @@ class IpamOnlyDaemon:
             except DeadlineExceededError as error:
                 self.readiness.refuse(error.reason)
                 log.warning("Not ready", error=error.reason)
+        served = self.readiness.was_set
         self.readiness.set()
         if self._config.install:
-            await asyncio.to_thread(self._installation.install_executables, ("fakeipam",))
+            install = partial(self._installation.install_executables, FAKEIPAM_ALONE)
+            await self._host_files.put(install, needed=not served)
         log.info("Ready", node=self._config.node, ipam_only=True)
         while True:
+            await self._host_files.put_missing()
             await self.compare()
             for state in AllocationState:
                 metrics.ALLOCATIONS.labels(state).set(self.allocations.count(state))

@@ -35,7 +35,9 @@ def node(tmp_path: Path) -> FakeNode:
 
 def a_daemon(node: FakeNode) -> IpamOnlyDaemon:
     """Return a danmd on the node's disk."""
-    return IpamOnlyDaemon(node.config, node.kube, addresses=node.addresses, kernel=node.kernel)
+    made = IpamOnlyDaemon(node.config, node.kube, addresses=node.addresses, kernel=node.kernel)
+    made.load()
+    return made
 
 
 @asynccontextmanager
@@ -103,6 +105,22 @@ async def test_a_whole_life(node: FakeNode) -> None:
         assert (await call(node, "CHECK"))[1]["code"] == 3
 
 
+async def test_one_that_cannot_install_serves_what_is_there(node: FakeNode) -> None:
+    """An earlier danmd's fakeipam asks this one, and the new one comes when it can."""
+    # docs/decisions/0021
+    marker = node.config.paths.ready_marker
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    executable = node.root / "image/fakeipam"
+    executable.unlink()
+    daemon, stop = a_daemon(node), asyncio.Event()
+    task = asyncio.create_task(daemon.run(stop))
+    await node.until(lambda: daemon.readiness.reason is None)
+    assert (await call(node, "ADD"))[0] == 0
+    stop.set()
+    await asyncio.wait_for(task, 30)
+
+
 async def test_a_waiting_add_does_not_hold_up_the_end(node: FakeNode) -> None:
     """A danmd that never gets ready ends when it is told to, and answers whoever waits for it."""
     node.kube.fail_next("list", DANMNETS, ApiError("not allowed", status=403), times=10**6)
@@ -139,6 +157,15 @@ async def test_it_does_not_take_the_place_of_the_whole(node: FakeNode) -> None:
     (node.root / "etc/cni/net.d/00-danm.conflist").write_text("{}")
     with pytest.raises(DanmError, match="uninstall-node"):
         a_daemon(node)
+
+
+async def test_it_does_not_come_after_the_whole(node: FakeNode) -> None:
+    """Nor where another danmd has installed all of DANM while this one waited."""
+    # SPEC F2
+    daemon = IpamOnlyDaemon(node.config, node.kube, addresses=node.addresses, kernel=node.kernel)
+    (node.root / "etc/cni/net.d/00-danm.conflist").write_text("{}")
+    with pytest.raises(DanmError, match="uninstall-node"):
+        daemon.load()
 
 
 async def test_what_the_whole_has_left_is_not_released(node: FakeNode) -> None:

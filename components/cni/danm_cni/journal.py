@@ -17,11 +17,16 @@ import msgspec
 from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, InterfaceName, PodUid
-from danm_cni.durable import remove_durably, remove_temporaries, write_atomically
+from danm_cni.durable import (
+    RECORD_SUFFIX,
+    records_under,
+    remove_durably,
+    remove_temporaries,
+    write_atomically,
+)
 from danm_cni.record_files import readable_records
 from danm_cni.threads import Threads
 
-_SUFFIX: Final = ".json"
 # Writes wait for the disk and not for the processor.
 _MAX_WRITES: Final = 32
 # A node has some hundred Pods; a runtime repeats DELs within minutes.
@@ -181,11 +186,14 @@ class Journal:
         self._seen: OrderedDict[ContainerId, None] = OrderedDict()
 
     def load(self) -> None:
-        """Read all records; to be called once, before anything else."""
+        """Read all records; to be called once, before anything else.
+
+        Raises:
+            OSError: The disk is broken, read-only or full.
+        """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_temporaries(self._directory)
-        paths = sorted(self._directory.glob(f"*{_SUFFIX}"))
-        for record in readable_records(paths, SandboxRecord):
+        for record in readable_records(records_under(self._directory), SandboxRecord):
             self._records[ContainerId(record.container_id)] = record
 
     def get(self, container_id: ContainerId) -> SandboxRecord | None:
@@ -315,4 +323,4 @@ class Journal:
         await self._disk.run(lambda: remove_durably(path), then=drop)
 
     def _path(self, container_id: str) -> Path:
-        return self._directory / f"{container_id}{_SUFFIX}"
+        return self._directory / f"{container_id}{RECORD_SUFFIX}"

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from click.testing import CliRunner
 
 from danm_api.ipam_api import ContainerOwnerMessage
@@ -17,8 +18,8 @@ from danm_api.testing.fake_kube import FakeKube
 from danm_api.testing.http_kube import HttpKube
 from danm_cni import __main__ as program
 from danm_cni.allocation_journal import AllocationJournal, AllocationRecord, AllocationState
-from danm_cni.daemon import node_lock
 from danm_cni.installation import Installation
+from danm_cni.node_lock import node_lock
 from danm_cni.testing.node import config_for
 
 _POLL_S: Final = 0.02
@@ -46,7 +47,7 @@ async def _until(condition: Callable[[], bool], process: Process) -> None:
 async def test_a_danmd_that_waits_for_another_one_has_started(tmp_path: Path) -> None:
     """Its startup probe's file is there once it has read ahead; it ends when it is told to."""
     # docs/decisions/0021
-    state, started, kubeconfig = (tmp_path / name for name in ("state", "started", "kubeconfig"))
+    started = tmp_path / "started"
     # Of a container that was started before in the same Pod.
     started.write_text("0")
     kube = FakeKube()
@@ -54,16 +55,72 @@ async def test_a_danmd_that_waits_for_another_one_has_started(tmp_path: Path) ->
     async with (
         asyncio.timeout(60),
         HttpKube(kube).serving() as server,
-        node_lock(state / "lock", asyncio.Event()),
+        node_lock(config_for(tmp_path).paths.lock, asyncio.Event()),
+        _danmd(*_flags(tmp_path, server.url)) as process,
     ):
-        kubeconfig.write_text(_kubeconfig(server.url))
-        async with _danmd(
-            f"--kubeconfig={kubeconfig}", f"--state-dir={state}", f"--started-file={started}"
-        ) as process:
+        await _until(gate.reached.is_set, process)
+        assert started.read_text() == "0"
+        gate.open()
+        await _until(lambda: started.read_text() == str(process.pid), process)
+        process.terminate()
+        assert await process.wait() == 0
+
+
+def _without_executable(root: Path) -> None:
+    (root / "image/danm").unlink()
+
+
+def _with_all_of_danm(root: Path) -> None:
+    _installation_of(root).write_configuration()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "flags", "told"),
+    [
+        (_without_executable, [], b"image/danm"),
+        # SPEC F2
+        (_with_all_of_danm, ["--ipam-only"], b"uninstall-node"),
+    ],
+)
+async def test_a_danmd_that_could_not_serve_takes_nobodys_place(
+    tmp_path: Path, spoil: Callable[[Path], None], flags: list[str], told: bytes
+) -> None:
+    """It ends before it has started, says why, and the node's danmd has all that it had."""
+    # docs/decisions/0021
+    async with (
+        asyncio.timeout(60),
+        HttpKube(FakeKube()).serving() as server,
+        node_lock(config_for(tmp_path).paths.lock, asyncio.Event()),
+    ):
+        arguments = [*_flags(tmp_path, server.url), *flags]
+        spoil(tmp_path)
+        async with _danmd(*arguments, stderr=PIPE) as process:
+            _, errors = await process.communicate()
+            assert process.returncode == 1
+            assert told in errors
+    assert not (tmp_path / "started").exists()
+    assert [] == list((tmp_path / "opt/cni/bin").iterdir())
+
+
+async def test_a_danmd_whose_turn_comes_early_begins_at_once(tmp_path: Path) -> None:
+    """Where the other one has crashed there is nobody to wait beside, whatever is still tried."""
+    # docs/decisions/0021
+    kube = FakeKube()
+    gate = kube.hold_next("list", DANMNETS)
+    async with (
+        asyncio.timeout(60),
+        HttpKube(kube).serving() as server,
+        AsyncExitStack() as other,
+    ):
+        lock = config_for(tmp_path).paths.lock
+        await other.enter_async_context(node_lock(lock, asyncio.Event()))
+        async with _danmd(*_flags(tmp_path, server.url)) as process:
             await _until(gate.reached.is_set, process)
-            assert started.read_text() == "0"
+            assert not (tmp_path / "started").exists()
+            await other.aclose()
+            await _until((tmp_path / "run/danmd.sock").exists, process)
+            assert (tmp_path / "started").read_text() == str(process.pid)
             gate.open()
-            await _until(lambda: started.read_text() == str(process.pid), process)
             process.terminate()
             assert await process.wait() == 0
 
@@ -72,20 +129,14 @@ async def test_a_danmd_whose_pod_is_uninstalled_while_it_waits_never_serves(tmp_
     """It gets the node when the other danmd ends, and leaves it as it is until its own end."""
     # docs/decisions/0021
     paths = config_for(tmp_path).paths
-    started, kubeconfig = tmp_path / "started", tmp_path / "kubeconfig"
     async with (
         asyncio.timeout(60),
         HttpKube(FakeKube()).serving() as server,
         AsyncExitStack() as other,
     ):
-        await other.enter_async_context(node_lock(paths.state / "lock", asyncio.Event()))
-        kubeconfig.write_text(_kubeconfig(server.url))
-        async with _danmd(
-            f"--kubeconfig={kubeconfig}", f"--host-root={tmp_path}", "--health-port=0",
-            f"--state-dir={paths.state}", f"--run-dir={paths.run}", "--pod-uid=next",
-            f"--executables-dir={paths.executables}", f"--started-file={started}", stderr=PIPE,
-        ) as process:  # fmt: skip
-            await _until(started.exists, process)
+        await other.enter_async_context(node_lock(paths.lock, asyncio.Event()))
+        async with _danmd(*_flags(tmp_path, server.url), "--pod-uid=next", stderr=PIPE) as process:
+            await _until((tmp_path / "started").exists, process)
             _installation_of(tmp_path, pod_uid="next").uninstall()
             await other.aclose()
             assert process.stderr is not None
@@ -134,6 +185,21 @@ async def test_a_node_whose_pods_use_danm_refuses_in_its_own_way(tmp_path: Path)
 
 def _installation_of(root: Path, *, pod_uid: str = "") -> Installation:
     return Installation(config_for(root).paths, fallback=None, pod_uid=pod_uid)
+
+
+def _flags(root: Path, url: str) -> list[str]:
+    """Return how danmd is started on a node whose API server is at ``url``."""
+    paths, kubeconfig = config_for(root).paths, root / "kubeconfig"
+    kubeconfig.write_text(_kubeconfig(url))
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--host-root={root}",
+        "--health-port=0",
+        f"--state-dir={paths.state}",
+        f"--run-dir={paths.run}",
+        f"--executables-dir={paths.executables}",
+        f"--started-file={root / 'started'}",
+    ]
 
 
 def _kubeconfig(url: str) -> str:

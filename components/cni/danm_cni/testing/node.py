@@ -82,8 +82,13 @@ class FakeNode:
         self.plugins = FakePlugins(self.kernel)
         self.addresses = FakeAddresses(NODE)
         self.devices = FakeDevices()
-        self.daemon = self._new_daemon()
+        self.daemon = self._loaded_daemon()
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _loaded_daemon(self) -> Daemon:
+        daemon = self._new_daemon()
+        daemon.load()
+        return daemon
 
     def _new_daemon(self) -> Daemon:
         edges = Edges(
@@ -114,7 +119,7 @@ class FakeNode:
     async def restart(self) -> None:
         """Kill danmd and start another on the same disk."""
         await self.stop()
-        self.daemon = self._new_daemon()
+        self.daemon = self._loaded_daemon()
         await self.start()
 
     def add_network(
@@ -192,7 +197,7 @@ class FakeNode:
         """Kill danmd, lose its disk, and start another one."""
         await self.stop()
         shutil.rmtree(self.config.paths.state)
-        self.daemon = self._new_daemon()
+        self.daemon = self._loaded_daemon()
         await self.start()
 
     def request(

@@ -11,14 +11,14 @@ when the server has forgotten the version from which to go on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from danm_api.errors import ApiError, ApiUnavailableError, DanmError, DeadlineExceededError
 from danm_api.kube import metrics
-from danm_api.kube.api import KubeApi, RawObject, Resource, WatchEvent, WatchType
+from danm_api.kube.api import KubeApi, ObjectList, RawObject, Resource, WatchEvent, WatchType
 from danm_api.kube.api_errors import is_too_old
 from danm_api.kube.backoff import delay_after
 from danm_api.telemetry import get_logger
@@ -151,6 +151,16 @@ class Informer(Generic[T]):
                 f"{timeout_s:g} s; see the log for the reason"
             ) from error
 
+    async def try_reading(self) -> None:
+        """Ask for what ``run`` will read, and keep nothing of it.
+
+        Raises:
+            DanmError: The API server refuses it, or does not answer.
+        """
+        async with aclosing(self._pages()) as pages:
+            async for _ in pages:
+                return
+
     def get(self, key: ObjectKey) -> T | None:
         """Return an object, or None when there is none of that name."""
         return self._objects.get(key)
@@ -254,13 +264,7 @@ class Informer(Generic[T]):
         gone = set(self._objects)
         version = None
         restored = False
-        pages = self._api.pages(
-            self.resource,
-            namespace=self._namespace,
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
-        )
-        async with aclosing(pages):
+        async with aclosing(self._pages()) as pages:
             async for page in pages:
                 if version is None and int(page.resource_version) < self._last_version:
                     restored = True
@@ -275,6 +279,14 @@ class Informer(Generic[T]):
             self._remove(key)
         self._set_version(version)
         self._first_list.set()
+
+    def _pages(self) -> AsyncGenerator[ObjectList, None]:
+        return self._api.pages(
+            self.resource,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+        )
 
     async def _watch(self) -> None:
         """Follow one watch to its end."""

@@ -373,3 +373,16 @@ async def test_two_of_a_kind_are_told_apart() -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_what_will_be_read_can_be_tried_before() -> None:
+    """A refusal is the caller's; and nothing is kept, so that what is read later is all news."""
+    fake = FakeKube()
+    fake.add(PODS, pod("a"))
+    followed = Followed(fake)
+    fake.fail_next("list", PODS, ApiError("not allowed", status=403))
+    with pytest.raises(ApiError, match="not allowed"):
+        await followed.informer.try_reading()
+    await followed.informer.try_reading()
+    assert (followed.informer.synced, list(followed.informer.items())) == (False, [])
+    assert fake.calls["list", "pods"] == 2
