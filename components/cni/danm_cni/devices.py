@@ -1,7 +1,8 @@
 """Which attachment gets which device of its network's pool. Pure.
 
 The kubelet has given the devices to the Pod's containers before the runtime asks for networks; who
-gets which is fixed by their order, so a repeated ADD finds the same.
+gets which is fixed by the order of the containers and of their devices' ids, so a repeated ADD
+finds the same.
 """
 
 from collections import defaultdict

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from danm_api.errors import KubeletUnavailableError
 from danm_cni.netns import resolve_in_root
+from danm_cni.threads import Threads
 
 _METHOD: Final = "/v1.PodResourcesLister/List"
 _TIMEOUT_S: Final = 3.0
@@ -45,23 +46,45 @@ class PodResources:
         """
         self._host_root = host_root
         self._socket = socket
+        # Not those that all else shares: a kubelet that is slow is waited for in it.
+        self._threads = Threads(limit=1, name="kubelet")
+        self._asking = asyncio.Lock()
+        self._next: asyncio.Task[Any] | None = None
 
     async def devices(self, namespace: str, pod: str) -> Mapping[str, Sequence[str]]:
         """Return resource name -> ids of the devices that the containers of a Pod have.
 
+        Of one container they are sorted: the kubelet tells them in another order each time, and
+        once for each NUMA node of a device.
+
         Raises:
             KubeletUnavailableError: The kubelet did not answer.
         """
-        return await asyncio.to_thread(self._devices, namespace, pod)
-
-    def _devices(self, namespace: str, pod: str) -> Mapping[str, Sequence[str]]:
+        listed = await self._listed()
         found: dict[str, list[str]] = defaultdict(list)
-        for resources in self._list().pod_resources:
+        for resources in listed.pod_resources:
             if (resources.namespace, resources.name) == (namespace, pod):
                 for container in resources.containers:
-                    for each in container.devices:
-                        found[each.resource_name] += each.device_ids
+                    for resource, ids in _devices_of(container).items():
+                        found[resource] += sorted(ids.difference(found[resource]))
         return found
+
+    async def _listed(self) -> Any:  # noqa: ANN401  (a message that is defined at run time)
+        """Return what the kubelet lists, asked after this was called: once for all who wait.
+
+        Several Pods that start at once ask, and an answer may take seconds.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._list_next())
+            # Whoever waited may be gone.
+            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(self._next)
+
+    async def _list_next(self) -> Any:  # noqa: ANN401  (as above)
+        async with self._asking:
+            # From now on an answer may be too old for who asks.
+            self._next = None
+            return await self._threads.run(self._list)
 
     def _list(self) -> Any:  # noqa: ANN401  (a message that is defined at run time)
         import grpc
@@ -85,6 +108,13 @@ class PodResources:
                     f"({error.code().name}: {error.details()}); it serves that socket unless its "
                     "state directory is another one: see --pod-resources-socket"
                 ) from error
+
+
+def _devices_of(container: Any) -> Mapping[str, set[str]]:  # noqa: ANN401  (as above)
+    found: dict[str, set[str]] = defaultdict(set)
+    for each in container.devices:
+        found[each.resource_name].update(each.device_ids)
+    return found
 
 
 @cache

@@ -1,6 +1,8 @@
 """The kubelet's pod-resources API, from a real gRPC server on a socket."""
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,22 +44,35 @@ ANSWER = _pod("other", "vnf", _field(1, "main") + _devices("example.com/a", "the
 
 
 class _Kubelet(grpc.GenericRpcHandler):
+    """Answers when ``gate`` is open, and counts how often it was asked."""
+
     def __init__(self, answer: bytes | None) -> None:
         self._answer = answer
+        self.asked = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def _list(self) -> bytes:
+        self.asked += 1
+        assert self._answer is not None
+        assert self.gate.wait(30)
+        return self._answer
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
-        answer = self._answer
-        if answer is None or handler_call_details.method != "/v1.PodResourcesLister/List":
+        method = handler_call_details.method
+        if self._answer is None or method != "/v1.PodResourcesLister/List":
             return None
-        return grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
+        return grpc.unary_unary_rpc_method_handler(lambda _request, _context: self._list())
 
 
 @contextmanager
-def _kubelet(root: Path, answer: bytes | None) -> Iterator[PodResources]:
+def _kubelet(
+    root: Path, answer: bytes | None, *, handler: _Kubelet | None = None
+) -> Iterator[PodResources]:
     (root / "run").mkdir()
-    server = grpc.server(ThreadPoolExecutor(2), handlers=[_Kubelet(answer)])
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[handler or _Kubelet(answer)])
     server.add_insecure_port(f"unix:{root}/run/kubelet.sock")
     server.start()
     try:
@@ -75,6 +90,54 @@ async def test_a_pods_devices_of_all_containers_are_told(tmp_path: Path) -> None
             "example.com/b": ["b1"],
         }
         assert await kubelet.devices("example-vnf", "another") == {}
+
+
+async def test_devices_come_in_one_order_and_once(tmp_path: Path) -> None:
+    """The kubelet tells them in the order of a Go map, and once for each of their NUMA nodes."""
+    # SPEC E1
+    a, b = "example.com/a", "example.com/b"
+    answer = _pod(
+        "example-vnf",
+        "vnf",
+        _field(1, "main")
+        + _devices(a, "0000:18:02.7")
+        + _devices(b, "b1")
+        + _devices(a, "0000:18:02.1")
+        + _devices(a, "0000:18:02.7"),
+        _field(1, "side") + _devices(a, "0000:18:02.0", "0000:18:02.1"),
+    )
+    with _kubelet(tmp_path, answer) as kubelet:
+        assert await kubelet.devices("example-vnf", "vnf") == {
+            a: ["0000:18:02.1", "0000:18:02.7", "0000:18:02.0"],
+            b: ["b1"],
+        }
+
+
+async def test_those_who_wait_for_the_kubelet_share_an_answer(tmp_path: Path) -> None:
+    """Not one that was asked for before: it may be of before the Pod had its devices."""
+    handler = _Kubelet(ANSWER)
+    handler.gate.clear()
+    with _kubelet(tmp_path, ANSWER, handler=handler) as kubelet:
+
+        async def ask() -> Mapping[str, Sequence[str]]:
+            return await kubelet.devices("example-vnf", "vnf")
+
+        first = asyncio.create_task(ask())
+        async with asyncio.timeout(30):
+            while not handler.asked:
+                await asyncio.sleep(0.005)
+        others = [asyncio.create_task(ask()) for _ in range(8)]
+        gone = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        gone.cancel()
+        # What is slow is waited for in one thread, which nobody else uses.
+        assert ["kubelet"] == [
+            each.name for each in threading.enumerate() if each.name.startswith("kubelet")
+        ]
+        handler.gate.set()
+        answers = await asyncio.gather(first, *others)
+    assert handler.asked == 2
+    assert all(each == answers[0] for each in answers)
 
 
 async def test_a_kubelet_that_does_not_serve_it_is_named(tmp_path: Path) -> None:
