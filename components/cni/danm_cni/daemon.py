@@ -156,6 +156,7 @@ class Daemon:
                     addresses=edges.addresses,
                     pods=self._pods,
                     removal=removal,
+                    kernel=edges.kernel,
                 ),
                 devices=edges.devices,
                 fallback=fallback,

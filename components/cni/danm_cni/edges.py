@@ -119,7 +119,7 @@ class InterfaceMaker(Protocol):
         """Tell the neighbours of an interface; one that cannot be told of is no error."""
         ...
 
-    async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
+    async def take_down(self, downs: Sequence[TakeDown], netns: str, *, identity: str = "") -> None:
         """Remove interfaces and their rules, where they are there.
 
         Raises:
@@ -131,8 +131,13 @@ class InterfaceMaker(Protocol):
         """Return what of setups is not there, in words."""
         ...
 
-    def has_netns(self, netns: str) -> bool:
-        """Say whether a namespace exists."""
+            NetnsGoneError: The namespace is another one than that of the identity, or danmd's own.
+    def has_netns(self, netns: str, *, identity: str | None = None) -> bool:
+        """Say whether a namespace exists; for a sandbox, its own one: danmd's is none."""
+        ...
+
+    def identity(self, netns: str) -> str:
+        """Return what tells a namespace from those that come to its path later; empty for none."""
         ...
 
     async def addresses(self, netns: str) -> frozenset[IPAddress]:

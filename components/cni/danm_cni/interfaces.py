@@ -311,7 +311,9 @@ class SandboxInterfaces:
         Raises:
             InterfacesLeftError: Something of one or more may be left.
         """
-        netns = sandbox.netns if self._kernel.has_netns(sandbox.netns) else ""
+        identity = sandbox.netns_identity
+        there = self._kernel.has_netns(sandbox.netns, identity=identity)
+        netns = sandbox.netns if there else ""
         downs = [
             TakeDown(
                 name=each.interface, rules=recorded_setup(each).rules, delete_link=not each.calls
@@ -322,7 +324,7 @@ class SandboxInterfaces:
         delegated = [each for each in interfaces if each.calls]
         outcomes = await outcomes_of(
             [
-                self._take_down(own, netns),
+                self._take_down(own, netns, identity),
                 *(self._delete(sandbox, each, netns) for each in delegated),
             ]
         )
@@ -338,10 +340,10 @@ class SandboxInterfaces:
                 interfaces=frozenset(name for _, names in failed for name in names),
             )
 
-    async def _take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
+    async def _take_down(self, downs: Sequence[TakeDown], netns: str, identity: str) -> None:
         if netns and downs:
             with suppress(NetnsGoneError):
-                await self._kernel.take_down(downs, netns)
+                await self._kernel.take_down(downs, netns, identity=identity)
 
     async def _delete(self, sandbox: SandboxRecord, interface: InterfaceRecord, netns: str) -> None:
         """Have an interface removed by the plugins that made it."""

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from danm_api.errors import LinkSetupError
+from danm_api.names import ContainerId
 from danm_cni.netns import NetnsGoneError
 from danm_cni.network_status import network_status
 from danm_cni.request import Verb
@@ -247,3 +248,39 @@ async def test_a_delegate_gets_the_runtimes_environment(node: FakeNode, static: 
     assert {} == node.leftovers()
     expected["CNI_NETNS"] = ""
     assert expected.items() <= node.plugins.environments["bridge", Verb.DEL].items()
+
+
+@pytest.mark.parametrize("asked", ["by the runtime", "by nobody"])
+async def test_nothing_is_taken_down_in_somebody_elses_namespace(
+    node: FakeNode, asked: str
+) -> None:
+    """A runtime's path may name a process: that number is another one's later, or after a boot."""
+    # DESIGN, P5 and step 8
+    await _has_network(node, "second", network_type="flannel", container_prefix="eth1")
+    node.add_pod(interfaces=[INTERNAL, {"network": "second"}])
+    await node.add()
+    await node.end_pod()
+    theirs = {"eth0": ["192.0.2.7/24"], "eth1": ["192.0.2.8/24"]}
+    node.kernel.namespaces[netns_of("c1")].interfaces = dict(theirs)
+    node.kernel.identities[netns_of("c1")] = "another one"
+    if asked == "by nobody":
+        await node.daemon.sandboxes.ending.finish(ContainerId("c1"))
+    else:
+        await node.delete()
+    assert theirs == node.interfaces()
+    # Plugins are told that there is none.
+    assert node.plugins.environments["bridge", Verb.DEL]["CNI_NETNS"] == ""
+    node.kernel.namespaces.clear()
+    assert {} == node.leftovers()
+
+
+async def test_a_sandbox_of_a_release_before_is_known_by_its_path_alone(node: FakeNode) -> None:
+    """Its record does not say which namespace it was."""
+    node.add_pod(interfaces=[INTERNAL])
+    await node.add()
+    record = node.daemon.journal.existing(ContainerId("c1"))
+    await node.daemon.journal.put(msgspec.structs.replace(record, netns_identity=""))
+    node.kernel.identities[netns_of("c1")] = "whatever it is"
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()

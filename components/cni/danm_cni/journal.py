@@ -120,6 +120,8 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         netns: Its path on the host.
+        netns_identity: What tells it from a namespace that comes to that path later; empty in
+            records of releases before, and where danmd cannot know.
         environment: The runtime's at its ADD; delegates are called with it. It may hold secrets,
             such as a proxy's password, and is kept only where ``needs_environment``.
         request_interface: CNI_IFNAME of the ADD.
@@ -142,6 +144,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool = False
     unasked: bool = False
     config_name: str = ""
+    netns_identity: str = ""
 
     def is_of_other(self, interface: str) -> bool:
         """Say whether it is alive and was made by an ADD of another CNI_IFNAME."""

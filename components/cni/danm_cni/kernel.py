@@ -1,7 +1,8 @@
 """The node's kernel: netlink work in threads that enter the Pods' namespaces."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -11,7 +12,14 @@ from danm_cni.held_addresses import read_addresses, remove_addresses
 from danm_cni.interface_setup import Address, ChildLink, InterfaceSetup, LinkFacts, TakeDown
 from danm_cni.neighbours import announce
 from danm_cni.netlink import create_and_set_up, find_faults, read_links, set_up, take_down
-from danm_cni.netns import NetnsGoneError, open_netns, resolve_in_root
+from danm_cni.netns import (
+    NetnsGoneError,
+    identity_of,
+    is_namespace,
+    is_own,
+    open_netns,
+    resolve_in_root,
+)
 from danm_cni.threads import Threads
 
 T = TypeVar("T")
@@ -51,23 +59,52 @@ class KernelInterfaces:
         """Tell the neighbours of what a delegate has created, if it is a link of the kernel's."""
         await self._in_netns(netns, partial(announce, name, addresses))
 
-    async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
-        """Remove interfaces and their rules, where they are there."""
-        await self._in_netns(netns, partial(take_down, downs))
+    async def take_down(self, downs: Sequence[TakeDown], netns: str, *, identity: str = "") -> None:
+        """Remove interfaces and their rules, where they are there.
+
+        Raises:
+            NetnsGoneError: The namespace is another one than that of the identity, or danmd's own.
+        """
+
+        def work(descriptor: int) -> None:
+            if not _is_sandbox(descriptor, identity):
+                raise NetnsGoneError(f"the network namespace {netns} is somebody else's by now")
+            take_down(downs, descriptor)
+
+        await self._in_netns(netns, work)
 
     async def faults(self, setups: Sequence[InterfaceSetup], netns: str) -> Sequence[str]:
         """Return what of setups is not there, in words."""
         return await self._in_netns(netns, partial(find_faults, setups))
 
-    def has_netns(self, netns: str) -> bool:
-        """Say whether a namespace exists; an empty file is what a runtime leaves of one."""
+    def has_netns(self, netns: str, *, identity: str | None = None) -> bool:
+        """Say whether a namespace exists; an empty file is what a runtime leaves of one.
+
+        Args:
+            netns: Its path.
+            identity: What it was when a sandbox was made in it, empty where that is not known:
+                another one, or danmd's own, does not count. None for whatever is there.
+        """
+        with self._opened(netns) as descriptor:
+            if descriptor is None:
+                return False
+            return identity is None or _is_sandbox(descriptor, identity)
+
+    def identity(self, netns: str) -> str:
+        """Return what tells a namespace from those that come to its path later; empty for none."""
+        with self._opened(netns) as descriptor:
+            return "" if descriptor is None else identity_of(descriptor)
+
+    @contextmanager
+    def _opened(self, netns: str) -> Iterator[int | None]:
+        """Open a namespace for the time of a block; None when there is none."""
         try:
             descriptor = open_netns(self._host_root, netns)
         except NetnsGoneError:
-            return False
+            yield None
+            return
         try:
-            # All namespaces are on one nsfs, whose device no other file has.
-            return os.fstat(descriptor).st_dev == Path("/proc/self/ns/net").stat().st_dev
+            yield descriptor if is_namespace(descriptor) else None
         finally:
             os.close(descriptor)
 
@@ -100,3 +137,11 @@ class KernelInterfaces:
                 os.close(descriptor)
 
         return await self._threads.run(body)
+
+
+def _is_sandbox(descriptor: int, identity: str) -> bool:
+    """Say whether a namespace is that of an identity, where one is known, and not danmd's own.
+
+    A path such as ``/proc/7/ns/net`` leads elsewhere once the number is another process's.
+    """
+    return not is_own(descriptor) and identity in ("", identity_of(descriptor))

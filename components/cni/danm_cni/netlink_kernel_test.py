@@ -282,6 +282,25 @@ def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
     assert [] == rules
 
 
+def test_nothing_is_taken_down_in_another_namespace(world: World) -> None:
+    """One that is at the Pod's path by now, or the node's own: it may have such a link, too."""
+    ip("-n", world.node, "link", "add", "ext0", "type", "bridge")
+    world.on_node(lambda kernel: _create(kernel, world))
+    kernel, down = KernelInterfaces(host_root=ROOT), [TakeDown(name="ext0", rules=SETUP.rules)]
+    node_path = f"/run/netns/{world.node}"
+    mine, other = kernel.identity(world.pod_path), kernel.identity(node_path)
+    with pytest.raises(NetnsGoneError, match="somebody else's"):
+        world.on_node(lambda kernel: kernel.take_down(down, world.pod_path, identity=other))
+    with pytest.raises(NetnsGoneError, match="somebody else's"):
+        world.on_node(lambda kernel: kernel.take_down(down, node_path))
+    assert {"ext0"} == set(world.on_node(lambda kernel: kernel.parents(["ext0"])))
+    assert kernel.has_netns(world.pod_path, identity=mine)
+    assert not kernel.has_netns(world.pod_path, identity=other)
+    assert not kernel.has_netns("/proc/thread-self/ns/net", identity="")
+    world.on_node(lambda kernel: kernel.take_down(down, world.pod_path, identity=mine))
+    assert "ext0" not in world.in_pod(lambda it: {each.get("ifname") for each in it.get_links()})
+
+
 def test_what_cannot_be_removed_keeps_nothing_else(world: World) -> None:
     """Links go all at once; when one of them cannot, the others go, and it is named."""
     names = [f"net{number}" for number in range(4)]

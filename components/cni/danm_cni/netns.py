@@ -8,6 +8,9 @@ from typing import Final
 from danm_api.errors import LinkSetupError
 from danm_cni.threads import CLONE_NEWNET, enter_namespace
 
+# Not the process's: tests run danmd in a thread that is elsewhere.
+_OWN: Final = Path("/proc/thread-self/ns/net")
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 # Linux gives up at the same number (ELOOP).
 _MAX_LINKS: Final = 40
 # What the kernel says of a path that names nothing; any other error tells nothing about it.
@@ -79,6 +82,25 @@ def open_netns(root: Path, path: str) -> int:
                 f"the network namespace {path} cannot be opened: {error.strerror}"
             ) from error
         raise NetnsGoneError(f"the network namespace {path} is gone: {error.strerror}") from error
+
+
+def is_namespace(descriptor: int) -> bool:
+    """Say whether what was opened is a namespace: all are on one nsfs, which no other file is."""
+    return os.fstat(descriptor).st_dev == _OWN.stat().st_dev
+
+
+def is_own(descriptor: int) -> bool:
+    """Say whether a namespace is that of the calling thread."""
+    return os.path.samestat(os.fstat(descriptor), _OWN.stat())
+
+
+def identity_of(descriptor: int) -> str:
+    """Return what no other namespace has while this one lives, nor any of another boot.
+
+    The kernel gives numbers from the lowest one on, so after a boot they come again.
+    """
+    found = os.fstat(descriptor)
+    return f"{_BOOT.read_text().strip()}/{found.st_dev}/{found.st_ino}"
 
 
 def enter_netns(descriptor: int) -> None:

@@ -15,7 +15,7 @@ from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName
 from danm_api.telemetry import get_logger
-from danm_cni.edges import AddressService, PodSource
+from danm_cni.edges import AddressService, InterfaceMaker, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_records import interface_record
 from danm_cni.interface_setup import LinkFacts
@@ -44,6 +44,7 @@ class SandboxReservation:
     addresses: AddressService
     pods: PodSource
     removal: SandboxRemoval
+    kernel: InterfaceMaker
 
     async def intend(
         self, request: CniRequest, pod: Pod, interfaces: tuple[InterfaceRecord, ...]
@@ -55,6 +56,7 @@ class SandboxReservation:
             pod=pod.name,
             pod_uid=pod.runtime_uid,
             netns=request.netns or "",
+            netns_identity=self.kernel.identity(request.netns or ""),
             state=SandboxState.ADDING,
             interfaces=interfaces,
             environment=dict(request.environment),

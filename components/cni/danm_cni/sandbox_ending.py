@@ -137,7 +137,8 @@ class SandboxEnding:
                     case SandboxState.ADDING | SandboxState.REMOVING:
                         await self.removal.remove(record)
                     case SandboxState.ADDED:
-                        if not self.kernel.has_netns(record.netns):
+                        identity = record.netns_identity
+                        if not self.kernel.has_netns(record.netns, identity=identity):
                             await self.removal.remove(msgspec.structs.replace(record, unasked=True))
 
     async def _is_held_for_nobody(self, container_id: ContainerId) -> bool:

@@ -51,6 +51,8 @@ class FakeKernel:
         self.unnamed: set[str] = set()
         self.failures = Failures()
 
+        # Those that are at the path of another one by now: path -> identity.
+        self.identities: dict[str, str] = {}
     async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
         """Read links of the host."""
         await self.failures.meet("parents")
@@ -95,11 +97,13 @@ class FakeKernel:
         if name in space.interfaces:
             space.announced |= {(name, str(each)) for each in addresses}
 
-    async def take_down(self, downs: Sequence[TakeDown], netns: str) -> None:
+    async def take_down(self, downs: Sequence[TakeDown], netns: str, *, identity: str = "") -> None:
         """Remove rules and links."""
         await all_of(self._take_down(each, netns) for each in downs)
 
     async def _take_down(self, down: TakeDown, netns: str) -> None:
+        if not self.has_netns(netns, identity=identity):
+            raise NetnsGoneError(f"the network namespace {netns} is gone")
         await self.failures.meet("take_down")
         space = self._space(netns)
         space.rules -= set(down.rules)
@@ -117,9 +121,13 @@ class FakeKernel:
             links.append(f"{setup.name} has another MAC than {setup.mac}")
         return links + [f"{rule} is missing" for rule in setup.rules if rule not in space.rules]
 
-    def has_netns(self, netns: str) -> bool:
-        """Say whether a namespace exists."""
-        return netns not in self.gone
+    def has_netns(self, netns: str, *, identity: str | None = None) -> bool:
+        """Say whether a namespace exists, and is that of an identity."""
+        return netns not in self.gone and identity in (None, "", self.identity(netns))
+
+    def identity(self, netns: str) -> str:
+        """Return the first one of a path, unless another one is planned to have come."""
+        return "" if netns in self.gone else self.identities.get(netns, f"first at {netns}")
 
     async def addresses(self, netns: str) -> frozenset[IPAddress]:
         """Return the addresses of all interfaces of a namespace."""
