@@ -285,7 +285,7 @@ def a_cni_node(directory: Path) -> Iterator[CniNode]:
         kube, addresses = FakeKube(), FakeAddresses(NODE)
         edges = Edges(
             kernel=KernelInterfaces(host_root=_ROOT),
-            plugins=PluginProcesses(host_root=_ROOT, in_host_mounts=False),
+            plugins=PluginProcesses(host_root=_ROOT, in_host_mounts=False, max_chains=32),
             addresses=addresses,
             devices=FakeDevices(),
         )

@@ -122,6 +122,13 @@ def _host_paths(values: dict[str, Any]) -> HostPaths:
     help="Pods that wait for their turn; the runtime is told to try again beyond that.",
 )
 @click.option(
+    "--max-plugins",
+    default=32,
+    type=click.IntRange(1),
+    help="Chains of other CNI plugins (static types, SR-IOV, the fallback) that run at once to "
+    "make interfaces, and as many again to remove them: they take memory of danmd's container.",
+)
+@click.option(
     "--delegates-in-host-mounts/--delegates-in-own-mounts",
     default=True,
     help="Run other CNI plugins in the mount namespace of process 1.",
@@ -272,7 +279,9 @@ def _daemon(
     if config.ipam_only:
         return IpamOnlyDaemon(config, api, addresses=addresses, kernel=kernel, networks=networks)
     plugins = PluginProcesses(
-        host_root=config.paths.root, in_host_mounts=config.delegates_in_host_mounts
+        host_root=config.paths.root,
+        in_host_mounts=config.delegates_in_host_mounts,
+        max_chains=config.max_plugins,
     )
     devices = PodResources(host_root=config.paths.root, socket=config.pod_resources_socket)
     edges = Edges(kernel=kernel, plugins=plugins, addresses=addresses, devices=devices)

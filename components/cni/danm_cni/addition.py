@@ -1,6 +1,7 @@
 """Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -18,7 +19,7 @@ from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.delegate_config import DynamicAddresses
 from danm_cni.devices import assign_devices, wants_devices
-from danm_cni.edges import DeviceSource, EndpointStore
+from danm_cni.edges import DeviceSource, EndpointStore, PluginRunner
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
@@ -38,7 +39,7 @@ from danm_cni.journal import (
 from danm_cni.plan import PlannedAttachment, UseFallback
 from danm_cni.planning import Planner
 from danm_cni.progress import Progress
-from danm_cni.request import CniRequest, PodIdentity
+from danm_cni.request import CniRequest, PodIdentity, Verb
 from danm_cni.reservation import SandboxReservation
 from danm_cni.result import (
     InterfaceResult,
@@ -62,6 +63,7 @@ class SandboxAddition:
     reservation: SandboxReservation
     devices: DeviceSource
     fallback: Fallback
+    plugins: PluginRunner
 
     async def run(
         self,
@@ -148,9 +150,14 @@ class SandboxAddition:
         """Make interfaces; their DanmEps say what will exist, before it does."""
         with step(Step.ENDPOINTS, context.progress):
             await all_of(self._tell(each.endpoint) for each in group)
-        is_own = group[0].planned.spec.network_type in OWN_TYPES
-        with step(Step.INTERFACES if is_own else Step.DELEGATE, context.progress):
-            return await self.interfaces.make(context, group)
+        if group[0].planned.spec.network_type in OWN_TYPES:
+            with step(Step.INTERFACES, context.progress):
+                return await self.interfaces.make(context, group)
+        async with AsyncExitStack() as stack:
+            with step(Step.PLUGIN_TURN, context.progress):
+                await stack.enter_async_context(self.plugins.turn(Verb.ADD))
+            with step(Step.DELEGATE, context.progress):
+                return await self.interfaces.make(context, group)
 
     async def _devices(
         self, identity: PodIdentity, planned: Sequence[PlannedAttachment], progress: Progress
@@ -168,8 +175,11 @@ class SandboxAddition:
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
         with step(Step.JOURNAL, progress):
             await self.reservation.intend(request, pod, (record,))
-        with step(Step.FALLBACK, progress):
-            output = await self.fallback.add(request, chain, progress)
+        async with AsyncExitStack() as stack:
+            with step(Step.PLUGIN_TURN, progress):
+                await stack.enter_async_context(self.plugins.turn(Verb.ADD))
+            with step(Step.FALLBACK, progress):
+                output = await self.fallback.add(request, chain, progress)
         answer = answer_in_version(output, request)
         await self._finish(
             request.container_id,

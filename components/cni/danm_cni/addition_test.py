@@ -19,7 +19,9 @@ from danm_api.errors import (
 from danm_api.model.cni import CniResult
 from danm_api.names import InterfaceName
 from danm_cni.cni_errors import CniCode, CniRequestError, code_of
+from danm_cni.concurrency import ChainTurns
 from danm_cni.network_status import network_status
+from danm_cni.request import Verb
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode, netns_of
 
@@ -193,6 +195,71 @@ async def test_an_unreadable_previous_result_is_an_error_of_the_configuration(
         await _add_behind(node, previous)
     assert caught.value.code == CniCode.UNDECODABLE
     assert {} == node.leftovers()
+
+
+async def test_so_many_plugins_run_at_once_and_the_others_wait(node: FakeNode) -> None:
+    """After a boot all Pods come at once: their plugins do not, and the wait is told (P6, P7)."""
+    node.plugins.turns = ChainTurns(limit=2)
+    names = [f"pod-{number}" for number in range(1, 4)]
+    for name in names:
+        node.add_pod(name, interfaces=[MANAGEMENT])
+    node.plugins.failures.hang("bridge")
+    *first, last = names
+    adds = [asyncio.create_task(node.add(f"c-{name}", pod=name, timeout_s=3.0)) for name in first]
+    await node.until(lambda: node.plugins.failures.hanging["bridge"] == 2)
+    with pytest.raises(DeadlineExceededError, match="waiting for its turn among the plugins"):
+        await node.add(f"c-{last}", pod=last, timeout_s=0.3)
+    assert node.plugins.failures.hanging["bridge"] == 2
+    ended = await asyncio.gather(*adds, return_exceptions=True)
+    assert all("needs plugin bridge" in str(each) for each in ended)
+    assert {} == node.leftovers()
+
+
+async def test_the_fallback_s_plugins_wait_for_their_turn(node: FakeNode) -> None:
+    """It is what most Pods of a node have."""
+    node.write_cni_config("10-old.conf", {"cniVersion": "1.1.0", "name": "old", "type": "ptp"})
+    node.plugins.turns = ChainTurns(limit=1)
+    node.add_pod()
+    async with node.plugins.turn(Verb.ADD):
+        with pytest.raises(DeadlineExceededError, match="waiting for its turn among the plugins"):
+            await node.add("c1", timeout_s=0.5)
+    assert {} == node.plugins.alive
+    await node.add("c2")
+
+
+async def test_a_pod_does_not_wait_for_itself(node: FakeNode) -> None:
+    """Its interfaces come one after the other where no more plugins may run."""
+    node.plugins.turns = ChainTurns(limit=1)
+    node.add_pod(interfaces=[MANAGEMENT, {"network": "device", "ip": "dynamic"}])
+    await node.add()
+    await node.end_pod()
+    await node.delete()
+    assert {} == node.leftovers()
+
+
+async def test_a_del_does_not_wait_for_plugins_of_adds(node: FakeNode) -> None:
+    """It is what makes room."""
+    # SPEC C4
+    node.plugins.turns = ChainTurns(limit=1)
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    await node.end_pod()
+    async with node.plugins.turn(Verb.ADD):
+        await node.delete()
+        await node.until(lambda: {} == node.leftovers())
+
+
+async def test_dels_run_so_many_plugins_at_once(node: FakeNode) -> None:
+    """One that waits for its turn is answered in time, and finished later."""
+    # SPEC C4; DESIGN, P5
+    node.plugins.turns = ChainTurns(limit=1)
+    node.add_pod(interfaces=[MANAGEMENT])
+    await node.add()
+    await node.end_pod()
+    async with node.plugins.turn(Verb.DEL):
+        await node.delete(timeout_s=0.5)
+        assert node.plugins.alive
+    await node.until(lambda: {} == node.leftovers())
 
 
 async def _has_device_network(node: FakeNode) -> None:

@@ -1,11 +1,12 @@
-"""Locks by name, bounded admission, and work in parallel whose errors are told together."""
+"""Locks by name, bounded numbers, and work in parallel whose errors are told together."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
 from danm_api.errors import DanmError, OverloadedError, SeveralErrors
+from danm_cni.request import Verb
 
 T = TypeVar("T")
 
@@ -66,6 +67,24 @@ class Admission:
             yield
         finally:
             self._slots.release()
+
+
+class ChainTurns:
+    """Lets a bounded number of chains of other plugins run at once.
+
+    They take memory where danmd does, and so many at once as Pods are made after a node's boot
+    would be killed with it. A chain that has begun waits for no other one. ADDs are counted apart:
+    what ends does not wait behind what begins.
+    """
+
+    def __init__(self, *, limit: int) -> None:
+        """Allow so many chains of ADDs, and as many of all other verbs together."""
+        self._additions = asyncio.Semaphore(limit)
+        self._others = asyncio.Semaphore(limit)
+
+    def turn(self, verb: Verb) -> AbstractAsyncContextManager[None]:
+        """Return what waits for a chain's turn, and holds it."""
+        return self._additions if verb is Verb.ADD else self._others
 
 
 async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:

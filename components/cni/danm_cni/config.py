@@ -83,6 +83,7 @@ class Config:
         allowed_static_types: SPEC E2; None allows all.
         max_sandboxes: ADDs at once.
         max_waiting: ADDs that wait; more are told to come again.
+        max_plugins: Chains of other plugins that run at once for ADDs, and as many for all else.
         cni_version: Of the configuration that is installed; None for what the runtime knows.
         pod_resources_socket: The kubelet's, as the host names it.
         ipam_only: Serve fakeipam alone (SPEC F2).
@@ -99,6 +100,7 @@ class Config:
     allowed_static_types: frozenset[str] | None
     max_sandboxes: int
     max_waiting: int
+    max_plugins: int
     delegates_in_host_mounts: bool
     health_host: str
     health_port: int

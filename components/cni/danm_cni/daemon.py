@@ -161,6 +161,7 @@ class Daemon:
                 devices=edges.devices,
                 fallback=fallback,
             ),
+                plugins=edges.plugins,
             removal=removal,
             ending=SandboxEnding(
                 journal=self.journal,

@@ -104,7 +104,7 @@ async def add_chain(
     progress: Progress,
     subject: str,
 ) -> bytes:
-    """Run ADD of all plugins, each with the result of the one before it.
+    """Run ADD of all plugins, each with the result of the one before it; the caller has its turn.
 
     None is started unless all are there: one that was noted and is not there could not be undone.
 
@@ -175,7 +175,7 @@ async def delete_calls(
 ) -> None:
     """Run DEL of all plugins in reverse, each with its own ADD's configuration.
 
-    All are tried; the first error is raised afterwards.
+    It waits for the chain's turn. All are tried; the first error is raised afterwards.
 
     Args:
         calls: As they were started.
@@ -188,22 +188,23 @@ async def delete_calls(
         DanmError: A plugin failed, or did not end in time.
     """
     first: DanmError | None = None
-    for call in reversed(calls):
-        try:
-            async with asyncio.timeout(timeout_s):
-                with span("plugin DEL", plugin=call.type), effect(Effect.RUN_DEL):
-                    await runner.run(
-                        _with_output(call, output),
-                        verb=Verb.DEL,
-                        environment=traced_environment(environment),
-                    )
-        except TimeoutError:
-            error: DanmError = DeadlineExceededError(
-                f"DEL of plugin {call.type} did not end within {timeout_s:g} s"
-            )
-            first = first or error
-        except DanmError as error:
-            first = first or error
+    async with runner.turn(Verb.DEL):
+        for call in reversed(calls):
+            try:
+                async with asyncio.timeout(timeout_s):
+                    with span("plugin DEL", plugin=call.type), effect(Effect.RUN_DEL):
+                        await runner.run(
+                            _with_output(call, output),
+                            verb=Verb.DEL,
+                            environment=traced_environment(environment),
+                        )
+            except TimeoutError:
+                error: DanmError = DeadlineExceededError(
+                    f"DEL of plugin {call.type} did not end within {timeout_s:g} s"
+                )
+                first = first or error
+            except DanmError as error:
+                first = first or error
     if first is not None:
         raise first
 
@@ -234,7 +235,7 @@ async def check_calls(
         if not (call.checks and output and knows(call.config, CniVersion.V0_4_0)):
             continue
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), runner.turn(Verb.CHECK):
                 await runner.run(
                     _with_output(call, output), verb=Verb.CHECK, environment=environment
                 )
@@ -280,7 +281,7 @@ async def collect_chain(
             continue
         call = PluginCall(type=plugin.type, config=with_valid_attachments(config, valid))
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), runner.turn(Verb.GC):
                 await runner.run(call, verb=Verb.GC, environment=environment)
         except TimeoutError:
             error: DanmError = DeadlineExceededError(

@@ -21,7 +21,7 @@ from danm_cni.processes import PluginProcesses
 from danm_cni.progress import Progress
 from danm_cni.testing.scripts import environment_of, write_plugin
 
-RUNNER = PluginProcesses(host_root=Path("/"), in_host_mounts=False)
+RUNNER = PluginProcesses(host_root=Path("/"), in_host_mounts=False, max_chains=32)
 
 
 async def _add(

@@ -1,6 +1,7 @@
 """What a sandbox's flow needs from the world; each has a fake in the tests."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from danm_api.ipam_api import (
@@ -69,6 +70,13 @@ class PluginRunner(Protocol):
         """
         ...
 
+    def turn(self, verb: Verb) -> AbstractAsyncContextManager[None]:
+        """Return what waits until one chain more may run, and is held while it does.
+
+        Whoever holds one calls ``run`` for one plugin after the other.
+        """
+        ...
+
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
         """Run a plugin and return what it printed.
 
@@ -123,6 +131,7 @@ class InterfaceMaker(Protocol):
         """Remove interfaces and their rules, where they are there.
 
         Raises:
+            NetnsGoneError: The namespace is another one than that of the identity, or danmd's own.
             SeveralErrors: More than one could not be removed; all others were.
         """
         ...
@@ -131,7 +140,6 @@ class InterfaceMaker(Protocol):
         """Return what of setups is not there, in words."""
         ...
 
-            NetnsGoneError: The namespace is another one than that of the identity, or danmd's own.
     def has_netns(self, netns: str, *, identity: str | None = None) -> bool:
         """Say whether a namespace exists; for a sandbox, its own one: danmd's is none."""
         ...

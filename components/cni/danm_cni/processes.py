@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -22,6 +22,7 @@ from typing import IO, Final
 from danm_api.errors import DelegateError
 from danm_api.telemetry import get_logger
 from danm_cni.cni_errors import CniCode
+from danm_cni.concurrency import ChainTurns
 from danm_cni.delegate import plugin_failure
 from danm_cni.delegate_config import require_plain_name
 from danm_cni.journal import PluginCall
@@ -36,9 +37,6 @@ _MAX_OUTPUT_BYTES: Final = 4 << 20
 _CHUNK: Final = 1 << 16
 # The end of what a plugin writes to standard error says what it did last.
 _MAX_LOGGED_BYTES: Final = 2000
-# Plugins may take long; each has a thread that waits for it.
-_MAX_PLUGINS: Final = 256
-
 # A plugin that has ended and left somebody with its output is not waited for longer. No less than
 # what a pipe holds is read at once, so nothing of its own is lost.
 _QUIET_S: Final = 0.5
@@ -95,11 +93,19 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 class PluginProcesses:
     """Starts plugins, in the host's mount namespace when danmd is in a container."""
 
-    def __init__(self, *, host_root: Path, in_host_mounts: bool) -> None:
-        """Find executables below ``host_root``; run them here, or in the host's mounts."""
+    def __init__(self, *, host_root: Path, in_host_mounts: bool, max_chains: int) -> None:
+        """Find executables below ``host_root``; run them here, or in the host's mounts.
+
+        Args:
+            host_root: The host's root directory as danmd sees it.
+            in_host_mounts: Run them in the mount namespace of process 1.
+            max_chains: Chains of ADDs at once, and as many of all other verbs.
+        """
         self._host_root = host_root
         self._in_host_mounts = in_host_mounts
-        self._threads = Threads(limit=_MAX_PLUGINS, name="plugin")
+        self._turns = ChainTurns(limit=max_chains)
+        # Plugins may take long; each has a thread that waits for it, and a chain has one plugin.
+        self._threads = Threads(limit=2 * max_chains, name="plugin")
 
     def require(self, plugin: str, environment: Mapping[str, str]) -> None:
         """Refuse a plugin that is not there.
@@ -108,6 +114,10 @@ class PluginProcesses:
             DelegateError: CNI_PATH has no executable of that name.
         """
         self._find(plugin, environment.get("CNI_PATH", ""))
+
+    def turn(self, verb: Verb) -> AbstractAsyncContextManager[None]:
+        """Return what waits until one chain more may run, and is held while it does."""
+        return self._turns.turn(verb)
 
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
         """Run a plugin and return what it printed.

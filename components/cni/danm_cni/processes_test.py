@@ -15,7 +15,7 @@ from danm_cni.processes import PluginProcesses
 from danm_cni.request import Verb
 from danm_cni.testing.scripts import environment_of, write_plugin
 
-RUNNER = PluginProcesses(host_root=Path("/"), in_host_mounts=False)
+RUNNER = PluginProcesses(host_root=Path("/"), in_host_mounts=False, max_chains=32)
 
 # It writes on until nobody listens any more.
 _DAEMON = """
@@ -179,7 +179,8 @@ async def test_strays_of_an_earlier_danmd_are_killed(tmp_path: Path) -> None:
     async with asyncio.timeout(30):
         while not all((tmp_path / name).exists() for name in tasks):
             await asyncio.sleep(0.01)
-        await PluginProcesses(host_root=Path("/"), in_host_mounts=False).end_strays("mine")
+        later = PluginProcesses(host_root=Path("/"), in_host_mounts=False, max_chains=32)
+        await later.end_strays("mine")
         with pytest.raises(DelegateError, match="killed by signal 9"):
             await tasks["mine"]
     assert not tasks["other"].done()

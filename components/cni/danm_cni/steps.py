@@ -34,6 +34,7 @@ class Step(Enum):
     RESERVE = ("reserve", "waiting for addresses from ipam-svc")
     ENDPOINTS = ("endpoints", "writing DanmEps")
     INTERFACES = ("interfaces", "making the interfaces")
+    PLUGIN_TURN = ("turn", "waiting for its turn among the plugins that run on this node")
     DELEGATE = ("delegate", "making the interfaces")
     FALLBACK = ("fallback", "waiting for the fallback network's plugin")
     UNDO = ("undo", "undoing what was done")

@@ -1,10 +1,12 @@
 """Other plugins in memory, and the devices that device plugins give."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
 from danm_api.errors import DelegateError
+from danm_cni.concurrency import ChainTurns
 from danm_cni.journal import PluginCall
 from danm_cni.request import Verb
 from danm_cni.testing.failures import Failures
@@ -44,6 +46,7 @@ class FakePlugins:
         self.asked: list[tuple[Verb, PluginCall, Mapping[str, str]]] = []
         # What each plugin was last called with for a verb.
         self.environments: dict[tuple[str, Verb], Mapping[str, str]] = {}
+        self.turns = ChainTurns(limit=1000)
         # Those of sandboxes that an earlier danmd has left running.
         self.strays: set[str] = set()
 
@@ -51,6 +54,10 @@ class FakePlugins:
         """Refuse those that are planned to be missing."""
         if plugin in self.missing:
             raise DelegateError(f"plugin {plugin} is not in CNI_PATH", code=7)
+
+    def turn(self, verb: Verb) -> AbstractAsyncContextManager[None]:
+        """Return what waits for a chain's turn."""
+        return self.turns.turn(verb)
 
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
         """Run; a failure planned as ``TYPE-half`` comes when the interface exists.

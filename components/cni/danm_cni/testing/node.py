@@ -56,6 +56,7 @@ def config_for(root: Path) -> Config:
         allowed_static_types=None,
         max_sandboxes=64,
         max_waiting=100,
+        max_plugins=32,
         delegates_in_host_mounts=False,
         health_host="127.0.0.1",
         health_port=0,
