@@ -1,6 +1,6 @@
 """Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
@@ -14,6 +14,7 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName, NodeName
+from danm_cni.as_planned import is_as_planned, not_as_planned
 from danm_cni.capabilities import with_identity
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
@@ -152,12 +153,37 @@ class SandboxAddition:
             await all_of(self._tell(each.endpoint) for each in group)
         if group[0].planned.spec.network_type in OWN_TYPES:
             with step(Step.INTERFACES, context.progress):
-                return await self.interfaces.make(context, group)
+                return await self._make_confirmed(context, group)
         async with AsyncExitStack() as stack:
             with step(Step.PLUGIN_TURN, context.progress):
                 await stack.enter_async_context(self.plugins.turn(Verb.ADD))
             with step(Step.DELEGATE, context.progress):
-                return await self.interfaces.make(context, group)
+                return await self._make_confirmed(context, group)
+
+    async def _make_confirmed(
+        self, context: SandboxContext, group: Sequence[ReadyAttachment]
+    ) -> Sequence[InterfaceResult]:
+        """Make interfaces; of those that ipam-svc was not asked for the DanmNet is read meanwhile.
+
+        Nobody else has judged it, and danmd's watch may have died silently.
+        """
+        work: list[Awaitable[Sequence[InterfaceResult]]] = [self.interfaces.make(context, group)]
+        planned = [each.planned for each in group]
+        work += [self._confirm(each) for each in planned if not each.asks_for_addresses]
+        return [part for made in await all_of(work) for part in made]
+
+    async def _confirm(self, planned: PlannedAttachment) -> Sequence[InterfaceResult]:
+        """Make nothing, and see to it that the DanmNet is the one that was planned with.
+
+        Raises:
+            ConflictError: It is another one by now, or another wire.
+            DanmError: It cannot be used any more, or not be read.
+        """
+        network = planned.network
+        present = await self.planner.networks.read(network.namespace, network.name)
+        if not is_as_planned(planned, present):
+            raise not_as_planned([network])
+        return ()
 
     async def _devices(
         self, identity: PodIdentity, planned: Sequence[PlannedAttachment], progress: Progress

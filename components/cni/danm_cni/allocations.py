@@ -13,6 +13,7 @@ import msgspec
 
 from danm_api.codec.cni import decode_result, encode_result
 from danm_api.errors import (
+    ConflictError,
     DanmError,
     DeadlineExceededError,
     InvalidNetworkError,
@@ -182,6 +183,14 @@ class Allocations:
                 via_fakeipam=True,
             )
         (got,) = answer.attachments
+        if got.network_uid != net.uid:
+            # The watch has not shown yet that it was made anew; what is read now the next ADD has.
+            await self.networks.read(request.namespace, request.network)
+            raise ConflictError(
+                f"{request.subject}: ipam-svc and this node do not know the same DanmNet "
+                f"{request.namespace}/{request.network}: it was made anew just now; the address is "
+                "given back; try again"
+            )
         result = result_of(got, spec, request.routes)
         added = msgspec.structs.replace(
             record,

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from danm_api.codec.danmnet import decode_danmnet, encode_status
 from danm_api.errors import (
     AccessDeniedError,
+    ConflictError,
     DanmError,
     DeadlineExceededError,
     IpamUnavailableError,
@@ -18,7 +20,7 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import ContainerOwnerMessage, PodOwnerMessage
 from danm_api.kube.api import DANMNETS, PODS
-from danm_api.testing.builders import NAMESPACE, a_raw_danmnet
+from danm_api.testing.builders import NAMESPACE, a_raw_danmnet, accepted
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.ipam_request import decode_ipam_request
@@ -80,6 +82,24 @@ async def test_asking_again_gives_the_same(caller: Caller) -> None:
     caller.remove_interface("c2")
     await caller.delete("c2")
     assert caller.held() == []
+
+
+async def test_routes_are_not_those_of_a_network_of_before(caller: Caller) -> None:
+    """One that was made anew, which danmd's watch has not shown, is read; the next ADD has it."""
+    node = caller.node
+    await node.deafen()
+    await node.kube.delete(DANMNETS, "lan", namespace=NAMESPACE)
+    routes = {"10.0.0.0/8": "198.18.0.1"}
+    raw = a_raw_danmnet("lan", uid="uid-2", cidr="198.18.0.0/24", fakeipam=True, routes=routes)
+    status = encode_status(accepted(decode_danmnet(raw)).status)
+    node.kube.add(DANMNETS, {**raw, "status": status})
+    node.addresses.network_uids["lan"] = "uid-2"
+    with pytest.raises(ConflictError, match=f"{NAMESPACE}/lan: it was made anew"):
+        await caller.add()
+    assert caller.held() == []
+    request = caller.request("ADD", "c2")
+    answer = await caller.allocations.add(request, deadline_s=time.monotonic() + 5)
+    assert ["10.0.0.0/8"] == [each["dst"] for each in msgspec.json.decode(answer)["routes"]]
 
 
 async def test_an_address_that_an_interface_still_has_is_not_released(caller: Caller) -> None:

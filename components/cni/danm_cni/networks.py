@@ -26,14 +26,17 @@ class Networks:
         """Watch all of them: any Pod may come to this node."""
         self._api = api
         self.informer: Informer[DanmNet] = Informer(api, DANMNETS, decode_danmnet)
-        # Fetched and not shown yet; the watch's own copy wins as soon as there is one.
+        # Fetched; the watch's own copy wins as soon as it is no older.
         self._fetched: dict[ObjectKey, DanmNet] = {}
+        self.informer.subscribe_restore(self._forget_fetched)
+
+    def _forget_fetched(self) -> None:
+        """Forget what was fetched of a history that is no more; its versions come again."""
+        self._fetched = {}
 
     async def refresh(self, namespace: Namespace, names: Sequence[NetworkName]) -> None:
         """Fetch those that the watch has not shown: they may have been made just before the Pod."""
-        self._fetched = {
-            key: net for key, net in self._fetched.items() if self.informer.get(key) is None
-        }
+        self._fetched = {key: net for key, net in self._fetched.items() if self._counts(key, net)}
         for name in dict.fromkeys(names):
             key = ObjectKey(namespace=namespace, name=name)
             if self.informer.get(key) is not None:
@@ -61,20 +64,37 @@ class Networks:
     async def read(self, namespace: Namespace, name: NetworkName) -> DanmNet:
         """Return a DanmNet as the API server has it now, whatever the watch has shown.
 
+        It counts until the watch has come as far: a watch that is dead, and that nobody has found
+        out about yet, goes on showing what was.
+
         Raises:
             NetworkNotFoundError: There is none.
         """
         try:
-            return decode_danmnet(await self._api.get(DANMNETS, name, namespace=namespace))
+            net = decode_danmnet(await self._api.get(DANMNETS, name, namespace=namespace))
         except NotFoundError as error:
             raise NetworkNotFoundError(
                 f"there is no DanmNet {namespace}/{name}; create it, or name one that exists"
             ) from error
+        self._fetched[ObjectKey(namespace=namespace, name=name)] = net
+        return net
 
     def get(self, namespace: Namespace, name: NetworkName) -> DanmNet | None:
         """Return a DanmNet, or None when there is none."""
         key = ObjectKey(namespace=namespace, name=name)
-        return self.informer.get(key) or self._fetched.get(key)
+        fetched = self._fetched.get(key)
+        if fetched is not None and self._counts(key, fetched):
+            return fetched
+        return self.informer.get(key)
+
+    def _counts(self, key: ObjectKey, fetched: DanmNet) -> bool:
+        """Say whether the watch has not come as far as what was fetched."""
+        shown = self.informer.get(key)
+        if shown is None:
+            return True
+        # While the watch reads all anew it is nowhere, and yet knows what it has shown.
+        seen = max(self.informer.version, int(shown.resource_version))
+        return int(fetched.resource_version) > seen
 
     def static_types(self) -> frozenset[str]:
         """Return the static types of all DanmNets that Pods may use."""

@@ -7,7 +7,7 @@ import pytest
 
 from danm_api.codec.danmnet import decode_danmnet, encode_status
 from danm_api.errors import NetworkNotFoundError
-from danm_api.kube.api import DANMNETS
+from danm_api.kube.api import DANMNETS, PODS
 from danm_api.names import Namespace, NetworkName
 from danm_api.testing.builders import NAMESPACE, a_raw_danmnet, accepted
 from danm_api.testing.fake_kube import FakeKube
@@ -65,6 +65,74 @@ async def test_what_the_watch_has_is_not_fetched(kube: FakeKube, watched: Networ
     assert kube.calls["get", "danmnets"] == 0
     await watched.refresh(_HERE, [_NEW, _NEW])
     assert kube.calls["get", "danmnets"] == 1
+
+
+async def test_what_was_read_counts_until_the_watch_has_come_as_far(kube: FakeKube) -> None:
+    """A watch that has died silently shows what was; once it is back, its own copy counts."""
+    networks = Networks(kube)
+    watch = asyncio.create_task(networks.informer.run())
+    kube.add(DANMNETS, a_raw_danmnet("new", host_device="ens3"))
+    await _until_shown(networks, "new")
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+    await kube.delete(DANMNETS, "new", namespace=NAMESPACE)
+    kube.add(DANMNETS, a_raw_danmnet("new", host_device="ens4", uid="uid-2"))
+    assert "ens3" in _spec_of(networks)
+    await networks.read(_HERE, _NEW)
+    assert "ens4" in _spec_of(networks)
+    # A look for others does not throw it away.
+    await networks.refresh(_HERE, [_NEW])
+    assert "ens4" in _spec_of(networks)
+    watch = asyncio.create_task(networks.informer.run())
+    patch = {"spec": {"Options": {"host_device": "ens5"}}}
+    await kube.patch(DANMNETS, "new", patch, namespace=NAMESPACE)
+    await _until_spec_has(networks, "ens5")
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+async def test_what_was_read_does_not_come_back_while_all_is_read_anew(
+    kube: FakeKube, watched: Networks
+) -> None:
+    """A watch that the API server has forgotten begins with a list; what it has shown is newer."""
+    kube.add(DANMNETS, a_raw_danmnet("new", host_device="ens3"))
+    await watched.read(_HERE, _NEW)
+    patch = {"spec": {"Options": {"host_device": "ens4"}}}
+    await kube.patch(DANMNETS, "new", patch, namespace=NAMESPACE)
+    await _until_spec_has(watched, "ens4")
+    gate = kube.hold_next("list", DANMNETS)
+    kube.add(PODS, {"metadata": {"namespace": NAMESPACE, "name": "any"}})
+    kube.compact()
+    async with asyncio.timeout(30):
+        await gate.reached.wait()
+    assert "ens4" in _spec_of(watched)
+    gate.open()
+
+
+async def test_what_was_read_before_a_restored_backup_counts_no_more(
+    kube: FakeKube, watched: Networks
+) -> None:
+    """Versions begin again where they were."""
+    kube.add(DANMNETS, a_raw_danmnet("new", host_device="ens3"))
+    backup = kube.backup()
+    patch = {"spec": {"Options": {"host_device": "ens4"}}}
+    await kube.patch(DANMNETS, "new", patch, namespace=NAMESPACE)
+    await watched.read(_HERE, _NEW)
+    await _until_spec_has(watched, "ens4")
+    kube.restore(backup)
+    await _until_spec_has(watched, "ens3")
+
+
+async def _until_spec_has(networks: Networks, text: str) -> None:
+    async with asyncio.timeout(30):
+        while (found := networks.get(_HERE, _NEW)) is None or text not in str(found.spec):
+            await asyncio.sleep(0.005)
+
+
+def _spec_of(networks: Networks) -> str:
+    found = networks.get(_HERE, _NEW)
+    assert found is not None
+    return str(found.spec)
 
 
 async def test_another_namespace_has_networks_of_its_own(kube: FakeKube) -> None:

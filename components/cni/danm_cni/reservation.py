@@ -15,7 +15,8 @@ from danm_api.ipam_api import AttachmentAnswer, AttachmentRequest, ReserveAnswer
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName
 from danm_api.telemetry import get_logger
-from danm_cni.edges import AddressService, InterfaceMaker, PodSource
+from danm_cni.as_planned import is_answer_as_planned, not_as_planned
+from danm_cni.edges import AddressService, InterfaceMaker, NetworkSource, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_records import interface_record
 from danm_cni.interface_setup import LinkFacts
@@ -44,6 +45,7 @@ class SandboxReservation:
     addresses: AddressService
     pods: PodSource
     removal: SandboxRemoval
+    networks: NetworkSource
     kernel: InterfaceMaker
 
     async def intend(
@@ -127,6 +129,7 @@ class SandboxReservation:
             Of each interface that has asked what it got.
 
         Raises:
+            ConflictError: They are of another DanmNet than was planned with.
             DanmError: None is got, or ipam-svc does not answer in time.
         """
         wanted = [
@@ -144,6 +147,7 @@ class SandboxReservation:
         with step(Step.RESERVE, progress):
             answer = await self._reserve_in_time(container_id, pod, wanted, progress, fresh=fresh)
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
+        await self._require_as_planned(planned, by_interface, progress)
         record = self.journal.existing(container_id)
         interfaces = tuple(
             _with_answer(each, by_interface.get(InterfaceName(each.interface)), answer.attempt)
@@ -215,6 +219,33 @@ class SandboxReservation:
             else:
                 found = True
         return found
+
+    async def _require_as_planned(
+        self,
+        planned: Sequence[PlannedAttachment],
+        answers: Mapping[InterfaceName, AttachmentAnswer],
+        progress: Progress,
+    ) -> None:
+        """Refuse addresses of a DanmNet that is not the one that was planned with.
+
+        It was edited, or deleted and made anew, and danmd's watch has not shown that, as one that
+        has died silently: the interface would be on the wire of before. What is read now is what
+        the next ADD plans with.
+
+        Raises:
+            ConflictError: One is another one.
+        """
+        others = {
+            each.network.name: each.network
+            for each in planned
+            if each.interface in answers and not is_answer_as_planned(each, answers[each.interface])
+        }
+        if not others:
+            return
+        with step(Step.PLAN, progress):
+            for each in others.values():
+                await self.networks.read(each.namespace, each.name)
+        raise not_as_planned(others.values())
 
 
 def _reserved(interfaces: Iterable[InterfaceRecord]) -> frozenset[tuple[str, str]]:

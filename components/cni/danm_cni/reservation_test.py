@@ -6,16 +6,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from danm_api.codec.danmnet import decode_danmnet, encode_status
 from danm_api.errors import (
     AddressTakenError,
+    ConflictError,
     IpamUnavailableError,
     PoolExhaustedError,
 )
-from danm_api.kube.api import PODS
+from danm_api.kube.api import DANMNETS, PODS
 from danm_api.names import INTERFACES_ANNOTATION
-from danm_api.testing.builders import NAMESPACE, NODE
+from danm_api.testing.builders import NAMESPACE, NODE, a_raw_danmnet, accepted
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
-from danm_cni.testing.node import FakeNode
+from danm_cni.testing.node import FakeNode, netns_of
 
 
 async def test_a_full_pool_is_the_adds_error(node: FakeNode) -> None:
@@ -156,3 +158,55 @@ async def test_what_others_hold_costs_a_pod_nothing_of_its_own(node: FakeNode) -
         "internal": "10.240.1.7/24",
         "external": held["external"],
     }
+
+
+@pytest.mark.parametrize("uid", ["uid-2", f"uid-{NAMESPACE}-internal"], ids=["anew", "edited"])
+async def test_a_network_of_before_puts_no_pod_on_its_wire(node: FakeNode, uid: str) -> None:
+    """While danmd's watch is silent: the first ADD is tried again, and the next one knows."""
+    # DESIGN, P1
+    node.add_pod(interfaces=[INTERNAL])
+    await node.deafen()
+    await node.kube.delete(DANMNETS, "internal", namespace=NAMESPACE)
+    raw = a_raw_danmnet("internal", uid=uid, host_device="ens4", cidr="10.240.1.0/24")
+    status = encode_status(accepted(decode_danmnet(raw)).status)
+    node.kube.add(DANMNETS, {**raw, "status": status})
+    node.addresses.network_uids["internal"] = uid
+    node.addresses.wires["internal"] = "ens4"
+    with pytest.raises(ConflictError, match=f"{NAMESPACE}/internal was changed or made anew"):
+        await node.add("c1")
+    assert {} == node.leftovers()
+    await node.add("c2")
+    assert {"eth0": "ens4"} == node.kernel.namespaces[netns_of("c2")].parents
+    (record,) = node.daemon.journal.records()
+    assert [uid] == [each.network_uid for each in record.interfaces]
+
+
+@pytest.mark.parametrize(
+    ("uid", "network_type", "parent"),
+    [
+        pytest.param(None, "macvlan", "ens4", id="another wire"),
+        pytest.param("uid-2", "macvlan", "ens3", id="made anew"),
+        pytest.param(None, "ipvlan", "ens3", id="another type"),
+    ],
+)
+async def test_what_asks_for_no_address_is_confirmed_by_danmd(
+    node: FakeNode, uid: str | None, network_type: str, parent: str
+) -> None:
+    """ipam-svc has not judged its DanmNet, so it is read once more."""
+    node.add_network("plain", network_type="macvlan", host_device="ens3", container_prefix="l2")
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    node.add_pod(interfaces=[INTERNAL, {"network": "plain"}])
+    await node.deafen()
+    await node.kube.delete(DANMNETS, "plain", namespace=NAMESPACE)
+    raw = a_raw_danmnet(
+        "plain", network_type=network_type, uid=uid, host_device=parent, container_prefix="l2"
+    )
+    status = encode_status(accepted(decode_danmnet(raw)).status)
+    node.kube.add(DANMNETS, {**raw, "status": status})
+    with pytest.raises(ConflictError, match=f"{NAMESPACE}/plain was changed or made anew"):
+        await node.add("c1")
+    assert {} == node.leftovers()
+    await node.add("c2")
+    (record,) = node.daemon.journal.records()
+    assert ["ipvlan", network_type] == [each.network_type for each in record.interfaces]
+    assert parent == node.kernel.namespaces[netns_of("c2")].parents["l2"]

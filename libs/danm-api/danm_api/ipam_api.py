@@ -183,6 +183,9 @@ class AttachmentAnswer(_Message, frozen=True, kw_only=True):
         ip6: Address with prefix length, or None.
         mac: SPEC G6.
         network_uid: Which DanmNet of that name it was.
+        wire: What that DanmNet's Pods hang on by the spec that the request was judged by, such as
+            ``ens4/vlan/300``: for whoever makes a Pod's interface to compare. None for an external
+            owner, and of a release that does not tell.
     """
 
     network: str
@@ -191,6 +194,7 @@ class AttachmentAnswer(_Message, frozen=True, kw_only=True):
     mac: str
     ip: str | None = None
     ip6: str | None = None
+    wire: str | None = None
 
 
 class ReserveAnswer(_Message, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from danm_api.model.ip_block import ExternalOwner, Held, Owner
 from danm_api.names import NetworkName
 from danm_api.record.entries import GIVE_BACK_S
 from danm_api.telemetry import get_logger
+from danm_api.validation import wire_text
 from ipam_svc.address_space import Version
 from ipam_svc.allocator import (
     AnyOf,
@@ -326,6 +327,7 @@ def _answer(item: Item) -> AttachmentAnswer:
         mac=item.mac,
         ip=_interface(item.ipv4, spec.cidr, item.asked.ip),
         ip6=_interface(item.ipv6, spec.net6, item.asked.ip6),
+        wire=None if isinstance(owner, ExternalOwner) else wire_text(spec),
     )
 
 

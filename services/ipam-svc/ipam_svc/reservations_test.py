@@ -44,6 +44,20 @@ async def test_dynamic_addresses_use_both_ends_of_the_pool() -> None:
         assert answers[0].mac == "fa:16:3e:00:00:0a"
 
 
+async def test_the_wire_that_was_judged_by_is_told_to_whoever_makes_the_interface() -> None:
+    """By the spec in force, as danmd may know another one; an external owner has no interface."""
+    # DESIGN, P1; SPEC N5
+    cluster = Cluster()
+    cluster.add_network(host_device="ens4", vlan=300, cidr="10.0.0.0/24")
+    async with cluster.running() as (replica,):
+        (answer,) = await cluster.reserve(replica, pod("p"), attachment())
+        assert answer.wire == "ens4/vlan/300"
+        external = ExternalOwnerMessage(namespace=NAMESPACE, name="printer")
+        asked = attachment(interface="")
+        (answer,) = await cluster.reserve(replica, external, asked, node="")
+        assert answer.wire is None
+
+
 async def test_same_owner_gets_the_same_answer() -> None:
     """A repeated request keeps the address, also through another replica and on a full pool."""
     # SPEC G7, C5; peers' complaint 7.

@@ -40,6 +40,10 @@ class FakeAddresses:
         self.entries: list[Entry] = []
         self.fresh: list[bool] = []
         self.via_fakeipam: list[bool] = []
+        # Of DanmNets that were made anew: name -> uid.
+        self.network_uids: dict[str, str] = {}
+        # What is told of a DanmNet's wire: name -> text; nothing by default.
+        self.wires: dict[str, str] = {}
         self.failures = Failures()
         self._attempt = 0
         self._next = 10
@@ -88,9 +92,10 @@ class FakeAddresses:
         mac = f"fa:16:3e:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
         return AttachmentAnswer(
             network=wanted.network,
-            network_uid=f"uid-{wanted.network}",
+            network_uid=self._network_uid(owner, wanted.network),
             interface=wanted.interface,
             mac=mac,
+            wire=self.wires.get(wanted.network),
             **taken,
         )
 
@@ -139,10 +144,14 @@ class FakeAddresses:
         await self.failures.meet("list")
         return [self._shown(each) for each in self.entries]
 
+    def _network_uid(self, owner: OwnerMessage, network: str) -> str:
+        """Return what the builders of DanmNets give, unless it was made anew."""
+        return self.network_uids.get(network, f"uid-{owner.namespace}-{network}")
+
     def _shown(self, entry: Entry) -> Reservation:
         return Reservation(
             network=entry.network,
-            network_uid=f"uid-{entry.network}",
+            network_uid=self._network_uid(entry.owner, entry.network),
             address=entry.address.partition("/")[0],
             owner=entry.owner,
             interface=entry.interface,

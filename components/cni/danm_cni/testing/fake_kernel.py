@@ -28,11 +28,13 @@ class FakeNetns:
     """A namespace: interfaces with their addresses, MACs and MTUs of their own, routes, and rules.
 
     Attributes:
+        parents: The host's links that danmd's own interfaces hang on.
         announced: What the neighbours were told: interface and address.
     """
 
     interfaces: dict[str, list[str]] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
     mtus: dict[str, int] = field(default_factory=dict)
     routes: dict[str, list[PlannedRoute]] = field(default_factory=dict)
     announced: set[tuple[str, str]] = field(default_factory=set)
@@ -49,10 +51,10 @@ class FakeKernel:
         self.gone: set[str] = set()
         # Those that a process alone keeps, as below /proc.
         self.unnamed: set[str] = set()
-        self.failures = Failures()
-
         # Those that are at the path of another one by now: path -> identity.
         self.identities: dict[str, str] = {}
+        self.failures = Failures()
+
     async def parents(self, names: Sequence[str]) -> Mapping[str, LinkFacts]:
         """Read links of the host."""
         await self.failures.meet("parents")
@@ -72,6 +74,7 @@ class FakeKernel:
             raise LinkSetupError(f"interface {link.name}: File exists")
         space.interfaces[link.name] = []
         space.macs[link.name] = link.mac or PARENT_MAC
+        space.parents[link.name] = link.parent
         space.mtus[link.name] = link.mtu or 1500
         await self.failures.meet("create-half")
         return await self.set_up(setup, netns)
@@ -99,11 +102,11 @@ class FakeKernel:
 
     async def take_down(self, downs: Sequence[TakeDown], netns: str, *, identity: str = "") -> None:
         """Remove rules and links."""
+        if not self.has_netns(netns, identity=identity):
+            raise NetnsGoneError(f"the network namespace {netns} is gone")
         await all_of(self._take_down(each, netns) for each in downs)
 
     async def _take_down(self, down: TakeDown, netns: str) -> None:
-        if not self.has_netns(netns, identity=identity):
-            raise NetnsGoneError(f"the network namespace {netns} is gone")
         await self.failures.meet("take_down")
         space = self._space(netns)
         space.rules -= set(down.rules)

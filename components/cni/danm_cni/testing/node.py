@@ -117,6 +117,12 @@ class FakeNode:
         self.daemon.sandboxes.background.cancel()
         self.daemon.upkeep.cancel()
 
+    async def deafen(self) -> None:
+        """Let the watch of DanmNets hear nothing any more, and nobody notice."""
+        _, networks, *_ = self._tasks
+        networks.cancel()
+        await asyncio.gather(networks, return_exceptions=True)
+
     async def restart(self) -> None:
         """Kill danmd and start another on the same disk."""
         await self.stop()

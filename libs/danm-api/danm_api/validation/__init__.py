@@ -15,7 +15,7 @@ from danm_api.validation.pools import (
     is_excluded,
 )
 from danm_api.validation.request import check_attachment, check_ip_request
-from danm_api.validation.wire import conflicts, same_wire, shares_wire
+from danm_api.validation.wire import conflicts, same_wire, shares_wire, wire_text
 
 __all__ = [
     "check_attachment",
@@ -31,4 +31,5 @@ __all__ = [
     "same_wire",
     "shares_wire",
     "validate_network",
+    "wire_text",
 ]

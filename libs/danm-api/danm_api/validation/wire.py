@@ -48,6 +48,22 @@ def names_of_wire(spec: NetworkSpec) -> WireNames | None:
     return (spec.host_device, spec.segment), _untagged_link(spec)
 
 
+def wire_text(spec: NetworkSpec) -> str:
+    """Return what a network's Pods hang on, to compare it: ``ens4/vlan/300``.
+
+    ipam-svc's API tells it (``AttachmentAnswer.wire``), so releases write it alike for ever.
+    """
+    # A pool's device says where it hangs, whatever else is named (SPEC E1).
+    device = spec.device_pool or spec.host_device or ""
+    match spec.segment:
+        case Untagged():
+            return device
+        case Vlan(vid=vid):
+            return f"{device}/vlan/{vid}"
+        case Vxlan(vni=vni):
+            return f"{device}/vxlan/{vni}"
+
+
 def _untagged_link(spec: NetworkSpec) -> str | None:
     """Return the link whose untagged frames are the network's, or what no link is called.
 

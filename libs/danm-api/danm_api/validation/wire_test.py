@@ -8,7 +8,7 @@ import pytest
 
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.testing.builders import a_danmnet, accepted
-from danm_api.validation.wire import claims, conflicts, same_wire, shares_wire
+from danm_api.validation.wire import claims, conflicts, same_wire, shares_wire, wire_text
 
 _VLAN: dict[str, Any] = {"host_device": "ens4", "vlan": 300}
 
@@ -215,6 +215,21 @@ def test_the_same_wire_is_parent_and_segment() -> None:
     assert same_wire(external, _spec(a_danmnet("other", host_device="external.300")))
     assert not same_wire(external, _spec(a_danmnet("other", host_device="ens4")))
     assert not same_wire(_spec(a_danmnet("a")), _spec(a_danmnet("b")))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        pytest.param({"host_device": "ens4"}, "ens4", id="untagged"),
+        pytest.param({"host_device": "ens4", "vlan": 300}, "ens4/vlan/300", id="VLAN"),
+        pytest.param({"host_device": "ens4", "vxlan": 7}, "ens4/vxlan/7", id="VXLAN"),
+        pytest.param({"device_pool": "a.com/b", "vlan": 3}, "a.com/b/vlan/3", id="pool"),
+        pytest.param({}, "", id="on no link"),
+    ],
+)
+def test_a_wire_is_told_alike_by_all_releases(options: dict[str, Any], text: str) -> None:
+    """A danmd compares what an ipam-svc of another release has written."""
+    assert text == wire_text(_spec(a_danmnet("any", **options)))
 
 
 def test_whoever_shares_a_wire_knows() -> None:
