@@ -4,9 +4,11 @@ An owner holds an address *for sure* from the answer that gave it until it begin
 and *perhaps* from the moment that it asked until the record was seen without it. Each rule blames
 only what no order of the unseen moments can explain:
 
-- double: two owners held one address for sure at one moment;
+- double: two owners held one address of a wire for sure at one moment, or two networks that share
+  the wire had it recorded for somebody each;
 - lost: an address that was held for sure was taken away, or asking again gave another one;
 - full: a pool (or an address) that was free all the time was refused as taken;
+- early: an address was handed out before it had cooled, to one who had not asked for just this one;
 - stranger: the record shows somebody who had not asked, or never showed what was answered;
 - leak: when all was over, the record named somebody who held nothing;
 - unproven: the history does not show how the run ended, or ended too late.
@@ -15,29 +17,18 @@ only what no order of the unseen moments can explain:
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from tests.lab.chaos.history import (
-    ClockStep,
-    Family,
-    Fault,
-    Pool,
-    Record,
-    Release,
-    Reserve,
-    Seen,
-    Snapshot,
-    Wish,
-)
+from tests.lab.chaos.history import Record, Seen, Wish
 from tests.lab.chaos.holds import Hold, Place, holds_of
+from tests.lab.chaos.sorted_history import NetworkPlace, SortedHistory, sorted_history
 
 # Within so long after the last fault nothing is held without an owner.
 GRACE_S: Final = 30.0
-# A cooling address may come back so much later: its time is counted by another clock.
-_COOLDOWN_SLACK_S: Final = 1.0
 _NEVER: Final = float("inf")
+_NOBODY: Final = Seen(network="", address="", at=0.0)
 
 _Interval = tuple[float, float]
 
@@ -64,52 +55,6 @@ class Violation:
         return f"{self.at:.3f} s: {self.rule}: {self.what}"
 
 
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """A history, sorted by what it is of.
-
-    Attributes:
-        asked: When each holder's attempt was sent.
-    """
-
-    places: dict[tuple[str, Family], tuple[Place, ...]] = field(default_factory=dict)
-    cooldown_s: dict[str, float] = field(default_factory=dict)
-    clock_back_s: float = 0.0
-    reserves: list[Reserve] = field(default_factory=list)
-    seen: dict[Place, list[Seen]] = field(default_factory=lambda: defaultdict(list))
-    snapshots: list[Snapshot] = field(default_factory=list)
-    ends: list[float] = field(default_factory=list)
-    asked: dict[tuple[str, int], float] = field(default_factory=dict)
-
-    def add(self, record: Record) -> None:
-        match record:
-            case Pool():
-                network = record.network
-                places = tuple((network, address) for address in record.addresses)
-                self.places[network, record.family] = places
-                if record.cooldown_s:
-                    self.cooldown_s[network] = record.cooldown_s + _COOLDOWN_SLACK_S
-            case Reserve():
-                self.reserves.append(record)
-                self.ends.append(record.end)
-                for send in record.sends:
-                    for wish in record.wishes:
-                        self.asked[wish.holder, send.attempt] = send.at
-            case Release() | Fault():
-                self.ends.append(record.end)
-            case Seen():
-                self.seen[record.network, record.address].append(record)
-            case Snapshot():
-                self.snapshots.append(record)
-            case ClockStep():
-                self.clock_back_s += max(0.0, -record.forward_s)
-
-    def cools_for_s(self, network: str) -> float:
-        """Return how long an address may cool at most."""
-        cooldown_s = self.cooldown_s.get(network)
-        return 0.0 if cooldown_s is None else cooldown_s + self.clock_back_s
-
-
 def check(history: Iterable[Record], *, grace_s: float = GRACE_S) -> list[Violation]:
     """Return everything that a history proves to be wrong, in the order of time.
 
@@ -118,9 +63,7 @@ def check(history: Iterable[Record], *, grace_s: float = GRACE_S) -> list[Violat
         grace_s: How long after the last fault something may be left.
     """
     records = list(history)
-    run = _Run()
-    for record in records:
-        run.add(record)
+    run = sorted_history(records)
     holds, moved = holds_of(records)
     found = [
         Violation(
@@ -133,10 +76,12 @@ def check(history: Iterable[Record], *, grace_s: float = GRACE_S) -> list[Violat
         for each in moved
     ]
     found += _doubles(holds)
+    found += _doubles_in_record(run)
     found += _taken_away(run, holds)
     found += _never_asked(run)
     found += _never_recorded(run, holds)
     found += _refused_while_free(run)
+    found += _too_early(run, holds)
     found += _at_the_end(run, holds, grace_s)
     return sorted(found, key=lambda each: each.at)
 
@@ -149,7 +94,7 @@ def _doubles(holds: Iterable[Hold]) -> Iterator[Violation]:
         owned.sort(key=lambda each: (each.since, each.until))
         last = owned[0]
         for hold in owned[1:]:
-            if hold.since < last.until and hold.holder != last.holder:
+            if hold.since < last.until and hold.entry != last.entry:
                 yield Violation(
                     rule="double",
                     at=hold.since,
@@ -161,10 +106,33 @@ def _doubles(holds: Iterable[Hold]) -> Iterator[Violation]:
                 last = hold
 
 
-def _taken_away(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
+def _doubles_in_record(run: SortedHistory) -> Iterator[Violation]:
+    """Yield the moments from which two networks on one wire had somebody for one address each."""
+    for place, changes in run.on_wire.items():
+        present: dict[str, Seen] = {}
+        for seen in changes:
+            before = present.pop(seen.network, None)
+            if not seen.holder:
+                continue
+            others = list(present.values())
+            present[seen.network] = seen
+            if before is not None and before.holder == seen.holder:
+                continue
+            for other in others:
+                yield Violation(
+                    rule="double",
+                    at=seen.at,
+                    what=f"{_at(place)} was recorded for {other.holder} by {other.network} and for"
+                    f" {seen.holder} by {seen.network}",
+                    holders=(other.holder, seen.holder),
+                    place=place,
+                )
+
+
+def _taken_away(run: SortedHistory, holds: Iterable[Hold]) -> Iterator[Violation]:
     """Yield the changes of the record that took an address from whoever had it for sure."""
     for hold in holds:
-        for before, after in pairwise(run.seen.get(hold.place, ())):
+        for before, after in pairwise(run.seen.get(hold.entry[:2], ())):
             # An entry of an earlier attempt is one that the holder had before.
             if (
                 before.holder == hold.holder
@@ -182,8 +150,9 @@ def _taken_away(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
                 )
 
 
-def _never_asked(run: _Run) -> Iterator[Violation]:
-    for place, changes in run.seen.items():
+def _never_asked(run: SortedHistory) -> Iterator[Violation]:
+    for (network, address), changes in run.seen.items():
+        place = run.place_of(network, address)
         for seen in changes:
             if not seen.holder:
                 continue
@@ -199,11 +168,11 @@ def _never_asked(run: _Run) -> Iterator[Violation]:
                 )
 
 
-def _never_recorded(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
+def _never_recorded(run: SortedHistory, holds: Iterable[Hold]) -> Iterator[Violation]:
     for hold in holds:
         recorded = any(
             seen.holder == hold.holder and seen.attempt >= hold.first_attempt
-            for seen in run.seen.get(hold.place, ())
+            for seen in run.seen.get(hold.entry[:2], ())
         )
         if not recorded:
             yield Violation(
@@ -215,7 +184,7 @@ def _never_recorded(run: _Run, holds: Iterable[Hold]) -> Iterator[Violation]:
             )
 
 
-def _refused_while_free(run: _Run) -> Iterator[Violation]:
+def _refused_while_free(run: SortedHistory) -> Iterator[Violation]:
     occupied = {place: _perhaps_held(run, changes) for place, changes in run.seen.items()}
     for reserve in run.reserves:
         if reserve.answer not in {"exhausted", "taken"}:
@@ -237,13 +206,13 @@ def _refused_while_free(run: _Run) -> Iterator[Violation]:
             )
 
 
-def _wanted(run: _Run, wish: Wish) -> tuple[Place, ...]:
+def _wanted(run: SortedHistory, wish: Wish) -> tuple[NetworkPlace, ...]:
     if wish.exactly:
         return ((wish.network, wish.exactly),)
     return run.places[wish.network, wish.family]
 
 
-def _perhaps_held(run: _Run, changes: list[Seen]) -> list[_Interval]:
+def _perhaps_held(run: SortedHistory, changes: list[Seen]) -> list[_Interval]:
     """Return when an address may have been somebody's (or cooling), sorted and apart."""
     found: list[_Interval] = []
     for position, seen in enumerate(changes):
@@ -263,8 +232,8 @@ def _perhaps_held(run: _Run, changes: list[Seen]) -> list[_Interval]:
 
 
 def _free_all_the_time(
-    occupied: dict[Place, list[_Interval]],
-    places: Sequence[Place],
+    occupied: dict[NetworkPlace, list[_Interval]],
+    places: Sequence[NetworkPlace],
     count: int,
     since: float,
     until: float,
@@ -287,7 +256,45 @@ def _free_all_the_time(
     return True
 
 
-def _at_the_end(run: _Run, holds: list[Hold], grace_s: float) -> Iterator[Violation]:
+def _too_early(run: SortedHistory, holds: Iterable[Hold]) -> Iterator[Violation]:
+    """Yield the entries of addresses that were still cooling, made for who wanted just any one.
+
+    Cooling begins with the release, or the owner's end, that frees the address; the record is seen
+    without the owner later than that, and with the next one later than that one was given it. Only
+    what somebody had for sure has to cool: a request that fails may give back at once what it took.
+    """
+    by_attempt = {(hold.entry, hold.first_attempt): hold for hold in holds}
+    for (network, address), changes in run.seen.items():
+        if not run.cooldown_s.get(network):
+            continue
+        last: Hold | None = None
+        freed: tuple[Hold, float] | None = None
+        for before, after in pairwise((_NOBODY, *changes)):
+            if before.holder and before.holder != after.holder:
+                freed = None if last is None else (last, min(last.until, after.at))
+                last = None
+            if not after.holder:
+                continue
+            hold = by_attempt.get(((network, address, after.holder), after.attempt))
+            last = hold or last
+            if before.holder == after.holder or freed is None:
+                continue
+            former, since = freed
+            asked_for_it = (after.holder, after.attempt, (network, address)) in run.exactly
+            cools_until = run.cools_until(network, since, after.at)
+            if not asked_for_it and after.at < cools_until:
+                place = run.place_of(network, address)
+                yield Violation(
+                    rule="early",
+                    at=after.at,
+                    what=f"{_at(place)} was given to {after.holder} {after.at - since:.3f} s after"
+                    f" {former.holder} began to give it back",
+                    holders=(former.holder, after.holder),
+                    place=place,
+                )
+
+
+def _at_the_end(run: SortedHistory, holds: list[Hold], grace_s: float) -> Iterator[Violation]:
     last = max(run.ends, default=0.0)
     if not any(snapshot.at >= last for snapshot in run.snapshots):
         yield Violation(rule="unproven", at=last, what="nobody looked at the record at the end")
@@ -299,25 +306,25 @@ def _at_the_end(run: _Run, holds: list[Hold], grace_s: float) -> Iterator[Violat
                 at=snapshot.at,
                 what=f"the record was looked at {snapshot.at - before:.1f} s after the last fault",
             )
-        live = {
-            (*hold.place, hold.holder) for hold in holds if hold.since <= snapshot.at < hold.until
-        }
+        live = {hold.entry for hold in holds if hold.since <= snapshot.at < hold.until}
         held = {(each.network, each.address, each.holder) for each in snapshot.held}
         for network, address, holder in sorted(held - live):
+            place = run.place_of(network, address)
             yield Violation(
                 rule="leak",
                 at=snapshot.at,
-                what=f"{_at((network, address))} is still recorded for {holder}, who is gone",
+                what=f"{_at(place)} is still recorded for {holder}, who is gone",
                 holders=(holder,),
-                place=(network, address),
+                place=place,
             )
         for network, address, holder in sorted(live - held):
+            place = run.place_of(network, address)
             yield Violation(
                 rule="lost",
                 at=snapshot.at,
-                what=f"{_at((network, address))} of {holder} is not in the record",
+                what=f"{_at(place)} of {holder} is not in the record",
                 holders=(holder,),
-                place=(network, address),
+                place=place,
             )
 
 

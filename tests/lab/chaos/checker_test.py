@@ -22,8 +22,16 @@ from tests.lab.chaos.history import (
 _ONE, _TWO = "10.0.0.1", "10.0.0.2"
 
 
-def _pool(*addresses: str, cooldown_s: float = 0.0) -> Pool:
-    return Pool(network="net", family=4, addresses=addresses or (_ONE,), cooldown_s=cooldown_s)
+def _pool(
+    *addresses: str, cooldown_s: float = 0.0, network: str = "net", wire: str = ""
+) -> Pool:
+    return Pool(
+        network=network,
+        family=4,
+        addresses=addresses or (_ONE,),
+        cooldown_s=cooldown_s,
+        wire=wire,
+    )
 
 
 def _ask(
@@ -36,13 +44,14 @@ def _ask(
     exactly: str = "",
     until: float | None = None,
     wishes: int = 1,
+    network: str = "net",
 ) -> Reserve:
     return Reserve(
         owner=owner,
         wishes=tuple(
             Wish(
                 holder=owner if wishes == 1 else f"{owner}/{number}",
-                network="net",
+                network=network,
                 family=4,
                 exactly=exactly,
             )
@@ -64,9 +73,26 @@ def _give(owner: str, start: float, end: float, *, attempt: int = 1) -> Release:
     )
 
 
-def _saw(at: float, address: str, holder: str = "", attempt: int = 1) -> Seen:
+def _saw(
+    at: float, address: str, holder: str = "", attempt: int = 1, *, network: str = "net"
+) -> Seen:
     attempt = attempt if holder else 0
-    return Seen(network="net", address=address, at=at, holder=holder, attempt=attempt)
+    return Seen(network=network, address=address, at=at, holder=holder, attempt=attempt)
+
+
+def _on_a_wire(*records: Record) -> list[Record]:
+    return [_pool(_ONE, wire="w"), _pool(_TWO, network="other", wire="w"), *records]
+
+
+def _cooling(*records: Record, cooldown_s: float = 5.0) -> list[Record]:
+    """Have an owner from 0.5 s to 2.5 s, then something, and look at 20 s."""
+    return [
+        _pool(cooldown_s=cooldown_s),
+        _ask("a", 0, 1, _ONE),
+        _saw(0.5, _ONE, "a"),
+        _give("a", 2, 3),
+        *records,
+    ]
 
 
 def _look(at: float, **held: str) -> Snapshot:
@@ -365,6 +391,102 @@ _REFUSED = [
         ],
         id="a second address of an owner that has its first",
     ),
+    pytest.param(
+        "double",
+        _on_a_wire(
+            _ask("a", 0, 2, _ONE),
+            _saw(1, _ONE, "a"),
+            _ask("b", 3, 4, _ONE, network="other", exactly=_ONE),
+            _saw(3.5, _ONE, "b", network="other"),
+        ),
+        id="on one wire, by another network",
+    ),
+    pytest.param(
+        "double",
+        _on_a_wire(
+            _ask("a", 0, 2, _ONE),
+            _ask("a", 3, 4, _ONE, network="other", exactly=_ONE, attempt=2),
+        ),
+        id="on one wire, by two networks to one owner",
+    ),
+    pytest.param(
+        "double",
+        _on_a_wire(
+            _ask("a", 0, 2, answer="unknown"),
+            _saw(1, _ONE, "a"),
+            _ask("b", 0, 4, answer="unknown", network="other", exactly=_ONE),
+            _saw(1.5, _ONE, "b", network="other"),
+            _saw(2, _ONE),
+            _saw(2.5, _ONE, network="other"),
+        ),
+        id="recorded on one wire by two networks, though neither was answered",
+    ),
+    pytest.param(
+        "early",
+        _cooling(_saw(2.5, _ONE), _ask("b", 5, 6, _ONE), _saw(5.5, _ONE, "b")),
+        id="while it cooled",
+    ),
+    pytest.param(
+        "early",
+        _cooling(_ask("b", 1, 6, _ONE), _saw(2.5, _ONE, "b")),
+        id="by the very write that freed it",
+    ),
+    pytest.param(
+        "early",
+        _cooling(
+            _saw(2.5, _ONE), _ask("b", 5, 6, answer="unknown"), _saw(5.5, _ONE, "b"), _saw(6, _ONE)
+        ),
+        id="while it cooled, to one who heard nothing of it",
+    ),
+    pytest.param(
+        "early",
+        _cooling(_saw(2.5, _ONE), _ask("a", 5, 6, _ONE, attempt=2), _saw(5.5, _ONE, "a", 2)),
+        id="while it cooled, to who had it before",
+    ),
+    pytest.param(
+        "early",
+        _cooling(
+            _saw(2.5, _ONE), _ask("b", 5, 6, _ONE, exactly=_TWO), _saw(5.5, _ONE, "b")
+        ),
+        id="while it cooled, to one who asked for another one",
+    ),
+    pytest.param(
+        "early",
+        [
+            _pool(cooldown_s=5),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            End(owner="a", at=2),
+            _saw(3, _ONE),
+            _ask("b", 5, 6, _ONE),
+            _saw(5.5, _ONE, "b"),
+        ],
+        id="while it cooled after its owner's node was gone",
+    ),
+    pytest.param(
+        "early",
+        [
+            _pool(cooldown_s=9),
+            _ask("a", 0, 1, _ONE, until=5),
+            _saw(0.5, _ONE, "a"),
+            _saw(6, _ONE),
+            _ask("b", 11, 12, _ONE),
+            _saw(11.5, _ONE, "b"),
+        ],
+        id="while it cooled after its owner's time was over",
+    ),
+    pytest.param(
+        "early",
+        _cooling(
+            _saw(2.5, _ONE),
+            ClockStep(since=3, at=3.2, forward_s=1.0),
+            ClockStep(since=3, at=3.2, forward_s=-9.0),
+            ClockStep(since=7, at=8, forward_s=9.0),
+            _ask("b", 5, 6, _ONE),
+            _saw(5.5, _ONE, "b"),
+        ),
+        id="while it cooled, though the wall clock was set",
+    ),
     pytest.param("unproven", [_ask("a", 0, 1, answer="refused")], id="nobody looked"),
     pytest.param(
         "unproven",
@@ -549,6 +671,99 @@ _ACCEPTED = [
             _look(10, b=_ONE),
         ],
         id="freed for a node that is gone",
+    ),
+    pytest.param(
+        [
+            *_on_a_wire(
+                _ask("a", 0, 1, _ONE),
+                _saw(0.5, _ONE, "a"),
+                _ask("b", 0, 1, _TWO, network="other"),
+                _saw(0.5, _TWO, "b", network="other"),
+                _give("a", 2, 3),
+                _saw(2.5, _ONE),
+                _ask("c", 3, 4, _ONE, network="other", exactly=_ONE),
+                _saw(3.5, _ONE, "c", network="other"),
+                _give("b", 5, 6),
+                _saw(5.5, _TWO, network="other"),
+                _give("c", 5, 6),
+                _saw(5.6, _ONE, network="other"),
+            ),
+            _look(10),
+        ],
+        id="on one wire, one after the other",
+    ),
+    pytest.param(
+        [
+            _pool(),
+            _pool(network="other"),
+            _ask("a", 0, 1, _ONE),
+            _saw(0.5, _ONE, "a"),
+            _ask("b", 0, 1, _ONE, network="other"),
+            _saw(0.5, _ONE, "b", network="other"),
+            _give("a", 2, 3),
+            _saw(2.5, _ONE),
+            _give("b", 2, 3),
+            _saw(2.5, _ONE, network="other"),
+            _look(10),
+        ],
+        id="on two wires at once",
+    ),
+    pytest.param(
+        [
+            *_cooling(_saw(2.5, _ONE), _ask("b", 1, 8, _ONE), _saw(7, _ONE, "b")),
+            _look(20, b=_ONE),
+        ],
+        id="asked for before it was given back, and given when it had cooled",
+    ),
+    pytest.param(
+        [
+            *_cooling(_saw(6.5, _ONE), _ask("b", 6, 8, _ONE), _saw(7, _ONE, "b")),
+            _look(20, b=_ONE),
+        ],
+        id="cooled since its release, which the record showed long after",
+    ),
+    pytest.param(
+        [
+            *_cooling(_saw(2.5, _ONE), _ask("b", 5, 6, _ONE, exactly=_ONE), _saw(5.5, _ONE, "b")),
+            _look(20, b=_ONE),
+        ],
+        id="cooling, and asked for by its address",
+    ),
+    pytest.param(
+        [
+            *_cooling(
+                _saw(2.5, _ONE),
+                ClockStep(since=3, at=3.2, forward_s=2.0),
+                _ask("b", 5, 6, _ONE),
+                _saw(5.5, _ONE, "b"),
+            ),
+            _look(20, b=_ONE),
+        ],
+        id="cooled sooner, since the wall clock was set",
+    ),
+    pytest.param(
+        [
+            _pool(cooldown_s=5),
+            _ask("a", 0, 1, answer="exhausted", wishes=2),
+            _saw(0.5, _ONE, "a/0"),
+            _saw(0.7, _ONE),
+            _ask("b", 1, 2, _ONE),
+            _saw(1.5, _ONE, "b"),
+            _look(20, b=_ONE),
+        ],
+        id="given back by a request that failed, so that nobody ever had it",
+    ),
+    pytest.param(
+        [
+            _pool(cooldown_s=9),
+            _ask("a", 0, 1, _ONE, until=5),
+            _saw(0.5, _ONE, "a"),
+            _saw(13, _ONE),
+            _ask("b", 13, 15, _ONE),
+            _saw(14.5, _ONE, "b"),
+            _look(20, b=_ONE),
+        ],
+        id="cooled since its owner's time was over",
     ),
 ]
 

@@ -28,9 +28,9 @@ from tests.lab.chaos.world import World
 from tests.lab.errors import LabError
 
 _NODES: Final = 4
-_PODS_OF_NODE: Final = 6
+_PODS_OF_NODE: Final = 8
 _STATIC_PODS: Final = 3
-_EXTERNAL_OWNERS: Final = 10
+_EXTERNAL_OWNERS: Final = 13
 
 _EXPIRES_AFTER_S: Final = (1.5, 6.0)
 # A replica may act on a message for as long as its sender would have waited, and a bit more.

@@ -1,12 +1,13 @@
 """What a history has of a violation: the calls and changes that show how it came about. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from tests.lab.chaos.checker import Violation
 from tests.lab.chaos.history import ClockStep, End, Fault, Record, Release, Reserve, Seen
+from tests.lab.chaos.holds import place_of, wires_of
 
 # What was broken, and who had the address, so long before a violation and after it may have to do
 # with it.
@@ -20,6 +21,7 @@ def evidence(history: Iterable[Record], violation: Violation) -> list[str]:
     They are in the order of time.
     """
     records = list(history)
+    wires = wires_of(records)
     owners = {
         record.owner
         for record in records
@@ -31,7 +33,7 @@ def evidence(history: Iterable[Record], violation: Violation) -> list[str]:
         match record:
             case Reserve(start=at) | Release(start=at) | End(at=at) if record.owner in owners:
                 found.append((at, record))
-            case Seen(at=at) if _concerns(violation, record):
+            case Seen(at=at) if _concerns(violation, record, wires):
                 found.append((at, record))
             case Fault(start=at, end=end) if _is_near(violation, at, end):
                 found.append((at, record))
@@ -41,9 +43,9 @@ def evidence(history: Iterable[Record], violation: Violation) -> list[str]:
     return [msgspec.json.encode(record).decode() for _, record in found]
 
 
-def _concerns(violation: Violation, seen: Seen) -> bool:
+def _concerns(violation: Violation, seen: Seen, wires: Mapping[str, str]) -> bool:
     """Say whether a change is one of the address: another holder's only at about the time."""
-    if (seen.network, seen.address) != violation.place:
+    if place_of(wires, seen.network, seen.address) != violation.place:
         return False
     return seen.holder in violation.holders or _is_near(violation, seen.at, seen.at)
 

@@ -4,7 +4,17 @@ import msgspec
 
 from tests.lab.chaos.checker import Violation
 from tests.lab.chaos.evidence import evidence
-from tests.lab.chaos.history import ClockStep, End, Fault, Record, Release, Reserve, Seen, Wish
+from tests.lab.chaos.history import (
+    ClockStep,
+    End,
+    Fault,
+    Pool,
+    Record,
+    Release,
+    Reserve,
+    Seen,
+    Wish,
+)
 
 
 def _ask(owner: str, start: float) -> Reserve:
@@ -43,3 +53,19 @@ def test_all_that_concerns_the_violation_in_the_order_of_time() -> None:
     found = evidence([later, *other, *reversed(concerns)], violation)
     expected = [msgspec.json.encode(record).decode() for record in [*concerns, later]]
     assert found == expected
+
+
+def test_an_address_is_of_a_wire() -> None:
+    """What another network on the wire has of the address concerns the violation too."""
+    seen = [
+        Seen(network=network, address="10.0.0.1", at=20, holder=f"{network}/eth0")
+        for network in ("one", "two", "three")
+    ]
+    pools = [
+        Pool(network="one", family=4, addresses=(), wire="w"),
+        Pool(network="two", family=4, addresses=(), wire="w"),
+        Pool(network="three", family=4, addresses=(), wire="x"),
+    ]
+    violation = Violation(rule="double", at=20, what="both had it", place=("w", "10.0.0.1"))
+    expected = [msgspec.json.encode(record).decode() for record in seen[:2]]
+    assert evidence([*pools, *seen], violation) == expected

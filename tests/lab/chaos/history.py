@@ -25,12 +25,15 @@ class Pool(_Record, frozen=True, kw_only=True, tag="pool"):
 
     Attributes:
         cooldown_s: An address that was freed is not handed out for so long.
+        wire: An address is one holder's on all networks that name the same wire; empty for a
+            network that has none in common with others.
     """
 
     network: str
     family: Family
     addresses: tuple[str, ...]
     cooldown_s: float = 0.0
+    wire: str = ""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

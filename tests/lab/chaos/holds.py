@@ -4,18 +4,18 @@ What an owner asked without an answer changes nothing of what it has for sure, a
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.lab.chaos.history import ClockStep, End, Family, Record, Release, Reserve
+from tests.lab.chaos.history import ClockStep, End, Family, Pool, Record, Release, Reserve
 
 # Clocks of one machine; an owner whose time is nearly over counts on nothing.
 _EXPIRY_SLACK_S: Final = 0.2
 _NEVER: Final = float("inf")
 
 Place = tuple[str, str]
-"""A network and an address of it."""
+"""A wire and an address of it: one holder's, whichever network it is of."""
 
 Slot = tuple[str, str, Family]
 """A holder, a network and a family: it has one address."""
@@ -26,6 +26,7 @@ class Hold:
     """An address that is its holder's for sure.
 
     Attributes:
+        network: It was given by this one.
         first_attempt: The one that gave it.
         attempt: The last one that was answered.
         asked: When that which gave it began to be asked for.
@@ -34,12 +35,18 @@ class Hold:
     """
 
     place: Place
+    network: str
     holder: str
     first_attempt: int
     attempt: int
     asked: float
     since: float
     until: float = _NEVER
+
+    @property
+    def entry(self) -> tuple[str, str, str]:
+        """Return network, address and holder, as the record has to name them."""
+        return self.network, self.place[1], self.holder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,7 @@ class _GivingBack:
 
 def holds_of(records: list[Record]) -> tuple[list[Hold], list[Moved]]:
     """Return all that was held for sure, and the answers that contradict it."""
+    wires = wires_of(records)
     holds: list[Hold] = []
     moved: list[Moved] = []
     for (holder, network, _), moments in _moments(records).items():
@@ -93,7 +101,8 @@ def holds_of(records: list[Record]) -> tuple[list[Hold], list[Moved]]:
                         moved.append(Moved(hold=present, address=moment.address, at=at))
                         present.until = at
                     present = Hold(
-                        place=(network, moment.address),
+                        place=place_of(wires, network, moment.address),
+                        network=network,
                         holder=holder,
                         first_attempt=moment.attempt,
                         attempt=moment.attempt,
@@ -103,6 +112,26 @@ def holds_of(records: list[Record]) -> tuple[list[Hold], list[Moved]]:
                     )
                     holds.append(present)
     return holds, moved
+
+
+def wires_of(records: Iterable[Record]) -> dict[str, str]:
+    """Return the wire of each network that names one."""
+    pools = (record for record in records if isinstance(record, Pool))
+    return {pool.network: pool.wire for pool in pools if pool.wire}
+
+
+def place_of(wires: Mapping[str, str], network: str, address: str) -> Place:
+    """Return what an address of a network is; a network without a wire is one of its own."""
+    return wires.get(network, network), address
+
+
+def forward_s(steps: Iterable[ClockStep], since: float, until: float) -> float:
+    """Return by how much at most the wall clock was set forward in a time."""
+    return sum(
+        step.forward_s
+        for step in steps
+        if step.forward_s > 0 and step.since < until and step.at >= since
+    )
 
 
 def _moments(records: list[Record]) -> dict[Slot, list[_Answer | _GivingBack]]:
@@ -147,9 +176,4 @@ def _for_sure_until(record: Reserve, steps: Sequence[ClockStep]) -> float:
     """Return when an owner may be taken for expired, by a wall clock that may have been set."""
     if record.until is None:
         return _NEVER
-    forward_s = sum(
-        step.forward_s
-        for step in steps
-        if step.forward_s > 0 and step.since < record.until and step.at >= record.start
-    )
-    return record.until - forward_s - _EXPIRY_SLACK_S
+    return record.until - forward_s(steps, record.start, record.until) - _EXPIRY_SLACK_S

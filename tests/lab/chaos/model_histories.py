@@ -24,8 +24,13 @@ from tests.lab.chaos.history import (
     Wish,
 )
 
+# Of one wire; the first one cools what is given back.
 NETWORK: Final = "net"
+OTHER: Final = "other"
+WIRE: Final = "wire"
 POOL: Final = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+_POOLS: Final = {NETWORK: POOL, OTHER: ("10.0.0.4", "10.0.0.5")}
+_COOLDOWN_S: Final = 1.5
 
 _Step = Generator[float, None, None]
 
@@ -37,6 +42,7 @@ class Service:
     chance: Random
     now: float = 0.0
     record: dict[str, tuple[str, int]] = field(default_factory=dict)
+    cooling: dict[str, float] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
     history: list[Record] = field(default_factory=list)
     queue: list[tuple[float, int, _Step]] = field(default_factory=list)
@@ -59,12 +65,16 @@ class Service:
         """Return some time."""
         return self.chance.uniform(0.01, 2.0)
 
-    def reserve(self, owner: str, attempt: int) -> str | None:
+    def reserve(self, owner: str, network: str, attempt: int) -> str | None:
         """Give an address, or the one that the owner has; None when none is free."""
         if attempt < self.newest.get(owner, 0):
             return None
         mine = [address for address, (holder, _) in self.record.items() if holder == owner]
-        free = [address for address in POOL if address not in self.record]
+        free = [
+            address
+            for address in _POOLS[network]
+            if address not in self.record and self.cooling.get(address, 0.0) <= self.now
+        ]
         if not mine and not free:
             return None
         address = mine[0] if mine else self.chance.choice(free)
@@ -81,31 +91,46 @@ class Service:
     def _write(self, address: str, entry: tuple[str, int] | None) -> None:
         if entry is None:
             del self.record[address]
+            if address in POOL:
+                self.cooling[address] = self.now + _COOLDOWN_S
         else:
             self.record[address] = entry
         holder, attempt = entry or ("", 0)
         # The watch is in order, so it is told at once here; how late it is does not matter.
         self.history.append(
             Seen(
-                network=NETWORK, address=address, at=self.now + 1e-4, holder=holder, attempt=attempt
+                network=network_of(address),
+                address=address,
+                at=self.now + 1e-4,
+                holder=holder,
+                attempt=attempt,
             )
         )
 
     def snapshot(self) -> None:
         """Look at the record."""
         held = tuple(
-            Entry(network=NETWORK, address=address, holder=holder, attempt=attempt)
+            Entry(network=network_of(address), address=address, holder=holder, attempt=attempt)
             for address, (holder, attempt) in sorted(self.record.items())
         )
         self.history.append(Snapshot(at=self.now, held=held))
 
 
-def model_history(chance: Random, *, owners: int = 5, rounds: int = 4) -> list[Record]:
+def network_of(address: str) -> str:
+    """Return the network that has an address in its pool."""
+    return NETWORK if address in POOL else OTHER
+
+
+def model_history(chance: Random, *, owners: int = 7, rounds: int = 4) -> list[Record]:
     """Return what a right service does for some owners."""
     service = Service(chance=chance)
-    service.history.append(Pool(network=NETWORK, family=4, addresses=POOL))
+    service.history += [
+        Pool(network=NETWORK, family=4, addresses=POOL, cooldown_s=_COOLDOWN_S, wire=WIRE),
+        Pool(network=OTHER, family=4, addresses=_POOLS[OTHER], wire=WIRE),
+    ]
     for number in range(owners):
-        service.start(_owner(service, f"o{number}", rounds), after=service.pause())
+        network = NETWORK if number % 3 else OTHER
+        service.start(_owner(service, f"o{number}", network, rounds), after=service.pause())
     service.run()
     service.history.append(
         Fault(kind="kill", target="replica", start=service.now / 2, end=service.now)
@@ -115,7 +140,7 @@ def model_history(chance: Random, *, owners: int = 5, rounds: int = 4) -> list[R
     return service.history
 
 
-def _owner(service: Service, owner: str, rounds: int) -> _Step:
+def _owner(service: Service, owner: str, network: str, rounds: int) -> _Step:
     chance = service.chance
     sent: list[int] = []
     attempt = 0
@@ -127,7 +152,7 @@ def _owner(service: Service, owner: str, rounds: int) -> _Step:
             attempt += 1
             sent.append(attempt)
             answered: list[str] = []
-            yield from _reserve(service, owner, attempt, answered.append)
+            yield from _reserve(service, owner, network, attempt, answered.append)
             if answered and answered[0] != "held":
                 # Nothing of it may be left: who gives up says so.
                 yield from _release_all(service, owner, sent)
@@ -140,18 +165,20 @@ def _owner(service: Service, owner: str, rounds: int) -> _Step:
             service.release(owner, each)
 
 
-def _reserve(service: Service, owner: str, attempt: int, tell: Callable[[str], None]) -> _Step:
+def _reserve(
+    service: Service, owner: str, network: str, attempt: int, tell: Callable[[str], None]
+) -> _Step:
     start = service.now
     lost = service.chance.random() < 0.2
     took: list[str | None] = []
 
     def effect() -> _Step:
-        took.append(service.reserve(owner, attempt))
+        took.append(service.reserve(owner, network, attempt))
         yield from ()
 
     if not lost:
         yield service.pause()
-        took.append(service.reserve(owner, attempt))
+        took.append(service.reserve(owner, network, attempt))
     elif service.chance.random() < 0.6:
         service.start(effect(), after=service.pause())
     yield service.pause()
@@ -160,7 +187,7 @@ def _reserve(service: Service, owner: str, attempt: int, tell: Callable[[str], N
     service.history.append(
         Reserve(
             owner=owner,
-            wishes=(Wish(holder=owner, network=NETWORK, family=4),),
+            wishes=(Wish(holder=owner, network=network, family=4),),
             sends=(Send(attempt=attempt, at=start),),
             start=start,
             end=service.now,

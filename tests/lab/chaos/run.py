@@ -208,7 +208,7 @@ def _place(entry: Entry) -> tuple[str, str]:
 
 def _live(history: list[Record]) -> set[tuple[str, str, str]]:
     holds, _ = holds_of(history)
-    return {(*hold.place, hold.holder) for hold in holds if hold.until == float("inf")}
+    return {hold.entry for hold in holds if hold.until == float("inf")}
 
 
 def _raise_first(
