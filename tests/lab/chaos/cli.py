@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 from danm_api.uv_loop import UvLoop
 from tests.lab.binaries import Binaries
 from tests.lab.cache import Cache, default_cache_directory
+from tests.lab.chaos.cni.cases import cases
 from tests.lab.chaos.cni.failpoints import NODES, Findings, run_failpoints
 from tests.lab.chaos.cni.lab_node import LabNode, LabReach
 from tests.lab.chaos.cni.lab_plan import Kind as LabKind
@@ -94,25 +95,33 @@ def ipam(
 
     Three replicas of ipam-svc are killed, frozen and cut off, requests and answers are lost, the
     API server and etcd are restarted, nodes are lost. Everything that callers did and were answered
-    is written down, and a checker that knows nothing of ipam-svc proves from it that no address had
-    two owners, no owner lost one, no free pool was called full, and nothing was left behind.
+    is written down, and a checker that knows nothing of ipam-svc proves from it that no address of
+    a wire had two owners, no owner lost one, none was given to another one before it had cooled, no
+    free pool was called full, and nothing was left behind.
 
     Exits with 1 when it finds otherwise; the history is kept then.
     """
     directory = _made(directory)
+    settled_s: list[float] = []
+
+    def tell(result: Result) -> None:
+        settled_s.append(result.settled_s)
+        _tell(result)
+
     good = _run(
         run_chaos(
             directory,
             binaries=_binaries(),
             seed=seed,
             operations=operations,
-            tell=_tell,
+            tell=tell,
             keep=keep,
             keeps_s=keeps,
             crowd=crowd,
             apart=apart,
         )
     )
+    _tell_slowest(settled_s)
     if not good:
         raise SystemExit(1)
 
@@ -211,19 +220,23 @@ def failpoints(*, only: str, nodes: int, directory: Path | None) -> None:
     """
     directory = _made(directory)
     found: list[Findings] = []
+    chosen = [each for each in cases() if only in str(each)]
 
     def tell(findings: Findings) -> None:
         found.append(findings)
-        click.echo(f"{findings.moment}, {findings.seconds:.0f} s:", nl=False)
-        click.echo(f" {len(findings.differences)} differences")
+        click.echo(
+            f"{findings.moment}, {findings.seconds:.0f} s, right after {findings.settled_s:.1f} s:"
+            f" {len(findings.differences)} differences"
+        )
         for each in findings.differences[:_SHOWN]:
             click.echo(f"  {each}")
 
     with asyncio.Runner() as runner:
-        played = runner.run(
-            run_failpoints(directory, binaries=_binaries(), tell=tell, only=only, nodes=nodes)
+        runner.run(
+            run_failpoints(directory, binaries=_binaries(), tell=tell, chosen=chosen, nodes=nodes)
         )
-    click.echo(f"{len(played)} cases")
+    click.echo(f"{len(chosen)} cases")
+    _tell_slowest([each.settled_s for each in found])
     if any(each.differences for each in found):
         raise SystemExit(1)
 
@@ -357,10 +370,15 @@ def _tell_refill(result: Refill) -> None:
         click.echo(f"  {violation}")
 
 
+def _tell_slowest(settled_s: Sequence[float]) -> None:
+    click.echo(f"all was right again after {max(settled_s, default=0.0):.1f} s at most")
+
+
 def _tell(result: Result) -> None:
     click.echo(
         f"seed {result.seed}: {result.operations} operations, {result.faults} faults,"
-        f" {result.seconds:.0f} s: {len(result.violations)} violations"
+        f" {result.seconds:.0f} s, right after {result.settled_s:.1f} s:"
+        f" {len(result.violations)} violations"
     )
     for violation in result.violations[:_SHOWN]:
         click.echo(f"  {violation}")

@@ -40,6 +40,7 @@ async def test_promises_hold_while_everything_breaks(tmp_path: Path) -> None:
     found = [str(violation) for violation in result.violations]
     assert found == [], "\n".join(result.evidence)
     assert result.operations >= _OPERATIONS
+    print(f"right after {result.settled_s:.1f} s at most")
 
 
 async def test_a_pool_is_refilled_exactly(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ class Result:
     """What a round has shown.
 
     Attributes:
+        settled_s: How long after the last fault and call the record named exactly who holds
+            something, at worst; the whole grace where it never did.
         evidence: What the history has of the first violation.
         history: The file, where it was kept.
     """
@@ -49,6 +51,7 @@ class Result:
     operations: int
     faults: int
     seconds: float
+    settled_s: float
     violations: tuple[Violation, ...]
     evidence: tuple[str, ...]
     history: Path | None
@@ -158,9 +161,9 @@ async def _round(
                 await faults.end()
                 _raise_first(watch, None, crowd, faults)
                 await crowd.closed()
-                await _settle(recorder, watch, grace_s)
+                living_s = await _settle(recorder, watch, grace_s)
                 await crowd.leave()
-                await _settle(recorder, watch, grace_s)
+                empty_s = await _settle(recorder, watch, grace_s)
             finally:
                 await crowd.end()
     except BaseException:
@@ -174,6 +177,7 @@ async def _round(
         operations=recorder.operations,
         faults=sum(isinstance(record, Fault) for record in recorder.history),
         seconds=time.monotonic() - began,
+        settled_s=max(living_s, empty_s),
         violations=tuple(violations),
         evidence=tuple(evidence(recorder.history, violations[0])) if violations else (),
         history=path if keep or violations else None,
@@ -186,9 +190,14 @@ async def _look_at_wall_clock(recorder: Recorder) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _settle(recorder: Recorder, watch: RecordWatch, grace_s: float) -> None:
-    """Wait until the record names exactly who holds something, or the grace is over; note it."""
+async def _settle(recorder: Recorder, watch: RecordWatch, grace_s: float) -> float:
+    """Wait until the record names exactly who holds something, or the grace is over; note it.
+
+    Returns:
+        After how many seconds it did so, and went on doing so.
+    """
     began = recorder.now()
+    exact_since: float | None = None
     operations, live = -1, set[tuple[str, str, str]]()
     while True:
         now = recorder.now()
@@ -196,9 +205,13 @@ async def _settle(recorder: Recorder, watch: RecordWatch, grace_s: float) -> Non
         if operations != recorder.operations:
             operations, live = recorder.operations, _live(recorder.history)
         is_exact = {(e.network, e.address, e.holder) for e in held} == live
+        if not is_exact:
+            exact_since = None
+        elif exact_since is None:
+            exact_since = now
         if (is_exact and now > began + _SETTLES_S) or now > began + grace_s - _MARGIN_S:
             recorder.add(Snapshot(at=now, held=tuple(sorted(held, key=_place))))
-            return
+            return (now if exact_since is None else exact_since) - began
         await asyncio.sleep(_POLL_S)
 
 

@@ -1,8 +1,10 @@
 """What is broken in which step of which Pod's life: every failpoint with every action. Pure."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from random import Random
 from typing import Final
 
 from danm_cni.failpoints import Effect
@@ -165,6 +167,22 @@ def cases(*, without: Sequence[Effect] = ()) -> Iterator[Case]:
     for story, moods in _MOODS.items():
         for mood in moods:
             yield Case(story=story, mood=mood)
+
+
+def one_of_each_point(chance: Random) -> list[Case]:
+    """Return a case of every failpoint, with about as many of each action, in whichever story."""
+    by_point: dict[str, list[Case]] = defaultdict(list)
+    for case in cases():
+        if case.point:
+            by_point[case.point].append(case)
+    points = list(by_point)
+    chance.shuffle(points)
+    found: list[Case] = []
+    for point in points:
+        counts = Counter(case.action for case in found)
+        chance.shuffle(by_point[point])
+        found.append(min(by_point[point], key=lambda each: counts[each.action]))
+    return found
 
 
 def _actions(story: Story, each: Effect) -> Sequence[Action]:

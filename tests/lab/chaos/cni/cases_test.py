@@ -1,7 +1,21 @@
 """The cases of every failpoint."""
 
+from collections import Counter
+from random import Random
+
+import pytest
+
 from danm_cni.failpoints import FAILPOINTS, Effect
-from tests.lab.chaos.cni.cases import ENDING, Action, Case, Mood, Story, cases, dealt
+from tests.lab.chaos.cni.cases import (
+    ENDING,
+    Action,
+    Case,
+    Mood,
+    Story,
+    cases,
+    dealt,
+    one_of_each_point,
+)
 from tests.lab.chaos.cni.trap import error_at
 
 
@@ -46,6 +60,24 @@ def test_dealt() -> None:
     for action in Action:
         counts = [sum(case.action is action for case in hand) for hand in hands]
         assert max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_of_each_point(seed: int) -> None:
+    """Each failpoint is met once, and each action by about a fifth of them."""
+    found = one_of_each_point(Random(seed))
+    assert sorted(FAILPOINTS) == sorted(case.point for case in found)
+    assert set(found) <= set(cases())
+    counts = Counter(case.action for case in found)
+    assert set(counts) == set(Action)
+    assert max(counts.values()) - min(counts.values()) <= 2
+    assert found == one_of_each_point(Random(seed))
+
+
+def test_other_seeds_meet_all() -> None:
+    """Every failpoint meets every action in the end, in every story."""
+    found = {case for seed in range(200) for case in one_of_each_point(Random(seed))}
+    assert found == {case for case in cases() if case.point}
 
 
 def test_name() -> None:

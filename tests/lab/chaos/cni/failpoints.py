@@ -1,4 +1,4 @@
-"""Every failpoint with every action, once, on nodes of this machine's own kernel."""
+"""Cases of danmd's failpoints, on nodes of this machine's own kernel."""
 
 import asyncio
 import time
@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from danm_cni.failpoints import Effect
 from tests.lab.binaries import Binaries
-from tests.lab.chaos.cni.cases import ENDING, Case, cases, dealt
+from tests.lab.chaos.cni.cases import ENDING, Case, dealt
 from tests.lab.chaos.cni.facts import Difference, World
 from tests.lab.chaos.cni.kubelet import Kubelet, UnmetError
 from tests.lab.chaos.cni.model import differences
@@ -30,10 +29,14 @@ class Findings:
 
     Attributes:
         moment: When it was looked.
+        seconds: Since the run's beginning.
+        settled_s: How long after the last case and call all was as it must be; the whole time that
+            was given where it never was.
     """
 
     moment: str
     seconds: float
+    settled_s: float
     differences: tuple[str, ...]
 
 
@@ -42,29 +45,23 @@ async def run_failpoints(
     *,
     binaries: Binaries,
     tell: Callable[[Findings], None],
-    only: str = "",
-    without: Sequence[Effect] = (),
+    chosen: Sequence[Case],
     nodes: int = NODES,
     quiet_s: float = QUIET_S,
-) -> list[Case]:
-    """Play all cases, and compare when all is quiet: with the Pods that live, and without any.
+) -> None:
+    """Play cases, and compare when all is quiet: with the Pods that live, and without any.
 
     Args:
         directory: For logs and data.
         binaries: Where etcd, the API server and plugins come from.
         tell: Is told what was found at each moment.
-        only: Play those whose names have this text.
-        without: Effects that this kernel's interfaces do not have.
+        chosen: What is played.
         nodes: How many.
         quiet_s: How long after the last case something may still be other than it must.
-
-    Returns:
-        The cases that were played.
 
     Raises:
         UnmetError: A trap was not met, or a Pod did not get what it asks for.
     """
-    chosen = [each for each in cases(without=without) if only in str(each)]
     async with a_stage(directory, binaries=binaries, nodes=nodes) as stage:
         await add_networks(stage)
         kubelets = [Kubelet(stage=stage, node=node) for node in stage.nodes]
@@ -77,7 +74,6 @@ async def run_failpoints(
             tell(await _compare("with bystanders alone", stage, kubelets, began, quiet_s))
             await _side_by_side(_end_all(each) for each in kubelets)
             tell(await _compare("with no Pod", stage, kubelets, began, quiet_s))
-    return chosen
 
 
 def _kept(kubelets: Sequence[Kubelet]) -> AsyncExitStack:
@@ -133,7 +129,7 @@ async def _compare(
     moment: str, stage: Stage, kubelets: Sequence[Kubelet], began: float, quiet_s: float
 ) -> Findings:
     """Look until nothing is other than it must, or the time is over."""
-    deadline = time.monotonic() + quiet_s
+    quiet_since = time.monotonic()
     found: Sequence[Difference] = ()
     while True:
         world = World(
@@ -144,10 +140,12 @@ async def _compare(
             own_links={node.name: node.own_links for node in stage.nodes},
         )
         found = differences(world)
-        if not found or time.monotonic() > deadline:
+        now = time.monotonic()
+        if not found or now > quiet_since + quiet_s:
             return Findings(
                 moment=moment,
-                seconds=time.monotonic() - began,
+                seconds=now - began,
+                settled_s=now - quiet_since,
                 differences=tuple(map(str, found)),
             )
         await asyncio.sleep(_POLL_S)
