@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
 from uuid import uuid4
@@ -218,7 +219,12 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, within_s: floa
 
 
 @asynccontextmanager
-async def replica(cluster: Cluster, *, lifetimes: Lifetimes = USUAL) -> AsyncIterator[None]:
+async def replica(
+    cluster: Cluster,
+    *,
+    lifetimes: Lifetimes = USUAL,
+    now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
+) -> AsyncIterator[None]:
     """Run a replica with an API client of its own, and the rights that deploy/ gives it."""
     kubeconfig = await ipam_kubeconfig(cluster.server)
     config = Config(
@@ -236,7 +242,7 @@ async def replica(cluster: Cluster, *, lifetimes: Lifetimes = USUAL) -> AsyncIte
     stop = asyncio.Event()
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     async with await KubeClient.connect(kubeconfig) as api:
-        task = asyncio.create_task(serve(api, config, stop, on_listening=listening))
+        task = asyncio.create_task(serve(api, config, stop, on_listening=listening, now=now))
         try:
             await asyncio.wait((task, listening), return_when=asyncio.FIRST_COMPLETED, timeout=60)
             endpoint = f"127.0.0.1:{listening.result()}"

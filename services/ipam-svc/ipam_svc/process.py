@@ -41,6 +41,7 @@ async def serve(
     *,
     on_listening: "asyncio.Future[int] | None" = None,
     on_synced: Callable[[], None] = lambda: None,
+    now: Callable[[], datetime] = _now,
 ) -> None:
     """Run on an API client until ``stop`` is set.
 
@@ -50,11 +51,12 @@ async def serve(
         stop: Ends it.
         on_listening: Gets the API's port.
         on_synced: Called when the record has been read.
+        now: The time.
     """
     replica = Replica(
         api,
         events=EventRecorder(api, component="ipam-svc", instance=config.pod_name),
-        now=_now,
+        now=now,
         clock=time.monotonic,
     )
     access = Access(
@@ -89,14 +91,14 @@ async def serve(
         api,
         namespace=config.namespace,
         addresses=config.addresses,
-        now=_now,
+        now=now,
         lifetimes=config.lifetimes,
     )
     leader = Leader(
         api,
         replica=replica,
         namespace=config.namespace,
-        now=_now,
+        now=now,
         clock=time.monotonic,
         lifetimes=config.lifetimes,
     )
