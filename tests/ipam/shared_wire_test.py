@@ -18,6 +18,7 @@ from danm_api.kube.events import EventRecorder
 from danm_api.kube.informer import Informer
 from danm_api.model.danmnet import CONDITION_APPLIED, CONDITION_VALID
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, pod
 from netwatcher.network_use import ClusterUseReader
@@ -54,7 +55,7 @@ async def _validator(cluster: Cluster) -> AsyncIterator[None]:
     )
     networks.subscribe(validator.on_network)
     tasks = [asyncio.create_task(networks.run())]
-    await networks.wait_synced(5)
+    await networks.wait_synced(HANGS_S)
     tasks.append(asyncio.create_task(validator.lead()))
     try:
         yield
@@ -71,7 +72,7 @@ async def _create(kube: FakeKube, name: str, **options: object) -> None:
 
 async def _judged(cluster: Cluster, name: str = "net") -> bool:
     """Wait for the verdict on the present spec, and return it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while True:
             net = cluster.network(name)
             found = net.status.condition(CONDITION_VALID)
@@ -166,7 +167,7 @@ async def test_a_refused_network_is_taken_when_the_address_is_free() -> None:
         assert verdict is not None
         assert "10.0.0.30 (Pod ns/s on DanmNet ns/net)" in verdict.message
         await cluster.release(replica, pod("s"), attempt=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while not await _judged(cluster, "other"):
                 await asyncio.sleep(0.001)
 
@@ -225,7 +226,7 @@ async def _settled(cluster: Cluster) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while not condition():
             await asyncio.sleep(0)
 
@@ -247,7 +248,7 @@ async def test_a_network_created_anew_by_force_waits_for_its_namesake() -> None:
         assert verdict is not None
         assert "10.0.0.10 (Pod ns/a on a former DanmNet ns/net)" in verdict.message
         await cluster.release(replica, pod("a"), attempt=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while not await _judged(cluster):
                 await asyncio.sleep(0.001)
         await _fill(cluster, replica, "net")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from danm_api.errors import ConflictError, DanmError, OverloadedError, SeveralErrors
+from danm_api.testing.hangs import HANGS_S
 from danm_cni.concurrency import Admission, KeyedLocks, all_of, outcomes_of
 
 
@@ -39,7 +40,7 @@ async def test_a_waiter_that_gives_up_leaves_nothing() -> None:
             async with asyncio.timeout(0.01), locks.hold("a"):
                 raise AssertionError
         assert locks.is_held("a")
-    async with asyncio.timeout(1), locks.hold("a"):
+    async with asyncio.timeout(HANGS_S), locks.hold("a"):
         pass
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from danm_api.errors import LinkSetupError
+from danm_api.testing.hangs import HANGS_S
 from danm_cni.announce import ETH_P_ARP, arp_announcement
 from danm_cni.interface_setup import Address, InterfaceSetup, PolicyRule, TakeDown
 from danm_cni.kernel import KernelInterfaces
@@ -34,7 +35,7 @@ def _listen() -> socket.socket:
     """Hear ARP on the parent's peer."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
     raw.bind(("peer0", ETH_P_ARP))
-    raw.settimeout(5)
+    raw.settimeout(HANGS_S)
     return raw
 
 

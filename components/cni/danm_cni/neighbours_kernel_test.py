@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from danm_api.errors import LinkSetupError
+from danm_api.testing.hangs import HANGS_S
 from danm_cni.announce import (
     ETH_P_ARP,
     ETH_P_IPV6,
@@ -37,7 +38,7 @@ def world() -> Iterator[World]:
 def _ear() -> socket.socket:
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
     raw.bind(("peer0", _ETH_P_ALL))
-    raw.settimeout(5)
+    raw.settimeout(HANGS_S)
     return raw
 
 

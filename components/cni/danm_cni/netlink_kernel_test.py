@@ -21,6 +21,7 @@ import pytest
 
 from danm_api.errors import LinkSetupError, SeveralErrors
 from danm_api.model.danmnet import BuiltInType
+from danm_api.testing.hangs import HANGS_S
 from danm_cni.announce import ETH_P_ARP, arp_announcement
 from danm_cni.child_link import OwnType, child_link
 from danm_cni.interface_setup import ChildLink, InterfaceSetup, LinkFacts, PolicyRule, TakeDown
@@ -188,7 +189,7 @@ def _listen() -> socket.socket:
     """Hear ARP on the parent's peer."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
     raw.bind(("peer0", ETH_P_ARP))
-    raw.settimeout(5)
+    raw.settimeout(HANGS_S)
     return raw
 
 

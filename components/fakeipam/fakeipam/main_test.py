@@ -14,6 +14,7 @@ import pytest
 from danm_api import node_call
 from danm_api.node_call import PATIENCE_NS
 from danm_api.node_frame import PROGRAM_FAKEIPAM, decode_request, encode_answer
+from danm_api.testing.hangs import HANGS_S
 from fakeipam.answer import SUPPORTED_VERSIONS
 from fakeipam.main import answer_call
 
@@ -62,7 +63,7 @@ def test_a_call_is_forwarded_as_it_is(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         answer = call(tmp_path, "ADD", config())
-        thread.join(timeout=5)
+        thread.join(timeout=HANGS_S)
     assert answer == (0, {"result": 1})
     program, deadline_ns, block, stdin = decode_request(seen[0])
     assert (program, stdin) == (PROGRAM_FAKEIPAM, config())

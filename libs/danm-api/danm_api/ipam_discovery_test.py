@@ -10,6 +10,7 @@ from danm_api.errors import IpamUnavailableError
 from danm_api.ipam_discovery import IpamDiscovery
 from danm_api.kube.api import CONFIG_MAPS, ENDPOINT_SLICES
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 
 NAMESPACE = "danm-system"
 
@@ -46,7 +47,7 @@ async def test_replicas_trust_and_token_are_followed(tmp_path: Path) -> None:
     discovery = IpamDiscovery(kube, system_namespace=NAMESPACE, token_file=tmp_path / "token")
     watch = asyncio.create_task(discovery.run())
     try:
-        await discovery.wait_synced(5)
+        await discovery.wait_synced(HANGS_S)
         assert ["192.0.2.2:9443", "[2001:db8::1]:9443", "192.0.2.1:9443"] == discovery.endpoints()
         with pytest.raises(IpamUnavailableError, match="ConfigMap"):
             discovery.trust()

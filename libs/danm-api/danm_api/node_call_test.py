@@ -11,6 +11,7 @@ import pytest
 
 from danm_api.node_call import GRACE_NS, DaemonUnreachableError, call_daemon
 from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_answer, encode_request
+from danm_api.testing.hangs import HANGS_S
 
 Serve = Callable[[socket.socket], None]
 
@@ -31,7 +32,7 @@ def daemon(path: Path, serve: Serve) -> Iterator[None]:
         thread = threading.Thread(target=run)
         thread.start()
         yield
-        thread.join(timeout=5)
+        thread.join(timeout=HANGS_S)
         assert not thread.is_alive()
 
 
@@ -100,7 +101,7 @@ def test_a_daemon_that_comes_back_is_waited_for(tmp_path: Path) -> None:
     answer = call_daemon(
         str(path), request, deadline_ns=sent_ns + 1_000, patience_ns=10_000_000_000
     )
-    thread.join(timeout=5)
+    thread.join(timeout=HANGS_S)
     assert answer == (0, b"here")
     # The time that the request has begins when there is somebody to hear it.
     _, deadline_ns, _, _ = decode_request(seen[0])

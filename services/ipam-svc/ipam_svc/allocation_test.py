@@ -9,6 +9,7 @@ import pytest
 from danm_api.errors import ApiUnavailableError, DeadlineExceededError, PoolExhaustedError
 from danm_api.kube.api import DANMIPBLOCKS, RawObject, Resource
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import Cluster, attachment, eventually, pod
 
@@ -144,7 +145,7 @@ async def test_the_deadline_ends_a_request_that_only_looks() -> None:
     async with cluster.running() as (replica,):
         gate = cluster.kube.hold_next("list", DANMIPBLOCKS)
         with pytest.raises(DeadlineExceededError, match="could not be read"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANGS_S):
                 await cluster.reserve(replica, pod("a"), attachment(), timeout_s=0.05)
         gate.open()
         assert cluster.held() == []
@@ -201,7 +202,7 @@ async def test_networks_with_plenty_are_written_at_once() -> None:
             cluster.reserve(replica, pod("p"), attachment("a"), attachment("b", interface="eth1"))
         )
         for gate in gates:
-            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+            await asyncio.wait_for(gate.reached.wait(), timeout=HANGS_S)
         for gate in gates:
             gate.open()
         answers = await reserving
@@ -231,7 +232,7 @@ async def test_networks_that_others_may_wait_for_are_taken_in_order(cidr: str, i
         seen = []
         for begin, end in ((0, 1), (1, 2), (2, 4)):
             for gate in gates[begin:end]:
-                await asyncio.wait_for(gate.reached.wait(), timeout=5)
+                await asyncio.wait_for(gate.reached.wait(), timeout=HANGS_S)
             seen.append({block.network for block in cluster.blocks()})
             for gate in gates[begin:end]:
                 gate.open()

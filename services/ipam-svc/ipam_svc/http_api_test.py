@@ -16,6 +16,7 @@ from danm_api.errors import ApiUnavailableError
 from danm_api.ipam_api import AUDIENCE, RELEASE_PATH, RESERVE_PATH, Problem
 from danm_api.kube.api import DANMIPBLOCKS
 from danm_api.record.entries import CLOCK_SKEW
+from danm_api.testing.hangs import HANGS_S
 from danm_api.testing.samples import sample
 from ipam_svc.access import Access
 from ipam_svc.http_api import HttpApi
@@ -265,7 +266,7 @@ async def test_token_that_is_no_text_is_no_token() -> None:
         reader, writer = await asyncio.open_connection(client.host, client.port)
         lines = [f"GET {OPENAPI_PATH} HTTP/1.0".encode(), b"Authorization: Bearer a\xff", b"", b""]
         writer.write(b"\r\n".join(lines))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             answer = await reader.read()
         writer.close()
     assert answer.startswith(b"HTTP/1.0 401 ")

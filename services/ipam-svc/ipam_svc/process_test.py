@@ -34,6 +34,7 @@ from danm_api.ipam_api import (
 from danm_api.ipam_client import IpamClient
 from danm_api.kube.api import DANMIPBLOCKS, LEASES, PODS, SECRETS, RawObject
 from danm_api.names import SYSTEM_NAMESPACE
+from danm_api.testing.hangs import HANGS_S
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually
 from ipam_svc.testing.service import Service, running
 
@@ -338,7 +339,7 @@ async def test_a_replica_that_stops_serves_on_and_says_so() -> None:
 
         assert await connection() is None
         stopped = service.begin_stop(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while await connection() != "close":
                 await asyncio.sleep(0)
         await stopped
@@ -359,7 +360,7 @@ async def test_a_replica_that_stops_ends_what_it_has_begun() -> None:
         )
         await gate.reached.wait()
         stopped = service.begin_stop(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while await _accepts(service.endpoints[0]):
                 await asyncio.sleep(0)
         gate.open()

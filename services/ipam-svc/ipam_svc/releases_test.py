@@ -14,6 +14,7 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import ExternalOwnerMessage
 from danm_api.kube.api import DANMIPBLOCKS
+from danm_api.testing.hangs import HANGS_S
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.replica import Replica
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
@@ -57,7 +58,7 @@ async def test_all_networks_are_written_at_once() -> None:
             cluster.release(replica, pod("p"), attempt=1, networks=names)
         )
         for gate in gates:
-            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+            await asyncio.wait_for(gate.reached.wait(), timeout=HANGS_S)
         for gate in reversed(gates):
             gate.open()
         answer = await releasing
@@ -290,7 +291,7 @@ async def test_blocks_are_fenced_at_once() -> None:
             cluster.release(replica, _TOOL, attempt=9, node="", families=(4,))
         )
         for gate in gates:
-            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+            await asyncio.wait_for(gate.reached.wait(), timeout=HANGS_S)
         for gate in gates:
             gate.open()
         assert (await releasing).released == []

@@ -22,6 +22,7 @@ from danm_api.kube.api import DANMIPBLOCKS, DANMNETS
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.names import Namespace, NetworkName
 from danm_api.record.entries import CLOCK_SKEW
+from danm_api.testing.hangs import HANGS_S
 from ipam_svc.lookup import Lookup, listing_of
 from ipam_svc.testing.cluster import NAMESPACE, Cluster, attachment, eventually, pod
 
@@ -184,12 +185,12 @@ async def test_what_a_failed_batch_took_is_given_back_at_once() -> None:
         gates = [cluster.kube.hold_next("replace", DANMIPBLOCKS, took_effect=True) for _ in "ab"]
         reserving = asyncio.create_task(cluster.reserve(replica, pod("p"), *asked))
         for gate in gates:
-            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+            await asyncio.wait_for(gate.reached.wait(), timeout=HANGS_S)
         given_back = [cluster.kube.hold_next("replace", DANMIPBLOCKS) for _ in gates]
         for gate in gates:
             gate.open()
         for gate in given_back:
-            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+            await asyncio.wait_for(gate.reached.wait(), timeout=HANGS_S)
         assert not reserving.done()
         for gate in given_back:
             gate.open()
@@ -210,7 +211,7 @@ async def test_networks_are_protected_at_once() -> None:
         gates = [cluster.kube.hold_next("patch", DANMNETS) for _ in names]
         reserving = asyncio.create_task(cluster.reserve(replica, pod("p"), *asked))
         for gate in gates:
-            await asyncio.wait_for(gate.reached.wait(), timeout=5)
+            await asyncio.wait_for(gate.reached.wait(), timeout=HANGS_S)
         assert cluster.blocks() == []
         for gate in gates:
             gate.open()

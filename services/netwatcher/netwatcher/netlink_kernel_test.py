@@ -17,6 +17,7 @@ from pyroute2 import IPRoute, NetlinkError, netns
 from danm_api.errors import LinkSetupError
 from danm_api.model.danmnet import Vlan, Vxlan
 from danm_api.names import InterfaceName
+from danm_api.testing.hangs import HANGS_S
 from netwatcher.kernel import AddressesChanged, EventsLost, LinkChanged, LinkEvent, LinkGone
 from netwatcher.links import (
     HALF_MADE_GROUP,
@@ -289,7 +290,7 @@ async def test_a_device_has_alternative_names(node: Node) -> None:
     assert (link.index, link.name) == (node.parent_index, PARENT)
     assert link.altnames == {uplink}
     assert link in await node.kernel.links()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while {uplink} not in [e.altnames for e in events if isinstance(e, LinkChanged)]:
             await asyncio.sleep(0.001)
 
@@ -331,7 +332,7 @@ async def test_events_arrive(node: Node) -> None:
             case EventsLost():
                 return (EventsLost,)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while not expected <= set(map(told, events)):
             await asyncio.sleep(0.001)
 

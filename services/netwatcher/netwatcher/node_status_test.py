@@ -11,6 +11,7 @@ from danm_api.kube.api import DANMNODES, NODES, RawObject
 from danm_api.model.danm_node import DanmNode, NodeNetwork
 from danm_api.names import Namespace, NetworkName, NodeName
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from netwatcher.node_status import NodeStatusWriter
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -107,7 +108,7 @@ async def test_what_somebody_else_did_to_it_is_put_right() -> None:
     task = asyncio.create_task(world.writer.run())
 
     async def until_told() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while world.written() != (DOWN,):
                 await asyncio.sleep(0.001)
 
@@ -141,7 +142,7 @@ async def test_a_failed_write_is_made_again() -> None:
     world.api.fail_next("patch", DANMNODES, ApiUnavailableError("away", status=0), times=2)
     task = asyncio.create_task(world.writer.run())
     world.writer.changed()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while world.written() != (DOWN,):
             await asyncio.sleep(0.001)
     task.cancel()

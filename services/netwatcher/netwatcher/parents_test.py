@@ -3,6 +3,7 @@
 import asyncio
 
 from danm_api.names import InterfaceName
+from danm_api.testing.hangs import HANGS_S
 from netwatcher.links import ObservedLink
 from netwatcher.parents import Parents
 from netwatcher.testing.fake_kernel import FakeKernel
@@ -38,7 +39,7 @@ async def _being_read(kernel: _SlowKernel) -> tuple[Parents, asyncio.Task[Observ
     parents = Parents(kernel)
     kernel.answers.clear()
     reading = asyncio.create_task(parents.read(NAME))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while not kernel.asked:
             await asyncio.sleep(0)
     return parents, reading

@@ -30,6 +30,7 @@ from danm_api.names import (
 )
 from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from netwatcher.kernel import EventsLost
 from netwatcher.link_states import LinkStates, node_networks
 from netwatcher.links import ObservedAddress, ObservedVlan, OtherKind, alias_for
@@ -110,7 +111,7 @@ class Lab:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while not condition():
                 await asyncio.sleep(0.001)
 
@@ -144,7 +145,7 @@ async def a_lab(
         rng=lambda: 0.5,
     )
     tasks = [asyncio.create_task(networks.run())]
-    await networks.wait_synced(5)
+    await networks.wait_synced(HANGS_S)
     networks.subscribe(reconciler.on_network)
     await kernel.subscribe(reconciler.on_event)
     queue.add(CheckAll())

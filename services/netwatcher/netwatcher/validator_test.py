@@ -28,6 +28,7 @@ from danm_api.testing.builders import (
 )
 from danm_api.testing.clock import FakeClock
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from netwatcher.network_use import ClusterUseReader
 from netwatcher.validator import BY_CLAIM, BY_REFUSED, Validator
 from netwatcher.verdict import claim_keys, refused_keys
@@ -90,7 +91,7 @@ class Cluster:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while not condition():
                 await asyncio.sleep(0.001)
 
@@ -141,7 +142,7 @@ async def a_validator(
     tasks = []
     if watching:
         tasks.append(asyncio.create_task(replica.networks.run()))
-        await replica.networks.wait_synced(5)
+        await replica.networks.wait_synced(HANGS_S)
     tasks.append(asyncio.create_task(replica.validator.lead()))
     try:
         yield
@@ -155,7 +156,7 @@ async def a_validator(
 async def synced(replica: Replica) -> AsyncIterator[None]:
     """Let a replica read all DanmNets and follow them."""
     watch = asyncio.create_task(replica.networks.run())
-    await replica.networks.wait_synced(5)
+    await replica.networks.wait_synced(HANGS_S)
     try:
         yield
     finally:
@@ -297,7 +298,7 @@ async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
     gates = [api.hold_next("replace", DANMNETS) for _ in range(stalled_at + 1)]
     late = asyncio.create_task(frozen.validator.reconcile(first))
     for gate in gates:
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), HANGS_S)
         if gate is not gates[-1]:
             gate.open()
     lost.set()
@@ -329,7 +330,7 @@ async def test_a_network_that_went_before_a_write_was_answered_binds_nobody(answ
         gates = [api.hold_next("replace", DANMNETS, took_effect=True) for _ in range(answered)]
         judging = asyncio.create_task(replica.validator.reconcile(gone))
         for gate in gates:
-            await asyncio.wait_for(gate.reached.wait(), 5)
+            await asyncio.wait_for(gate.reached.wait(), HANGS_S)
             if gate is not gates[-1]:
                 gate.open()
         await api.delete(DANMNETS, "gone", namespace=NAMESPACE)
@@ -355,7 +356,7 @@ async def test_a_network_that_went_while_a_new_leader_read_all_binds_nobody() ->
     async with synced(replica):
         gate = api.hold_next("list", DANMNETS, took_effect=True)
         leading = asyncio.create_task(replica.validator.lead())
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), HANGS_S)
         await api.delete(DANMNETS, "gone", namespace=NAMESPACE)
         await cluster.until(lambda: replica.networks.get(gone) is None)
         gate.open()

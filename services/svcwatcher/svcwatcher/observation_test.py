@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from danm_api.kube.api import DANMEPS, DANMNETS, ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
 from danm_api.names import ServiceName
+from danm_api.testing.hangs import HANGS_S
 from danm_api.testing.service_builders import (
     NAMESPACE,
     a_network,
@@ -48,7 +49,7 @@ async def watched() -> AsyncIterator[Watched]:
         )
     observation = Observation(cluster.api, follow_endpoints=True)
     task = asyncio.create_task(observation.run())
-    await observation.wait_synced(5)
+    await observation.wait_synced(HANGS_S)
     try:
         yield Watched(cluster, observation)
     finally:

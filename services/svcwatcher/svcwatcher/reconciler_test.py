@@ -16,6 +16,7 @@ from danm_api.kube.api import (
 from danm_api.membership.selection import Selection
 from danm_api.model.service import IpFamily
 from danm_api.names import ServiceName
+from danm_api.testing.hangs import HANGS_S
 from danm_api.testing.service_builders import (
     NAMESPACE,
     a_network,
@@ -245,7 +246,7 @@ async def test_nobodys_slices_wait_for_endpoints() -> None:
         cluster.serve(a_service(f"lb-{number}", uid=f"{number}", families=V4))
     cluster.run_pod(a_pod(), "10.0.0.1")
     gate = cluster.api.hold_next("create", ENDPOINTS)
-    async with asyncio.timeout(5), leading(cluster, concurrency=1):
+    async with asyncio.timeout(HANGS_S), leading(cluster, concurrency=1):
         await gate.reached.wait()
         assert len(cluster.api.all_stored(ENDPOINT_SLICES)) == 10
         gate.open()

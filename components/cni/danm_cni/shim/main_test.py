@@ -13,6 +13,7 @@ import pytest
 from danm_api import node_call
 from danm_api.node_call import PATIENCE_NS
 from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_answer
+from danm_api.testing.hangs import HANGS_S
 from danm_cni.shim.main import answer_call
 
 CONFIG = b'{"cniVersion":"1.1.0","name":"danm","type":"danm"}'
@@ -47,7 +48,7 @@ def test_a_call_is_forwarded_as_it_is(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         answer = answer_call(environment(tmp_path, "ADD"), CONFIG)
-        thread.join(timeout=5)
+        thread.join(timeout=HANGS_S)
     assert answer == (0, b'{"result":1}')
     program, deadline_ns, block, stdin = decode_request(seen[0])
     assert (program, stdin) == (PROGRAM_DANM, CONFIG)

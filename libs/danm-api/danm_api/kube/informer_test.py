@@ -12,6 +12,7 @@ from danm_api.errors import ApiError, ApiUnavailableError, DeadlineExceededError
 from danm_api.kube.api import NODES, PODS, ObjectList, RawObject, Resource
 from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from danm_api.testing.samples import sample
 
 
@@ -61,7 +62,7 @@ class Followed:
 
     async def next(self) -> tuple[Thing | None, Thing | None]:
         """Return the next change."""
-        change = await asyncio.wait_for(self.changes.get(), 5)
+        change = await asyncio.wait_for(self.changes.get(), HANGS_S)
         return change.old, change.new
 
     def names_on(self, node: str) -> set[str]:
@@ -76,7 +77,7 @@ async def following(fake: FakeKube, *, synced: bool = True) -> AsyncIterator[Fol
     task = asyncio.create_task(followed.informer.run())
     try:
         if synced:
-            await followed.informer.wait_synced(5)
+            await followed.informer.wait_synced(HANGS_S)
         yield followed
     finally:
         task.cancel()
@@ -104,7 +105,7 @@ async def test_silence_can_be_told_from_quiet() -> None:
         told = heard()
         assert told > listed
         fake.bookmark()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while heard() == told:
                 await asyncio.sleep(0)
     # Whoever does not listen any more, as one that has lost its Lease, is not late.
@@ -198,11 +199,11 @@ async def test_a_watch_goes_on_without_reading_what_is_known(
     informer = Informer(fake, resource, lambda raw: raw["metadata"]["name"], namespace=namespace)
     informer.subscribe(lambda change: heard.put_nowait(change.key.name))
     task = asyncio.create_task(informer.run())
-    assert await asyncio.wait_for(heard.get(), 5) == "listed"
+    assert await asyncio.wait_for(heard.get(), HANGS_S) == "listed"
     add("watched")
-    assert await asyncio.wait_for(heard.get(), 5) == "watched"
+    assert await asyncio.wait_for(heard.get(), HANGS_S) == "watched"
     fake.end_watches()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_S):
         while fake.calls["watch", resource.plural] < 2:
             await asyncio.sleep(0)
     assert fake.listed == [1, 0]
@@ -242,7 +243,7 @@ async def test_it_lists_anew_after_410() -> None:
         gate = fake.hold_next("list", PODS)
         expired = restarts("expired")
         fake.compact()
-        await asyncio.wait_for(gate.reached.wait(), 5)
+        await asyncio.wait_for(gate.reached.wait(), HANGS_S)
         assert restarts("expired") == expired + 1
         # What happens now is in no watch: only the list can tell.
         await fake.delete(PODS, "a", namespace="ns")
@@ -314,7 +315,7 @@ async def test_a_failing_handler_harms_nobody() -> None:
     followed.informer.subscribe(later.put_nowait)
     task = asyncio.create_task(followed.informer.run())
     fake.add(PODS, pod("a"))
-    assert (await asyncio.wait_for(later.get(), 5)).new == Thing("a", "n1")
+    assert (await asyncio.wait_for(later.get(), HANGS_S)).new == Thing("a", "n1")
     task.cancel()
 
 
@@ -365,9 +366,9 @@ async def test_two_of_a_kind_are_told_apart() -> None:
     informer = Informer(fake, PODS, decode, counted_as="pods of others")
     task = asyncio.create_task(informer.run())
     async with following(fake):
-        await informer.wait_synced(5)
+        await informer.wait_synced(HANGS_S)
         fake.add(PODS, pod("b"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while sample("danm_informer_objects", resource="pods of others") != 2:
                 await asyncio.sleep(0)
     task.cancel()

@@ -8,12 +8,13 @@ import pytest
 from danm_api.errors import ConflictError
 from danm_api.kube.workqueue import LeadersQueue, WorkQueue, run_workers
 from danm_api.testing.clock import FakeClock
+from danm_api.testing.hangs import HANGS_S
 from danm_api.testing.samples import sample
 
 
 async def take(queue: WorkQueue[str]) -> str:
     """Take a key that must be there."""
-    return await asyncio.wait_for(queue.get(), 5)
+    return await asyncio.wait_for(queue.get(), HANGS_S)
 
 
 async def test_a_key_waits_once() -> None:
@@ -119,7 +120,7 @@ async def test_failed_keys_are_tried_again(error: Exception) -> None:
     queue.add("bad")
     queue.add("good")
     workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=2, name="test"))
-    await asyncio.wait_for(finished.wait(), 5)
+    await asyncio.wait_for(finished.wait(), HANGS_S)
     workers.cancel()
     with suppress(asyncio.CancelledError):
         await workers
@@ -146,7 +147,7 @@ async def test_one_key_has_one_worker() -> None:
 
     queue.add("a")
     workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=4, name="test"))
-    await asyncio.wait_for(finished.wait(), 5)
+    await asyncio.wait_for(finished.wait(), HANGS_S)
     workers.cancel()
 
 
@@ -165,7 +166,7 @@ async def test_a_group_of_errors_is_no_bug() -> None:
     before = sample("danm_reconciles_total", queue="group", outcome="retry")
     queue.add("a")
     workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=1, name="group"))
-    await asyncio.wait_for(finished.wait(), 5)
+    await asyncio.wait_for(finished.wait(), HANGS_S)
     workers.cancel()
     assert sample("danm_reconciles_total", queue="group", outcome="retry") == before + 1
 
@@ -181,7 +182,7 @@ async def test_the_depth_is_that_of_now() -> None:
 
     queue.add("a")
     workers = asyncio.create_task(run_workers(queue, reconcile, concurrency=1, name="depth"))
-    await asyncio.wait_for(stuck.wait(), 5)
+    await asyncio.wait_for(stuck.wait(), HANGS_S)
     assert sample("danm_queue_depth", queue="depth") == 0
     queue.add("b")
     queue.add_after("c", 1000)

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from danm_api.telemetry import HealthServer, Readiness
+from danm_api.testing.hangs import HANGS_S
 from danm_api.testing.samples import sample
 
 
@@ -67,7 +68,7 @@ async def test_connections_are_bounded() -> None:
     async with HealthServer(host="127.0.0.1", port=0, ready=lambda: True) as server:
         opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(64)]
         assert await answer(server.port, "/healthz") == (200, "ok\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             assert await opened[0][0].read() == b""
         for _, each in opened:
             each.transport.abort()

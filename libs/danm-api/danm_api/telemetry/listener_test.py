@@ -17,6 +17,7 @@ from danm_api.ipam_api import Problem
 from danm_api.telemetry.bounds import Bounds, Patience
 from danm_api.telemetry.listener import Listener
 from danm_api.testing.clock import FakeClock
+from danm_api.testing.hangs import HANGS_S
 
 _USUAL = Bounds(connections=99, address_connections=99)
 _GET = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -42,7 +43,7 @@ class _Peer:
 
     async def answer(self) -> tuple[int, bytes]:
         """Return status and body of the next answer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             lines = head.lower().split("\r\n")
             length = next(line for line in lines if line.startswith("content-length:"))
@@ -66,7 +67,7 @@ class _Peer:
     async def is_ended(self) -> bool:
         """Say whether the server ends the connection within a moment."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANGS_S):
                 return await self.reader.read() == b""
         except ConnectionError:
             return True
@@ -229,7 +230,7 @@ async def test_peer_that_does_not_read_is_ended(*, tls: bool) -> None:
         assert await other.stays()
         server.pass_time(31)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANGS_S):
                 await peer.reader.readexactly(_LARGE)
 
 
@@ -260,7 +261,7 @@ async def test_peers_that_do_not_read_are_few(*, tls: bool) -> None:
         assert await other.stays()
         first, *rest = peers
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANGS_S):
                 await first.reader.readexactly(_LARGE)
         for peer in rest:
             assert await peer.reader.readexactly(_LARGE) == bytes(_LARGE)
@@ -302,7 +303,7 @@ async def test_connections_are_bounded(bounds: Bounds, reason: str) -> None:
         assert reason in msgspec.json.decode(body, type=Problem).detail
         assert await late.is_ended()
         peers[0].writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_S):
             while True:
                 again = await server.connect()
                 await again.send(_GET)

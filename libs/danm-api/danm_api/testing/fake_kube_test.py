@@ -22,6 +22,7 @@ from danm_api.kube.api import (
     WatchType,
 )
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 
 
 def net(name: str = "internal", **spec: object) -> RawObject:
@@ -54,7 +55,7 @@ class Watching:
 
     async def next(self) -> tuple[WatchType, str]:
         """Return type and name of the next event."""
-        event = await asyncio.wait_for(self.events.get(), 5)
+        event = await asyncio.wait_for(self.events.get(), HANGS_S)
         return event.type, event.object["metadata"].get("name", "")
 
 
@@ -197,7 +198,7 @@ async def test_a_watch_replays_and_follows() -> None:
     await fake.delete(PODS, "a", namespace="ns")
     assert await watching.next() == (WatchType.DELETED, "a")
     fake.end_watches()
-    await asyncio.wait_for(watching.task, 5)
+    await asyncio.wait_for(watching.task, HANGS_S)
 
 
 async def test_a_watch_sees_objects_enter_and_leave_its_selection() -> None:
@@ -220,7 +221,7 @@ async def test_compaction_ends_watches_with_410() -> None:
     watching = Watching(fake, version)
     fake.compact()
     with pytest.raises(ApiError) as caught:
-        await asyncio.wait_for(watching.task, 5)
+        await asyncio.wait_for(watching.task, HANGS_S)
     assert caught.value.status == 410
     with pytest.raises(ApiError):
         await anext(fake.watch(PODS, resource_version=version))

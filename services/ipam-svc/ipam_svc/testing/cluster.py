@@ -22,6 +22,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import Held, IPBlock
 from danm_api.record.entries import held_entries
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from ipam_svc.orders import release_order, reserve_order
 from ipam_svc.replica import Replica
 
@@ -128,7 +129,7 @@ class Cluster:
         replicas = [self.replica() for _ in range(count)]
         tasks = [asyncio.create_task(replica.run()) for replica in replicas]
         for replica in replicas:
-            await replica.wait_synced(timeout_s=5)
+            await replica.wait_synced(timeout_s=HANGS_S)
         try:
             yield replicas
         finally:
@@ -143,7 +144,7 @@ class Cluster:
         """Give a replica that has read everything once and hears of no change any more."""
         replica = self.replica()
         task = asyncio.create_task(replica.run())
-        await replica.wait_synced(timeout_s=5)
+        await replica.wait_synced(timeout_s=HANGS_S)
         task.cancel()
         await asyncio.wait((task,))
         yield replica
@@ -211,7 +212,7 @@ class Cluster:
         return await replica.releases.release(release_order(request))
 
 
-async def eventually(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], *, within_s: float = HANGS_S) -> None:
     """Let other tasks run until a condition holds.
 
     Raises:

@@ -29,6 +29,7 @@ from danm_api.model.danmep import DanmEp, EndpointInterface
 from danm_api.model.service import Service
 from danm_api.names import ContainerId, InterfaceName, NetworkName, NodeName, ServiceName
 from danm_api.testing.fake_kube import FakeKube
+from danm_api.testing.hangs import HANGS_S
 from danm_api.testing.service_builders import NAMESPACE, raw_network, raw_pod, raw_service
 from svcwatcher.absence import GRACE_S
 from svcwatcher.index import ServiceKey
@@ -137,7 +138,7 @@ class Cluster:
             for kind in ("endpointslices", "endpoints")
         )
 
-    async def until(self, condition: Callable[[], bool], *, timeout_s: float = 5) -> None:
+    async def until(self, condition: Callable[[], bool], *, timeout_s: float = HANGS_S) -> None:
         """Wait until a condition holds."""
         async with asyncio.timeout(timeout_s):
             while not condition():
