@@ -22,9 +22,7 @@ from tests.lab.chaos.history import (
 _ONE, _TWO = "10.0.0.1", "10.0.0.2"
 
 
-def _pool(
-    *addresses: str, cooldown_s: float = 0.0, network: str = "net", wire: str = ""
-) -> Pool:
+def _pool(*addresses: str, cooldown_s: float = 0.0, network: str = "net", wire: str = "") -> Pool:
     return Pool(
         network=network,
         family=4,
@@ -445,9 +443,7 @@ _REFUSED = [
     ),
     pytest.param(
         "early",
-        _cooling(
-            _saw(2.5, _ONE), _ask("b", 5, 6, _ONE, exactly=_TWO), _saw(5.5, _ONE, "b")
-        ),
+        _cooling(_saw(2.5, _ONE), _ask("b", 5, 6, _ONE, exactly=_TWO), _saw(5.5, _ONE, "b")),
         id="while it cooled, to one who asked for another one",
     ),
     pytest.param(

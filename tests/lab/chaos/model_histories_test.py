@@ -122,9 +122,11 @@ def _before_it_cooled(history: list[Record], _chance: Random) -> list[Record] | 
     if max(owned.values(), default=0) < 2:
         return None
     return [
-        msgspec.structs.replace(record, cooldown_s=1000.0)
-        if isinstance(record, Pool) and record.network == NETWORK
-        else record
+        (
+            msgspec.structs.replace(record, cooldown_s=1000.0)
+            if isinstance(record, Pool) and record.network == NETWORK
+            else record
+        )
         for record in history
     ]
 

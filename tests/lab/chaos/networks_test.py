@@ -17,7 +17,6 @@ from tests.lab.chaos.networks import (
     static_attachment,
 )
 
-
 _NETS = {name: accepted(a_danmnet(name, **options)) for name, options in NETWORKS.items()}
 
 
