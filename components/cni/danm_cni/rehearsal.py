@@ -85,7 +85,7 @@ def _require_readable(directory: Path, kind: type[SandboxRecord] | type[Allocati
         except FileNotFoundError:
             # That one is done with it.
             continue
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, OSError) as error:
             log.warning("Unreadable journal record", path=str(path), error=str(error))
             unknown.append(path.name)
         else:
