@@ -89,7 +89,7 @@ def _part(key: str, kind: str, name: str, image: str, *, args: int = 0, env: int
     yield row("image.digest", _DIGEST, (f"{container}/image", f"{image}@{_DIGEST}"))
     yield row("image.pullPolicy", "Always", (f"{container}/imagePullPolicy", "Always"))
     yield row(
-        "resources", {"limits": {"memory": "1Gi"}}, (f"{container}/resources/limits/memory", "1Gi")
+        "resources", {"limits": {"memory": "3Gi"}}, (f"{container}/resources/limits/memory", "3Gi")
     )
     yield row("nodeSelector", {"a": "true"}, (f"{pod}/nodeSelector", {"a": "true"}))
     yield row("tolerations", [toleration], (f"{pod}/tolerations", [toleration]))
