@@ -154,6 +154,14 @@ def test_replicas_of_ipam_svc_have_the_time_to_take_leave() -> None:
     assert pod["terminationGracePeriodSeconds"] >= LINGER_S + 10 + 10
 
 
+def test_a_node_that_stands_still_restarts_no_container() -> None:
+    """Half a minute of it is no hang, and what starts anew then takes what the node lacks."""
+    for workload in _objects("DaemonSet", "Deployment"):
+        for container in _pod(workload)["containers"]:
+            probe = container["livenessProbe"]
+            assert probe["periodSeconds"] * probe.get("failureThreshold", 3) >= 60, container
+
+
 @pytest.mark.parametrize("raw", _objects("Deployment"), ids=lambda raw: raw["metadata"]["name"])
 def test_evictions_take_one_replica_at_a_time(raw: dict[str, Any]) -> None:
     """Each Deployment has a disruption budget for its own Pods, which lets drains pass."""
