@@ -37,7 +37,7 @@ from tests.lab.progress import Progress
 
 # Starting ten Pods on two emulated nodes takes well under a minute.
 _PODS_RUNNING_S: Final = 240.0
-_GONE_S: Final = 120.0
+_GONE_S: Final = 300.0
 # On a machine with other work; whoever does nothing wrong does it within seconds.
 _SETTLE_S: Final = 120.0
 _POLL_S: Final = 0.5
