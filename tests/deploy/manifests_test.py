@@ -156,7 +156,7 @@ def test_replicas_of_ipam_svc_have_the_time_to_take_leave() -> None:
 
 def test_a_node_that_stands_still_restarts_no_container() -> None:
     """Half a minute of it is no hang, and what starts anew then takes what the node lacks."""
-    for workload in _objects("DaemonSet", "Deployment"):
+    for workload in _objects(*_WORKLOADS):
         for container in _pod(workload)["containers"]:
             probe = container["livenessProbe"]
             assert probe["periodSeconds"] * probe.get("failureThreshold", 3) >= 60, container
