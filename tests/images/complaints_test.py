@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from sbom.__main__ import describe
 from tests.images.complaints import BILL, complaints
+from tests.images.described import describe_part
 from tests.images.layers import ImageFiles, add_layer
 
 _SITE: Final = "app/lib/python3.11/site-packages"
@@ -72,14 +72,7 @@ def root(tmp_path: Path) -> Path:
 
 def _described(root: Path) -> ImageFiles:
     """Return the image with its description, as one layer."""
-    describe(
-        root,
-        image="danm/ipam-svc",
-        package="ipam_svc",
-        version="0.1.0",
-        license_text=root.parent / "LICENSE",
-        linked=None,
-    )
+    describe_part(root)
     return _as_image(root)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from sbom.__main__ import describe
+from tests.images.described import describe_part
 
 _ROOT: Final = Path(__file__).parents[2]
 _DOCKERFILES: Final = sorted(
@@ -103,23 +103,12 @@ def _remove(dockerfile: Path, root: Path) -> None:
     subprocess.run(["sh", "-ec", inside], check=True)
 
 
-def _describe(root: Path) -> None:
-    describe(
-        root,
-        image="danm/ipam-svc",
-        package="ipam_svc",
-        version="0.1.0",
-        license_text=root.parent / "LICENSE",
-        linked=None,
-    )
-
-
 def test_tools_that_install_are_no_part_of_an_image(image: Path) -> None:
     """What they bring of others may not be shipped; without them the image describes itself."""
     with pytest.raises(SystemExit, match="autocommand does not say its licence in a known form"):
-        _describe(image)
+        describe_part(image)
     _remove(_DOCKERFILES[0], image)
-    _describe(image)
+    describe_part(image)
     bill = (image / "usr/share/doc/danm/sbom.cdx.json").read_text()
     assert "click" in bill
     assert "cpython" in bill

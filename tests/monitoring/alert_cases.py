@@ -117,6 +117,11 @@ _POOL_FIRES: Final = Fired(
 _IPAM_FIRES: Final = Fired(
     reason="no replica of ipam-svc is ready", labels={}, summary="no replica of ipam-svc is ready"
 )
+_LEASE_FIRES: Final = Fired(
+    reason="no replica holds the Lease",
+    labels={"job": "danm-svcwatcher"},
+    summary="danm-svcwatcher: no replica holds the Lease",
+)
 _LOST_LINKS: Final = "host links that were up today are down"
 _LINKS_FIRE: Final = Fired(
     reason=_LOST_LINKS, labels=_NODE_LABELS, summary=f"{_LOST_LINKS} on node-1"
@@ -158,13 +163,7 @@ CASES: Final[Mapping[str, Case]] = {
         },
         silent_at=(10, 14, 33),
         fires_at=17,
-        fired=[
-            Fired(
-                reason="no replica holds the Lease",
-                labels={"job": "danm-svcwatcher"},
-                summary="danm-svcwatcher: no replica holds the Lease",
-            )
-        ],
+        fired=[_LEASE_FIRES],
     ),
     "replicas of svcwatcher do not answer": Case(
         alert="DanmNobodyLeads",
@@ -175,13 +174,7 @@ CASES: Final[Mapping[str, Case]] = {
         },
         silent_at=(10, 14, 33),
         fires_at=17,
-        fired=[
-            Fired(
-                reason="no replica holds the Lease",
-                labels={"job": "danm-svcwatcher"},
-                summary="danm-svcwatcher: no replica holds the Lease",
-            )
-        ],
+        fired=[_LEASE_FIRES],
     ),
     "no Pod of the validator is there": Case(
         alert="DanmNobodyLeads",
