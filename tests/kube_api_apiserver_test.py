@@ -27,6 +27,7 @@ from danm_api.kube.api import (
     NODES,
     SUBJECT_ACCESS_REVIEWS,
     TOKEN_REVIEWS,
+    Answer,
     KubeApi,
     PatchType,
     RawObject,
@@ -115,6 +116,26 @@ async def test_stale_writes_conflict(place: Place) -> None:
         await place.api.get(DANMNETS, "absent", namespace=place.namespace)
     with pytest.raises(InvalidObjectError):
         await place.api.replace(DANMNETS, net(), namespace=place.namespace)
+
+
+async def test_writes_are_answered_with_metadata_alone_where_asked(place: Place) -> None:
+    """Who writes a large object learns its version without reading all of it again."""
+    where, short = place.namespace, Answer.METADATA
+    config = {"metadata": {"name": "large"}, "data": {"key": "value"}}
+    for resource, body in ((DANMNETS, net("large", vlan=1)), (CONFIG_MAPS, config)):
+        created = await place.api.create(resource, body, namespace=where, answer=short)
+        stored = await place.api.get(resource, "large", namespace=where)
+        assert created["metadata"] == stored["metadata"]
+        stored["metadata"]["labels"] = {"written": "whole"}
+        replaced = await place.api.replace(resource, stored, namespace=where, answer=short)
+        patch = {"metadata": {"labels": {"patched": "partly"}}}
+        patched = await place.api.patch(resource, "large", patch, namespace=where, answer=short)
+        stored = await place.api.get(resource, "large", namespace=where)
+        assert patched["metadata"] == stored["metadata"]
+        assert stored["metadata"]["labels"] == {"written": "whole", "patched": "partly"}
+        for answer in (created, replaced, patched):
+            assert answer["kind"] == "PartialObjectMetadata"
+            assert answer.keys() == {"apiVersion", "kind", "metadata"}
 
 
 async def test_status_is_written_apart(place: Place) -> None:

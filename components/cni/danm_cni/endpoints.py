@@ -17,7 +17,7 @@ from uuid import NAMESPACE_OID, uuid5
 from danm_api import labels
 from danm_api.codec.danmep import decode_danmep, encode_danmep, endpoint_object_name
 from danm_api.errors import ConflictError, NotFoundError
-from danm_api.kube.api import DANMEPS, KubeApi
+from danm_api.kube.api import DANMEPS, Answer, KubeApi
 from danm_api.kube.informer import Informer
 from danm_api.model.addresses import IPv4Route, IPv6Route
 from danm_api.model.danmep import DanmEp, EndpointInterface
@@ -153,7 +153,9 @@ class NodeEndpoints:
         """Create, or overwrite one of the same name that an interrupted ADD left."""
         body = encode_danmep(endpoint)
         try:
-            await self._api.create(DANMEPS, body, namespace=endpoint.namespace)
+            await self._api.create(
+                DANMEPS, body, namespace=endpoint.namespace, answer=Answer.METADATA
+            )
         except ConflictError:
             await self.update(endpoint)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from danm_api.errors import ApiUnavailableError, DeadlineExceededError, PoolExhaustedError
-from danm_api.kube.api import DANMIPBLOCKS, RawObject, Resource
+from danm_api.kube.api import DANMIPBLOCKS, Answer, RawObject, Resource
 from danm_api.testing.fake_kube import FakeKube
 from danm_api.testing.hangs import HANGS_S
 from ipam_svc.replica import Replica
@@ -272,11 +272,14 @@ class _Uneven(FakeKube):
         *,
         namespace: str | None = None,
         subresource: str = "",
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
         """Replace an object, some time later."""
         for _ in range(self._random.randrange(30)):
             await asyncio.sleep(0)
-        return await super().replace(resource, body, namespace=namespace, subresource=subresource)
+        return await super().replace(
+            resource, body, namespace=namespace, subresource=subresource, answer=answer
+        )
 
 
 @pytest.mark.parametrize("replicas", [2, 4])

@@ -23,7 +23,7 @@ from danm_api.errors import (
     NetworkNotReadyError,
     NotFoundError,
 )
-from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, KubeApi, ObjectList, RawObject
+from danm_api.kube.api import DANMIPBLOCKS, DANMNETS, Answer, KubeApi, ObjectList, RawObject
 from danm_api.kube.api_errors import is_too_old
 from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import IPBlock, UnreadableBlock
@@ -57,13 +57,17 @@ class KubeStore:
     async def create_block(self, block: IPBlock) -> IPBlock:
         """Create a block."""
         body = encode_ip_block(block)
-        answer = await self._api.create(DANMIPBLOCKS, body, namespace=block.namespace)
+        answer = await self._api.create(
+            DANMIPBLOCKS, body, namespace=block.namespace, answer=Answer.METADATA
+        )
         return as_stored(block, answer)
 
     async def write_block(self, block: IPBlock) -> IPBlock:
         """Replace a block, guarded by its resource_version."""
         body = encode_ip_block(block)
-        answer = await self._api.replace(DANMIPBLOCKS, body, namespace=block.namespace)
+        answer = await self._api.replace(
+            DANMIPBLOCKS, body, namespace=block.namespace, answer=Answer.METADATA
+        )
         return as_stored(block, answer)
 
     async def remove_block(self, block: IPBlock) -> None:

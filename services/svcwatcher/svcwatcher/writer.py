@@ -14,7 +14,7 @@ from typing import Final
 from danm_api.codec.endpoint_slice import encode_endpoint_slice, manager_of_slice
 from danm_api.codec.endpoints import encode_endpoints, manager_of_endpoints
 from danm_api.errors import ConflictError, DanmError, NotFoundError, SeveralErrors
-from danm_api.kube.api import ENDPOINT_SLICES, ENDPOINTS, KubeApi, RawObject, Resource
+from danm_api.kube.api import ENDPOINT_SLICES, ENDPOINTS, Answer, KubeApi, RawObject, Resource
 from danm_api.membership.endpoints import MANAGED_BY as ENDPOINTS_MANAGED_BY
 from danm_api.membership.endpoints import SLICES_MANAGED_BY, Identity, identity_of
 from danm_api.model.endpoint_slice import Endpoints, EndpointSlice
@@ -205,7 +205,9 @@ class Writer:
         namespace, name = wanted.namespace, wanted.name
         try:
             with _counted(resource, "create"):
-                created = await self._api.create(resource, body, namespace=namespace)
+                created = await self._api.create(
+                    resource, body, namespace=namespace, answer=Answer.METADATA
+                )
         except ConflictError:
             try:
                 present = await self._api.get(resource, name, namespace=namespace)
@@ -224,7 +226,9 @@ class Writer:
     async def _replace(self, wanted: EndpointSlice | Endpoints) -> None:
         resource, body = _encode(wanted)
         with _counted(resource, "replace"):
-            replaced = await self._api.replace(resource, body, namespace=wanted.namespace)
+            replaced = await self._api.replace(
+                resource, body, namespace=wanted.namespace, answer=Answer.METADATA
+            )
         _note("replace", resource, body)
         self._wrote(replace(wanted, resource_version=replaced["metadata"]["resourceVersion"]))
 

@@ -109,6 +109,18 @@ class PatchType(StrEnum):
     JSON = "application/json-patch+json"
 
 
+class Answer(StrEnum):
+    """What a write is answered with, as media types that are asked for.
+
+    Source: Kubernetes API concepts, "Alternate representations of resources".
+    """
+
+    OBJECT = "application/json"
+    # Of a large object who wrote it needs the new version alone; what the server does not know how
+    # to shorten comes whole.
+    METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+
 class KubeApi(Protocol):
     """What DANM asks of the API server.
 
@@ -172,9 +184,14 @@ class KubeApi(Protocol):
         ...
 
     async def create(
-        self, resource: Resource, body: RawObject, *, namespace: str | None = None
+        self,
+        resource: Resource,
+        body: RawObject,
+        *,
+        namespace: str | None = None,
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
-        """Create an object and return it as stored."""
+        """Create an object and return it, or its metadata, as stored."""
         ...
 
     async def replace(
@@ -184,9 +201,11 @@ class KubeApi(Protocol):
         *,
         namespace: str | None = None,
         subresource: str = "",
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
-        """PUT an object; guarded by ``metadata.resourceVersion`` of the body.
+        """PUT an object and return it, or its metadata, as stored.
 
+        It is guarded by ``metadata.resourceVersion`` of the body.
         After a ConflictError read again before judging: when a connection breaks the request may
         be sent twice, and the writer that came first may be oneself.
         """
@@ -201,6 +220,7 @@ class KubeApi(Protocol):
         namespace: str | None = None,
         patch_type: PatchType = PatchType.MERGE,
         subresource: str = "",
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
         """Patch an object; put ``metadata.resourceVersion`` into a merge patch to guard it."""
         ...

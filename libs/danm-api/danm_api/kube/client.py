@@ -18,6 +18,7 @@ import msgspec
 from danm_api.errors import ApiUnavailableError, DanmError
 from danm_api.kube.answers import Excerpt, hang_up, read_up_to
 from danm_api.kube.api import (
+    Answer,
     JsonPatch,
     MergePatch,
     ObjectList,
@@ -31,16 +32,16 @@ from danm_api.kube.api_errors import (
     is_too_old,
     unreachable,
 )
+from danm_api.kube.call import Call
 from danm_api.kube.config import KubeConfig
 from danm_api.kube.decoding import decode_event, decode_object, decode_page
 from danm_api.kube.lines import LineTooLongError, split_lines
 from danm_api.kube.observed import observed
-from danm_api.kube.paths import object_path, selectors
+from danm_api.kube.paths import selectors
 from danm_api.kube.service_account import read_service_account
 from danm_api.kube.sockets import keepalive_socket
 from danm_api.telemetry import inject
 
-_JSON: Final = "application/json"
 _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 # Bytes of a refusal: no Status is longer.
@@ -95,7 +96,7 @@ class KubeClient:
                 ssl=config.ssl or True, limit=max_connections, socket_factory=keepalive_socket
             ),
             # Compression costs more than a cluster's network.
-            headers={"User-Agent": user_agent, "Accept": _JSON, "Accept-Encoding": "identity"},
+            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
         )
 
     @classmethod
@@ -135,7 +136,8 @@ class KubeClient:
         self, resource: Resource, name: str, *, namespace: str | None = None
     ) -> RawObject:
         """Read one object, consistently."""
-        return await self._object("GET", resource, namespace, name)
+        call = Call(method="GET", resource=resource, namespace=namespace, name=name)
+        return await self._object(call)
 
     async def list(
         self,
@@ -181,7 +183,8 @@ class KubeClient:
         if page_size is not None:
             params["limit"] = str(page_size)
         while True:
-            body = await self._request("GET", resource, namespace, params=params)
+            call = Call(method="GET", resource=resource, namespace=namespace, query=params)
+            body = await self._request(call)
             try:
                 page, continuation = decode_page(resource, body)
             except msgspec.DecodeError as error:
@@ -208,10 +211,10 @@ class KubeClient:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(self._timeouts.watch_s),
         }
-        url = self._url(resource, namespace)
+        call = Call(method="GET", resource=resource, namespace=namespace, query=params)
         try:
             async with asyncio.timeout(self._timeouts.request_s):
-                response = await self._send("GET", url, params=params, timeout=self._watch_timeout)
+                response = await self._send(call, timeout=self._watch_timeout)
             async with response:
                 if response.status >= _BAD_REQUEST:
                     raise error_of_answer(what, response.status, await response.read())
@@ -226,10 +229,17 @@ class KubeClient:
             raise unreachable(what, self._config.server, error) from error
 
     async def create(
-        self, resource: Resource, body: RawObject, *, namespace: str | None = None
+        self,
+        resource: Resource,
+        body: RawObject,
+        *,
+        namespace: str | None = None,
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
-        """Create an object and return it as stored."""
-        return await self._object("POST", resource, namespace, body=body)
+        """Create an object and return it, or its metadata, as stored."""
+        return await self._object(
+            Call(method="POST", resource=resource, namespace=namespace, body=body, answer=answer)
+        )
 
     async def replace(
         self,
@@ -238,10 +248,19 @@ class KubeClient:
         *,
         namespace: str | None = None,
         subresource: str = "",
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
         """PUT an object; guarded by ``metadata.resourceVersion`` of the body."""
-        name = body["metadata"]["name"]
-        return await self._object("PUT", resource, namespace, name, subresource, body=body)
+        call = Call(
+            method="PUT",
+            resource=resource,
+            namespace=namespace,
+            name=body["metadata"]["name"],
+            subresource=subresource,
+            body=body,
+            answer=answer,
+        )
+        return await self._object(call)
 
     async def patch(
         self,
@@ -252,11 +271,20 @@ class KubeClient:
         namespace: str | None = None,
         patch_type: PatchType = PatchType.MERGE,
         subresource: str = "",
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
         """Patch an object."""
-        return await self._object(
-            "PATCH", resource, namespace, name, subresource, body=patch, content_type=patch_type
+        call = Call(
+            method="PATCH",
+            resource=resource,
+            namespace=namespace,
+            name=name,
+            subresource=subresource,
+            body=patch,
+            content_type=patch_type,
+            answer=answer,
         )
+        return await self._object(call)
 
     async def delete(
         self,
@@ -270,13 +298,16 @@ class KubeClient:
         """Delete an object, under preconditions where given."""
         given = {"uid": uid, "resourceVersion": resource_version}
         preconditions = {key: value for key, value in given.items() if value is not None}
-        await self._request(
-            "DELETE",
-            resource,
-            namespace,
-            name,
+        call = Call(
+            method="DELETE",
+            resource=resource,
+            namespace=namespace,
+            name=name,
             body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
+            # The object as it was.
+            answer=Answer.METADATA,
         )
+        await self._request(call)
 
     async def text(
         self, path: str, *, params: Mapping[str, str] | None = None, max_bytes: int
@@ -288,12 +319,7 @@ class KubeClient:
         what = f"GET {path}"
         try:
             async with asyncio.timeout(self._timeouts.request_s):
-                response = await self._send(
-                    "GET",
-                    f"{self._config.server}{path}",
-                    params=params,
-                    timeout=self._request_timeout,
-                )
+                response = await self._send_to(path, params=params, timeout=self._request_timeout)
                 try:
                     refused = response.status >= _BAD_REQUEST
                     bound = _MAX_REFUSAL if refused else max_bytes
@@ -306,72 +332,51 @@ class KubeClient:
             raise error_of_answer(what, response.status, answer)
         return Excerpt(text=answer.decode(errors="replace"), whole=whole)
 
-    async def _object(
-        self,
-        method: str,
-        resource: Resource,
-        namespace: str | None,
-        name: str = "",
-        subresource: str = "",
-        *,
-        body: MergePatch | JsonPatch | None = None,
-        content_type: str = _JSON,
-    ) -> RawObject:
-        answer = await self._request(
-            method, resource, namespace, name, subresource, body=body, content_type=content_type
-        )
+    async def _object(self, call: Call) -> RawObject:
+        answer = await self._request(call)
         try:
             return decode_object(answer)
         except msgspec.DecodeError as error:
-            raise self._garbage(f"{method} {resource.plural} {name}", error) from error
+            raise self._garbage(call.title, error) from error
 
-    async def _request(
-        self,
-        method: str,
-        resource: Resource,
-        namespace: str | None,
-        name: str = "",
-        subresource: str = "",
-        *,
-        params: Mapping[str, str] | None = None,
-        body: MergePatch | JsonPatch | None = None,
-        content_type: str = _JSON,
-    ) -> bytes:
-        path = "/".join(part for part in (namespace, name, subresource) if part)
-        what = f"{method} {resource.plural} {path}".rstrip()
-        with observed(method, resource, path):
+    async def _request(self, call: Call) -> bytes:
+        with observed(call.method, call.resource, call.subject):
             try:
                 # aiohttp counts its own time-out from the connection; this one covers credentials
                 # too.
                 async with asyncio.timeout(self._timeouts.request_s):
-                    response = await self._send(
-                        method,
-                        self._url(resource, namespace, name, subresource),
-                        params=params,
-                        data=None if body is None else msgspec.json.encode(body),
-                        content_type=content_type,
-                        timeout=self._request_timeout,
-                    )
+                    response = await self._send(call, timeout=self._request_timeout)
                     async with response:
                         answer = await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise unreachable(what, self._config.server, error) from error
+                raise unreachable(call.title, self._config.server, error) from error
             if response.status >= _BAD_REQUEST:
-                raise error_of_answer(what, response.status, answer)
+                raise error_of_answer(call.title, response.status, answer)
             return answer
 
-    async def _send(
+    async def _send(self, call: Call, *, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """Send a request for objects."""
+        return await self._send_to(
+            call.path,
+            method=call.method,
+            params=call.query,
+            data=call.data(),
+            headers=call.headers,
+            timeout=timeout,
+        )
+
+    async def _send_to(
         self,
-        method: str,
-        url: str,
+        path: str,
         *,
+        method: str = "GET",
         timeout: aiohttp.ClientTimeout,
         params: Mapping[str, str] | None = None,
         data: bytes | None = None,
-        content_type: str = _JSON,
+        headers: dict[str, str] | None = None,
     ) -> aiohttp.ClientResponse:
         """Send a request, once more with fresh credentials when they are refused."""
-        headers = {} if data is None else {"Content-Type": content_type}
+        headers = dict(headers or {})
         inject(headers)
         authorization = await self._config.credentials.header()
         while True:
@@ -379,7 +384,7 @@ class KubeClient:
                 headers["Authorization"] = authorization
             response = await self._session.request(
                 method,
-                url,
+                f"{self._config.server}{path}",
                 params=params,
                 data=data,
                 headers=headers,
@@ -394,11 +399,6 @@ class KubeClient:
                 return response
             response.release()
             authorization = await self._config.credentials.header()
-
-    def _url(
-        self, resource: Resource, namespace: str | None, name: str = "", subresource: str = ""
-    ) -> str:
-        return f"{self._config.server}{object_path(resource, namespace, name, subresource)}"
 
     def _garbage(self, what: str, error: Exception) -> ApiUnavailableError:
         return ApiUnavailableError(

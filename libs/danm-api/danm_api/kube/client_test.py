@@ -22,7 +22,7 @@ from danm_api.errors import (
     NotFoundError,
 )
 from danm_api.kube.answers import Excerpt
-from danm_api.kube.api import DANMNETS, NODES, PODS, PatchType, RawObject, WatchType
+from danm_api.kube.api import DANMNETS, NODES, PODS, Answer, PatchType, RawObject, WatchType
 from danm_api.kube.client import KubeClient, Timeouts
 from danm_api.kube.config import Credentials, KubeConfig
 from danm_api.telemetry import SpanKind, extract, span
@@ -87,7 +87,7 @@ def line(kind: str, name: str, version: int) -> bytes:
 
 async def test_requests_have_the_apis_form() -> None:
     """Paths, methods, parameters and bodies are those of the Kubernetes API."""
-    seen: list[tuple[str, str, str, object]] = []
+    seen: list[tuple[str, str, str, str, object]] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -95,6 +95,7 @@ async def test_requests_have_the_apis_form() -> None:
             (
                 request.method,
                 request.path_qs,
+                request.headers["Accept"],
                 request.headers.get("Content-Type", ""),
                 msgspec.json.decode(body) if body else None,
             )
@@ -106,6 +107,7 @@ async def test_requests_have_the_apis_form() -> None:
         await client.get(NODES, "n1")
         await client.create(DANMNETS, net, namespace="ns")
         await client.replace(DANMNETS, net, namespace="ns", subresource="status")
+        await client.replace(DANMNETS, net, namespace="ns", answer=Answer.METADATA)
         await client.patch(PODS, "p", {"x": None}, namespace="ns")
         await client.patch(PODS, "p", [], namespace="ns", patch_type=PatchType.JSON)
         await client.delete(PODS, "p", namespace="ns", uid="u", resource_version="3")
@@ -116,13 +118,16 @@ async def test_requests_have_the_apis_form() -> None:
         "kind": "DeleteOptions",
         "preconditions": {"uid": "u", "resourceVersion": "3"},
     }
+    whole = "application/json"
+    metadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
     assert seen == [
-        ("GET", "/api/v1/nodes/n1", "", None),
-        ("POST", nets, "application/json", net),
-        ("PUT", f"{nets}/a/status", "application/json", net),
-        ("PATCH", pod, "application/merge-patch+json", {"x": None}),
-        ("PATCH", pod, "application/json-patch+json", []),
-        ("DELETE", pod, "application/json", options),
+        ("GET", "/api/v1/nodes/n1", whole, "", None),
+        ("POST", nets, whole, "application/json", net),
+        ("PUT", f"{nets}/a/status", whole, "application/json", net),
+        ("PUT", f"{nets}/a", metadata, "application/json", net),
+        ("PATCH", pod, whole, "application/merge-patch+json", {"x": None}),
+        ("PATCH", pod, whole, "application/json-patch+json", []),
+        ("DELETE", pod, metadata, "application/json", options),
     ]
 
 

@@ -30,6 +30,7 @@ from danm_api.errors import (
 from danm_api.kube.api import (
     SUBJECT_ACCESS_REVIEWS,
     TOKEN_REVIEWS,
+    Answer,
     JsonPatch,
     MergePatch,
     ObjectList,
@@ -41,6 +42,7 @@ from danm_api.kube.api import (
 )
 from danm_api.testing.fake_plans import Gate, Method, Plan, Plans, leave
 from danm_api.testing.object_rules import (
+    answered,
     copy_json,
     patched,
     selection,
@@ -265,7 +267,12 @@ class FakeKube:
             await news.wait()
 
     async def create(
-        self, resource: Resource, body: RawObject, *, namespace: str | None = None
+        self,
+        resource: Resource,
+        body: RawObject,
+        *,
+        namespace: str | None = None,
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
         """Store a new object, or answer a review."""
         after = await self._enter("create", resource)
@@ -274,7 +281,7 @@ class FakeKube:
             result = {**copy_json(body), "status": review(copy_json(body)["spec"])}
         else:
             new = self._store.prepare(resource, body, namespace)
-            result = copy_json(self._store.commit(resource, old=None, new=new))
+            result = answered(self._store.commit(resource, old=None, new=new), answer)
         await leave(after)
         return result
 
@@ -285,6 +292,7 @@ class FakeKube:
         *,
         namespace: str | None = None,
         subresource: str = "",
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
         """Write an object over its stored form of the same resourceVersion."""
         after = await self._enter("replace", resource)
@@ -299,9 +307,11 @@ class FakeKube:
         # Nobody applies here, so there is no account of fields to be emptied.
         wanted["metadata"].pop("managedFields", None)
         try:
-            result = copy_json(self._store.update(resource, old, wanted, subresource))
+            result = self._store.update(resource, old, wanted, subresource)
         except LastFinalizerGone as gone:
             result = await self._end(resource, gone.last, uid=metadata.get("uid"))
+        # Before others change it.
+        result = answered(result, answer)
         await leave(after)
         return result
 
@@ -314,16 +324,18 @@ class FakeKube:
         namespace: str | None = None,
         patch_type: PatchType = PatchType.MERGE,
         subresource: str = "",
+        answer: Answer = Answer.OBJECT,
     ) -> RawObject:
         """Patch an object; guarded only when the patch sets or tests the resourceVersion."""
         after = await self._enter("patch", resource)
         old = self._store.find(resource, name, namespace)
         try:
-            result = copy_json(
-                self._store.update(resource, old, patched(resource, old, patch), subresource)
-            )
+            wanted = patched(resource, old, patch)
+            result = self._store.update(resource, old, wanted, subresource)
         except LastFinalizerGone as gone:
             result = await self._end(resource, gone.last, uid=None)
+        # Before others change it.
+        result = answered(result, answer)
         await leave(after)
         return result
 
@@ -363,7 +375,7 @@ class FakeKube:
         """
         await leave(await self._enter("end", resource))
         self._store.remove(resource, last, uid=uid)
-        return copy_json(last)
+        return last
 
     def _wake(self) -> None:
         self._news.set()

@@ -24,7 +24,7 @@ from danm_api.errors import (
     NotFoundError,
 )
 from danm_api.kube import api as kinds
-from danm_api.kube.api import PatchType, RawObject, Resource
+from danm_api.kube.api import Answer, PatchType, RawObject, Resource
 from danm_api.kube.client import KubeClient
 from danm_api.kube.config import Credentials, KubeConfig
 from danm_api.testing.fake_kube import FakeKube
@@ -121,6 +121,7 @@ class HttpKube:
     async def _do(self, request: web.Request, place: _Place) -> RawObject:
         body = await request.read()
         content: Any = msgspec.json.decode(body) if body else {}
+        answer = Answer(request.headers.get("Accept", Answer.OBJECT))
         match request.method, place.name:
             case "GET", "":
                 listed = await self.kube.list(
@@ -131,13 +132,16 @@ class HttpKube:
             case "GET", name:
                 return await self.kube.get(place.resource, name, namespace=place.namespace)
             case "POST", _:
-                return await self.kube.create(place.resource, content, namespace=place.namespace)
+                return await self.kube.create(
+                    place.resource, content, namespace=place.namespace, answer=answer
+                )
             case "PUT", _:
                 return await self.kube.replace(
                     place.resource,
                     content,
                     namespace=place.namespace,
                     subresource=place.subresource,
+                    answer=answer,
                 )
             case "PATCH", name:
                 return await self.kube.patch(
@@ -147,6 +151,7 @@ class HttpKube:
                     namespace=place.namespace,
                     patch_type=PatchType(request.content_type),
                     subresource=place.subresource,
+                    answer=answer,
                 )
         given = content.get("preconditions", {})
         await self.kube.delete(

@@ -14,6 +14,7 @@ from danm_api.errors import ApiError, InvalidObjectError
 from danm_api.kube.api import (
     DANMNETS,
     DANMNODES,
+    Answer,
     JsonPatch,
     MergePatch,
     RawObject,
@@ -76,6 +77,17 @@ def copy_json(value: T) -> T:
     """Copy by way of JSON, which refuses what could not travel to a real server."""
     copied: T = msgspec.json.decode(msgspec.json.encode(value))
     return copied
+
+
+def answered(raw: RawObject, answer: Answer) -> RawObject:
+    """Return what a writer is answered: an object as stored, or its metadata."""
+    if answer is Answer.OBJECT:
+        return copy_json(raw)
+    return {
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "PartialObjectMetadata",
+        "metadata": copy_json(raw["metadata"]),
+    }
 
 
 def title(resource: Resource, raw: RawObject) -> str:

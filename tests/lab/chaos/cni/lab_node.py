@@ -32,10 +32,12 @@ _HOLD_S: Final = 8.0
 _BOOT_S: Final = 240.0
 _LOOK_S: Final = 120.0
 _POLL_S: Final = 1.0
-# An agent that is not there in this time is not there.
-_STRIKE_S: Final = 60.0
+# An agent that is not there in this time is not there; a strike may look for somebody meanwhile.
+_STRIKE_S: Final = 180.0
 # An executable or a delegate is there only while a Pod comes or goes.
 _MEET_S: Final = 30.0
+# A Pod with addresses may take this long to come: many are struck before they run.
+_MEET_SANDBOX_S: Final = 120.0
 _STRIKES: Final = {
     Kind.DANMD: ("kill", "danmd"),
     Kind.CONTAINERD: ("kill", "containerd"),
@@ -147,7 +149,7 @@ class LabNode:
             case Kind.CONTAINERD_STOPPED:
                 return self._strike("stop", "containerd", str(fault.duration_s), f"{_MEET_S:g}")
             case Kind.SANDBOX:
-                return self.kill_sandbox(str(fault.at), within_s=_MEET_S)
+                return self.kill_sandbox(str(fault.at), within_s=_MEET_SANDBOX_S)
             case Kind.REBOOT:
                 self._restart([*_INSTALLED, _STATE, _PLUGIN_STATE])
             case Kind.REPLACE:

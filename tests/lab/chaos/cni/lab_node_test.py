@@ -92,7 +92,7 @@ def test_the_next_trap(met: bytes, wanted: PlannedTrap | None) -> None:
         (_fault(Kind.DANMD), ["kill danmd 3.0 30"]),
         (_fault(Kind.SHIMS), ["kill shims 3.0 30"]),
         (_fault(Kind.PLUGINS), ["kill plugins 3.0 30"]),
-        (_fault(Kind.SANDBOX), ["kill sandbox 3.0 30 /var/lib/danm/journal"]),
+        (_fault(Kind.SANDBOX), ["kill sandbox 3.0 120 /var/lib/danm/journal"]),
         (_fault(Kind.CONTAINERD), ["kill containerd 3.0 30"]),
         (_fault(Kind.CONTAINERD_STOPPED, 4.0), ["stop containerd 4.0 30"]),
         (

@@ -27,8 +27,10 @@ from typing import Final
 # include/uapi/linux/reboot.h: LINUX_REBOOT_CMD_RESTART.
 _RESTART: Final = 0x01234567
 _TRAP: Final = "/chaos/trap.py"
-# A plugin lives for some tenths of a second on an emulated processor.
+# A plugin lives for some tenths of a second on an emulated processor, a sandbox for seconds; all
+# processes are read each time, so who can wait does.
 _LOOK_AGAIN_S: Final = 0.1
+_LOOK_FOR_SANDBOX_AGAIN_S: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,11 @@ def with_addresses(journal: Path) -> set[int]:
 
 
 def strike(
-    find: Callable[[], Sequence[int]], number: signal.Signals, *, within_s: float
+    find: Callable[[], Sequence[int]],
+    number: signal.Signals,
+    *,
+    within_s: float,
+    again_s: float = _LOOK_AGAIN_S,
 ) -> list[int]:
     """Send a signal to those whom a strike is at, as soon as there is anybody; return them.
 
@@ -136,13 +142,14 @@ def strike(
         find: Says whom it is at, now.
         number: The signal.
         within_s: How long to look for somebody.
+        again_s: Between two looks.
     """
     deadline = time.monotonic() + within_s
     while True:
         met = [pid for pid in find() if _sent(pid, number)]
         if met or time.monotonic() >= deadline:
             return met
-        time.sleep(_LOOK_AGAIN_S)
+        time.sleep(again_s)
 
 
 def _sent(pid: int, number: signal.Signals) -> bool:
@@ -169,7 +176,8 @@ def main() -> None:
         return chosen(processes(), what, chance, networks)
 
     number = signal.SIGKILL if act == "kill" else signal.SIGSTOP
-    met = strike(find, number, within_s=float(within))
+    again_s = _LOOK_FOR_SANDBOX_AGAIN_S if what == "sandbox" else _LOOK_AGAIN_S
+    met = strike(find, number, within_s=float(within), again_s=again_s)
     if act == "stop":
         time.sleep(float(seed))
         for pid in met:
