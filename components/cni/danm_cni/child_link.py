@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from danm_api.model.danmnet import BuiltInType
+from danm_api.netlink_wire import attribute, u32_attribute
 from danm_cni.interface_setup import ChildLink
-from danm_cni.netlink_wire import attribute, u32_attribute
 
 OwnType = Literal[BuiltInType.IPVLAN, BuiltInType.MACVLAN]
 

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from danm_api.model.danmnet import BuiltInType
+from danm_api.netlink_wire import attribute
 from danm_cni.child_link import OwnType, child_link
 from danm_cni.interface_setup import ChildLink
-from danm_cni.netlink_wire import attribute
 
 MAC = "fa:16:3e:00:00:07"
 

@@ -5,8 +5,9 @@ from collections.abc import Collection
 
 from danm_api.errors import LinkSetupError
 from danm_api.model.addresses import IPAddress
+from danm_api.netlink_socket import KernelRefusedError
 from danm_cni.netns import enter_netns
-from danm_cni.rtnetlink import KernelRefusedError, LinkAddress, RouteSocket
+from danm_cni.rtnetlink import LinkAddress, RouteSocket
 
 
 def read_addresses(netns: int) -> frozenset[IPAddress]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from danm_api.errors import LinkSetupError
-from danm_cni.rtnetlink import KernelRefusedError
+from danm_api.netlink_socket import KernelRefusedError
 
 
 @contextmanager

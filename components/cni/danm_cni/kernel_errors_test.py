@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 
 from danm_api.errors import LinkSetupError
+from danm_api.netlink_socket import KernelRefusedError
 from danm_cni.kernel_errors import ignored, told
-from danm_cni.rtnetlink import KernelRefusedError
 
 _HINTS = {errno.EBUSY: "it is a port of a bridge", errno.EADDRINUSE: "another has its MAC"}
 

@@ -6,30 +6,24 @@ Source: RFC 3549 section 3; include/uapi/linux/rtnetlink.h, if_link.h, if_addr.h
 """
 
 import errno
-import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from danm_api.model.addresses import IPAddress, IPNetwork
-from danm_cni.interface_setup import PolicyRule
-from danm_cni.netlink_wire import (
-    Acknowledged,
-    Data,
+from danm_api.netlink_socket import KernelRefusedError, NetlinkSocket
+from danm_api.netlink_wire import (
     Flag,
-    Refused,
     attribute,
-    message,
-    read_answers,
     read_attributes,
     read_u32,
     text_attribute,
     u32_attribute,
 )
+from danm_cni.interface_setup import PolicyRule
 
 _NEW_LINK, _DELETE_LINK, _GET_LINK = 16, 17, 18
 _NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESSES = 20, 21, 22
@@ -64,23 +58,6 @@ _RULE_SOURCE, _RULE_PRIORITY, _RULE_TABLE = 2, 6, 15
 _TO_TABLE: Final = 1
 # Before the main table's; rules of earlier releases have it, too.
 _RULE_BEFORE_MAIN: Final = 32000
-
-# The kernel fills datagrams up to this size.
-_DATAGRAM: Final = 1 << 16
-# A dump that is interrupted by changes begins anew; a namespace does not change for ever.
-_MAX_DUMPS: Final = 10
-# include/uapi/linux/netlink.h
-_SOL_NETLINK, _CAPPED_ERRORS, _ERROR_TEXTS = 270, 10, 11
-
-
-class KernelRefusedError(Exception):
-    """The kernel refused a request."""
-
-    def __init__(self, number: int, text: str = "") -> None:
-        """Keep the number, and say what it means and what the kernel says more."""
-        more = f" ({text})" if text else ""
-        super().__init__(f"{os.strerror(number)}{more}")
-        self.number = number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,37 +98,15 @@ class GatewayRoute:
     metric: int | None = None
 
 
-class RouteSocket:
+class RouteSocket(NetlinkSocket):
     """One conversation with the kernel; every method raises KernelRefusedError."""
-
-    def __init__(self) -> None:
-        """Open it in the present network namespace."""
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
-        for option in (_CAPPED_ERRORS, _ERROR_TEXTS):
-            self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        self._number = 0
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self._socket.close()
 
     def link(self, name: str) -> Link | None:
         """Return the link of a name."""
         body = _LINK.pack(0, 0, 0, 0, 0) + text_attribute(_LINK_NAME, name)
         body += u32_attribute(_LINK_EXTENT, _SKIP_COUNTERS)
         try:
-            (found,) = self._ask(_GET_LINK, Flag.ACK, body)
+            (found,) = self.ask(_GET_LINK, Flag.ACK, body)
         except KernelRefusedError as error:
             if error.number == errno.ENODEV:
                 return None
@@ -195,32 +150,32 @@ class RouteSocket:
             body += u32_attribute(_LINK_MTU, mtu)
         if mac is not None:
             body += attribute(_LINK_MAC, bytes.fromhex(mac.replace(":", "")))
-        self._add(_NEW_LINK, body)
+        self.add(_NEW_LINK, body)
 
     def rename(self, index: int, name: str) -> None:
         """Give a link another name."""
-        self._change(_NEW_LINK, _LINK.pack(0, 0, index, 0, 0) + text_attribute(_LINK_NAME, name))
+        self.change(_NEW_LINK, _LINK.pack(0, 0, index, 0, 0) + text_attribute(_LINK_NAME, name))
 
     def set_up(self, index: int, *, mtu: int | None = None) -> None:
         """Set a link up, with another MTU in bytes where there is one."""
         size = b"" if mtu is None else u32_attribute(_LINK_MTU, mtu)
-        self._change(_NEW_LINK, _LINK.pack(0, 0, index, _UP, _UP) + size)
+        self.change(_NEW_LINK, _LINK.pack(0, 0, index, _UP, _UP) + size)
 
     def delete_link(self, index: int) -> None:
         """Remove a link."""
-        self._change(_DELETE_LINK, _LINK.pack(0, 0, index, 0, 0))
+        self.change(_DELETE_LINK, _LINK.pack(0, 0, index, 0, 0))
 
     def delete_links(self, indices: Sequence[int]) -> None:
         """Remove links all at once, or none."""
         group = u32_attribute(_LINK_GROUP, _TO_DELETE)
         for index in indices:
-            self._change(_NEW_LINK, _LINK.pack(0, 0, index, 0, 0) + group)
-        self._change(_DELETE_LINK, _LINK.pack(0, 0, 0, 0, 0) + group)
+            self.change(_NEW_LINK, _LINK.pack(0, 0, index, 0, 0) + group)
+        self.change(_DELETE_LINK, _LINK.pack(0, 0, 0, 0, 0) + group)
 
     def add_address(self, index: int, address: IPAddress, prefix_length: int) -> None:
         """Give a link an address, which is usable at once."""
         flags = _NO_DETECTION if address.version == 6 else 0  # noqa: PLR2004
-        self._add(
+        self.add(
             _NEW_ADDRESS,
             _ADDRESS.pack(_family(address), prefix_length, flags, 0, index)
             + attribute(_ADDRESS_PEER, address.packed)
@@ -229,7 +184,7 @@ class RouteSocket:
 
     def addresses(self) -> Iterator[LinkAddress]:
         """Yield the addresses of all links."""
-        for each in self._dump(_GET_ADDRESSES, _ADDRESS.pack(0, 0, 0, 0, 0)):
+        for each in self.dump(_GET_ADDRESSES, _ADDRESS.pack(0, 0, 0, 0, 0)):
             _, length, _, _, index = _ADDRESS.unpack_from(each.body)
             attributes = read_attributes(each.body[_ADDRESS.size :])
             peer = attributes.get(_ADDRESS_PEER) or attributes[_ADDRESS_LOCAL]
@@ -242,7 +197,7 @@ class RouteSocket:
 
     def delete_address(self, held: LinkAddress) -> None:
         """Take an address off its link."""
-        self._change(
+        self.change(
             _DELETE_ADDRESS,
             _ADDRESS.pack(_family(held.address), held.prefix_length, 0, 0, held.link)
             + attribute(_ADDRESS_PEER, held.peer.packed)
@@ -258,11 +213,11 @@ class RouteSocket:
         body += u32_attribute(_ROUTE_LINK, route.link) + u32_attribute(_ROUTE_TABLE, route.table)
         if route.metric is not None:
             body += u32_attribute(_ROUTE_METRIC, route.metric)
-        self._add(_NEW_ROUTE, body)
+        self.add(_NEW_ROUTE, body)
 
     def gateway_routes(self) -> Iterator[tuple[int, str, str, int]]:
         """Yield link, destination, gateway and table of every route through a gateway."""
-        for each in self._dump(_GET_ROUTES, _route(0, 0, 0, 0)):
+        for each in self.dump(_GET_ROUTES, _route(0, 0, 0, 0)):
             family, length, *_ = _ROUTE.unpack_from(each.body)
             found = read_attributes(each.body[_ROUTE.size :])
             if not {_ROUTE_GATEWAY, _ROUTE_LINK, _ROUTE_TABLE} <= found.keys():
@@ -278,17 +233,17 @@ class RouteSocket:
 
     def add_rule(self, rule: PolicyRule) -> None:
         """Add a rule."""
-        self._add(_NEW_RULE, _rule(rule))
+        self.add(_NEW_RULE, _rule(rule))
 
     def delete_rule(self, rule: PolicyRule) -> None:
         """Remove a rule."""
-        self._change(_DELETE_RULE, _rule(rule))
+        self.change(_DELETE_RULE, _rule(rule))
 
     def source_rules(self) -> Iterator[PolicyRule]:
         """Yield the rules of both families that are for the packets of one address."""
         for family, length in ((socket.AF_INET, 32), (socket.AF_INET6, 128)):
             try:
-                found = self._dump(_GET_RULES, _route(family, 0, 0, 0))
+                found = self.dump(_GET_RULES, _route(family, 0, 0, 0))
             except KernelRefusedError as error:
                 # The kernel has no IPv6, or no rules.
                 if error.number in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
@@ -301,34 +256,6 @@ class RouteSocket:
                         source=ip_address(attributes[_RULE_SOURCE]),
                         table=read_u32(attributes[_RULE_TABLE]),
                     )
-
-    def _add(self, kind: int, body: bytes) -> None:
-        self._ask(kind, Flag.ACK | Flag.CREATE | Flag.EXCL, body)
-
-    def _change(self, kind: int, body: bytes) -> None:
-        self._ask(kind, Flag.ACK, body)
-
-    def _dump(self, kind: int, body: bytes) -> Sequence[Data]:
-        for _ in range(_MAX_DUMPS):
-            found = self._ask(kind, Flag.DUMP, body)
-            if not any(each.interrupted for each in found):
-                return found
-        raise KernelRefusedError(errno.EBUSY)
-
-    def _ask(self, kind: int, flags: Flag, body: bytes) -> Sequence[Data]:
-        """Send a request and return all that comes until it is acknowledged."""
-        self._number += 1
-        self._socket.send(message(kind, flags, number=self._number, body=body))
-        found: list[Data] = []
-        while True:
-            for answer in read_answers(self._socket.recv(_DATAGRAM), number=self._number):
-                match answer:
-                    case Data():
-                        found.append(answer)
-                    case Refused(number=number, text=text):
-                        raise KernelRefusedError(number, text)
-                    case Acknowledged():
-                        return found
 
 
 def _family(address: IPAddress) -> int:

@@ -13,12 +13,12 @@ from uuid import uuid4
 
 import pytest
 
+from danm_api.netlink_socket import KernelRefusedError
+from danm_api.netlink_wire import u32_attribute
 from danm_cni.interface_setup import PolicyRule
-from danm_cni.netlink_wire import u32_attribute
 from danm_cni.rtnetlink import (
     MAIN_TABLE,
     GatewayRoute,
-    KernelRefusedError,
     Link,
     LinkAddress,
     RouteSocket,

@@ -1,7 +1,7 @@
 """The node's network, through netlink.
 
-pyroute2's asynchronous sockets do not work in uvloop, and its synchronous ones not in a thread that
-runs an event loop: so all requests are made, in order, by one thread of their own.
+Sockets to the kernel block while it works, so all requests are made, in order, by one thread of
+their own.
 """
 
 import asyncio
@@ -10,27 +10,35 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, assert_never
-
-from pyroute2 import IPRoute, NetlinkError
+from typing import Self, TypeVar, assert_never
 
 from danm_api.errors import LinkSetupError
-from danm_api.model.addresses import IPAddress
 from danm_api.names import InterfaceName
+from danm_api.netlink_socket import KernelRefusedError, NetlinkSocket
+from danm_api.netlink_wire import Data, Flag
 from netwatcher.group_limit import HINT, LIMIT_FILE, raise_limit
-from netwatcher.ipv4_wait import since_s
 from netwatcher.kernel import LinkEvent
+from netwatcher.link_messages import (
+    DELETE_LINK,
+    GET_ADDRESSES,
+    GET_LINK,
+    NEW_LINK,
+    NO_GROUP,
+    Attribute,
+    addresses_body,
+    link_body,
+    query_body,
+    read_address,
+    read_child,
+    read_link,
+)
 from netwatcher.links import (
     HALF_MADE_GROUP,
     VXLAN_PORT,
     ObservedAddress,
     ObservedLink,
-    ObservedVlan,
-    ObservedVxlan,
-    OtherKind,
     alias_for,
 )
 from netwatcher.plan import (
@@ -46,19 +54,7 @@ from netwatcher.plan import (
 )
 from netwatcher.rtnetlink import RECEIVE_BUFFER_BYTES, open_event_socket, read_events
 
-_IFF_UP: Final = 0x1
-# RTEXT_FILTER_SKIP_STATS: counters are two thirds of a link's message, and nobody reads them here.
-_SKIP_STATISTICS: Final = 0x8
-_NO_GROUP: Final = 0
-# The states in which a link that is up cannot carry frames (RFC 2863); VXLAN's is UNKNOWN.
-_WITHOUT_CARRIER: Final = frozenset({"DOWN", "LOWERLAYERDOWN", "NOTPRESENT", "DORMANT"})
-# linux/if_addr.h: temporary, duplicate, deprecated, tentative. The first means secondary in IPv4.
-_IFA_F_DEPRECATED: Final = 0x20
-_UNSTABLE_IPV6: Final = 0x01 | 0x08 | _IFA_F_DEPRECATED | 0x40
-_SCOPE_GLOBAL: Final = 0
-
 T = TypeVar("T")
-_InOneWay = CreateVlan | CreateVxlan | Mark | SetMtu | SetVxlanSource | SetUp | Delete
 
 
 class NetlinkKernel:
@@ -80,13 +76,12 @@ class NetlinkKernel:
         self._executor = executor
         self._group_limit_file = group_limit_file
         self._receive_buffer_bytes = receive_buffer_bytes
-        self._route: IPRoute | None = None
+        self._route: NetlinkSocket | None = None
         self._events: socket.socket | None = None
-        # Until the kernel refuses it: before Linux 6.2 a link has to be down for that.
-        self._renames_while_up = True
 
     async def __aenter__(self) -> Self:
-        self._route = await self._in_thread(_open_route)
+        # With strict checks the kernel filters dumps itself.
+        self._route = await self._in_thread(lambda: NetlinkSocket(strict=True))
         return self
 
     async def __aexit__(
@@ -104,64 +99,43 @@ class NetlinkKernel:
 
     async def link_by_name(self, name: InterfaceName) -> ObservedLink | None:
         """Return the link of a name."""
-        return await self._get_link(ifname=name)
+        return await self._get_link(name, ("IFLA_IFNAME", name))
 
     async def link_by_index(self, index: int) -> ObservedLink | None:
         """Return the link of an index."""
-        return await self._get_link(index=index)
+        return await self._get_link(f"number {index}", index=index)
 
     async def links(self) -> Sequence[ObservedLink]:
         """Return all links."""
-        return [_decode_link(message) for message in await self._dump_links()]
+        return [read_link(answer) for answer in await self._dump_links()]
 
     async def children(self, index: int) -> Sequence[InterfaceName]:
         """Return the links of the host that hang on a link; those in other netns stay hidden."""
-        return [
-            InterfaceName(message.get("ifname"))
-            for message in await self._dump_links()
-            # An index of another netns comes with that netns's id, and means another link.
-            if message.get("link") == index and message.get("link_netnsid") is None
-        ]
+        children = map(read_child, await self._dump_links())
+        return [name for name, parent in children if parent == index]
 
     async def addresses(self, index: int) -> Sequence[ObservedAddress]:
         """Return a link's addresses in the kernel's order."""
-
-        def dump(route: IPRoute) -> list[Any]:
-            return list(route.addr("dump", index=index))
-
-        messages = await self._request("read the addresses", dump)
+        body = addresses_body(index)
+        answers = await self._request(
+            "read the addresses", lambda route: route.dump(GET_ADDRESSES, body)
+        )
         now_s = time.monotonic()
-        return [_decode_address(message, now_s) for message in messages]
+        return [read_address(answer, now_s=now_s) for answer in answers]
 
     async def execute(self, action: Action) -> None:
         """Carry an action out. Deleting what is gone already succeeds."""
 
-        def execute(route: IPRoute) -> None:
+        def execute(route: NetlinkSocket) -> None:
             try:
-                if isinstance(action, Rename):
-                    self._rename(route, action)
-                else:
-                    _execute(route, action)
-            except (NetlinkError, OSError) as error:
+                _execute(route, action)
+            except (KernelRefusedError, OSError) as error:
                 # The link is there, and not up yet: that can be asked for again.
-                if _code(error) != errno.ENOBUFS or not raise_limit(self._group_limit_file):
+                if _number(error) != errno.ENOBUFS or not raise_limit(self._group_limit_file):
                     raise
                 _set_up(route, action)
 
         await self._request(_describe(action), execute)
-
-    def _rename(self, route: IPRoute, action: Rename) -> None:
-        if self._renames_while_up:
-            try:
-                route.link("set", index=action.index, ifname=action.name, state="up")
-            except NetlinkError as error:
-                if error.code != errno.EBUSY:
-                    raise
-                self._renames_while_up = False
-            else:
-                return
-        route.link("set", index=action.index, state="down")
-        route.link("set", index=action.index, ifname=action.name, state="up")
 
     async def subscribe(self, on_event: Callable[[LinkEvent], None]) -> None:
         """Call ``on_event`` for whatever happens from now on."""
@@ -170,85 +144,83 @@ class NetlinkKernel:
         )
         asyncio.get_running_loop().add_reader(sock, read_events, sock, on_event)
 
-    async def _get_link(self, **which: str | int) -> ObservedLink | None:
-        def get(route: IPRoute) -> ObservedLink | None:
+    async def _get_link(
+        self, which: str, *attributes: Attribute, index: int = 0
+    ) -> ObservedLink | None:
+        def get(route: NetlinkSocket) -> ObservedLink | None:
             try:
-                messages = list(route.link("get", ext_mask=_SKIP_STATISTICS, **which))
-            except NetlinkError as error:
-                if error.code == errno.ENODEV:
+                (answer,) = route.ask(GET_LINK, Flag.ACK, query_body(*attributes, index=index))
+            except KernelRefusedError as error:
+                if error.number == errno.ENODEV:
                     return None
                 raise
-            return _decode_link(messages[0])
+            return read_link(answer)
 
         return await self._request(f"look up link {which}", get)
 
-    async def _dump_links(self) -> list[Any]:
-        def dump(route: IPRoute) -> list[Any]:
-            return list(route.link("dump", ext_mask=_SKIP_STATISTICS))
+    async def _dump_links(self) -> Sequence[Data]:
+        return await self._request(
+            "list the links", lambda route: route.dump(GET_LINK, query_body())
+        )
 
-        return await self._request("list the links", dump)
-
-    async def _request(self, what: str, work: Callable[[IPRoute], T]) -> T:
+    async def _request(self, what: str, work: Callable[[NetlinkSocket], T]) -> T:
         route = self._route
         if route is None:
             raise LinkSetupError("the netlink socket is not open")
         try:
             return await self._in_thread(lambda: work(route))
-        except (NetlinkError, OSError) as error:
-            why = HINT if _code(error) == errno.ENOBUFS else error.args[1]
+        except (KernelRefusedError, OSError) as error:
+            why = HINT if _number(error) == errno.ENOBUFS else error
             raise LinkSetupError(f"the kernel refused to {what}: {why}") from error
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-def _code(error: NetlinkError | OSError) -> int | None:
-    """Return the kernel's error number; pyroute2 raises some of them as OSError."""
-    code: int | None = error.errno if isinstance(error, OSError) else error.code
-    return code
+def _number(error: KernelRefusedError | OSError) -> int | None:
+    """Return the kernel's error number; the socket itself may fail, too."""
+    return error.errno if isinstance(error, OSError) else error.number
 
 
-def _open_route() -> IPRoute:
-    # With strict checks the kernel filters dumps itself, and it explains what it refuses.
-    return IPRoute(ext_ack=True, strict_check=True)
-
-
-def _execute(route: IPRoute, action: _InOneWay) -> None:
+def _execute(route: NetlinkSocket, action: Action) -> None:
     match action:
         case CreateVlan():
-            route.link(
-                "add",
-                ifname=action.name,
+            body = link_body(
+                ("IFLA_IFNAME", action.name),
+                ("IFLA_LINK", action.parent_index),
+                ("IFLA_GROUP", HALF_MADE_GROUP),
                 kind="vlan",
-                link=action.parent_index,
-                vlan_id=action.vid,
-                group=HALF_MADE_GROUP,
+                data={"id": action.vid},
             )
+            route.add(NEW_LINK, body)
             _finish(route, action)
         case CreateVxlan():
             suffix = "6" if action.source.version == 6 else ""  # noqa: PLR2004
-            route.link(
-                "add",
-                ifname=action.name,
+            body = link_body(
+                ("IFLA_IFNAME", action.name),
+                ("IFLA_GROUP", HALF_MADE_GROUP),
                 kind="vxlan",
-                vxlan_link=action.parent_index,
-                vxlan_id=action.vni,
-                vxlan_port=VXLAN_PORT,
-                vxlan_learning=True,
-                group=HALF_MADE_GROUP,
-                **{
-                    f"vxlan_local{suffix}": str(action.source),
-                    f"vxlan_group{suffix}": str(action.group),
+                data={
+                    "link": action.parent_index,
+                    "id": action.vni,
+                    "port": VXLAN_PORT,
+                    "learning": 1,
+                    f"local{suffix}": str(action.source),
+                    f"group{suffix}": str(action.group),
                 },
             )
+            route.add(NEW_LINK, body)
             _finish(route, action)
         case Mark(index=index, name=name):
-            route.link("set", index=index, ifalias=alias_for(name), group=_NO_GROUP)
+            marks = (("IFLA_IFALIAS", alias_for(name)), ("IFLA_GROUP", NO_GROUP))
+            route.change(NEW_LINK, link_body(*marks, index=index))
+        case Rename():
+            _rename(route, action)
         case SetMtu(index=index, mtu=mtu):
-            route.link("set", index=index, mtu=mtu)
+            route.change(NEW_LINK, link_body(("IFLA_MTU", mtu), index=index))
         case SetVxlanSource(index=index, source=source):
-            key = "vxlan_local" if source.version == 4 else "vxlan_local6"  # noqa: PLR2004
-            route.link("set", index=index, kind="vxlan", **{key: str(source)})
+            key = "local" if source.version == 4 else "local6"  # noqa: PLR2004
+            route.change(NEW_LINK, link_body(index=index, kind="vxlan", data={key: str(source)}))
         case SetUp():
             _set_up(route, action)
         case Delete(index=index):
@@ -257,29 +229,46 @@ def _execute(route: IPRoute, action: _InOneWay) -> None:
             assert_never(action)
 
 
-def _finish(route: IPRoute, action: CreateVlan | CreateVxlan) -> None:
+def _finish(route: NetlinkSocket, action: CreateVlan | CreateVxlan) -> None:
     # Marked before it is set up, which the kernel may refuse, though both are one request.
-    name = action.name
-    route.link("set", ifname=name, ifalias=alias_for(name), group=_NO_GROUP, state="up")
+    body = link_body(
+        ("IFLA_IFNAME", action.name),
+        ("IFLA_IFALIAS", alias_for(action.name)),
+        ("IFLA_GROUP", NO_GROUP),
+        up=True,
+    )
+    route.change(NEW_LINK, body)
 
 
-def _set_up(route: IPRoute, action: Action) -> None:
+def _rename(route: NetlinkSocket, action: Rename) -> None:
+    named = link_body(("IFLA_IFNAME", action.name), index=action.index, up=True)
+    try:
+        route.change(NEW_LINK, named)
+    except KernelRefusedError as error:
+        # Before Linux 6.2 a link has to be down for that.
+        if error.number != errno.EBUSY:
+            raise
+        route.change(NEW_LINK, link_body(index=action.index, up=False))
+        route.change(NEW_LINK, named)
+
+
+def _set_up(route: NetlinkSocket, action: Action) -> None:
     match action:
         case CreateVlan(name=name) | CreateVxlan(name=name):
-            route.link("set", ifname=name, state="up")
+            route.change(NEW_LINK, link_body(("IFLA_IFNAME", name), up=True))
         case SetUp(index=index) | Rename(index=index):
-            route.link("set", index=index, state="up")
+            route.change(NEW_LINK, link_body(index=index, up=True))
         case Mark() | SetMtu() | SetVxlanSource() | Delete():
             return
         case _:
             assert_never(action)
 
 
-def _delete(route: IPRoute, index: int) -> None:
+def _delete(route: NetlinkSocket, index: int) -> None:
     try:
-        route.link("del", index=index)
-    except NetlinkError as error:
-        if error.code != errno.ENODEV:
+        route.change(DELETE_LINK, link_body(index=index))
+    except KernelRefusedError as error:
+        if error.number != errno.ENODEV:
             raise
 
 
@@ -303,58 +292,3 @@ def _describe(action: Action) -> str:
             return f"delete link number {index}"
         case _:
             assert_never(action)
-
-
-# pyroute2's messages carry no types: ``Any`` ends in these functions.
-
-
-def _decode_link(message: Any) -> ObservedLink:  # noqa: ANN401
-    return ObservedLink(
-        index=message["index"],
-        name=InterfaceName(message.get("ifname")),
-        alias=message.get("ifalias") or "",
-        group=message.get("group") or _NO_GROUP,
-        up=bool(message["flags"] & _IFF_UP),
-        carrier=message.get("operstate") not in _WITHOUT_CARRIER,
-        mtu=message.get("mtu"),
-        kind=_decode_kind(message),
-        altnames=frozenset(
-            InterfaceName(name)
-            for kind, name in (message.get("prop_list") or {"attrs": ()})["attrs"]
-            if kind == "IFLA_ALT_IFNAME"
-        ),
-    )
-
-
-def _decode_kind(message: Any) -> ObservedVlan | ObservedVxlan | OtherKind:  # noqa: ANN401
-    kind = message.get(("linkinfo", "kind")) or ""
-    data = message.get(("linkinfo", "data"))
-    if kind == "vlan":
-        return ObservedVlan(parent_index=message.get("link"), vid=data.get("vlan_id"))
-    if kind == "vxlan":
-        return ObservedVxlan(
-            parent_index=data.get("vxlan_link"),
-            vni=data.get("vxlan_id"),
-            port=data.get("vxlan_port"),
-            source=_decode_ip(data.get("vxlan_local") or data.get("vxlan_local6")),
-            group=_decode_ip(data.get("vxlan_group") or data.get("vxlan_group6")),
-            learning=bool(data.get("vxlan_learning")),
-        )
-    return OtherKind(name=kind)
-
-
-def _decode_ip(text: str | None) -> IPAddress | None:
-    return None if text is None else ip_address(text)
-
-
-def _decode_address(message: Any, now_s: float) -> ObservedAddress:  # noqa: ANN401
-    # IFA_LOCAL is the link's own address where the two differ (point-to-point links).
-    address = ip_address(message.get("local") or message.get("address"))
-    unstable = _IFA_F_DEPRECATED if address.version == 4 else _UNSTABLE_IPV6  # noqa: PLR2004
-    flags = message.get("flags") or message["flags"]
-    return ObservedAddress(
-        address=address,
-        is_global=message["scope"] == _SCOPE_GLOBAL,
-        is_stable=not flags & unstable,
-        since_s=since_s(message.get("cacheinfo")["cstamp"], now_s),
-    )

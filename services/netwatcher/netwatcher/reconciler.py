@@ -125,7 +125,7 @@ class LinkReconciler:
         self._rng = rng
         self._table = LinkTable()
         # Of parents of tunnels, by index: read anew after each event about them, and not for each
-        # tunnel, since pyroute2 asks the kernel for the addresses of all links at once.
+        # tunnel.
         self._addresses: dict[int, tuple[ObservedAddress, ...]] = {}
         self._ipv4_wait = Ipv4Wait(wait_s=ipv4_wait_s, clock=clock)
         self._parents = Parents(kernel)
@@ -307,9 +307,10 @@ class LinkReconciler:
         return plan
 
     async def _observe(self, name: InterfaceName, wanted: HostLink | None) -> Seen:
-        link = await self._kernel.link_by_name(name)
-        is_ours = link is not None and link.made_as == name
-        stray = None if is_ours else await self._find_stray(name)
+        # At once: to hand a request to the kernel's thread takes longer than to answer it.
+        link, stray = await asyncio.gather(self._kernel.link_by_name(name), self._find_stray(name))
+        if link is not None and link.made_as == name:
+            stray = None
         if wanted is None:
             return Seen(link=link, stray=stray)
         parent = await self._parents.read(wanted.parent)

@@ -1,8 +1,8 @@
 """Damage to host links, done and watched by a process of its own.
 
 The process that is measured must not share its interpreter with who measures it. It shares the
-processor, though, and in a guest there is one: so all damage is one message to the kernel, and what
-was mended is learned from its events.
+processor, though, and in a guest there is one: so all damage is one message to the kernel, and only
+when the last link is whole the others are asked for.
 """
 
 import errno
@@ -12,17 +12,18 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from select import select
 from typing import Any, Final
 
 from pyroute2 import IPBatch, IPRoute, netns
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from netwatcher.kernel import LinkChanged, LinkEvent, LinkGone
-from netwatcher.rtnetlink import RECEIVE_BUFFER_BYTES, open_event_socket, read_events
+from danm_api.netlink_socket import KernelRefusedError, NetlinkSocket
+from danm_api.netlink_wire import Data, Flag, message
+from netwatcher.link_messages import GET_LINK, query_body
 from tests.lab.errors import LabError
 
 _POLL_S: Final = 0.001
-_MANY_POLL_S: Final = 0.02
+_MANY_POLL_S: Final = 0.01
 _TIMEOUT_S: Final = 60.0
 _IFF_UP: Final = 0x1
 # linux/netlink.h: an answer's header, and the error number that is an acknowledgement's beginning.
@@ -30,6 +31,8 @@ _ANSWER: Final = struct.Struct("=IHHIIi")
 _DATAGRAM_BYTES: Final = 64 * 1024
 # linux/socket.h; Python has no name for it.
 _SO_RCVBUFFORCE: Final = 33
+# Room for the answers to some hundred messages.
+_ANSWERS_BYTES: Final = 4 * 1024 * 1024
 
 
 def enter(namespace: str) -> None:
@@ -70,17 +73,22 @@ def repair_s(damage: str, names: list[str], mtu: dict[str, int]) -> float:
     Raises:
         LabError: They are not repaired.
     """
-    with IPRoute() as route, closing(open_event_socket()) as events:
-        links = _Links(route, mtu)
-        indices = [links.index_of(name) for name in names]
+    *others, last = names
+    with NetlinkSocket() as kernel:
+        indices = {link.get("ifname"): link["index"] for link in map(_read, _all(kernel))}
         began = time.monotonic()
-        _do(DAMAGES[damage], indices)
-        while True:
-            ended = links.wait_whole(events, names, deadline=began + _TIMEOUT_S)
-            # Events tell when; whether nothing else is wrong is read then.
-            links = _Links(route, mtu)
-            if links.are_whole(names):
-                return ended - began
+        _do(DAMAGES[damage], [indices[name] for name in names])
+        while time.monotonic() < began + _TIMEOUT_S:
+            ended = time.monotonic()
+            if _are_whole(_one(kernel, last), [last], mtu):
+                if not others:
+                    return ended - began
+                found = _all(kernel)
+                ended = time.monotonic()
+                if _are_whole(found, names, mtu):
+                    return ended - began
+            time.sleep(_MANY_POLL_S if others else _POLL_S)
+    raise LabError(f"Links that were {damage} were not repaired.")
 
 
 def _do(damage: Callable[[IPBatch, int], None], indices: Sequence[int]) -> None:
@@ -91,7 +99,7 @@ def _do(damage: Callable[[IPBatch, int], None], indices: Sequence[int]) -> None:
     """
     left = list(indices)
     with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ANSWERS_BYTES)
         sock.settimeout(_TIMEOUT_S)
         while left:
             batch = IPBatch()
@@ -131,56 +139,25 @@ def _refused(sock: socket.socket, batch: bytes, ends: Sequence[int]) -> set[int]
     return late
 
 
-class _Links:
-    """The links of the node, and whether each is as it was."""
+def _all(kernel: NetlinkSocket) -> Sequence[Data]:
+    return kernel.dump(GET_LINK, query_body())
 
-    def __init__(self, route: IPRoute, mtu: dict[str, int]) -> None:
-        """Read them all.
 
-        Args:
-            route: Where from.
-            mtu: Of each link by its name.
-        """
-        self._mtu = mtu
-        self._rows: dict[int, tuple[str, bool]] = {}
-        for link in route.link("dump"):
-            name = link.get("ifname")
-            whole = _is_up(link) and link.get("mtu") == mtu.get(name)
-            self._rows[link["index"]] = (name, whole)
+def _one(kernel: NetlinkSocket, name: str) -> Sequence[Data]:
+    try:
+        return kernel.ask(GET_LINK, Flag.ACK, query_body(("IFLA_IFNAME", name)))
+    except KernelRefusedError as error:
+        if error.number != errno.ENODEV:
+            raise
+        return []
 
-    def index_of(self, name: str) -> int:
-        """Return the number of a link."""
-        return next(index for index, (found, _) in self._rows.items() if found == name)
 
-    def are_whole(self, names: Sequence[str]) -> bool:
-        """Say whether links of these names are there, and as they were."""
-        return {name for name, whole in self._rows.values() if whole}.issuperset(names)
-
-    def wait_whole(self, events: socket.socket, names: Sequence[str], *, deadline: float) -> float:
-        """Follow the kernel's events until all are whole; return when that was.
-
-        Raises:
-            LabError: They are not in time.
-        """
-        while True:
-            read_events(events, self._follow)
-            now = time.monotonic()
-            if self.are_whole(names):
-                return now
-            if not select([events], [], [], max(0.0, deadline - now))[0]:
-                raise LabError("Damaged links were not repaired.")
-            if len(names) > 1:
-                # To wake for each event would take a guest's one processor from who mends.
-                time.sleep(_MANY_POLL_S)
-
-    def _follow(self, event: LinkEvent) -> None:
-        match event:
-            case LinkChanged(index=index, name=name, alias=alias, up=up, mtu=mtu):
-                self._rows[index] = (name, up and bool(alias) and mtu == self._mtu.get(name))
-            case LinkGone(index=index):
-                self._rows.pop(index, None)
-            case _:
-                pass
+def _are_whole(answers: Sequence[Data], names: Sequence[str], mtu: dict[str, int]) -> bool:
+    found = {link.get("ifname"): link for link in map(_read, answers)}
+    return all(
+        name in found and _is_up(found[name]) and found[name].get("mtu") == mtu[name]
+        for name in names
+    )
 
 
 def until_whole(names: list[str]) -> dict[str, int]:
@@ -201,5 +178,11 @@ def until_whole(names: list[str]) -> dict[str, int]:
 
 
 # pyroute2's messages carry no types.
+def _read(answer: Data) -> Any:  # noqa: ANN401
+    link = ifinfmsg(message(answer.type, Flag(0), number=0, body=answer.body))
+    link.decode()
+    return link
+
+
 def _is_up(link: Any) -> bool:  # noqa: ANN401
     return bool(link["flags"] & _IFF_UP) and link.get("ifalias") is not None

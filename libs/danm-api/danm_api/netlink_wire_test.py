@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from danm_cni.netlink_wire import (
+from danm_api.netlink_wire import (
     Acknowledged,
     Data,
     Flag,
