@@ -47,6 +47,11 @@ class HostPaths:
         return self.state / "journal"
 
     @property
+    def fallback_memory(self) -> Path:
+        """Remembers which configuration is the fallback."""
+        return self.state / "fallback.json"
+
+    @property
     def attempts(self) -> Path:
         """Where the bound of attempt numbers is."""
         return self.state / "attempts"

@@ -115,7 +115,7 @@ class Daemon:
         )
         self.statuses = StatusAnnotations(api, self._pods.informer, self.journal)
         fallback = Fallback(
-            find=self._installation.fallback, runner=edges.plugins, journal=self.journal
+            find=self._installation.fallback.find, runner=edges.plugins, journal=self.journal
         )
         events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
         news = AddressNews(node=config.node, pods=self._pods, events=events)
@@ -190,7 +190,7 @@ class Daemon:
                 endpoints=self._endpoints,
                 networks=self._networks,
                 plugins=edges.plugins,
-                find_fallback=self._installation.fallback,
+                find_fallback=self._installation.fallback.find,
                 config_directory=self._installation.config_directory,
                 host_root=config.paths.root,
             ),

@@ -13,9 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from danm_api.errors import InvalidNetworkError
 from danm_cni.installation import CONFIG_NAME, Installation
-from danm_cni.plugin_loading import load_chain
 from danm_cni.testing.node import config_for, messages_of
 
 
@@ -253,135 +251,6 @@ def _wait_for_lock(inode: int) -> None:
         assert time.monotonic() < deadline_s, "nobody waits for the lock"
 
 
-def test_a_fallback_may_be_a_link_of_the_host(tmp_path: Path) -> None:
-    """An absolute link among the configurations leads on in the host's root."""
-    _write(tmp_path, "README", {})
-    (tmp_path / "store").mkdir()
-    (tmp_path / "store/10-x.conf").write_text('{"type":"bridge"}')
-    (tmp_path / "etc/cni/net.d/10-x.conf").symlink_to("/store/10-x.conf")
-    installation = _installation(tmp_path)
-    for _ in range(2):
-        file = installation.fallback()
-        assert file is not None
-        assert load_chain(file).plugins[0].type == "bridge"
-
-
-def test_the_fallback_is_remembered(tmp_path: Path) -> None:
-    """A configuration that appears later does not take over running nodes by its name."""
-    _write(tmp_path, "20-old.conf", {"type": "old"})
-    assert _name(_installation(tmp_path)) == "20-old.conf"
-    _write(tmp_path, "10-new.conf", {"type": "new"})
-    # SPEC B2
-    assert _name(_installation(tmp_path)) == "20-old.conf"
-
-
-class _Clock:
-    """Seconds that a test lets pass."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now_s
-
-
-def _with_two_files(root: Path, clock: _Clock) -> tuple[Installation, Path]:
-    """Have a node that remembers its first file; return that, too."""
-    _write(root, "10-calico.conflist", {"plugins": [{"type": "calico"}]})
-    _write(root, "87-podman.conflist", {"plugins": [{"type": "bridge"}]})
-    installation = _installation(root, now=clock)
-    installation.write_configuration()
-    assert _name(installation) == "10-calico.conflist"
-    return installation, root / "etc/cni/net.d/10-calico.conflist"
-
-
-def test_a_fallback_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
-    """A plugin that writes its file anew costs no Pod its network, then or ever."""
-    clock = _Clock()
-    installation, file = _with_two_files(tmp_path, clock)
-    data = file.read_bytes()
-    file.unlink()
-    for _ in range(20):
-        # What danmd does every 2 s.
-        installation.refresh_configuration()
-        missing = installation.fallback()
-        assert missing is not None
-        with pytest.raises(InvalidNetworkError, match="10-calico.conflist cannot be read"):
-            load_chain(missing)
-        clock.now_s += 2
-    file.write_bytes(data)
-    installation.refresh_configuration()
-    assert _name(installation) == "10-calico.conflist"
-    assert _name(_installation(tmp_path)) == "10-calico.conflist"
-
-
-def test_absences_are_counted_one_by_one(tmp_path: Path) -> None:
-    """A file that goes again long after it came back is waited for again."""
-    clock = _Clock()
-    installation, file = _with_two_files(tmp_path, clock)
-    for _ in range(3):
-        file.unlink()
-        installation.refresh_configuration()
-        clock.now_s += 50
-        assert _name(installation) == "10-calico.conflist"
-        file.write_text('{"type":"calico"}')
-        installation.refresh_configuration()
-        clock.now_s += 10_000
-
-
-def test_another_network_stands_in_for_a_fallback_that_stays_away(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Pods do not wait for minutes; and its file's return is the end of that."""
-    clock = _Clock()
-    installation, file = _with_two_files(tmp_path, clock)
-    data = file.read_bytes()
-    file.unlink()
-    installation.refresh_configuration()
-    clock.now_s += 1000
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        assert _name(installation) == "87-podman.conflist"
-    assert messages_of(caplog.records) == [
-        "Fallback network is missing, and another one is used until it is back"
-    ]
-    file.write_bytes(data)
-    assert _name(installation) == "10-calico.conflist"
-
-
-def test_a_fallback_that_is_gone_for_good_is_replaced(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A cluster may change its plugin; the next one is remembered as the first one was."""
-    clock = _Clock()
-    installation, file = _with_two_files(tmp_path, clock)
-    file.unlink()
-    installation.refresh_configuration()
-    clock.now_s += 3600
-    # Looking for what plugins can do chooses nothing.
-    installation.refresh_configuration()
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        assert _name(installation) == "87-podman.conflist"
-    assert messages_of(caplog.records) == ["Chose another fallback network for one that is gone"]
-    _write(tmp_path, "05-new.conf", {"type": "new"})
-    assert _name(installation) == "87-podman.conflist"
-    assert _name(_installation(tmp_path)) == "87-podman.conflist"
-
-
-def test_without_another_file_there_is_no_fallback(tmp_path: Path) -> None:
-    """Once the only one has been away for long, Pods are told what to do instead."""
-    clock = _Clock()
-    _write(tmp_path, "10-x.conf", {"type": "x"})
-    installation = _installation(tmp_path, now=clock)
-    assert _name(installation) == "10-x.conf"
-    (tmp_path / "etc/cni/net.d/10-x.conf").unlink()
-    assert _name(installation) == "10-x.conf"
-    clock.now_s += 3600
-    assert _name(installation) is None
-
-
 def test_a_file_that_comes_before_the_fallback_later_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -394,35 +263,27 @@ def test_a_file_that_comes_before_the_fallback_later_is_told(
         assert message not in messages_of(caplog.records)
         _write(tmp_path, "10-calico.conflist", {"plugins": [{"type": "calico"}]})
         installation.refresh_configuration()
-    assert _name(installation) == "87-podman.conflist"
     assert messages_of(caplog.records).count(message) == 1
     (line,) = (each for each in caplog.records if message in messages_of([each]))
     assert "DANM_FALLBACK_CONFIG" in str(vars(line))
 
 
-def _name(installation: Installation) -> str | None:
-    file = installation.fallback()
-    return None if file is None else file.path.name
-
-
-@pytest.mark.parametrize(
-    ("choice", "name"),
-    [
-        pytest.param("none", None, id="none"),
-        pytest.param("/etc/cni/other.conf", "other.conf", id="the administrator's"),
-    ],
-)
-def test_the_administrator_decides(tmp_path: Path, choice: str, name: str | None) -> None:
-    """A named fallback is taken whatever the directory holds, and so is none."""
-    _write(tmp_path, "20-old.conf", {"type": "old"})
-    assert name == _name(_installation(tmp_path, fallback=choice))
-
-
-def test_no_configuration_yet(tmp_path: Path) -> None:
-    """A node whose first plugin comes after DANM has no fallback until then."""
-    assert _name(_installation(tmp_path)) is None
-    _write(tmp_path, "10-late.conf", {"type": "late"})
-    assert _name(_installation(tmp_path)) == "10-late.conf"
+def test_the_fallback_is_looked_after_whether_or_not_pods_come(tmp_path: Path) -> None:
+    """It is the node's first file as DANM comes; how long that is missing is known by itself."""
+    # SPEC B2
+    _write(tmp_path, "10-calico.conflist", {"plugins": [{"type": "calico"}]})
+    times = iter([1000.0, 1100.0])
+    installation = _installation(tmp_path, now=lambda: next(times))
+    installation.write_configuration()
+    _write(tmp_path, "05-later.conf", {"type": "later"})
+    first = installation.fallback.find()
+    assert first is not None
+    assert first.path.name == "10-calico.conflist"
+    first.path.unlink()
+    installation.refresh_configuration()
+    instead = installation.fallback.find()
+    assert instead is not None
+    assert instead.path.name == "05-later.conf"
 
 
 def test_uninstalling_leaves_what_was_there_before(tmp_path: Path) -> None:

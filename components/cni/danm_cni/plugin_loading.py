@@ -3,13 +3,18 @@
 import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from danm_api.errors import InvalidNetworkError
 from danm_cni.delegate_config import PluginChain, require_plain_name
 from danm_cni.netns import resolve_in_root
-from danm_cni.plugin_files import PLUGIN_SUFFIX, file_chain, plugin_folder
+from danm_cni.plugin_files import (
+    PLUGIN_SUFFIX,
+    file_chain,
+    first_configuration,
+    plugin_folder,
+)
 
 _MAX_CONFIG_BYTES: Final = 1 << 20
 
@@ -30,6 +35,51 @@ class ConfigFile:
     path: Path
     beside: Path
     root: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigDirectory:
+    """The runtime's CNI configuration directory.
+
+    Attributes:
+        root: The host's root directory, in which links lead on.
+        host_path: The directory, as the host names it.
+        own: The name of DANM's own configuration, which is none of the others.
+    """
+
+    root: Path
+    host_path: str
+    own: str
+
+    @property
+    def path(self) -> Path:
+        """Return the directory as danmd reaches it."""
+        return resolve_in_root(self.root, self.host_path)
+
+    def names(self) -> list[str]:
+        """Return the names of the CNI configurations beside DANM's own, in order."""
+        try:
+            names = sorted(each.name for each in self.path.iterdir())
+        except FileNotFoundError:
+            return []
+        return [each for each in names if first_configuration([each], own=self.own)]
+
+    def file(self, name: str) -> ConfigFile:
+        """Return a configuration's file; a link leads on in the host's root."""
+        try:
+            path = resolve_in_root(self.root, f"{self.host_path}/{name}")
+        except OSError:
+            # A link that leads nowhere: whoever reads it says so.
+            path = self.path / name
+        return ConfigFile(path=path, beside=self.path, root=self.root)
+
+    def file_at(self, host_path: str) -> ConfigFile:
+        """Return a configuration's file that may be in another directory of the host."""
+        return ConfigFile(
+            path=resolve_in_root(self.root, host_path),
+            beside=resolve_in_root(self.root, str(PurePath(host_path).parent)),
+            root=self.root,
+        )
 
 
 def load_static_chain(directory: Path, network_type: str, *, root: Path) -> PluginChain:

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from danm_api.errors import InvalidNetworkError
-from danm_cni.plugin_loading import ConfigFile, load_chain, load_static_chain, paths_of
+from danm_cni.plugin_loading import (
+    ConfigDirectory,
+    ConfigFile,
+    load_chain,
+    load_static_chain,
+    paths_of,
+)
 
 
 def test_static_types_are_found_by_name(tmp_path: Path) -> None:
@@ -29,6 +35,17 @@ def test_a_link_among_the_files_is_the_hosts(tmp_path: Path) -> None:
     (directory / "x.conf").symlink_to("/store/abc.conf")
     chain = load_static_chain(directory, "x", root=tmp_path)
     assert (chain.source, chain.plugins[0].type) == ("x.conf", "a")
+
+
+def test_danms_own_configuration_is_none_of_the_others(tmp_path: Path) -> None:
+    """All else that libcni reads is, in its order; a directory that is not there yet has none."""
+    directory = ConfigDirectory(root=tmp_path, host_path="/etc/cni/net.d", own="00-danm.conflist")
+    assert directory.names() == []
+    directory.path.mkdir(parents=True)
+    for name in ("b.conf", "a.json", "c.conflist", "00-danm.conflist", "README"):
+        (directory.path / name).touch()
+    # SPEC B2
+    assert directory.names() == ["a.json", "b.conf", "c.conflist"]
 
 
 def _directory(root: Path) -> Path:

@@ -202,6 +202,6 @@ def test_a_rehearsal_chooses_no_fallback(tmp_path: Path) -> None:
     (directory / "10-first.conf").write_text('{"type": "first"}')
     installation.rehearse(configuration=True)
     (directory / "05-earlier.conf").write_text('{"type": "earlier"}')
-    fallback = installation.fallback()
+    fallback = installation.fallback.find()
     assert fallback is not None
     assert fallback.path.name == "05-earlier.conf"
