@@ -7,7 +7,6 @@ start, and every few seconds from then on. What is in progress is left alone.
 import asyncio
 from collections.abc import Collection, Coroutine
 from contextlib import suppress
-from itertools import islice
 from typing import Any, Final
 
 from danm_api.ipam_api import PodOwnerMessage, Reservation
@@ -33,7 +32,8 @@ PERIOD_S: Final = 10.0
 # round goes on without them, so that all else is found in time (DESIGN, P2).
 _PATIENCE_S: Final = 5.0
 # Pods between two sandboxes are few, and are read anew in each round: their watch may have died. A
-# node that boots has hundreds for a while, and is not the only one that does.
+# node that boots has hundreds for a while, and is not the only one that does; there each gets its
+# turn.
 _READ_ANEW: Final = 10
 
 
@@ -63,6 +63,8 @@ class Upkeep:
         self._allocations = allocations
         self._news = news
         self._strays = Strays(node=node, addresses=addresses, kernel=kernel, news=news)
+        # Sandboxes of which only addresses are left, in the order of their turns.
+        self._turns: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._stragglers = Background()
 
@@ -98,7 +100,7 @@ class Upkeep:
         await self._allocations.finish()
         await attempt("DanmEps", self._adopt())
         removing = self._removing()
-        anew = self._longest_held()
+        anew = self._held_in_turn()
         sandboxes = side_by_side(
             attempt(
                 "Sandbox",
@@ -208,10 +210,20 @@ class Upkeep:
             for endpoint in self._endpoints.of_node()
         )
 
-    def _longest_held(self) -> frozenset[str]:
-        """Return some sandboxes of which only addresses are left, those that came first."""
-        held = (each for each in self._journal.records() if each.state is SandboxState.HELD)
-        return frozenset(each.container_id for each in islice(held, _READ_ANEW))
+    def _held_in_turn(self) -> frozenset[str]:
+        """Return some sandboxes of which only addresses are left; each gets its turn.
+
+        Those that come first in the journal may stay as they are for ever, and the others would
+        wait for them.
+        """
+        held = dict.fromkeys(
+            each.container_id for each in self._journal.records() if each.state is SandboxState.HELD
+        )
+        waiting = [each for each in self._turns if each in held]
+        waiting += [each for each in held if each not in self._turns]
+        now, later = waiting[:_READ_ANEW], waiting[_READ_ANEW:]
+        self._turns = dict.fromkeys([*later, *now])
+        return frozenset(now)
 
     def _removing(self) -> frozenset[str]:
         records = self._journal.records()

@@ -64,6 +64,26 @@ async def test_a_node_that_boots_reads_few_pods_anew(node: FakeNode) -> None:
     assert len(node.daemon.journal.records()) == 15
 
 
+async def test_pods_between_two_sandboxes_are_read_anew_in_their_turn(node: FakeNode) -> None:
+    """Those that stay so for long keep the end of no other from being found."""
+    for number in range(12):
+        node.add_pod(f"p-{number}", interfaces=[INTERNAL])
+        await node.add(f"c-{number}", pod=f"p-{number}")
+        await node.delete(f"c-{number}", pod=f"p-{number}")
+    await node.restart()
+    late = node.kube.hold_next("list", PODS)
+    node.kube.end_watches()
+    await late.reached.wait()
+    *_, last_but_one, last = node.daemon.journal.records()
+    for each in (last_but_one, last):
+        await node.kube.delete(PODS, each.pod, namespace=NAMESPACE)
+    for _ in range(2):
+        await node.daemon.upkeep.compare()
+    # DESIGN, "When an address is released"
+    assert len(node.daemon.journal.records()) == len(node.addresses.entries) == 10
+    late.open()
+
+
 async def test_what_the_next_sandbox_does_not_want_comes_back(node: FakeNode) -> None:
     """A Pod's annotation may ask for less by then, and ipam-svc be away as its ADD ends."""
     # DESIGN, P2
