@@ -5,7 +5,6 @@ this module is the only place that knows the form of both: the CNI_* variables o
 specification 1.1.0, section 2, and the keys of the network configuration.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -24,14 +23,14 @@ from danm_api.names import (
     PodName,
     PodUid,
 )
-from danm_api.node_frame import PROGRAM_DANM, PROGRAM_FAKEIPAM
+from danm_api.node_frame import (
+    MAX_CONTAINER_ID_LENGTH,
+    PROGRAM_DANM,
+    PROGRAM_FAKEIPAM,
+    is_container_id,
+)
 from danm_api.validation import interface_name_fault
 from danm_cni.cni_errors import CniCode, CniRequestError
-
-# CNI specification 1.1.0, section 2: what CNI_CONTAINERID may hold. It also names files here, with
-# more before and after it, so it is no longer than the executables allow (node_tombstone).
-_CONTAINER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", re.ASCII)
-_MAX_CONTAINER_ID: Final = 200
 
 
 class Program(IntEnum):
@@ -286,11 +285,10 @@ def _verb(environment: Mapping[str, str]) -> Verb:
 
 def _faults(verb: Verb, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with the variables of a container: the specification wants all named."""
-    container_id = environment.get("CNI_CONTAINERID", "")
-    if not _CONTAINER_ID.fullmatch(container_id) or len(container_id) > _MAX_CONTAINER_ID:
+    if not is_container_id(environment.get("CNI_CONTAINERID", "")):
         yield (
             "the variable CNI_CONTAINERID must start with a letter or digit and hold only "
-            f"letters, digits, '_', '.' and '-', {_MAX_CONTAINER_ID} of them at most"
+            f"letters, digits, '_', '.' and '-', {MAX_CONTAINER_ID_LENGTH} of them at most"
         )
     if verb is not Verb.DEL and not environment.get("CNI_NETNS"):
         yield f"the variable CNI_NETNS is required for {verb}"

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from danm_api.model.cni import CniVersion
-from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_request
-from danm_api.node_tombstone import is_container_id
+from danm_api.node_frame import PROGRAM_DANM, decode_request, encode_request, is_container_id
 from danm_cni.cni_errors import CniCode, CniRequestError
 from danm_cni.request import Program, Verb, frame_of, requested_version
 from danm_cni.request import decode_request as decode_cni_request

@@ -15,11 +15,10 @@ from danm_api.node_call import (
     unreadable_variables,
     was_ready,
 )
-from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_FAKEIPAM, FrameError
+from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_FAKEIPAM, FrameError, is_container_id
 from danm_api.node_tombstone import (
     FAKEIPAM_DIRECTORY,
     attachment_name,
-    is_container_id,
     is_interface_name,
     write_tombstone,
 )

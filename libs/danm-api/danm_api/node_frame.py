@@ -1,5 +1,7 @@
 """The frames between the executables (`danm`, `fakeipam`) and the node daemon on its unix socket.
 
+And what both call a container id: a request may become a file that is named by it.
+
 Pure, and without any import, because the executables start for every CNI call and each import costs
 them time (docs/decisions/0003-static-executables.md). The executables forward what they were given
 as it is; the daemon parses.
@@ -19,6 +21,10 @@ MAX_ENVIRONMENT_BYTES = 1 << 20
 # A CNI configuration with a long prevResult has some ten kilobytes.
 MAX_STDIN_BYTES = 4 << 20
 MAX_ANSWER_BYTES = 16 << 20
+
+# Linux: NAME_MAX is 255, and files here have more before and after the id; usual ones have 64.
+MAX_CONTAINER_ID_LENGTH = 200
+_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
 REQUEST_HEAD_BYTES = 8 + 1 + 8 + 4
 ANSWER_HEAD_BYTES = 8 + 1 + 4
@@ -124,3 +130,16 @@ def decode_answer_head(head: bytes) -> tuple[int, int]:
         message = f"an answer of {length} bytes is too large"
         raise FrameError(message)
     return head[8], length
+
+
+def is_container_id(text: str) -> bool:
+    """Say whether a text is a container id, and so a plain file name.
+
+    Source: CNI specification 1.1.0, section 2: starts alphanumeric, then also ``_``, ``.`` and
+    ``-``.
+    """
+    return (
+        0 < len(text) <= MAX_CONTAINER_ID_LENGTH
+        and text[0] not in "_.-"
+        and _ID_CHARACTERS.issuperset(text)
+    )

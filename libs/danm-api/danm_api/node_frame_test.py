@@ -14,6 +14,7 @@ from danm_api.node_frame import (
     decode_request,
     encode_answer,
     encode_request,
+    is_container_id,
 )
 
 
@@ -77,3 +78,24 @@ def test_limits_hold_when_sending() -> None:
             environment=b"x" * (MAX_ENVIRONMENT_BYTES + 1),
             stdin=b"",
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("0123456789abcdef" * 4, True, id="a runtime's id"),
+        pytest.param("a_b.c-d", True, id="all characters"),
+        pytest.param("", False, id="empty"),
+        pytest.param("a" * 200, True, id="as long as may be"),
+        pytest.param("../etc/passwd", False, id="path"),
+        pytest.param(".hidden", False, id="leading dot"),
+        pytest.param("a/b", False, id="separator"),
+        pytest.param("a" * 201, False, id="too long"),
+        pytest.param("ä", False, id="not ASCII"),
+        pytest.param("\u0660", False, id="another script's digit"),
+        pytest.param("a\n", False, id="a line's end"),
+    ],
+)
+def test_container_ids_are_plain_names(text: str, expected: bool) -> None:
+    """An id that names a file can name no other file."""
+    assert is_container_id(text) is expected

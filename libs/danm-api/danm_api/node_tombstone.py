@@ -10,23 +10,7 @@ import posix
 
 DIRECTORY = "/var/lib/danm/tombstones"
 FAKEIPAM_DIRECTORY = "/var/lib/danm/fakeipam-tombstones"
-# Linux: NAME_MAX is 255; container ids have 64 characters.
-_MAX_ID_LENGTH = 200
 _MAX_INTERFACE_BYTES = 15
-_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
-
-
-def is_container_id(text: str) -> bool:
-    """Say whether a text is a container id, and so a plain file name.
-
-    Source: CNI specification 1.1.0, "Parameters": starts alphanumeric, then also ``_``, ``.`` and
-    ``-``.
-    """
-    return (
-        0 < len(text) <= _MAX_ID_LENGTH
-        and text[0] not in "_.-"
-        and all(character in _ID_CHARACTERS for character in text)
-    )
 
 
 def is_interface_name(text: str) -> bool:

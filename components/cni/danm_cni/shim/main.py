@@ -14,13 +14,8 @@ from danm_api.node_call import (
     unreadable_variables,
     was_ready,
 )
-from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError
-from danm_api.node_tombstone import (
-    DIRECTORY,
-    is_container_id,
-    is_interface_name,
-    write_tombstone,
-)
+from danm_api.node_frame import MAX_STDIN_BYTES, PROGRAM_DANM, FrameError, is_container_id
+from danm_api.node_tombstone import DIRECTORY, is_interface_name, write_tombstone
 from danm_cni.shim.answers import (
     INCOMPATIBLE_VERSION,
     INVALID_ENVIRONMENT,
