@@ -22,10 +22,11 @@ from danm_api.testing.fake_kube import FakeKube
 from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.kernel import KernelInterfaces
+from danm_cni.networks import Networks
 from danm_cni.processes import PluginProcesses
 from danm_cni.testing.fake_addresses import FakeAddresses
 from danm_cni.testing.fake_plugins import FakeDevices
-from danm_cni.testing.node import config_for
+from danm_cni.testing.node import config_for, followed
 from tests.cni.executables import call_executable, install_executables
 from tests.cni.sandbox import Sandbox, a_sandbox
 from tests.cni.strict import Outcome
@@ -283,20 +284,22 @@ def a_cni_node(directory: Path) -> Iterator[CniNode]:
 
     async def serve() -> None:
         kube, addresses = FakeKube(), FakeAddresses(NODE)
+        networks = Networks(kube)
         edges = Edges(
             kernel=KernelInterfaces(host_root=_ROOT),
             plugins=PluginProcesses(host_root=_ROOT, in_host_mounts=False, max_chains=32),
             addresses=addresses,
             devices=FakeDevices(),
         )
-        daemon, stop = Daemon(config, kube, edges), asyncio.Event()
+        daemon, stop = Daemon(config, kube, edges, networks=networks), asyncio.Event()
         daemon.load()
         loop = asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
         made.append(
             CniNode(directory=directory, kube=kube, addresses=addresses, daemon=daemon, loop=loop)
         )
-        await daemon.run(stop)
+        async with followed(networks.informer):
+            await daemon.run(stop)
 
     def run() -> None:
         try:

@@ -16,6 +16,7 @@ from danm_api.names import NodeName
 from danm_cni.attempts import AttemptCounter
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.ipam_client import NodeAddresses
+from danm_cni.networks import Networks
 from danm_cni.request import decode_request
 from danm_cni.testing.fake_kernel import FakeKernel
 from danm_cni.testing.fake_plugins import FakeDevices, FakePlugins
@@ -49,7 +50,7 @@ class Danmd:
             addresses=addresses,
             devices=FakeDevices(),
         )
-        self.daemon = Daemon(config, api, edges)
+        self.daemon = Daemon(config, api, edges, networks=Networks(api))
         self.daemon.load()
 
     @asynccontextmanager

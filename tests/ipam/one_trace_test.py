@@ -33,6 +33,7 @@ from danm_cni.config import Config
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.handlers import Readiness, SandboxRequests
 from danm_cni.ipam_client import NodeAddresses
+from danm_cni.networks import Networks
 from danm_cni.request import Program
 from danm_cni.server import CniServer
 from danm_cni.testing.node import FakeNode, config_for
@@ -92,7 +93,7 @@ async def a_world(directory: Path, *, cidr: str = "198.18.0.0/24") -> AsyncItera
             devices=node.devices,
         )
         api = await stack.enter_async_context(server.client())
-        node.daemon = Daemon(node.config, api, edges)
+        node.daemon = Daemon(node.config, api, edges, networks=Networks(api))
         node.daemon.load()
         await node.start()
         stack.push_async_callback(node.stop)

@@ -24,6 +24,7 @@ from danm_api.testing.fake_kube import FakeKube
 from danm_cni.attempts import AttemptCounter
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.ipam_client import NodeAddresses
+from danm_cni.networks import Networks
 from danm_cni.testing.node import FakeNode, config_for
 from ipam_svc.testing.service import Service, running
 
@@ -60,7 +61,7 @@ class World:
         edges = Edges(
             kernel=node.kernel, plugins=node.plugins, addresses=addresses, devices=node.devices
         )
-        node.daemon = Daemon(config, self.kube, edges)
+        node.daemon = Daemon(config, self.kube, edges, networks=Networks(self.kube))
         node.daemon.load()
         await node.start()
         self._stack.push_async_callback(node.stop)

@@ -74,16 +74,14 @@ class Daemon:
         readiness: Whether ADDs can be served yet.
     """
 
-    def __init__(
-        self, config: Config, api: KubeApi, edges: Edges, *, networks: Networks | None = None
-    ) -> None:
+    def __init__(self, config: Config, api: KubeApi, edges: Edges, *, networks: Networks) -> None:
         """Put the parts together; another danmd may still serve.
 
         Args:
             config: The node, and what its administrator chose.
             api: The API server.
             edges: The rest of the world.
-            networks: DanmNets that somebody follows already; without them danmd does.
+            networks: DanmNets, which somebody else follows.
         """
         self._config = config
         self.readiness = Readiness(config.paths.ready_marker)
@@ -97,7 +95,7 @@ class Daemon:
         self.journal = Journal(config.paths.journal)
         tombstones = Tombstones(config.paths.tombstones)
         self._pods = NodePods(api, config.node)
-        self._networks = networks or Networks(api)
+        self._networks = networks
         self._endpoints = NodeEndpoints(api, config.node)
         self._relabel: WorkQueue[ObjectKey] = WorkQueue()
         self._admission = Admission(limit=config.max_sandboxes, queue_limit=config.max_waiting)
@@ -213,9 +211,6 @@ class Daemon:
         )
         self._pods.informer.subscribe(self._pod_changed)
         self._endpoints.informer.subscribe(self._endpoint_changed)
-        self._to_follow: list[Informer[Any]] = [self._pods.informer, self._endpoints.informer]
-        if networks is None:
-            self._to_follow.append(self._networks.informer)
 
     def load(self) -> None:
         """Read the journals, once no other danmd of the node runs.
@@ -249,7 +244,7 @@ class Daemon:
             async with server:
                 log.info("Listening", socket=str(paths.socket))
                 running = [
-                    *(tasks.create_task(informer.run()) for informer in self._to_follow),
+                    *(tasks.create_task(informer.run()) for informer in self.to_read),
                     tasks.create_task(self._serve()),
                     tasks.create_task(self._count()),
                     tasks.create_task(self._declare()),
@@ -283,7 +278,7 @@ class Daemon:
     @property
     def to_read(self) -> Sequence[Informer[Any]]:
         """Return what is read in its turn, and not before."""
-        return self._to_follow
+        return (self._pods.informer, self._endpoints.informer)
 
     @property
     def informers(self) -> tuple[Informer[Pod], Informer[DanmNet], Informer[DanmEp]]:

@@ -59,7 +59,7 @@ async def test_a_whole_life(tmp_path: Path) -> None:
     node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
     node.add_pod(interfaces=[INTERNAL])
     stop = asyncio.Event()
-    running = asyncio.create_task(node.daemon.run(stop))
+    running = asyncio.create_task(node.run(stop))
     paths = config.paths
     await node.until(lambda: paths.ready_marker.exists())
     await node.until(lambda: (tmp_path / "etc/cni/net.d/00-danm.conflist").exists())
@@ -93,7 +93,7 @@ async def test_other_plugins_are_served_too(tmp_path: Path) -> None:
     node.add_network("lan", cidr="198.18.0.0/24", fakeipam=True)
     node.add_pod("by-other")
     stop = asyncio.Event()
-    running = asyncio.create_task(node.daemon.run(stop))
+    running = asyncio.create_task(node.run(stop))
     await node.until(node.config.paths.ready_marker.exists)
     assert (tmp_path / "opt/cni/bin/fakeipam").exists()
 
@@ -120,7 +120,7 @@ async def test_nothing_is_installed_before_it_works(tmp_path: Path) -> None:
     node = FakeNode(tmp_path)
     node.kube.fail_next("list", PODS, ApiUnavailableError("away", status=0), times=10**6)
     stop = asyncio.Event()
-    running = asyncio.create_task(node.daemon.run(stop))
+    running = asyncio.create_task(node.run(stop))
     await node.until(node.config.paths.socket.exists)
     status, output = await asyncio.to_thread(_call, node, "STATUS")
     assert status == 1
@@ -139,7 +139,7 @@ async def test_a_waiting_add_does_not_hold_up_the_end(tmp_path: Path) -> None:
     node.kube.fail_next("list", PODS, ApiUnavailableError("away", status=0), times=10**6)
     node.add_pod(interfaces=[INTERNAL])
     stop = asyncio.Event()
-    running = asyncio.create_task(node.daemon.run(stop))
+    running = asyncio.create_task(node.run(stop))
     await node.until(node.config.paths.socket.exists)
     reader, writer = await asyncio.open_unix_connection(node.config.paths.socket)
     writer.write(_frame(node, "ADD", deadline_ns=time.monotonic_ns() + 300 * 10**9))
@@ -164,7 +164,7 @@ async def test_one_that_follows_another_serves_at_once(tmp_path: Path) -> None:
     executable = tmp_path / "image/danm"
     executable.rename(tmp_path / "away")
     stop = asyncio.Event()
-    running = asyncio.create_task(node.daemon.run(stop))
+    running = asyncio.create_task(node.run(stop))
     await node.until(lambda: node.daemon.readiness.reason is None)
     assert (await asyncio.to_thread(_call, node, "STATUS"))[0] == 0
     # Whoever follows the update sees that something is wrong here.
@@ -201,7 +201,7 @@ async def test_nothing_is_installed_after_its_end(tmp_path: Path) -> None:
         # Whoever writes there waits.
         fcntl.flock(directory, fcntl.LOCK_EX)
         stop = asyncio.Event()
-        running = asyncio.create_task(node.daemon.run(stop))
+        running = asyncio.create_task(node.run(stop))
         await node.until(lambda: node.daemon.readiness.reason is None)
         stop.set()
         await node.until(lambda: not node.config.paths.socket.exists())
@@ -218,7 +218,7 @@ async def test_no_configuration_without_its_executables(tmp_path: Path) -> None:
     (tmp_path / "image/fakeipam").unlink()
     with pytest.raises(ExceptionGroup) as caught:
         async with asyncio.timeout(30):
-            await node.daemon.run(asyncio.Event())
+            await node.run(asyncio.Event())
     assert caught.group_contains(FileNotFoundError)
     assert not node.config.paths.ready_marker.exists()
     assert [] == list((tmp_path / "etc/cni/net.d").iterdir())

@@ -52,7 +52,7 @@ class IpamOnlyDaemon:
         *,
         addresses: AddressService,
         kernel: InterfaceMaker,
-        networks: Networks | None = None,
+        networks: Networks,
     ) -> None:
         """Put the parts together; another danmd may still serve.
 
@@ -61,7 +61,7 @@ class IpamOnlyDaemon:
             api: The API server.
             addresses: ipam-svc.
             kernel: The node's.
-            networks: DanmNets that somebody follows already; without them danmd does.
+            networks: DanmNets, which somebody else follows.
 
         Raises:
             DanmError: The node still has all of DANM.
@@ -78,8 +78,7 @@ class IpamOnlyDaemon:
         self._host_files = HostFiles()
         # What a full danmd of earlier days knew of is not ours to release.
         self._sandboxes = Journal(config.paths.journal)
-        self._networks = networks or Networks(api)
-        self._to_follow: list[Informer[Any]] = [] if networks else [self._networks.informer]
+        self._networks = networks
         # Its watch does not run: a Pod is read only where the runtime does not tell its uid.
         pods = NodePods(api, config.node)
         self._addresses = addresses
@@ -118,8 +117,8 @@ class IpamOnlyDaemon:
 
     @property
     def to_read(self) -> Sequence[Informer[Any]]:
-        """Return what is read in its turn, and not before."""
-        return self._to_follow
+        """Return what is read in its turn, and not before: the DanmNets are all that it reads."""
+        return ()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set; the journals have been loaded."""
@@ -136,14 +135,10 @@ class IpamOnlyDaemon:
         server = CniServer(paths.socket, handlers={Program.FAKEIPAM: requests})
         async with health, asyncio.TaskGroup() as tasks:
             async with server:
-                running = [
-                    *(tasks.create_task(informer.run()) for informer in self._to_follow),
-                    tasks.create_task(self._serve()),
-                ]
+                serving = tasks.create_task(self._serve())
                 await stop.wait()
                 self.readiness.end()
-            for task in running:
-                task.cancel()
+            serving.cancel()
         await self.allocations.allocations.end()
 
     async def _serve(self) -> None:

@@ -20,8 +20,9 @@ from danm_api.testing.builders import NAMESPACE
 from danm_api.testing.fake_plans import Method
 from danm_cni.ipam_only import IpamOnlyDaemon
 from danm_cni.journal import InterfaceKind, InterfaceRecord, Journal, SandboxRecord, SandboxState
+from danm_cni.networks import Networks
 from danm_cni.testing.fake_addresses import Entry
-from danm_cni.testing.node import FakeNode, netns_of
+from danm_cni.testing.node import FakeNode, followed, netns_of
 
 
 @pytest.fixture()
@@ -33,25 +34,39 @@ def node(tmp_path: Path) -> FakeNode:
     return made
 
 
-def a_daemon(node: FakeNode) -> IpamOnlyDaemon:
-    """Return a danmd on the node's disk."""
-    made = IpamOnlyDaemon(node.config, node.kube, addresses=node.addresses, kernel=node.kernel)
-    made.load()
-    return made
+def a_daemon(node: FakeNode, networks: Networks) -> IpamOnlyDaemon:
+    """Return a danmd on the node's disk that has not read it yet."""
+    return IpamOnlyDaemon(
+        node.config,
+        node.kube,
+        addresses=node.addresses,
+        kernel=node.kernel,
+        networks=networks,
+    )
+
+
+@asynccontextmanager
+async def started(node: FakeNode) -> AsyncIterator[IpamOnlyDaemon]:
+    """Run a danmd, ready or not, and the watch of DanmNets beside it, as its process does."""
+    networks, stop = Networks(node.kube), asyncio.Event()
+    daemon = a_daemon(node, networks)
+    daemon.load()
+    async with followed(networks.informer):
+        task = asyncio.create_task(daemon.run(stop))
+        try:
+            yield daemon
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 30)
 
 
 @asynccontextmanager
 async def running(node: FakeNode) -> AsyncIterator[IpamOnlyDaemon]:
-    """Run a danmd until it has been ready."""
-    daemon, stop = a_daemon(node), asyncio.Event()
-    task = asyncio.create_task(daemon.run(stop))
+    """Run a danmd that has become ready."""
     executable = node.root / "opt/cni/bin/fakeipam"
-    await node.until(lambda: daemon.readiness.reason is None and executable.exists())
-    try:
+    async with started(node) as daemon:
+        await node.until(lambda: daemon.readiness.reason is None and executable.exists())
         yield daemon
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 30)
 
 
 async def call(
@@ -113,28 +128,22 @@ async def test_one_that_cannot_install_serves_what_is_there(node: FakeNode) -> N
     marker.touch()
     executable = node.root / "image/fakeipam"
     executable.unlink()
-    daemon, stop = a_daemon(node), asyncio.Event()
-    task = asyncio.create_task(daemon.run(stop))
-    await node.until(lambda: daemon.readiness.reason is None)
-    assert (await call(node, "ADD"))[0] == 0
-    stop.set()
-    await asyncio.wait_for(task, 30)
+    async with started(node) as daemon:
+        await node.until(lambda: daemon.readiness.reason is None)
+        assert (await call(node, "ADD"))[0] == 0
 
 
 async def test_a_waiting_add_does_not_hold_up_the_end(node: FakeNode) -> None:
     """A danmd that never gets ready ends when it is told to, and answers whoever waits for it."""
     node.kube.fail_next("list", DANMNETS, ApiError("not allowed", status=403), times=10**6)
-    stop = asyncio.Event()
-    task = asyncio.create_task(a_daemon(node).run(stop))
-    await node.until(node.config.paths.socket.exists)
-    reader, writer = await asyncio.open_unix_connection(node.config.paths.socket)
-    writer.write(a_frame(node, "ADD", deadline_ns=time.monotonic_ns() + 300 * 10**9))
-    await writer.drain()
-    # It has been accepted, and then this one, which is answered.
-    await call(node, "STATUS")
-    stop.set()
+    async with started(node):
+        await node.until(node.config.paths.socket.exists)
+        reader, writer = await asyncio.open_unix_connection(node.config.paths.socket)
+        writer.write(a_frame(node, "ADD", deadline_ns=time.monotonic_ns() + 300 * 10**9))
+        await writer.drain()
+        # It has been accepted, and then this one, which is answered.
+        await call(node, "STATUS")
     async with asyncio.timeout(60):
-        await task
         assert b'"code":11' in await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -156,13 +165,13 @@ async def test_it_does_not_take_the_place_of_the_whole(node: FakeNode) -> None:
     """On a node whose runtime still calls danm it does not start, and says what to do."""
     (node.root / "etc/cni/net.d/00-danm.conflist").write_text("{}")
     with pytest.raises(DanmError, match="uninstall-node"):
-        a_daemon(node)
+        a_daemon(node, Networks(node.kube))
 
 
 async def test_it_does_not_come_after_the_whole(node: FakeNode) -> None:
     """Nor where another danmd has installed all of DANM while this one waited."""
     # SPEC F2
-    daemon = IpamOnlyDaemon(node.config, node.kube, addresses=node.addresses, kernel=node.kernel)
+    daemon = a_daemon(node, Networks(node.kube))
     (node.root / "etc/cni/net.d/00-danm.conflist").write_text("{}")
     with pytest.raises(DanmError, match="uninstall-node"):
         daemon.load()
@@ -193,6 +202,8 @@ async def test_what_the_whole_has_left_is_not_released(node: FakeNode) -> None:
             attempt=1,
         )
         node.addresses.entries.append(entry)
-    await a_daemon(node).compare()
+    daemon = a_daemon(node, Networks(node.kube))
+    daemon.load()
+    await daemon.compare()
     assert [each.address for each in node.addresses.entries] == ["198.18.0.3/24"]
     assert "gave back 198.18.0.7 of" in node.events("GaveBackAddress")["DanmNet/lan"]

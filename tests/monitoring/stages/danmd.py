@@ -38,7 +38,7 @@ async def danmd(port: int) -> AsyncIterator[Stage]:
         node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
         node.add_pod(interfaces=[INTERNAL])
         stop = asyncio.Event()
-        running = asyncio.create_task(node.daemon.run(stop))
+        running = asyncio.create_task(node.run(stop))
         await node.until(config.paths.ready_marker.exists)
         try:
             yield Stage(

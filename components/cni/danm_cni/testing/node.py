@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from danm_api.codec.cni import decode_result
 from danm_api.codec.danmnet import decode_danmnet, encode_status
 from danm_api.kube.api import DANMEPS, DANMNETS, EVENTS, PODS, RawObject
-from danm_api.kube.informer import ObjectKey
+from danm_api.kube.informer import Informer, ObjectKey
 from danm_api.model.cni import CniResult
 from danm_api.names import INTERFACES_ANNOTATION, NodeName
 from danm_api.testing.builders import NAMESPACE, NODE, a_raw_danmnet, accepted
@@ -24,6 +24,7 @@ from danm_api.testing.fake_kube import FakeKube
 from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.delegate_config import DpdkSettings
+from danm_cni.networks import Networks
 from danm_cni.request import CniRequest, decode_request
 from danm_cni.testing.fake_addresses import FakeAddresses
 from danm_cni.testing.fake_kernel import FakeKernel
@@ -98,7 +99,13 @@ class FakeNode:
             addresses=self.addresses,
             devices=self.devices,
         )
-        return Daemon(self.config, self.kube, edges)
+        return Daemon(self.config, self.kube, edges, networks=Networks(self.kube))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run danmd as its process does: the DanmNets are followed beside it."""
+        _, networks, _ = self.daemon.informers
+        async with followed(networks):
+            await self.daemon.run(stop)
 
     async def start(self) -> None:
         """Let the watches run until they have shown what there is."""
@@ -284,6 +291,17 @@ class FakeNode:
         async with asyncio.timeout(_WAIT_S):
             while not condition():
                 await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def followed(informer: Informer[Any]) -> AsyncIterator[None]:
+    """Have a watch run beside a block."""
+    following = asyncio.create_task(informer.run())
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def free_port() -> int:

@@ -19,6 +19,7 @@ from danm_api.testing.builders import NAMESPACE
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.handlers import Readiness, SandboxRequests
 from danm_cni.kernel import KernelInterfaces
+from danm_cni.networks import Networks
 from danm_cni.request import Program
 from danm_cni.server import CniServer
 from danm_cni.testing.node import FakeNode
@@ -66,7 +67,7 @@ class _Node(FakeNode):
         edges = Edges(
             kernel=kernel, plugins=self.plugins, addresses=self.addresses, devices=self.devices
         )
-        return Daemon(self.config, self.kube, edges)
+        return Daemon(self.config, self.kube, edges, networks=Networks(self.kube))
 
 
 @asynccontextmanager
