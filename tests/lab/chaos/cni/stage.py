@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,7 @@ from tests.lab.danmd_options import danmd_options
 from tests.lab.deployed import apply_deployed, ipam_kubeconfig
 from tests.lab.kinds import install_kinds_on
 from tests.lab.kube_objects import NAMESPACES
-from tests.lab.own_network import ip, own_network
+from tests.lab.own_network import ip, leashed_netns, own_network
 from tests.lab.process import Background, start_leashed, wait_until
 from tests.lab.system import program
 
@@ -58,7 +58,7 @@ _OWN_VAR_LIB: Final = 'mount --bind "$0" /var/lib && exec "$@"'
 
 
 @contextmanager
-def _centre() -> Iterator[None]:
+def centre() -> Iterator[None]:
     """Move this thread, and what it starts, into a namespace with the wire's middle."""
     with own_network("danm-chaos"):
         ip("link", "add", _HUB, "type", "bridge")
@@ -74,6 +74,7 @@ class ChaosNode:
     Attributes:
         number: From 1.
         danmd: Its program, which traps may end.
+        pods: The names of their namespaces; each goes when its stack is closed.
         own_links: Of its own namespace, before any Pod.
     """
 
@@ -81,8 +82,9 @@ class ChaosNode:
     name: str
     directory: Path
     danmd: Program
-    pods: set[str] = field(default_factory=set)
+    pods: dict[str, ExitStack] = field(default_factory=dict)
     own_links: frozenset[str] = frozenset()
+    _own: ExitStack = field(default_factory=ExitStack)
 
     @property
     def netns(self) -> str:
@@ -127,8 +129,8 @@ class ChaosNode:
         return f"node{self.number}"
 
     def connect(self) -> None:
-        """Have its namespace, wire and parent link."""
-        ip("netns", "add", self.netns)
+        """Have its namespace, wire and parent link, as long as this process lives."""
+        self._own.enter_context(leashed_netns(self.netns))
         ip("link", "add", self._wire, "type", "veth", "peer", "name", _UPLINK, "netns", self.netns)
         ip("link", "set", self._wire, "master", _HUB, "up")
         within = ("-n", self.netns)
@@ -144,19 +146,19 @@ class ChaosNode:
         """Remove its namespace, and those of its Pods."""
         for name in tuple(self.pods):
             self.remove_sandbox(name)
-        ip("netns", "del", self.netns)
+        self._own.close()
 
     def make_sandbox(self) -> str:
-        """Make a Pod's namespace and return its name."""
+        """Make a Pod's namespace and return its name; it goes with this process at the latest."""
         name = f"{self.netns}-{uuid4().hex[:8]}"
-        ip("netns", "add", name)
-        self.pods.add(name)
+        made = ExitStack()
+        made.enter_context(leashed_netns(name))
+        self.pods[name] = made
         return name
 
     def remove_sandbox(self, name: str) -> None:
         """Remove a Pod's namespace."""
-        ip("netns", "del", name)
-        self.pods.discard(name)
+        self.pods.pop(name).close()
 
     def look(self) -> NodeView:
         """Return what the node has."""
@@ -226,7 +228,7 @@ async def a_stage(directory: Path, *, binaries: Binaries, nodes: int) -> AsyncIt
         StartError: Something did not become ready.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(_centre())
+        stack.enter_context(centre())
         server = _start_server(directory, binaries)
         stack.callback(server.stop)
         await install_kinds_on(server)
@@ -305,8 +307,8 @@ async def _join(
     (home / "kubeconfig").write_text(json.dumps(_kubeconfig(cluster.server, own)))
     _fill(home, binaries)
     node = ChaosNode(number=number, name=name, directory=home, danmd=_danmd(name, home))
-    node.connect()
     stack.callback(node.disconnect)
+    node.connect()
     stack.callback(node.danmd.kill)
     node.start()
     return node
