@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes DANM on the lab: all panels and alerts have answers, and one tells."""
+"""A real Prometheus scrapes DANM on the lab: all panels and alerts have answers, and some tell."""
 
 import json
 import time
@@ -12,11 +12,11 @@ from danm_api.ipam_api import TRUST_CONFIG_MAP, TRUST_KEY
 from monitoring.alerts import alerts
 from monitoring.durations import Durations
 from monitoring.rules import rule_file, rule_text
-from monitoring.scrape import IPAM_JOB, NODE_LABEL, PORTS, scrape_configs
+from monitoring.scrape import IPAM_JOB, NODE_LABEL, PORTS, SVCWATCHER_JOB, scrape_configs
 from tests.e2e.conftest import DEMO_IMAGE, Tenant, eventually
 from tests.lab.cluster import objects
 from tests.lab.installation import SYSTEM_NAMESPACE, Installation
-from tests.lab.lab import Lab
+from tests.lab.lab import Lab, repository
 from tests.lab.process import Background, start_leashed
 from tests.lab.topology import NODES
 from tests.monitoring.prometheus import Prometheus, running
@@ -185,6 +185,14 @@ def test_every_query_has_an_answer(prometheus: Prometheus, busy: Tenant) -> None
         end_job(busy)
 
 
+def wait_for(prometheus: Prometheus, firing: set[str], what: str) -> None:
+    """Wait until these alerts fire and no others."""
+    try:
+        eventually(lambda: prometheus.firing().keys() == firing, what, _WITHIN_S)
+    finally:
+        print(f"{what}: {prometheus.firing()}")
+
+
 def test_a_link_that_flaps_is_told_and_nothing_else(
     lab: Lab, prometheus: Prometheus, tenant: Tenant
 ) -> None:
@@ -193,7 +201,7 @@ def test_a_link_that_flaps_is_told_and_nothing_else(
     node = NODES[0]
     link_is_up = ["sh", "-c", f"ip link show {_LINK} | grep -q 'state UP\\|LOWER_UP'"]
     eventually(lambda: lab.node_exec(node, link_is_up).status == 0, "The link is up")
-    eventually(lambda: prometheus.firing() == {}, "Nothing fires while all is well", _WITHIN_S)
+    wait_for(prometheus, set(), "Nothing fires while all is well")
 
     lost_at = -_LOST_EVERY_S
 
@@ -206,4 +214,39 @@ def test_a_link_that_flaps_is_told_and_nothing_else(
 
     # At a fifteenth of their times others fire as well where the machine stands still for long.
     eventually(told_alone, "The alert fires, and no other", _WITHIN_S)
-    eventually(lambda: prometheus.firing() == {}, "It clears", _WITHIN_S)
+    wait_for(prometheus, set(), "It clears")
+
+
+def test_an_ipam_svc_that_is_away_is_told_and_nothing_else(
+    lab: Lab, prometheus: Prometheus
+) -> None:
+    """Two alerts fire while no replica runs, and clear when all are back."""
+    (deployment,) = objects(lab, "deployment", IPAM_JOB, "-n", SYSTEM_NAMESPACE)
+    scale = ("scale", "deployment", IPAM_JOB, "-n", SYSTEM_NAMESPACE)
+    wait_for(prometheus, set(), "Nothing fires while all is well")
+    lab.kubectl(*scale, "--replicas=0")
+    try:
+        # This Prometheus goes on looking for the replicas, so it sees that none has the Lease, too.
+        both = {"DanmIpamUnavailable", "DanmNobodyLeads"}
+        wait_for(prometheus, both, "Both alerts fire, and no other")
+    finally:
+        lab.kubectl(*scale, f"--replicas={deployment['spec']['replicas']}")
+    # At the same addresses: those of the nodes, each of which has ports for one.
+    eventually(prometheus.all_up, "All replicas are scraped again", _WITHIN_S)
+    wait_for(prometheus, set(), "Both clear")
+
+
+def test_replicas_that_may_not_write_their_lease_are_told_and_nothing_else(
+    lab: Lab, prometheus: Prometheus
+) -> None:
+    """They run and are ready, and the alert fires until they have the right again."""
+    wait_for(prometheus, set(), "Nothing fires while all is well")
+    lab.kubectl("delete", "rolebinding", SVCWATCHER_JOB, "-n", SYSTEM_NAMESPACE)
+    try:
+        wait_for(prometheus, {"DanmNobodyLeads"}, "The alert fires, and no other")
+        eventually(prometheus.all_up, "All run meanwhile", _WITHIN_S)
+    finally:
+        # As the alert's runbook says.
+        rights = repository() / "deploy" / "svcwatcher" / "rbac.yaml"
+        lab.kubectl("apply", "--server-side", "-f", str(rights))
+    wait_for(prometheus, set(), "It clears")
