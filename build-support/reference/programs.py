@@ -81,6 +81,12 @@ EXECUTABLE_VARIABLES: Final = {
 TRACING_VARIABLES: Final = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces are sent by OTLP over HTTP; without it none are.",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "The same, for traces alone.",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "`http/protobuf`, the only one that is built in. A collector "
+    "has another port for it (usually 4318) than for `grpc` (4317).",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "The same, for traces alone.",
+    "OTEL_TRACES_EXPORTER": "`otlp`: as without it where an endpoint is set, and without one to "
+    "`http://localhost:4318`. `console`: a JSON object a line, on standard output. Both with a "
+    "comma between. `none`: no traces, whatever else is set.",
     "OTEL_SDK_DISABLED": "`true`: no traces, whatever else is set.",
     "OTEL_SERVICE_NAME": "The process's name in traces, instead of its own.",
 }
@@ -104,6 +110,9 @@ def _lines() -> Iterator[str]:
     yield "## Traces\n"
     yield "Of danmd, ipam-svc, netwatcher and svcwatcher. The exporter and the sampler also read"
     yield "what OpenTelemetry defines for every program.\n"
+    yield "As OpenTelemetry's specification has it, a value that is not known is ignored; a"
+    yield "warning, `Ignored a setting of traces`, says at the start what to set instead. At its"
+    yield "end a process spends 2 s at most on what no collector has taken.\n"
     yield from _variables(TRACING_VARIABLES)
 
 

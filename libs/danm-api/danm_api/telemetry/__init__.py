@@ -14,19 +14,18 @@ from danm_api.telemetry.correlation import (
     current_request_ids,
     inject_request_id,
 )
+from danm_api.telemetry.export import configure_tracing, shutdown_tracing
 from danm_api.telemetry.health import HealthServer, Readiness
 from danm_api.telemetry.listener import Listener
 from danm_api.telemetry.logs import Logger, configure_logging, get_logger
 from danm_api.telemetry.scrapes import exposition
 from danm_api.telemetry.traces import (
-    configure_tracing,
     current_trace,
     current_trace_id,
     extract,
     inject,
     recorded_trace_id,
     shared_by,
-    shutdown_tracing,
     span,
 )
 

@@ -1,10 +1,9 @@
 """OpenTelemetry traces with W3C context.
 
-Spans cost next to nothing until ``configure_tracing`` finds an OTLP endpoint in the standard
-environment variables, and little in a process that has so much to do that few are recorded.
+Spans cost next to nothing in a process that exports none (``danm_api.telemetry.export``), and
+little in one that has so much to do that few are recorded.
 """
 
-import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,9 @@ from opentelemetry.util.types import AttributeValue
 
 from danm_api.telemetry.sampling import Sampling
 
-_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-_TRACER_NAME: Final = "danm"
+TRACER_NAME: Final = "danm"
 _CONTEXT_HEADER: Final = "traceparent"
-_SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 
 
 def _unrecorded(trace_id: int, span_id: int) -> trace.Span:
@@ -41,50 +38,16 @@ _tracer: trace.Tracer | None = None
 _sampling: Sampling | None = None
 
 
-def configure_tracing(component: str, *, environ: Mapping[str, str] | None = None) -> bool:
-    """Export the process's spans by OTLP over HTTP when an endpoint is configured.
-
-    OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG choose which traces are recorded; without them
-    some in each second are (``danm_api.telemetry.sampling``).
+def begin_recording(tracer: trace.Tracer, sampling: Sampling | None) -> None:
+    """Make spans by a tracer from now on.
 
     Args:
-        component: The service name, unless OTEL_SERVICE_NAME names another.
-        environ: The environment; the process's own when None.
-
-    Returns:
-        Whether spans are exported.
+        tracer: Of a provider that exports.
+        sampling: Which traces are recorded; None where OTEL_TRACES_SAMPLER decides.
     """
-    environ = os.environ if environ is None else environ
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    if not any(environ.get(name) for name in _ENDPOINTS):
-        return False
-    # Imported here: the exporter brings protobuf and requests, which idle processes need not load.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-
-    name = environ.get("OTEL_SERVICE_NAME") or component
-    provider = TracerProvider(
-        resource=Resource.create({"service.name": name}),
-        # None: what the variables say.
-        sampler=None if environ.get(_SAMPLER) else ALWAYS_ON,
-    )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
-    global _tracer, _sampling  # noqa: PLW0603  (as its provider is)
-    _tracer = provider.get_tracer(_TRACER_NAME)
-    _sampling = None if environ.get(_SAMPLER) else Sampling()
-    return True
-
-
-def shutdown_tracing() -> None:
-    """Send what is left; blocks for as long as the exporter's time-out at most."""
-    shutdown = getattr(trace.get_tracer_provider(), "shutdown", None)
-    if shutdown is not None:
-        shutdown()
+    global _tracer, _sampling  # noqa: PLW0603  (as the library's provider is)
+    _tracer = tracer
+    _sampling = sampling
 
 
 @contextmanager
@@ -107,7 +70,7 @@ def span(
     """
     instead = _instead_of_span(name, trace.get_current_span(parent))
     if instead is None:
-        tracer = _tracer or trace.get_tracer(_TRACER_NAME)
+        tracer = _tracer or trace.get_tracer(TRACER_NAME)
         with tracer.start_as_current_span(
             name, context=parent, kind=kind, links=tuple(links), attributes=attributes
         ) as current:

@@ -1,4 +1,4 @@
-"""Traces: the context travels, and nothing is exported unasked."""
+"""Traces: the context travels."""
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
@@ -12,17 +12,10 @@ from opentelemetry.trace import (
     use_span,
 )
 
-from danm_api.telemetry import configure_tracing, current_trace_id, extract, inject, shared_by, span
+from danm_api.telemetry import current_trace_id, extract, inject, shared_by, span
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
-
-
-def test_nothing_is_exported_without_an_endpoint() -> None:
-    """Without the standard variables, or when they say so, tracing stays off."""
-    assert not configure_tracing("x", environ={})
-    off = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}
-    assert not configure_tracing("x", environ=off)
 
 
 def test_the_context_of_a_request_goes_on() -> None:
