@@ -107,29 +107,20 @@ def _sources(deploy: Path, directory: Path) -> Iterator[Source]:
 
 def _apply(patch: Mapping[str, Any], directory: Path, sources: dict[Identity, Source]) -> None:
     match patch:
-        case {"path": str(name), **rest} if not rest:
-            changes = yaml.safe_load((directory / name).read_text())
         case {"patch": str(text), **rest} if not rest:
             changes = yaml.safe_load(text)
+            if changes.get("$patch") != "delete":
+                # Others would be merged, which nothing in deploy/ needs.
+                raise UnknownKustomizationError(f"a patch of {directory / _FILE}: {changes}")
+            del sources[identity(changes)]
         case {"patch": str(text), "target": {"kind": str(kind), "name": str(name)}}:
             source = sources[kind, name]
             raw = source.raw
             for operation in yaml.safe_load(text):
                 raw = _operated(raw, operation)
             sources[kind, name] = Source(path=source.path, raw=raw)
-            return
         case _:
             raise UnknownKustomizationError(f"a patch of {directory / _FILE}: {patch}")
-    key = identity(changes)
-    if changes.get("$patch") == "delete":
-        del sources[key]
-        return
-    fields = {name: changes[name] for name in set(changes) - {"apiVersion", "kind", "metadata"}}
-    if not all(isinstance(value, list) for value in fields.values()):
-        # Mappings would be merged, which nothing in deploy/ needs.
-        raise UnknownKustomizationError(f"a patch of {directory / _FILE}: {changes}")
-    source = sources[key]
-    sources[key] = Source(path=source.path, raw=source.raw | fields)
 
 
 def _operated(raw: RawObject, operation: Mapping[str, Any]) -> RawObject:

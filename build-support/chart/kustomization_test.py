@@ -51,8 +51,8 @@ def test_tags_come_from_the_kustomizations_that_are_used(tmp_path: Path) -> None
     assert read(_write(tmp_path)).tags == {"x/y": "0.1.0", "x/z": "0.2.0"}
 
 
-def test_patches_add_replace_and_delete(tmp_path: Path) -> None:
-    """The three that deploy/ uses; what they patch stays as it was elsewhere."""
+def test_patches_add_and_delete(tmp_path: Path) -> None:
+    """The two that deploy/ uses; what they patch stays as it was elsewhere."""
     _write(
         tmp_path,
         part="""\
@@ -61,7 +61,6 @@ patches:
 - target: {kind: A, name: one}
   patch: |
     - {op: add, path: /spec/list/0/of/-, value: 2}
-- path: rules.yaml
 - patch: |
     kind: C
     metadata: {name: three}
@@ -69,10 +68,9 @@ patches:
 """,
         a="resources: [../a.yaml]",
     )
-    (tmp_path / "part" / "rules.yaml").write_text("kind: B\nmetadata: {name: two}\nrules: [3]\n")
     one, two = (source.raw for source in read(tmp_path, "part").sources)
     assert one["spec"] == {"list": [{"of": [1, 2]}]}
-    assert two["rules"] == [3]
+    assert two["rules"] == [1]
     assert read(tmp_path).sources[0].raw["spec"] == {"list": [{"of": [1]}]}
 
 
@@ -95,9 +93,10 @@ def test_replicas_of_a_component(tmp_path: Path) -> None:
         ),
         pytest.param(
             "resources: [../a]\npatches:\n"
-            "- patch: '{kind: A, metadata: {name: one}, spec: {x: 1}}'\n",
+            "- patch: '{kind: B, metadata: {name: two}, rules: [3]}'\n",
             id="merge",
         ),
+        pytest.param("resources: [../a]\npatches: [{path: two.yaml}]\n", id="file"),
     ],
 )
 def test_what_is_not_known_is_refused(tmp_path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """The templates of the chart's objects: deploy/ with the values in their places. Pure."""
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -36,14 +37,14 @@ def templates(
         UnequalObjectsError: The two have differences that no rule here covers.
     """
     alone = {source.identity: source.raw for source in ipam_only.sources}
-    if more := set(alone) - {source.identity for source in whole.sources}:
-        raise UnequalObjectsError(f"deploy/ipam-only alone has {sorted(more)}")
+    usual = {source.identity for source in whole.sources}
+    more = [source for source in ipam_only.sources if source.identity not in usual]
     files: dict[PurePosixPath, str] = {}
-    for source in whole.sources:
+    for source in (*whole.sources, *more):
         if source.raw["kind"] == NAMESPACE:
             continue
         text = "---\n" + rendered(_tree(source, alone, one_node, whole.tags))
-        if conditions := list(_conditions(source, alone)):
+        if conditions := list(_conditions(source, usual, alone)):
             text = conditional(_both(conditions), text)
         files[source.path] = files.get(source.path, _header(source.path)) + text
     return files
@@ -53,8 +54,12 @@ def _header(path: PurePosixPath) -> str:
     return f"{{{{- /* Written by `python -m chart`: change deploy/{path} instead. */}}}}\n"
 
 
-def _conditions(source: Source, alone: Mapping[Identity, object]) -> Iterator[str]:
+def _conditions(
+    source: Source, usual: AbstractSet[Identity], alone: Mapping[Identity, object]
+) -> Iterator[str]:
     """Yield what must hold for an object to be there."""
+    if source.identity not in usual:
+        yield _IPAM_ONLY
     if source.identity not in alone:
         yield f"not {_IPAM_ONLY}"
     directory = source.path.parts[0]
@@ -104,7 +109,5 @@ def _merged(whole: Any, alone: Any) -> Any:  # noqa: ANN401  (raw YAML)
             return [_merged(one, other)]
         case list(), list() if alone[: len(whole)] == whole:
             return [*whole, *(Only(_IPAM_ONLY, item) for item in alone[len(whole) :])]
-        case list(), list():
-            return Either(_IPAM_ONLY, alone, whole)
         case _:
             raise UnequalObjectsError(f"{whole!r} and {alone!r}")

@@ -45,14 +45,20 @@ def test_an_object_of_the_whole_goes_with_the_rest() -> None:
     )
 
 
+def test_an_object_of_addresses_alone_goes_with_them() -> None:
+    """Without `ipamOnly` it is not there; it stands in a file of its own path."""
+    alone = _kustomized(A=_object(), B=_object(path="ipam-only/b.yaml"))
+    files = templates(_kustomized(A=_object()), alone, {})
+    *_, (path, text) = files.items()
+    assert path == PurePosixPath("ipam-only/b.yaml")
+    assert "{{- if .Values.ipamOnly }}\n---\nkind: B\n" in text
+    assert len(files) == 2
+
+
 def test_what_differs_depends_on_what_users_want() -> None:
-    """An item more is added; another list replaces."""
+    """An item more is added."""
     assert "- 1\n{{- if .Values.ipamOnly }}\n- 2\n{{- end }}\n" in _text(
         _object(args=[1]), _object(args=[1, 2])
-    )
-    assert (
-        "{{- if .Values.ipamOnly }}\nrules:\n- 2\n{{- else }}\nrules:\n- 1\n{{- end }}\n"
-        in _text(_object(rules=[1]), _object(rules=[2]))
     )
 
 
@@ -61,7 +67,7 @@ def test_what_differs_depends_on_what_users_want() -> None:
     [
         pytest.param({"A": _object(a=1)}, {"A": _object(a=2)}, id="scalar"),
         pytest.param({"A": _object(a=1)}, {"A": _object(b=1)}, id="keys"),
-        pytest.param({"A": _object()}, {"A": _object(), "B": _object()}, id="object"),
+        pytest.param({"A": _object(a=[1])}, {"A": _object(a=[2])}, id="list"),
     ],
 )
 def test_other_differences_are_refused(

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from chart.kustomization import read
 from danm_api import labels
 from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL
 from danm_api.kube.api import ENDPOINTS, LEASES, SERVICES
@@ -25,7 +26,7 @@ from svcwatcher.process import Process
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 _WORKLOADS: Final = frozenset({"Deployment", "DaemonSet"})
 # With all of DANM, and with --ipam-only.
-_DANMD_ROLES: Final = ("danm-cni/rbac.yaml", "ipam-only/role.yaml")
+_DANMD_ROLES: Final = ("danm-cni/rbac.yaml", "ipam-only/rbac.yaml")
 
 
 def _objects(*kinds: str) -> list[dict[str, Any]]:
@@ -189,6 +190,19 @@ def test_danmd_alone_may_less_than_all_of_danm() -> None:
     assert not any(resource == "danmeps" for resource, _ in part)
 
 
+def test_addresses_alone_take_no_rights_away_from_all_of_danm() -> None:
+    """Applied over it by mistake, they leave its objects as they are, but for one DaemonSet.
+
+    Its danmd serves on, since the one with --ipam-only does not take the place of it.
+    """
+    whole, alone = (
+        {source.identity: source.raw for source in read(DEPLOY, part).sources}
+        for part in (".", "ipam-only")
+    )
+    changed = {key for key in whole.keys() & alone.keys() if whole[key] != alone[key]}
+    assert changed == {("DaemonSet", "danm-cni")}
+
+
 def test_danmd_may_do_with_danmeps_what_it_does() -> None:
     """It writes over one by a patch; a token that is stolen is good for no more."""
     whole, _ = (_grants_to_danmd(path) for path in _DANMD_ROLES)
@@ -260,12 +274,11 @@ async def test_svcwatcher_may_do_what_it_does() -> None:
 
 def _grants_to_danmd(path: str) -> set[tuple[str, str]]:
     """Return what a file's ClusterRole grants: resources and verbs."""
-    (role,) = (
-        raw
-        for raw in yaml.safe_load_all((DEPLOY / path).read_text())
-        if raw["kind"] == "ClusterRole"
-    )
-    assert role["metadata"]["name"] == "danm-cni"
+    raws = list(yaml.safe_load_all((DEPLOY / path).read_text()))
+    (role,) = (raw for raw in raws if raw["kind"] == "ClusterRole")
+    (binding,) = (raw for raw in raws if raw["kind"] == "ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [each["name"] for each in binding["subjects"]] == ["danm-cni"]
     return _granted(role)
 
 

@@ -33,7 +33,7 @@ from tests.ipam.cluster import Cluster
 from tests.ipam.controllers import cached_binaries
 from tests.lab.binaries import CNI_PLUGINS
 from tests.lab.danmd_options import danmd_options
-from tests.lab.deployed import apply_deployed, ipam_kubeconfig
+from tests.lab.deployed import apply_objects, deployed, ipam_kubeconfig
 from tests.lab.errors import StartError
 from tests.lab.own_network import ip, own_network
 from tests.lab.process import Background, start_leashed, wait_until
@@ -179,7 +179,10 @@ class PluginNode:
 
     async def apply_roles(self) -> None:
         """Apply danmd's service account and roles as deploy/ipam-only has them."""
-        await apply_deployed(self.cluster.api, "danm-cni/rbac.yaml", "ipam-only/role.yaml")
+        raws = deployed("danm-cni/rbac.yaml")
+        in_namespace = [raw for raw in raws if "namespace" in raw["metadata"]]
+        # In all namespaces it has rights of its own.
+        await apply_objects(self.cluster.api, [*in_namespace, *deployed("ipam-only/rbac.yaml")])
 
     async def api_token(self, pod: RawObject) -> str:
         """Return a token for the API server, bound to danmd's Pod."""

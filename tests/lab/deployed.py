@@ -1,6 +1,7 @@
 """Objects of deploy/ on an API server, and kubeconfig files with the rights that they give."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -45,17 +46,18 @@ _KINDS: Final = {
 
 
 def deployed(*files: str) -> list[RawObject]:
-    """Return the objects of files below deploy/; of one name the last, as with kustomize."""
-    found: dict[tuple[str, str], RawObject] = {}
-    for file in files:
-        for raw in yaml.safe_load_all((DEPLOY / file).read_text()):
-            found[raw["kind"], raw["metadata"]["name"]] = raw
-    return list(found.values())
+    """Return the objects of files below deploy/."""
+    return [raw for file in files for raw in yaml.safe_load_all((DEPLOY / file).read_text())]
 
 
 async def apply_deployed(api: KubeApi, *files: str) -> None:
     """Create the objects of files below deploy/; those that are there stay as they are."""
-    for raw in deployed(*files):
+    await apply_objects(api, deployed(*files))
+
+
+async def apply_objects(api: KubeApi, raws: Iterable[RawObject]) -> None:
+    """Create objects; those that are there stay as they are."""
+    for raw in raws:
         kind = _KINDS[raw["kind"]]
         namespace = raw["metadata"]["namespace"] if kind.namespaced else None
         with suppress(ConflictError):
