@@ -27,7 +27,8 @@ def kubectl_of(file: Path, world: World) -> str:
     Args:
         file: Where it is kept; ``calls`` has all commands afterwards, in order.
         world: ``crds``: their names; ``objects``: lists of objects by kind; ``nodes``: those of
-            the cluster; ``pods``: lists of Pods by their label; ``execs``: by Pod, the status of
+            the cluster; ``pods``: lists of Pods by their label; ``namespaces``: those that are
+            still there when they are asked for; ``execs``: by Pod, the status of
             commands in it, and what they say; ``meet``: so many of these run at once or fail;
             ``vanishing``: names of objects that are gone when they are patched; ``fails``:
             commands that begin so fail, so often.
@@ -61,19 +62,8 @@ def main(file: Path, words: list[str]) -> int:
                 print("Unable to connect to the server: net/http: timeout", file=sys.stderr)
                 return 1
         match words:
-            case ["get", "crd", name, *options]:
-                if name in world["crds"]:
-                    print(f"customresourcedefinition/{name}")
-                elif "--ignore-not-found" not in options:
-                    print("Error from server (NotFound)", file=sys.stderr)
-                    return 1
-            case ["get", "pods", "-n", _, "-l", label, "-o", template]:
-                pods = world["pods"].get(label.partition("=")[2], [])
-                sys.stdout.write(_rendered(template, pods))
-            case ["get", "nodes", "-o", template]:
-                sys.stdout.write(_rendered(template, world.get("nodes", [])))
-            case ["get", kind, "-A", "-o", template]:
-                sys.stdout.write(_rendered(template, world["objects"].get(kind, [])))
+            case ["get", *what]:
+                return _get(world, what)
             case ["patch", kind, *names, "-n", namespace, "--type=merge", "-p", _]:
                 return _patch(world, kind, namespace, names)
             case ["exec" | "delete" | "wait", *_]:
@@ -81,6 +71,32 @@ def main(file: Path, words: list[str]) -> int:
             case _:
                 raise SystemExit(f"unknown command: {command}")
     return _exec(file, world, words) if words[0] == "exec" else 0
+
+
+def _get(world: World, words: list[str]) -> int:
+    match words:
+        case ["crd", name, *options]:
+            if name in world["crds"]:
+                print(f"customresourcedefinition/{name}")
+            elif "--ignore-not-found" not in options:
+                print("Error from server (NotFound)", file=sys.stderr)
+                return 1
+        case ["namespace", name, "--ignore-not-found", "-o", "name"]:
+            if name in world.get("namespaces", ()):
+                print(f"namespace/{name}")
+        case ["pods", "-n", _, "-o", template]:
+            pods = [pod for pods in world["pods"].values() for pod in pods]
+            sys.stdout.write(_rendered(template, pods))
+        case ["pods", "-n", _, "-l", label, "-o", template]:
+            pods = world["pods"].get(label.partition("=")[2], [])
+            sys.stdout.write(_rendered(template, pods))
+        case ["nodes", "-o", template]:
+            sys.stdout.write(_rendered(template, world.get("nodes", [])))
+        case [kind, "-A", "-o", template]:
+            sys.stdout.write(_rendered(template, world["objects"].get(kind, [])))
+        case _:
+            raise SystemExit(f"unknown command: get {' '.join(words)}")
+    return 0
 
 
 def _exec(file: Path, world: World, words: list[str]) -> int:

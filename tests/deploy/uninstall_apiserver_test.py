@@ -40,6 +40,7 @@ case "$1 $2" in
 exec*) exit 0 ;;
 "delete daemonset" | "delete deployment") exec KUBECTL "$@" --cascade=background ;;
 "delete -k") exec KUBECTL "$@" --wait=false ;;
+"wait namespace/"*) [ -z "$PATIENCE" ] || exec KUBECTL "$@" --timeout="$PATIENCE"; exit 0 ;;
 esac
 exec KUBECTL "$@"
 """
@@ -82,14 +83,15 @@ def _names(kubectl: Kubectl, kind: str) -> list[str]:
 
 
 def _uninstall(
-    kubectl: Kubectl, directory: Path, *arguments: str
+    kubectl: Kubectl, directory: Path, *arguments: str, patience: str = ""
 ) -> "subprocess.CompletedProcess[str]":
+    """Run it; with patience it waits so long for the namespace, which never ends here."""
     wrapper = directory / "kubectl"
     wrapper.write_text(_KUBECTL.replace("KUBECTL", shlex.join(kubectl.command)))
     wrapper.chmod(0o755)
     return subprocess.run(
         [str(DEPLOY / "uninstall"), *arguments],
-        env=dict(os.environ, KUBECTL=str(wrapper)),
+        env=dict(os.environ, KUBECTL=str(wrapper), PATIENCE=patience),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -152,3 +154,47 @@ def test_all_objects_go(kubectl: Kubectl, tmp_path: Path) -> None:
         timeout_s=_WITHIN_S,
     )
     assert _call(kubectl, "get", "deployments,daemonsets", "-n", SYSTEM_NAMESPACE) == ""
+
+
+def test_nodes_that_hold_the_namespace_are_read_from_its_pods(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """Their state is that of their condition among others; a Pod without a node holds nothing."""
+    states = {"lost": "Unknown", "slow": "True"}
+    _create(
+        kubectl,
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name},
+                "status": {
+                    "conditions": [
+                        {"type": "MemoryPressure", "status": "False"},
+                        {"type": "Ready", "status": status},
+                    ]
+                },
+            }
+            for name, status in states.items()
+        ),
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": f"danm-cni-{node}", "namespace": SYSTEM_NAMESPACE},
+                "spec": {
+                    "serviceAccountName": "danm-cni",
+                    "containers": [{"name": "danmd", "image": "danm/danm-cni"}],
+                    **({} if node == "nowhere" else {"nodeName": node}),
+                },
+            }
+            for node in (*states, "nowhere")
+        ),
+    )
+    done = _uninstall(kubectl, tmp_path, patience="1s")
+    assert done.returncode == 1
+    assert "DANM is removed" not in done.stdout + done.stderr
+    lines = done.stderr.splitlines()
+    first = lines.index("    lost (NotReady): danm-cni-lost")
+    assert lines[first + 1] == "    slow (Ready): danm-cni-slow"
+    assert not any("nowhere" in line for line in lines)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import pytest
 
+from chart.kustomization import read
 from danm_api import labels
 from danm_api.codec.endpoint_slice import MANAGED_BY_LABEL
 from danm_api.membership.endpoints import MANAGED_BY, SLICES_MANAGED_BY
@@ -21,6 +22,7 @@ _UNINSTALL: Final = Path(__file__).parents[2] / "deploy" / "uninstall"
 _CLEANING: Final = "exec -n danm-system"
 _CLEANING_LINKS: Final = "exec -n danm-system danm-netwatcher"
 _ALL_THE_REST: Final = "delete -k"
+_ITS_END: Final = "wait namespace/danm-system --for=delete"
 _SLICES: Final = f"delete endpointslices -A -l {MANAGED_BY_LABEL}={SLICES_MANAGED_BY}"
 _ENDPOINTS: Final = f"delete endpoints -A -l {labels.MANAGED_BY}={MANAGED_BY}"
 _KINDS: Final = ("danmeps", "danmipblocks", "danmnets", "danmnodes")
@@ -40,6 +42,7 @@ _STEPS: Final = [
     "patch danmipblocks",
     "patch danmnets",
     _ALL_THE_REST,
+    _ITS_END,
 ]
 
 
@@ -57,8 +60,9 @@ def _pod(name: str, node: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"nodeName": node} if node else {}}
 
 
-def _node(name: str) -> dict[str, Any]:
-    return {"metadata": {"name": name}}
+def _node(name: str, *, ready: str = "True") -> dict[str, Any]:
+    conditions = [{"type": "DiskPressure", "status": "False"}, {"type": "Ready", "status": ready}]
+    return {"metadata": {"name": name}, "status": {"conditions": conditions}}
 
 
 def _world(*, nodes: int = 2, **more: object) -> World:
@@ -214,7 +218,7 @@ def test_users_are_named_and_kept(
     assert forced.has_called("exec -n danm-system danm-cni-n1 -- /app/bin/python -s -m danm_cni")
     assert any(call.endswith("uninstall-node --force") for call in forced.calls)
     assert not forced.has_called(_CLEANING_LINKS)
-    assert not forced.has_called("wait")
+    assert not forced.has_called("wait danmnets")
     assert forced.has_called(_ALL_THE_REST)
 
 
@@ -287,6 +291,19 @@ def test_without_netwatcher_the_nodes_of_pods_count(tmp_path: Path) -> None:
     assert "still have DANM:\n    n1\n" in done.complained
 
 
+def test_what_addresses_alone_have_of_their_own_goes_too(tmp_path: Path) -> None:
+    """It is not in deploy/, which is removed as a whole."""
+    deploy = _UNINSTALL.parent
+    whole, alone = (
+        {source.identity for source in read(deploy, part).sources} for part in (".", "ipam-only")
+    )
+    done = _run(tmp_path, _world())
+    deleted = [call.split()[1:3] for call in done.calls if call.startswith("delete")]
+    assert alone - whole
+    for kind, name in alone - whole:
+        assert any(kind.lower() in kinds.split(",") and name == n for kinds, n in deleted), name
+
+
 def test_what_is_left_is_told_also_where_it_stops_later(tmp_path: Path) -> None:
     """Its Pods may be gone by then, and nobody would know of these nodes any more."""
     world = _world(execs={"danm-cni-n1": [1, ""]}, fails={_ALL_THE_REST: 1})
@@ -348,6 +365,86 @@ def test_many_objects_take_few_commands(tmp_path: Path) -> None:
     assert done.status == 0, done.complained
     assert sum(call.startswith("patch") for call in done.calls) <= 6
     assert not any("finalizers" in raw["metadata"] for raw in done.objects["danmipblocks"])
+
+
+def _held(*, nodes: int = 2, **more: object) -> World:
+    """Return a world whose namespace outlives all that is waited for it."""
+    return _world(nodes=nodes, namespaces=["danm-system"], fails={_ITS_END: 1}, **more)
+
+
+@pytest.mark.parametrize("ready", ["False", "Unknown"])
+def test_a_node_whose_pods_do_not_end_is_named_with_the_way_out(tmp_path: Path, ready: str) -> None:
+    """Nobody tells the API server of their end; all but the namespace is gone all the same."""
+    world = _held(nodes=3)
+    world["nodes"][1] = _node("n2", ready=ready)
+    world["pods"] = {
+        "danm-cni": [_pod("danm-cni-n2", "n2"), _pod("pending", "")],
+        "danm-netwatcher": [_pod("danm-netwatcher-n2", "n2"), _pod("danm-netwatcher-n3", "n3")],
+    }
+    done = _run(tmp_path, world)
+    assert done.status == 1
+    assert "DANM is removed" not in done.said + done.complained
+    told = done.complained.splitlines()
+    first = told.index("    n2 (NotReady): danm-cni-n2 danm-netwatcher-n2")
+    assert told[first + 1] == "    n3 (Ready): danm-netwatcher-n3"
+    assert "danm-system" in told[first - 1]
+    assert "    kubectl delete node NODE" in told[first + 1 :]
+    assert any("spec.nodeName=NODE --force" in line for line in told[first + 1 :])
+    # The definitions had to go before: those do not wait for a node.
+    (waited,) = (call for call in done.calls if call.startswith(_ALL_THE_REST) and "crds" in call)
+    asked, last = (
+        next(i for i, c in enumerate(done.calls) if c.startswith(step))
+        for step in (_ALL_THE_REST, _ITS_END)
+    )
+    assert "--wait=false" in done.calls[asked]
+    assert asked < done.calls.index(waited) < last
+
+
+def test_nodes_with_files_are_told_beside_those_that_hold_the_namespace(tmp_path: Path) -> None:
+    """Whoever gives up a node for lost, and has it back later, finds DANM's configuration on it."""
+    world = _held(execs={"danm-cni-n2": [1, "connection refused\n"]})
+    world["nodes"][1] = _node("n2", ready="Unknown")
+    done = _run(tmp_path, world)
+    assert done.status == 1
+    assert "still have DANM:\n    n2\n" in done.complained
+    assert "    n2 (NotReady): danm-cni-n2 " in done.complained
+
+
+def test_a_namespace_that_stays_for_another_reason_is_told(tmp_path: Path) -> None:
+    """An API service that does not answer holds it too, for one."""
+    world = _held()
+    world["pods"] = {"danm-cni": [], "danm-netwatcher": []}
+    world["objects"]["danmnodes"] = []
+    done = _run(tmp_path, world)
+    assert done.status == 1
+    assert "DANM is removed" not in done.said + done.complained
+    assert "kubectl get namespace danm-system" in done.complained
+    assert "NotReady" not in done.complained
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        "get namespace danm-system",
+        "get pods -n danm-system -o",
+        "get nodes -o jsonpath={range .items[*]}{.metadata.name}{range .status.conditions",
+    ],
+)
+def test_who_does_not_know_what_holds_the_namespace_says_so(tmp_path: Path, silent: str) -> None:
+    """It names no node by a guess."""
+    world = _held()
+    world["fails"][silent] = 1
+    done = _run(tmp_path, world)
+    assert done.status == 1
+    assert "Nobody knows" in done.complained
+    assert "DANM is removed" not in done.said
+
+
+def test_a_namespace_that_has_gone_meanwhile_holds_nothing(tmp_path: Path) -> None:
+    """What counts is what is there, not how the waiting ended."""
+    done = _run(tmp_path, _world(fails={_ITS_END: 1}))
+    assert done.status == 0, done.complained
+    assert done.said.splitlines()[-1] == "==> DANM is removed."
 
 
 @pytest.mark.parametrize("argument", ["--help", "--froce"])
