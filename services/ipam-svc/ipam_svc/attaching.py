@@ -38,6 +38,7 @@ class Item:
         begun: Whether anything may have been taken.
         took: What was taken or kept for it.
         left: What the owner had before and leaves for another address.
+        insisted: What may have been taken although it cools.
     """
 
     asked: OrderedAttachment
@@ -52,6 +53,7 @@ class Item:
     begun: bool = False
     took: list[Took] = field(default_factory=list)
     left: frozenset[IPAddress] = frozenset()
+    insisted: frozenset[IPAddress] = frozenset()
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ async def take_ipv4(taker: Taker, item: Item) -> None:
             item.mac = mac_for(net, spec, ipv4=address, ipv6=None, identity=item.identity)
             _require_ipv6_of(taker, item, item.mac)
             if tracked:
+                item.insisted |= {address}
                 took = item.add(
                     await taker.take_exact(
                         item.ref,
@@ -179,6 +182,8 @@ async def _take_exactly_ipv6(
 ) -> None:
     net, spec = item.network.net, item.network.spec
     mac = item.mac or mac_for(net, spec, ipv4=None, ipv6=address, identity=item.identity)
+    if not dynamic:
+        item.insisted |= {address}
     took = item.add(
         await taker.take_exact(
             item.ref,

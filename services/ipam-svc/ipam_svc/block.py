@@ -113,6 +113,7 @@ class GiveBack:
 
     Attributes:
         pending: Only if it still is: by one that is confirmed the owner has lost its other one.
+        cooled: What was taken with the address, which nobody has used: it goes on cooling.
     """
 
     key: OwnerKey
@@ -120,6 +121,7 @@ class GiveBack:
     address: IPAddress
     cooldown_s: int
     pending: bool = False
+    cooled: Cooling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +150,12 @@ class Took:
 
     Attributes:
         new: It held no entry for this address before.
+        cooled: What it took the place of, where somebody asked for just this address.
     """
 
     held: Held
     new: bool
+    cooled: Cooling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +313,7 @@ def _take_exact(block: IPBlock, change: TakeExact, now: datetime) -> tuple[IPBlo
         reason = f"{where} is not handed out: the DanmNet is being deleted"
         raise NetworkNotReadyError(reason)
     held = _new_entry(change, change.address, mac=change.mac, now=now)
-    return with_entry(block, held), Took(held=held, new=True)
+    return with_entry(block, held), Took(held=held, new=True, cooled=entry)
 
 
 def _refuse_going(block: IPBlock) -> None:
@@ -345,6 +349,8 @@ def _give_back(block: IPBlock, change: GiveBack, now: datetime) -> tuple[IPBlock
     left = block.entries[:position] + block.entries[position + 1 :]
     freed = replace(block, entries=left)
     cooling = _cooling(entry, change.cooldown_s, now)
+    if change.cooled is not None and not is_free(change.cooled, now=now):
+        cooling = max(cooling or change.cooled, change.cooled, key=lambda each: each.free_at)
     return freed if cooling is None else with_entry(freed, cooling), GaveBack(held=entry)
 
 

@@ -3,7 +3,7 @@
 The Lease holder frees the same within seconds (``reclaim``); no request waits for that.
 """
 
-from danm_api.model.ip_block import Held, owner_key
+from danm_api.model.ip_block import Cooling, Held, owner_key
 from danm_api.record.reasons import DOUBLE, EXPIRED
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.announcer import Announcer
@@ -22,8 +22,11 @@ async def give_back(
     cooldown_s: int,
     deadline: float,
     pending: bool = False,
+    cooled: Cooling | None = None,
 ) -> GaveBack | NotHeld:
     """Free an entry if it is still of this owner and attempt; and with ``pending``, if it is so.
+
+    With ``cooled`` it cools at least as long as before it was taken.
 
     Raises:
         DanmError: The outcome is not known.
@@ -36,6 +39,7 @@ async def give_back(
             address=held.address,
             cooldown_s=cooldown_s,
             pending=pending,
+            cooled=cooled,
         ),
         deadline=deadline,
     )

@@ -7,6 +7,7 @@ before may be that of a live interface (DESIGN, P3).
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
@@ -19,7 +20,7 @@ from danm_api.errors import (
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.attachment import IPv4Request, IPv6Request
-from danm_api.model.ip_block import ExternalOwner, Held, Owner
+from danm_api.model.ip_block import Cooling, ExternalOwner, Held, Owner
 from danm_api.names import NetworkName
 from danm_api.record.entries import GIVE_BACK_S
 from danm_api.telemetry import get_logger
@@ -45,6 +46,15 @@ from ipam_svc.store import BlockStore
 from ipam_svc.taking import Taker
 
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """An entry that a failed request made, and how long its address cools without it."""
+
+    held: Held
+    cooldown_s: int = 0
+    cooled: Cooling | None = None
 
 
 class Reservations:
@@ -256,17 +266,17 @@ class Reservations:
         """
         deadline = self._clock() + GIVE_BACK_S
         new = {
-            (item.ref, took.held.address): took.held
+            (item.ref, took.held.address): _Made(held=took.held, cooled=took.cooled)
             for item in items
             for took in item.took
             if took.new
         }
         if look:
             await self._look_for_made(items, new)
-        await all_of([self._give_back(ref, held, deadline) for (ref, _), held in new.items()])
+        await all_of([self._give_back(ref, made, deadline) for (ref, _), made in new.items()])
 
     async def _look_for_made(
-        self, items: Sequence[Item], new: dict[tuple[NetworkRef, IPAddress], Held]
+        self, items: Sequence[Item], new: dict[tuple[NetworkRef, IPAddress], _Made]
     ) -> None:
         """Add what writes have made whose outcome is not known."""
         begun = [item for item in items if item.begun]
@@ -283,12 +293,18 @@ class Reservations:
                 place = (item.ref, held.address)
                 if place not in kept and held.address not in item.known:
                     # As it was when it was taken: it may have been confirmed since.
-                    new.setdefault(place, held)
+                    new.setdefault(place, _Made(held=held, cooldown_s=_cooldown(item, held)))
 
-    async def _give_back(self, ref: NetworkRef, held: Held, deadline: float) -> None:
+    async def _give_back(self, ref: NetworkRef, made: _Made, deadline: float) -> None:
+        held = made.held
         try:
             await self._taker.give_back(
-                ref, held, cooldown_s=0, deadline=deadline, pending=held.is_pending
+                ref,
+                held,
+                cooldown_s=made.cooldown_s,
+                deadline=deadline,
+                pending=held.is_pending,
+                cooled=made.cooled,
             )
         except DanmError as error:
             _log.warning(
@@ -298,6 +314,14 @@ class Reservations:
                 attempt=held.attempt,
                 error=error,
             )
+
+
+def _cooldown(item: Item, held: Held) -> int:
+    """Return how long an entry cools of which only the record tells, and not what was before it.
+
+    Nobody has used it: but an address that was asked for may have cooled, for up to so long.
+    """
+    return item.claim.cooldown_s if held.address in item.insisted else 0
 
 
 def _has_expired(owner: Owner, *, now: datetime) -> bool:

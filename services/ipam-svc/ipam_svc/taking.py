@@ -13,7 +13,7 @@ from danm_api.errors import (
     StaleAttemptError,
 )
 from danm_api.model.addresses import IPAddress
-from danm_api.model.ip_block import Held, owner_key
+from danm_api.model.ip_block import Cooling, Held, owner_key
 from danm_api.record.entries import describe_owner, held_entries
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, version_of
@@ -262,8 +262,11 @@ class Taker:
         cooldown_s: int,
         deadline: float,
         pending: bool = False,
+        cooled: Cooling | None = None,
     ) -> GaveBack | NotHeld:
         """Free an entry if it is still of this owner and attempt; with ``pending``, if it is so.
+
+        With ``cooled`` it cools at least as long as before it was taken.
 
         Raises:
             DanmError: The outcome is not known.
@@ -275,6 +278,7 @@ class Taker:
             cooldown_s=cooldown_s,
             deadline=deadline,
             pending=pending,
+            cooled=cooled,
         )
 
     async def fence(

@@ -58,9 +58,9 @@ def as_first_tried(tried: Outcome | None, verdict: Outcome | DanmError) -> Outco
     unknown to this replica, is not taken for the write's.
     """
     match tried, verdict:
-        case Took(held=own, new=True), Took(held=held, new=False):
+        case Took(held=own, new=True, cooled=cooled), Took(held=held, new=False):
             is_own = own.address == held.address and held.born is None
-            return replace(verdict, new=is_own)
+            return replace(verdict, new=is_own, cooled=cooled if is_own else None)
         case GaveBack(), NotHeld():
             return tried
         case Swept(), Swept(held=()):

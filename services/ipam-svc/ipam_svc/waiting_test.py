@@ -1,15 +1,18 @@
 """What a change was brought by a write whose answer was lost."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from danm_api.errors import AddressTakenError, DanmError
+from danm_api.model.ip_block import Cooling
 from danm_api.testing.builders import a_held_entry
 from ipam_svc.block import GaveBack, NoSpace, NotHeld, Outcome, Swept, Took
 from ipam_svc.waiting import as_first_tried
 
 _OWN = a_held_entry("10.0.0.1", attempt=7)
+_COOLED = Cooling(address=_OWN.address, free_at=datetime(2026, 1, 1, tzinfo=UTC))
 _TAKEN = AddressTakenError("somebody else has it")
 
 
@@ -23,7 +26,13 @@ _TAKEN = AddressTakenError("somebody else has it")
             id="its own entry is there",
         ),
         pytest.param(
-            Took(held=_OWN, new=True),
+            Took(held=_OWN, new=True, cooled=_COOLED),
+            Took(held=_OWN, new=False),
+            Took(held=_OWN, new=True, cooled=_COOLED),
+            id="it took the place of what cooled",
+        ),
+        pytest.param(
+            Took(held=_OWN, new=True, cooled=_COOLED),
             Took(held=replace(_OWN, born=3), new=False),
             Took(held=replace(_OWN, born=3), new=False),
             id="an earlier attempt's was there before",
