@@ -4,21 +4,33 @@ All lists go by label, so they cost what the networks are, and they are read onl
 depends on the answer (SPEC N1, N5). With ``fence`` the blocks concerned are written first, so that
 whatever ipam-svc writes by what it has read before fails: what is read then stays so (decision
 0010).
+
+A block that this release cannot read hides nobody: each of its addresses counts as held, by it.
+Nor need it be fenced, as nothing that is written there could make more of them held.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final, Protocol
 
 from danm_api import labels
 from danm_api.codec.danmep import decode_endpoint_identity
-from danm_api.codec.ip_block import decode_ip_block
+from danm_api.codec.ip_block import read_ip_block
 from danm_api.errors import ConflictError, NotFoundError
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS, KubeApi, RawObject
 from danm_api.kube.backoff import delay_after
 from danm_api.model.addresses import IPAddress, IPNetwork
 from danm_api.model.danmnet import DanmNet, NetworkSpec
-from danm_api.model.ip_block import ContainerOwner, ExternalOwner, Held, IPBlock, Owner, PodOwner
+from danm_api.model.ip_block import (
+    ContainerOwner,
+    ExternalOwner,
+    Held,
+    IPBlock,
+    Owner,
+    PodOwner,
+    UnreadableBlock,
+)
 from netwatcher.applied import NetworkUse, is_in_pools, is_in_subnets, reaches_into_pools
 
 _CONTAINER_ID_SHOWN = 12
@@ -80,27 +92,29 @@ class ClusterUseReader:
         """Return who uses a network now."""
         if fence is not None:
             for raw in await self._blocks(net, f"{labels.NETWORK_UID}={net.uid}"):
-                if fence(decode_ip_block(raw).cidr):
+                block = read_ip_block(raw)
+                if isinstance(block, IPBlock) and fence(block.cidr):
                     await self._fence(raw)
-        blocks = await self._blocks(net, f"{labels.NETWORK_UID}={net.uid}")
+        listed = await self._blocks(net, f"{labels.NETWORK_UID}={net.uid}")
+        blocks = [read_ip_block(raw) for raw in listed]
         endpoints = await self._api.list(
             DANMEPS,
             namespace=net.namespace,
             label_selector=f"{labels.NETWORK}={labels.label_value(net.name)}",
         )
         return NetworkUse(
-            interfaces=tuple(
-                f"Pod {endpoint.namespace}/{endpoint.pod}"
-                # Whatever else a DanmEp says, it uses the network.
-                for endpoint in map(decode_endpoint_identity, endpoints.items)
-                # A label may be the hash of a long name.
-                if endpoint.network == net.name
+            interfaces=(
+                *(
+                    f"Pod {endpoint.namespace}/{endpoint.pod}"
+                    # Whatever else a DanmEp says, it uses the network.
+                    for endpoint in map(decode_endpoint_identity, endpoints.items)
+                    # A label may be the hash of a long name.
+                    if endpoint.network == net.name
+                ),
+                # One whose name tells no place may hold anything.
+                *(_unreadable(block) for block in blocks if isinstance(block, UnreadableBlock)),
             ),
-            holders={
-                entry.address: _in_words(entry.owner)
-                for block in map(decode_ip_block, blocks)
-                for entry in _held(block)
-            },
+            holders=dict(chain.from_iterable(map(_holders, blocks))),
         )
 
     async def holders_in_pools(
@@ -110,24 +124,30 @@ class ClusterUseReader:
         found: dict[IPAddress, str] = {}
         for other in others:
             for raw in await self._blocks(other, f"{labels.NETWORK_UID}={other.uid}"):
-                if not reaches_into_pools(spec, decode_ip_block(raw).cidr):
+                block = read_ip_block(raw)
+                # No address is handed out of one whose name tells no place.
+                if block.cidr is None or not reaches_into_pools(spec, block.cidr):
                     continue
                 where = f"DanmNet {other.namespace}/{other.name}"
-                for entry in await self._held(raw, fence=fence):
-                    if is_in_pools(spec, entry.address):
-                        found[entry.address] = f"{_in_words(entry.owner)} on {where}"
+                for address, holder in await self._held(raw, block, fence=fence):
+                    if is_in_pools(spec, address):
+                        found[address] = f"{holder} on {where}"
         where = f"a former DanmNet {net.namespace}/{net.name}"
         for raw in await self._blocks(net, f"{labels.NETWORK}={labels.label_value(net.name)}"):
-            block = decode_ip_block(raw)
-            if block.network == net.name and block.network_uid != net.uid:
-                for entry in await self._held(raw, fence=fence):
-                    if is_in_subnets(spec, entry.address):
-                        found[entry.address] = f"{_in_words(entry.owner)} on {where}"
+            block = read_ip_block(raw)
+            # What cannot be read has its label only to tell the name.
+            is_of_name = isinstance(block, UnreadableBlock) or block.network == net.name
+            if is_of_name and block.network_uid != net.uid:
+                for address, holder in await self._held(raw, block, fence=fence):
+                    if is_in_subnets(spec, address):
+                        found[address] = f"{holder} on {where}"
         return found
 
-    async def _held(self, raw: RawObject, *, fence: bool) -> list[Held]:
-        block = await self._fence(raw) if fence else decode_ip_block(raw)
-        return _held(block)
+    async def _held(
+        self, raw: RawObject, block: IPBlock | UnreadableBlock, *, fence: bool
+    ) -> list[tuple[IPAddress, str]]:
+        fenced = await self._fence(raw) if fence and isinstance(block, IPBlock) else block
+        return [] if fenced is None else list(_holders(fenced))
 
     async def _blocks(self, net: DanmNet, selector: str) -> list[RawObject]:
         listed = await self._api.list(
@@ -135,7 +155,7 @@ class ClusterUseReader:
         )
         return listed.items
 
-    async def _fence(self, raw: RawObject) -> IPBlock | None:
+    async def _fence(self, raw: RawObject) -> IPBlock | UnreadableBlock | None:
         """Write a block unchanged but for its fence, and return what it holds then.
 
         Its JSON form is kept: it may have fields of another release.
@@ -150,7 +170,7 @@ class ClusterUseReader:
                 written = await self._api.replace(
                     DANMIPBLOCKS, {**raw, "spec": spec}, namespace=metadata["namespace"]
                 )
-                return decode_ip_block(written)
+                return read_ip_block(written)
             except ConflictError:
                 # ipam-svc writes it: read what it holds now.
                 await self._sleep(delay_after(tries, base_s=_FENCE_BASE_S, max_s=_FENCE_MAX_S))
@@ -162,14 +182,29 @@ class ClusterUseReader:
                 )
             except NotFoundError:
                 return None
+            block = read_ip_block(raw)
+            if isinstance(block, UnreadableBlock):
+                return block
         raise ConflictError(
             f"DanmIPBlock {metadata['namespace']}/{metadata['name']} was written by somebody else"
             f" {_FENCE_TRIES} times in a row"
         )
 
 
-def _held(block: IPBlock | None) -> list[Held]:
-    return [] if block is None else [each for each in block.entries if isinstance(each, Held)]
+def _holders(block: IPBlock | UnreadableBlock) -> Iterator[tuple[IPAddress, str]]:
+    """Yield the addresses that are held in a block, and by whom."""
+    match block:
+        case IPBlock(entries=entries):
+            for entry in entries:
+                if isinstance(entry, Held):
+                    yield entry.address, _in_words(entry.owner)
+        case UnreadableBlock(cidr=cidr):
+            for address in () if cidr is None else cidr:
+                yield address, _unreadable(block)
+
+
+def _unreadable(block: UnreadableBlock) -> str:
+    return f"the unreadable DanmIPBlock {block.namespace}/{block.name}"
 
 
 def _in_words(owner: Owner) -> str:

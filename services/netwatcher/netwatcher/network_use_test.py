@@ -1,12 +1,22 @@
 """Who uses a DanmNet."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from danm_api.codec.danmep import encode_danmep
 from danm_api.codec.ip_block import encode_ip_block
 from danm_api.errors import ConflictError
 from danm_api.kube.api import DANMEPS, DANMIPBLOCKS
-from danm_api.testing.builders import NAMESPACE, a_block, a_danmep, a_danmnet
+from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.testing.builders import (
+    NAMESPACE,
+    a_block,
+    a_danmep,
+    a_danmnet,
+    a_held_entry,
+    a_pod_owner,
+)
 from danm_api.testing.fake_kube import FakeKube
 from netwatcher.network_use import ClusterUseReader
 
@@ -22,6 +32,79 @@ async def test_an_unreadable_danmep_is_a_user_nevertheless() -> None:
     use = await ClusterUseReader(kube).use_of(a_danmnet())
     names = [f"Pod {NAMESPACE}/processor-{number}" for number in (1, 2)]
     assert sorted(use.interfaces) == names
+
+
+class OddBlock:
+    """A network with a block of a later release, and one after it that can be read."""
+
+    def __init__(self, net: DanmNet) -> None:
+        self._kube = FakeKube()
+        self.use = ClusterUseReader(self._kube)
+        odd = encode_ip_block(a_block("10.0.0.0", network=net.name, network_uid=net.uid))
+        odd["spec"]["entries"] = ['{"kind": "OfALaterRelease"}']
+        self._stored = self._kube.add(DANMIPBLOCKS, odd)
+        entry = a_held_entry("10.0.0.64", owner=a_pod_owner("readable"))
+        readable = a_block("10.0.0.64", entry, network=net.name, network_uid=net.uid)
+        self._kube.add(DANMIPBLOCKS, encode_ip_block(readable))
+        self.words = f"the unreadable DanmIPBlock {NAMESPACE}/{odd['metadata']['name']}"
+
+    def untouched(self) -> bool:
+        """Say whether nobody has written it: it may say what such a write would lose."""
+        name = self._stored["metadata"]["name"]
+        return self._kube.stored(DANMIPBLOCKS, name, namespace=NAMESPACE) == self._stored
+
+
+@pytest.mark.parametrize("fence", [pytest.param(True, id="fenced"), pytest.param(False, id="read")])
+async def test_an_unreadable_block_uses_its_network_and_hides_nobody(*, fence: bool) -> None:
+    """Each of its addresses is held, as one of them may be, and those after it are found."""
+    # SPEC N5; DESIGN P1, P7
+    net = a_danmnet(cidr="10.0.0.0/24")
+    odd = OddBlock(net)
+    use = await odd.use.use_of(net, fence=(lambda _: True) if fence else None)
+    assert set(use.everybody) == {odd.words, f"Pod {NAMESPACE}/readable"}
+    assert use.holders[ip_address("10.0.0.63")] == odd.words
+    assert use.holders[ip_address("10.0.0.64")] == f"Pod {NAMESPACE}/readable"
+    assert len(use.holders) == 65
+    assert odd.untouched()
+
+
+@pytest.mark.parametrize("fence", [pytest.param(True, id="fenced"), pytest.param(False, id="read")])
+@pytest.mark.parametrize(
+    ("former", "count"),
+    [
+        pytest.param(False, 5, id="of a neighbour, in the pool"),
+        pytest.param(True, 65, id="of a former network of the name, in its subnet"),
+    ],
+)
+async def test_an_unreadable_block_on_the_wire_keeps_its_addresses(
+    *, former: bool, count: int, fence: bool
+) -> None:
+    """Each of them has a holder, who is named, and so have those of the blocks after it."""
+    # SPEC N1; DESIGN P1, P7
+    other = a_danmnet("internal" if former else "neighbour", uid="other", cidr="10.0.0.0/24")
+    pool = {"start": "10.0.0.60", "end": "10.0.0.70"}
+    net = a_danmnet(cidr="10.0.0.0/24", allocation_pool=pool)
+    odd = OddBlock(other)
+    assert isinstance(net.spec, NetworkSpec)
+    others = [] if former else [other]
+    found = await odd.use.holders_in_pools(net, net.spec, others, fence=fence)
+    where = f"a former DanmNet {NAMESPACE}/internal" if former else f"DanmNet {NAMESPACE}/neighbour"
+    assert found[ip_address("10.0.0.63")] == f"{odd.words} on {where}"
+    assert found[ip_address("10.0.0.64")] == f"Pod {NAMESPACE}/readable on {where}"
+    assert len(found) == count
+    assert odd.untouched()
+
+
+async def test_an_object_that_is_no_block_is_a_user_without_addresses() -> None:
+    """Somebody has made it by hand: what it says of whom can only be read by people."""
+    net = a_danmnet(cidr="10.0.0.0/24")
+    kube = FakeKube()
+    odd = encode_ip_block(a_block("10.0.0.0", network=net.name, network_uid=net.uid))
+    odd["metadata"]["name"], odd["spec"]["cidr"] = "by-hand", "x"
+    kube.add(DANMIPBLOCKS, odd)
+    use = await ClusterUseReader(kube).use_of(net)
+    words = f"the unreadable DanmIPBlock {NAMESPACE}/by-hand"
+    assert (use.interfaces, use.holders) == ((words,), {})
 
 
 class BusyBlock:
