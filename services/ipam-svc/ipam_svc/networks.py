@@ -113,8 +113,12 @@ class Networks:
 
 
 def links_of(spec: NetworkSpec) -> frozenset[str]:
-    """Return the links by which networks on one wire find each other (``same_wire``)."""
-    return frozenset(link for link in (spec.host_device, parent_link_name(spec)) if link)
+    """Return the links by which networks on one wire find each other (``same_wire``).
+
+    A pool of devices is found as a link is: its name has a slash, which none of a link has.
+    """
+    names = (spec.host_device, parent_link_name(spec), spec.device_pool)
+    return frozenset(name for name in names if name)
 
 
 def _judged_spec(net: DanmNet) -> NetworkSpec:

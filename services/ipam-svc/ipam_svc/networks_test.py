@@ -61,6 +61,18 @@ async def test_unknown_network() -> None:
             {"host_device": "ens4", "vlan": 7}, {"host_device": "net.7"}, True, id="link by name"
         ),
         pytest.param({}, {}, False, id="no device"),
+        pytest.param(
+            {"network_type": "sriov", "device_pool": "a.com/b", "vlan": 7},
+            {"network_type": "sriov", "device_pool": "a.com/b", "vlan": 7, "host_device": "ens4"},
+            True,
+            id="same pool of devices",
+        ),
+        pytest.param(
+            {"network_type": "sriov", "device_pool": "a.com/b"},
+            {"network_type": "sriov", "device_pool": "a.com/b", "vlan": 7},
+            False,
+            id="same pool of devices, other VLAN",
+        ),
     ],
 )
 async def test_networks_that_share_a_wire_are_found(

@@ -130,6 +130,8 @@ def _meeting_points(spec: NetworkSpec) -> Iterator[str]:
         yield f"parent {parent}"
     if spec.host_device is not None:
         yield f"wire {spec.host_device} {_number(spec.segment)}"
+    if spec.device_pool is not None:
+        yield f"devices {spec.device_pool} {_number(spec.segment)}"
     # Linux takes a VNI once on a node, whatever the parent is.
     if isinstance(spec.segment, Vxlan):
         yield f"wire {_number(spec.segment)}"

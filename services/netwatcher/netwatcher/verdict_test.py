@@ -199,7 +199,22 @@ _nets = st.builds(
 )
 
 
-@given(_nets, _nets)
+_functions = st.builds(
+    lambda name, namespace, options, segment: a_danmnet(
+        name, namespace=namespace, network_type="sriov", **options, **segment
+    ),
+    st.sampled_from(["a", "b"]),
+    st.sampled_from(["n", "m"]),
+    st.fixed_dictionaries(
+        {"device_pool": st.sampled_from(["a.com/1", "a.com/2"]), "cidr": st.just("10.0.0.0/24")},
+        optional={"host_device": st.sampled_from(["e1", "e2"])},
+    ),
+    st.sampled_from([{}, {"vlan": 2}]),
+)
+_any_nets = _nets | _functions
+
+
+@given(_any_nets, _any_nets)
 def test_rivals_are_found_by_their_keys(one: DanmNet, other: DanmNet) -> None:
     """Two networks that contradict each other meet under a key, in both directions."""  # DESIGN P6
     if (one.namespace, one.name) == (other.namespace, other.name):

@@ -195,7 +195,7 @@ def _wires(entry: Entry) -> tuple[object, ...]:
     name = ("network", entry.block.namespace, entry.block.network)
     if entry.spec is None:
         return (name,)
-    return (name, *enumerate(names_of_wire(entry.spec) or ()))
+    return (name, *names_of_wire(entry.spec))
 
 
 def _endpoints(snapshot: Snapshot, facts: Facts) -> Iterator[Diagnosis]:

@@ -22,8 +22,8 @@ from danm_api.model.danmnet import (
 from danm_api.validation.links import host_link_name, parent_link_name
 from danm_api.validation.pools import effective_pool, effective_pool6, hands_out_addresses
 
-# A link and what of it, and the link whose untagged frames are just that.
-WireNames = tuple[tuple[str, Segment], str | None]
+# What kind of name it is, what it names, and what of it.
+WireName = tuple[str, str, Segment]
 
 
 def same_wire(one: NetworkSpec, other: NetworkSpec) -> bool:
@@ -32,20 +32,26 @@ def same_wire(one: NetworkSpec, other: NetworkSpec) -> bool:
     They do with the same parent, and the same VLAN or VNI or none (DESIGN P1); or when one names
     the other's link as its host_device.
     """
-    mine, theirs = names_of_wire(one), names_of_wire(other)
-    if mine is None or theirs is None:
-        return False
-    return mine[0] == theirs[0] or mine[1] == theirs[1]
+    theirs = names_of_wire(other)
+    return any(name in theirs for name in names_of_wire(one))
 
 
-def names_of_wire(spec: NetworkSpec) -> WireNames | None:
-    """Return the two names by which a network's wire is known: who has one of them shares it.
+def names_of_wire(spec: NetworkSpec) -> tuple[WireName, ...]:
+    """Return the names by which a network's wire is known: who has one of them shares it.
 
-    None for a network whose Pods hang on no link that DANM knows.
+    A network whose Pods hang on no link that DANM knows has none.
     """
-    if not isinstance(spec.network_type, BuiltInType) or spec.host_device is None:
-        return None
-    return (spec.host_device, spec.segment), _untagged_link(spec)
+    if not isinstance(spec.network_type, BuiltInType):
+        return ()
+    names: list[WireName] = []
+    if spec.host_device is not None:
+        # A link and what of it, and the link whose untagged frames are just that.
+        names.append(("device", spec.host_device, spec.segment))
+        names.append(("link", _untagged_link(spec), Untagged()))
+    # A Pod of either network gets any device of the pool, so that all of them are on one wire.
+    if spec.network_type is BuiltInType.SRIOV and spec.device_pool is not None:
+        names.append(("pool", spec.device_pool, spec.segment))
+    return tuple(names)
 
 
 def wire_text(spec: NetworkSpec) -> str:
@@ -64,14 +70,14 @@ def wire_text(spec: NetworkSpec) -> str:
             return f"{device}/vxlan/{vni}"
 
 
-def _untagged_link(spec: NetworkSpec) -> str | None:
+def _untagged_link(spec: NetworkSpec) -> str:
     """Return the link whose untagged frames are the network's, or what no link is called.
 
     Virtual functions tag their frames themselves: they are on their host_device only without VLAN.
     """
     if spec.network_type is BuiltInType.SRIOV and not isinstance(spec.segment, Untagged):
         return f"{spec.host_device} {_describe(spec.segment)}"
-    return parent_link_name(spec)
+    return parent_link_name(spec) or ""
 
 
 def shares_wire(net: DanmNet, spec: NetworkSpec, others: Iterable[DanmNet]) -> bool:
@@ -178,7 +184,9 @@ def _about_pools(spec: NetworkSpec, claim: NetworkSpec, owner: str) -> Iterator[
         return
     if not (hands_out_addresses(spec) and hands_out_addresses(claim)):
         return
-    wire = f"{spec.host_device}, {_describe(spec.segment)}"
+    same_pool = spec.device_pool is not None and spec.device_pool == claim.device_pool
+    device = spec.device_pool if same_pool else spec.host_device
+    wire = f"{device}, {_describe(spec.segment)}"
     for option, mine, theirs in (
         ("allocation_pool", effective_pool(spec), effective_pool(claim)),
         ("allocation_pool6", effective_pool6(spec), effective_pool6(claim)),

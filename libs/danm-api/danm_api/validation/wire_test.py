@@ -152,6 +152,36 @@ def test_sriov_networks_share_the_wire_of_their_vlan_alone() -> None:
     assert not same_wire(plain, sriov)
 
 
+_DEVICES: dict[str, Any] = {"network_type": "sriov", "device_pool": "example.com/a", "vlan": 300}
+
+
+@pytest.mark.parametrize(
+    ("options", "shared"),
+    [
+        pytest.param({}, True, id="the same devices and VLAN"),
+        pytest.param({"host_device": "ens4"}, True, id="one of them says where the devices are"),
+        pytest.param({"vlan": 301}, False, id="another VLAN"),
+        pytest.param({"vlan": None}, False, id="no VLAN"),
+        pytest.param({"device_pool": "example.com/b"}, False, id="other devices"),
+        pytest.param(
+            {"device_pool": None, "host_device": "ens4"}, False, id="a device that may be theirs"
+        ),
+    ],
+)
+def test_sriov_networks_share_the_wire_of_their_devices(
+    options: dict[str, Any], *, shared: bool
+) -> None:
+    """A Pod of either gets any device of the pool, so that all of them hear each other."""
+    # SPEC E1, N1; DESIGN P1
+    first = accepted(a_danmnet("a", namespace="vnf", **_DEVICES, **_pool(10, 30)))
+    other = a_danmnet("a", namespace="client", **{**_DEVICES, **options}, **_pool(30, 40))
+    assert same_wire(_spec(first), _spec(other)) is shared
+    assert same_wire(_spec(other), _spec(first)) is shared
+    found = [violation.message for violation in conflicts(other, [first])]
+    assert len(found) == shared
+    assert all("on the same wire (example.com/a, VLAN 300)" in message for message in found)
+
+
 def test_pools_of_ipv6_may_not_overlap_either() -> None:
     """Two networks that derive addresses from MACs could derive the same."""  # SPEC N1, G5
     options: dict[str, Any] = {"host_device": "ens4", "net6": "2001:db8::/64"}
