@@ -88,8 +88,8 @@ class Access:
             networks: For the pools that a re-asserted address must lie in.
             possessions: Judges what is claimed though nobody asks for it.
             danmd_user: The user name of every node's danmd.
-            reviews: How many tokens of one address, and permissions of one caller, the API server
-                is asked about.
+            reviews: How many tokens of one address, permissions of one caller, and claims of one
+                node that its Pods do not ask for, the API server is asked about.
             clock: Monotonic seconds.
         """
         self._api = api
@@ -100,6 +100,7 @@ class Access:
         self._access_reviews: RateLimiter[tuple[str, str | None]] = RateLimiter(
             reviews, clock=clock
         )
+        self._odd_claims: RateLimiter[str] = RateLimiter(reviews, clock=clock)
         self._callers = ExpiringCache[tuple[str | None, bytes], Caller | str](
             clock=clock,
             lifetime_s=_LIFETIME_S,
@@ -162,6 +163,7 @@ class Access:
             AccessDeniedError: It may not.
             PodNotFoundError: There is no such Pod.
             InvalidAttachmentError: The Pod's annotation cannot be read.
+            RateLimitedError: The node claims too much that its Pods do not ask for.
         """
         await self._require(caller, "create", order.namespace)
         owner = order.attachments[0].owner
@@ -171,6 +173,7 @@ class Access:
         if isinstance(owner, ExternalOwner):
             raise AccessDeniedError(_NOT_A_NODES)
         self._require_node(caller, order.node)
+        self._require_few_odd_claims(order.node)
         match owner:
             case ContainerOwner():
                 if not order.via_fakeipam:
@@ -178,7 +181,11 @@ class Access:
                         "a node reserves for a container that is no Pod through fakeipam only"
                     )
             case PodOwner():
-                pod = await self._own_pod(owner, order)
+                try:
+                    pod = await self._own_pod(owner, order)
+                except (AccessDeniedError, PodNotFoundError):
+                    self._odd_claims.take(order.node)
+                    raise
                 if not order.via_fakeipam:
                     await self._require_asked(pod, order)
         if order.via_fakeipam:
@@ -275,6 +282,16 @@ class Access:
                 f" for node {node}"
             )
 
+    def _require_few_odd_claims(self, node: str) -> None:
+        """Make sure that a node has not claimed too much that its Pods do not ask for.
+
+        Before the API server is asked about its next claim: what it refuses is refused in vain.
+        """
+        wait_s = self._odd_claims.wait(node)
+        if wait_s > 0:
+            reason = f"node {node} claims too much that its Pods do not ask for; ask more slowly"
+            raise RateLimitedError(reason, retry_after_s=wait_s)
+
     async def _own_pod(self, owner: PodOwner, order: ReserveOrder) -> Pod:
         where = f"Pod {owner.namespace}/{owner.name}"
         try:
@@ -298,6 +315,7 @@ class Access:
             spec = net.status.applied
             if isinstance(spec, NetworkSpec) and not spec.fakeipam:
                 refusal = refused_to_fakeipam(order.namespace, attachment.network)
+                self._odd_claims.take(order.node)
                 await self._possessions.require(net, order, attachment, asked=0, otherwise=refusal)
 
     async def _require_asked(self, pod: Pod, order: ReserveOrder) -> None:
@@ -327,6 +345,7 @@ class Access:
             if match is not None:
                 unused.remove(match)
                 continue
+            self._odd_claims.take(order.node)
             await self._possessions.require(
                 net,
                 order,

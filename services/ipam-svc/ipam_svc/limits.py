@@ -43,7 +43,8 @@ class Limits:
         node: Requests of one node's danmd: above what a node can ask, and a replica answer. It is
             there for a danmd that has gone mad.
         reviews: Tokens of one address, and permissions of one caller, that have to be reviewed by
-            the API server because they are not known or no longer fresh.
+            the API server because they are not known or no longer fresh; and claims of one node
+            that its Pods do not ask for, each of which is judged by what the API server says then.
         connections: More are refused; each takes 82 KB at most, with a body in part (decision
             0011).
         address_connections: Of one address.
@@ -101,13 +102,27 @@ class RateLimiter(Generic[K]):
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end(key)
-            gained = (now - bucket.filled_at) * self._rate.per_s
-            bucket.tokens = min(self._rate.burst, bucket.tokens + gained)
-            bucket.filled_at = now
-        if bucket.tokens < 1:
-            return (1 - bucket.tokens) / self._rate.per_s
-        bucket.tokens -= 1
-        return 0.0
+            self._fill(bucket, now)
+        wait_s = self._until_next(bucket)
+        if not wait_s:
+            bucket.tokens -= 1
+        return wait_s
+
+    def wait(self, key: K) -> float:
+        """Return as ``take`` does, and take nothing."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            return 0.0
+        self._fill(bucket, self._clock())
+        return self._until_next(bucket)
+
+    def _fill(self, bucket: _Bucket, now: float) -> None:
+        gained = (now - bucket.filled_at) * self._rate.per_s
+        bucket.tokens = min(self._rate.burst, bucket.tokens + gained)
+        bucket.filled_at = now
+
+    def _until_next(self, bucket: _Bucket) -> float:
+        return 0.0 if bucket.tokens >= 1 else (1 - bucket.tokens) / self._rate.per_s
 
 
 class Admission:

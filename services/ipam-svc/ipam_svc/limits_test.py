@@ -48,6 +48,19 @@ def test_a_bucket_says_when_there_is_a_token_again() -> None:
     assert limiter.take("k") == 0
 
 
+def test_whoever_looks_takes_nothing() -> None:
+    """How long to wait is known without a token, also of a key that was never heard of."""
+    clock = FakeClock()
+    limiter = RateLimiter[str](Rate(per_s=2, burst=1), clock=clock)
+    assert limiter.wait("k") == 0
+    assert len(limiter) == 0
+    assert limiter.take("k") == 0
+    assert [limiter.wait("k"), limiter.wait("k")] == [0.5, 0.5]
+    clock.advance(0.5)
+    assert limiter.wait("k") == 0
+    assert limiter.take("k") == 0
+
+
 def test_keys_do_not_share() -> None:
     """One that asks too much takes nothing from another."""
     limiter = RateLimiter[str](Rate(per_s=1, burst=1), clock=FakeClock())

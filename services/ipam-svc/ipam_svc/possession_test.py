@@ -12,6 +12,7 @@ from danm_api.errors import (
     DanmError,
     InvalidAttachmentError,
     PodNotFoundError,
+    RateLimitedError,
 )
 from danm_api.ipam_api import (
     AttachmentRequest,
@@ -38,7 +39,7 @@ _CLAIM = attachment(interface="old", ip="10.0.0.5/24")
 class _Node:
     """A node with a Pod that has lost its entry, and a replica that it asks."""
 
-    def __init__(self, cluster: Cluster, replica: Replica) -> None:
+    def __init__(self, cluster: Cluster, replica: Replica, *, burst: int = 1000) -> None:
         self.cluster = cluster
         self.replica = replica
         self.access = Access(
@@ -46,7 +47,7 @@ class _Node:
             networks=replica.networks,
             possessions=replica.possessions,
             danmd_user=_DANMD.username,
-            reviews=Rate(per_s=1000, burst=1000),
+            reviews=Rate(per_s=1000, burst=burst),
             clock=cluster.clock.monotonic,
         )
 
@@ -257,3 +258,33 @@ async def test_nothing_is_concluded_while_the_record_cannot_be_read() -> None:
             await node.claim(_CLAIM)
         await node.claim(_CLAIM)
         assert cluster.addresses() == ["10.0.0.5"]
+
+
+async def test_what_no_pod_asks_for_does_not_reach_the_api_server_for_ever() -> None:
+    """A node that claims it again and again is stopped before anything is read."""
+    # DESIGN P6, "A rooted node"
+    cluster = _cluster()
+    async with cluster.running() as (replica,):
+        node = _Node(cluster, replica, burst=3)
+        node.add_pod(_ASKS)
+        for _ in range(5):
+            await node.claim(attachment())
+        with pytest.raises(AccessDeniedError):
+            await node.claim(attachment(interface="x"))
+        with pytest.raises(PodNotFoundError):
+            await node.claim(attachment(), owner=pod("nobody"))
+        container = ContainerOwnerMessage(namespace=NAMESPACE, container_id="c")
+        with pytest.raises(AccessDeniedError, match="does not admit fakeipam"):
+            await node.claim(_CLAIM, owner=container, via_fakeipam=True)
+        read = _reads(cluster)
+        for owner, via_fakeipam in ((pod("nobody"), False), (pod("p"), False), (container, True)):
+            with pytest.raises(RateLimitedError, match="node n1 claims too much"):
+                await node.claim(_CLAIM, owner=owner, via_fakeipam=via_fakeipam)
+        assert _reads(cluster) == read
+        cluster.clock.seconds += 1
+        await node.claim(attachment())
+
+
+def _reads(cluster: Cluster) -> tuple[int, int]:
+    calls = cluster.kube.calls
+    return calls["get", PODS.plural], calls["list", DANMIPBLOCKS.plural]
