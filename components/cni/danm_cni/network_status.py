@@ -17,7 +17,7 @@ from danm_api.kube.informer import Change, Informer, ObjectKey
 from danm_api.kube.workqueue import WorkQueue, run_workers
 from danm_api.model.cni import CniResult
 from danm_api.model.pod import Pod
-from danm_api.names import InterfaceName, PodUid
+from danm_api.names import ContainerId, InterfaceName, PodUid
 from danm_api.telemetry import get_logger
 from danm_cni.failpoints import Effect, effect
 from danm_cni.journal import InterfaceRecord, Journal, SandboxRecord, SandboxState
@@ -130,9 +130,17 @@ class StatusAnnotations:
         self._new: dict[ObjectKey, str] = {}
         pods.subscribe(self._changed)
 
+    def __len__(self) -> int:
+        """Return how many Pods have to be told anew."""
+        return len(self._new)
+
     def changed(self, record: SandboxRecord) -> None:
         """Have a Pod told of the sandbox that was just made for it, or has lost an interface."""
         key = ObjectKey(namespace=record.namespace, name=record.pod)
+        # A Pod that the watch never shows, or had shown gone by then, is not heard of again.
+        for other, container_id in list(self._new.items()):
+            if self._journal.get(ContainerId(container_id)) is None:
+                del self._new[other]
         self._new[key] = record.container_id
         self._queue.add(key)
 

@@ -1,15 +1,21 @@
 """The annotation that tells of a Pod's interfaces."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from danm_api.codec.pod import decode_pod
 from danm_api.errors import AddressTakenError, ApiUnavailableError
 from danm_api.kube.api import PODS
+from danm_api.kube.informer import Informer
+from danm_api.names import ContainerId
 from danm_api.testing.builders import NAMESPACE
-from danm_cni.network_status import ANNOTATION
+from danm_api.testing.fake_kube import FakeKube
+from danm_cni.journal import Journal, SandboxRecord, SandboxState
+from danm_cni.network_status import ANNOTATION, StatusAnnotations
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fake_kernel import PARENT_MAC
 from danm_cni.testing.node import FakeNode
@@ -128,6 +134,29 @@ async def test_an_api_outage_delays_it_only(node: FakeNode) -> None:
     node.kube.fail_next("patch", PODS, ApiUnavailableError("away", status=0), times=2)
     await node.add()
     assert await _status(node)
+
+
+async def test_pods_that_are_never_seen_are_not_remembered_for_ever(tmp_path: Path) -> None:
+    """Whom the watch does not show is due for as long as there is its sandbox."""
+    # DESIGN, P6
+    kube = FakeKube()
+    journal = Journal(tmp_path)
+    journal.load()
+    statuses = StatusAnnotations(kube, Informer(kube, PODS, decode_pod), journal)
+    for number in range(9):
+        record = SandboxRecord(
+            container_id=f"c{number}",
+            namespace=NAMESPACE,
+            pod=f"pod-{number}",
+            pod_uid=f"uid-{number}",
+            netns="",
+            state=SandboxState.ADDED,
+        )
+        await journal.put(record)
+        statuses.changed(record)
+        if number:
+            await journal.forget(ContainerId(record.container_id))
+    assert len(statuses) == 2
 
 
 async def test_what_died_with_danmd_is_told_by_the_next(node: FakeNode) -> None:

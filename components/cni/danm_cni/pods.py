@@ -1,5 +1,6 @@
 """The Pods of this node, from a watch; what it has not shown yet is fetched (DESIGN, step 2)."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,8 +18,51 @@ from danm_cni.request import PodIdentity
 
 log = get_logger(__name__)
 
+# More than a node's Pods that come, and go again, while its watch is late.
+_MAX_EARLY: Final = 1024
+
 # Between the errors of one ADD, and the clauses of an error.
 _PARTS_END: Final = "; "
+
+
+class FirstUses:
+    """Which Pods nothing was reserved for yet: those that came while this danmd watched.
+
+    No other danmd can have reserved for a Pod of this node that this one saw come.
+    """
+
+    def __init__(self) -> None:
+        """Know of no Pod."""
+        self._unused: set[PodUid] = set()
+        # Those that were used and that the watch did not show: it may yet, or never again, and of
+        # the latter nothing is heard any more. So the oldest go.
+        self._early: OrderedDict[PodUid, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many Pods are known."""
+        return len(self._unused) + len(self._early)
+
+    def came(self, uid: PodUid) -> None:
+        """Note that the watch shows a Pod that it did not show before."""
+        if uid in self._early:
+            del self._early[uid]
+        else:
+            self._unused.add(uid)
+
+    def went(self, uid: PodUid) -> None:
+        """Note that the watch does not show a Pod any more."""
+        self._unused.discard(uid)
+
+    def take(self, uid: PodUid, *, is_shown: bool) -> bool:
+        """Say whether nothing was reserved for a Pod before; true at most once for each Pod."""
+        is_first = uid in self._unused
+        self._unused.discard(uid)
+        if not is_shown:
+            self._early[uid] = None
+            self._early.move_to_end(uid)
+            if len(self._early) > _MAX_EARLY:
+                self._early.popitem(last=False)
+        return is_first
 
 
 class NodePods:
@@ -30,25 +74,21 @@ class NodePods:
         self.informer: Informer[Pod] = Informer(
             api, PODS, decode_pod, field_selector=f"spec.nodeName={node}"
         )
-        # Pods that came while this danmd watched, and those that it has reserved for: no other
-        # danmd can have reserved for a Pod of this node that this one saw come.
-        self._came: set[PodUid] = set()
-        self._used: set[PodUid] = set()
+        self._first_uses = FirstUses()
         self.informer.subscribe(self._changed)
 
     def _changed(self, change: Change[Pod]) -> None:
         old, new = change.old, change.new
         if old is None and new is not None and self.informer.synced:
-            self._came.add(new.runtime_uid)
+            self._first_uses.came(new.runtime_uid)
         if old is not None and (new is None or new.runtime_uid != old.runtime_uid):
-            self._came.discard(old.runtime_uid)
-            self._used.discard(old.runtime_uid)
+            self._first_uses.went(old.runtime_uid)
 
     def is_first_use(self, pod: Pod) -> bool:
         """Say whether nothing was reserved for a Pod before; true at most once for each Pod."""
-        first = pod.runtime_uid in self._came and pod.runtime_uid not in self._used
-        self._used.add(pod.runtime_uid)
-        return first
+        seen = self._seen(pod.namespace, pod.name)
+        is_shown = seen is not None and seen.runtime_uid == pod.runtime_uid
+        return self._first_uses.take(pod.runtime_uid, is_shown=is_shown)
 
     async def find(self, identity: PodIdentity) -> Pod:
         """Return a Pod; one that was not seen yet is fetched.

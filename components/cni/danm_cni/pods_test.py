@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from danm_api.codec.pod import decode_pod
 from danm_api.errors import ApiUnavailableError, PodNotFoundError, SeveralErrors
 from danm_api.kube.api import DANMNETS, EVENTS, PODS, RawObject
 from danm_api.names import Namespace, NetworkName, NodeName, PodName, PodUid
@@ -12,7 +13,7 @@ from danm_api.testing.builders import a_raw_danmnet
 from danm_api.testing.fake_kube import FakeKube
 from danm_cni.journal import SandboxRecord, SandboxState
 from danm_cni.networks import Networks
-from danm_cni.pods import NodePods
+from danm_cni.pods import FirstUses, NodePods
 from danm_cni.request import PodIdentity
 from danm_cni.testing.node import FakeNode
 
@@ -167,6 +168,50 @@ async def test_unknown_counts_as_living(kube: FakeKube) -> None:
     kube.fail_next("get", PODS, ApiUnavailableError("away", status=0))
     # DESIGN, P3
     assert await NodePods(kube, NodeName("n1")).wants_addresses(_record())
+
+
+def test_a_pod_is_used_first_once() -> None:
+    """Only one that came under danmd's eyes; it may have been used before the watch showed it."""
+    uses, early, late, old = FirstUses(), PodUid("early"), PodUid("late"), PodUid("old")
+    assert not uses.take(early, is_shown=False)
+    uses.came(early)
+    uses.came(late)
+    assert uses.take(late, is_shown=True)
+    assert [uses.take(uid, is_shown=True) for uid in (early, late, old)] == [False] * 3
+    assert len(uses) == 0
+
+
+def test_pods_that_are_gone_are_not_remembered_for_ever() -> None:
+    """Not those that were used, nor those that were not, nor whom the watch never showed."""
+    uses = FirstUses()
+    for number in range(5000):
+        uses.came(PodUid(f"used-{number}"))
+        assert uses.take(PodUid(f"used-{number}"), is_shown=True)
+        uses.came(PodUid(f"unused-{number}"))
+        for kind in ("used", "unused"):
+            uses.went(PodUid(f"{kind}-{number}"))
+    assert len(uses) == 0
+    for number in range(5000):
+        # Its ADD outlived it.
+        uses.take(PodUid(f"used-{number}"), is_shown=False)
+    assert 0 < len(uses) < 2000
+    uses.came(PodUid("used-4999"))
+    assert not uses.take(PodUid("used-4999"), is_shown=True)
+
+
+async def test_a_pod_that_was_used_before_the_watch_showed_it_is_used_no_first_time(
+    kube: FakeKube, pods: NodePods
+) -> None:
+    """What it may hold has to be looked for."""
+    pod = decode_pod(kube.add(PODS, _pod()))
+    assert not pods.is_first_use(pod)
+    await asyncio.wait_for(_until_shown(pods), timeout=30)
+    assert not pods.is_first_use(pod)
+
+
+async def _until_shown(pods: NodePods) -> None:
+    while not pods.informer.items():
+        await asyncio.sleep(0.005)
 
 
 async def test_every_failed_attachment_is_in_an_event(node: FakeNode) -> None:
