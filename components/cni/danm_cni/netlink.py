@@ -47,6 +47,10 @@ _MAC_IN_USE: Final = {
     "follows from the last three bytes of an IPv4 address unless the runtime asked for one"
 }
 
+_NAME_IN_USE: Final = {
+    errno.EEXIST: "another interface in the Pod has that name, or has it as an alternative name"
+}
+
 
 def _each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Do something with each, whatever becomes of the others.
@@ -110,7 +114,7 @@ def _create_child(host: RouteSocket, link: ChildLink, netns: int) -> str:
         f"{link.parent} is a port of a bridge or bond, or has children of another kind, and Linux "
         "allows one of ipvlan and macvlan on a link"
     )
-    with told(what, {errno.EBUSY: busy}):
+    with told(what, {errno.EBUSY: busy, **_NAME_IN_USE}):
         parent = host.link(link.parent)
         if parent is None:
             raise LinkSetupError(
@@ -157,7 +161,8 @@ def _set_up(
     if link is None:
         raise LinkSetupError(f"the Pod has no interface {present_name}")
     if present_name != setup.name:
-        with told(f"interface {setup.name} cannot get its name"), effect(Effect.NAME_LINK):
+        what = f"interface {setup.name} cannot get its name"
+        with told(what, _NAME_IN_USE), effect(Effect.NAME_LINK):
             pod.rename(link.index, setup.name)
     if any(isinstance(address, IPv6Interface) for address in setup.addresses):
         _enable_ipv6(setup.name)
@@ -229,8 +234,11 @@ def _delete_links(pod: RouteSocket, names: Sequence[str]) -> None:
     present: dict[int, str] = {}
     for name in names:
         with told(f"interface {name} cannot be removed"):
-            found = (pod.link(each) for each in (name, _interim_name(name)))
-            present |= {link.index: name for link in found if link is not None}
+            for each in (name, _interim_name(name)):
+                link = pod.link(each)
+                # One with the name as its alternative one is somebody else's.
+                if link is not None and link.name == each:
+                    present[link.index] = name
     if len(present) > 1:
         try:
             with effect(Effect.REMOVE_LINK):

@@ -283,6 +283,17 @@ def test_taking_down_leaves_nothing_and_may_be_repeated(world: World) -> None:
     assert [] == rules
 
 
+def test_an_alternative_name_makes_a_link_nobodys_but_its_makers(world: World) -> None:
+    """What cannot be made beside such a link, as a device keeps those of its node, removes none."""
+    ip("-n", world.pod, "link", "add", "dev0", "type", "veth", "peer", "name", "dev1")
+    ip("-n", world.pod, "link", "property", "add", "dev", "dev0", "altname", "ext0")
+    with pytest.raises(LinkSetupError, match="has it as an alternative name"):
+        world.on_node(lambda kernel: _create(kernel, world))
+    world.on_node(lambda kernel: kernel.take_down([TakeDown(name="ext0")], world.pod_path))
+    links = world.in_pod(lambda netlink: {each.get("ifname") for each in netlink.get_links()})
+    assert {"lo", "dev0", "dev1"} == links
+
+
 def test_nothing_is_taken_down_in_another_namespace(world: World) -> None:
     """One that is at the Pod's path by now, or the node's own: it may have such a link, too."""
     ip("-n", world.node, "link", "add", "ext0", "type", "bridge")

@@ -62,9 +62,14 @@ _RULE_BEFORE_MAIN: Final = 32000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A link as the kernel shows it."""
+    """A link as the kernel shows it.
+
+    Attributes:
+        name: Its own one; it may have alternative names, too.
+    """
 
     index: int
+    name: str
     mac: str | None
     mtu: int | None
 
@@ -102,7 +107,7 @@ class RouteSocket(NetlinkSocket):
     """One conversation with the kernel; every method raises KernelRefusedError."""
 
     def link(self, name: str) -> Link | None:
-        """Return the link of a name."""
+        """Return the link of a name, its own or an alternative one."""
         body = _LINK.pack(0, 0, 0, 0, 0) + text_attribute(_LINK_NAME, name)
         body += u32_attribute(_LINK_EXTENT, _SKIP_COUNTERS)
         try:
@@ -116,6 +121,7 @@ class RouteSocket(NetlinkSocket):
         mac, mtu = attributes.get(_LINK_MAC), attributes.get(_LINK_MTU)
         return Link(
             index=index,
+            name=attributes[_LINK_NAME].rstrip(b"\0").decode(errors="replace"),
             mac=mac.hex(":") if mac else None,
             mtu=read_u32(mtu) if mtu else None,
         )

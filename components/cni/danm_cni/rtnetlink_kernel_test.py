@@ -82,9 +82,16 @@ def _refusal(work: Callable[[], object]) -> int:
 
 def test_a_link_is_found_by_its_name(space: str) -> None:
     """What is not there is None, and the conversation goes on after a refusal."""
-    expected = Link(index=_index(space), mac=_MAC, mtu=1400)
+    expected = Link(index=_index(space), name="a0", mac=_MAC, mtu=1400)
     found = _talk(space, lambda kernel: [kernel.link(each) for each in ("a0", "none", "a0")])
     assert found == [expected, None, expected]
+
+
+def test_a_link_is_found_by_an_alternative_name_too(space: str) -> None:
+    """It tells which its own one is."""
+    ip("-n", space, "link", "property", "add", "dev", "a0", "altname", "uplink")
+    found = _talk(space, lambda kernel: kernel.link("uplink"))
+    assert (found and found.name, found and found.index) == ("a0", _index(space))
 
 
 def test_a_name_that_no_link_can_have_is_refused(space: str) -> None:
@@ -245,8 +252,8 @@ def test_a_link_is_renamed_and_set_up(space: str) -> None:
 
     assert _talk(space, work) == [
         None,
-        Link(index=index, mac=_MAC, mtu=1400),
-        Link(index=index, mac=_MAC, mtu=1300),
+        Link(index=index, name="b0", mac=_MAC, mtu=1400),
+        Link(index=index, name="b0", mac=_MAC, mtu=1300),
     ]
     (link,) = _shown(space, "link", "show", "dev", "b0")
     assert "UP" in link["flags"]
