@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from danm_api.errors import DanmError, LinkSetupError
+from danm_api.netlink_socket import KernelRefusedError
 from danm_cni.concurrency import raise_together
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_setup import (
@@ -32,7 +33,6 @@ from danm_cni.plan import PlannedRoute
 from danm_cni.rtnetlink import (
     MAIN_TABLE,
     GatewayRoute,
-    KernelRefusedError,
     Link,
     RouteSocket,
 )
