@@ -19,6 +19,7 @@ from danm_api.netlink_wire import (
     Flag,
     attribute,
     read_attributes,
+    read_text,
     read_u32,
     text_attribute,
     u32_attribute,
@@ -121,7 +122,7 @@ class RouteSocket(NetlinkSocket):
         mac, mtu = attributes.get(_LINK_MAC), attributes.get(_LINK_MTU)
         return Link(
             index=index,
-            name=attributes[_LINK_NAME].rstrip(b"\0").decode(errors="replace"),
+            name=read_text(attributes[_LINK_NAME]),
             mac=mac.hex(":") if mac else None,
             mtu=read_u32(mtu) if mtu else None,
         )

@@ -98,16 +98,18 @@ def u32_attribute(kind: int, value: int) -> bytes:
 
 
 def read_attributes(data: bytes) -> Mapping[int, bytes]:
-    """Return attributes by their types."""
-    found = {}
-    position = 0
+    """Return attributes by their types; of several of a type, the last."""
+    return dict(each_attribute(data))
+
+
+def each_attribute(data: bytes, position: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield the types and values of attributes, from a position on."""
     while position + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, position)
         if length < _ATTRIBUTE.size:
             break
-        found[kind & _TYPE_MASK] = data[position + _ATTRIBUTE.size : position + length]
+        yield kind & _TYPE_MASK, data[position + _ATTRIBUTE.size : position + length]
         position += (length + 3) & ~3
-    return found
 
 
 def read_text(value: bytes) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from danm_api.names import InterfaceName
+from danm_api.netlink_wire import each_attribute, read_text
 from netwatcher.kernel import AddressesChanged, EventsLost, LinkChanged, LinkEvent, LinkGone
 
 _RTM_NEWLINK: Final = 16
@@ -37,8 +38,6 @@ _IFLA_PROP_LIST: Final = 52
 _IFLA_ALT_IFNAME: Final = 53
 # IFLA_LINK, IFLA_OPERSTATE, IFLA_LINKINFO and IFLA_GROUP. No counters are among them.
 _FINGERPRINT: Final = frozenset({5, 16, 18, 27})
-# The two highest bits of an attribute's type are flags.
-_ATTRIBUTE_TYPE_MASK: Final = 0x3FFF
 
 # Room for the events of some thousand links between two turns of the event loop.
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -113,19 +112,19 @@ def _decode_link(body: bytes, *, gone: bool) -> LinkChanged | LinkGone:
     mtu = 0
     fingerprint = b""
     altnames: frozenset[InterfaceName] = frozenset()
-    for kind, value in _attributes(body, _IFINFO.size):
+    for kind, value in each_attribute(body, _IFINFO.size):
         if kind == _IFLA_IFNAME:
-            name = _text(value)
+            name = read_text(value)
         elif kind == _IFLA_IFALIAS:
-            alias = _text(value)
+            alias = read_text(value)
         elif kind == _IFLA_MTU and len(value) == _U32.size:
             (mtu,) = _U32.unpack(value)
         elif kind in _FINGERPRINT:
             fingerprint += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
         elif kind == _IFLA_PROP_LIST:
             altnames = frozenset(
-                InterfaceName(_text(name))
-                for kind_of_name, name in _attributes(value)
+                InterfaceName(read_text(name))
+                for kind_of_name, name in each_attribute(value)
                 if kind_of_name == _IFLA_ALT_IFNAME
             )
     if gone:
@@ -139,19 +138,6 @@ def _decode_link(body: bytes, *, gone: bool) -> LinkChanged | LinkGone:
         fingerprint=fingerprint,
         altnames=altnames,
     )
-
-
-def _attributes(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _ATTRIBUTE_TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
-        offset += _aligned(length)
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode(errors="replace")
 
 
 def _aligned(length: int) -> int:

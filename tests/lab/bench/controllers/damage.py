@@ -18,7 +18,7 @@ from pyroute2 import IPBatch, IPRoute, netns
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from danm_api.netlink_socket import KernelRefusedError, NetlinkSocket
-from danm_api.netlink_wire import Data, Flag, message
+from danm_api.netlink_wire import Data, Flag, Refused, message, read_answers
 from netwatcher.link_messages import GET_LINK, query_body
 from tests.lab.errors import LabError
 
@@ -26,8 +26,8 @@ _POLL_S: Final = 0.001
 _MANY_POLL_S: Final = 0.01
 _TIMEOUT_S: Final = 60.0
 _IFF_UP: Final = 0x1
-# linux/netlink.h: an answer's header, and the error number that is an acknowledgement's beginning.
-_ANSWER: Final = struct.Struct("=IHHIIi")
+# linux/netlink.h: a message's length, and the number that its answer carries.
+_BEGINNING: Final = struct.Struct("=I4xI")
 _DATAGRAM_BYTES: Final = 64 * 1024
 # linux/socket.h; Python has no name for it.
 _SO_RCVBUFFORCE: Final = 33
@@ -129,12 +129,13 @@ def _refused(sock: socket.socket, batch: bytes, ends: Sequence[int]) -> set[int]
     for number, end in enumerate(ends):
         while sent < end:
             # Answers come in the messages' order, each in a datagram of its own.
-            code = -_ANSWER.unpack_from(sock.recv(_DATAGRAM_BYTES))[-1]
-            if code == errno.EBUSY:
+            length, own_number = _BEGINNING.unpack_from(batch, sent)
+            (answer,) = read_answers(sock.recv(_DATAGRAM_BYTES), number=own_number)
+            if isinstance(answer, Refused):
+                if answer.number != errno.EBUSY:
+                    why = os.strerror(answer.number)
+                    raise LabError(f"The kernel refused to damage a link: {why}.")
                 late.add(number)
-            elif code:
-                raise LabError(f"The kernel refused to damage a link: {os.strerror(code)}.")
-            (length,) = struct.unpack_from("=I", batch, sent)
             sent += (length + 3) & ~3
     return late
 
@@ -177,7 +178,7 @@ def until_whole(names: list[str]) -> dict[str, int]:
             time.sleep(_POLL_S)
 
 
-# pyroute2's messages carry no types.
+# Not netwatcher's own reader: it is what is measured. pyroute2's messages carry no types.
 def _read(answer: Data) -> Any:  # noqa: ANN401
     link = ifinfmsg(message(answer.type, Flag(0), number=0, body=answer.body))
     link.decode()
