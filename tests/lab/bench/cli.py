@@ -158,7 +158,7 @@ def controllers(*, json_file: Path | None, check: bool, quick: bool, only: str, 
 def overhead(*, json_file: Path | None, check: bool, quick: bool, only: str, keep: bool) -> None:
     """Measure what metrics and traces cost ipam-svc and danmd: the same loads with and without.
 
-    A run takes ten minutes. Nothing else should run on the machine meanwhile.
+    A run takes a quarter of an hour. Nothing else should run on the machine meanwhile.
     """
     # Here, since it imports all of danmd, which no other command needs.
     from tests.lab.bench.overhead.run import QUICK, USUAL, run_overhead

@@ -1,7 +1,7 @@
 """One run: an API server, the raw figures, and every case."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from tests.lab.bench.stage import NAMESPACE, NODE, WARM_UP, Stage, Tokens
 from tests.lab.bench.targets import verdicts
 from tests.lab.bench.usage import cpu_seconds, metric_sum, peak_memory_mb, read_metrics
 from tests.lab.binaries import Binaries
+from tests.lab.errors import LabError
 from tests.lab.kubectl import Kubectl
 from tests.lab.progress import Progress
 
@@ -53,14 +54,6 @@ class _Written:
 
     count: float
     size: float
-
-
-# Who looks at replicas, and whom their certificates are checked against, as PEM.
-Observed = Callable[[Sequence[Replica], str], AbstractContextManager[None]]
-
-
-def _by_nobody(_: Sequence[Replica], __: str) -> AbstractContextManager[None]:
-    return nullcontext()
 
 
 class Bench:
@@ -152,40 +145,48 @@ class Bench:
         found, cost = await self._load(case, networks, pods)
         return found, cost, put
 
-    async def load(self, case: Case, *, launch: Launch, observed: Observed) -> tuple[Figures, Cost]:
-        """Measure a case of external owners once, with fresh networks and replicas.
+    @contextmanager
+    def replicas(self, count: int, *, launch: Launch = USUAL) -> Iterator[Sequence[Replica]]:
+        """Run replicas.
 
         Args:
-            case: The load.
-            launch: How the replicas are started.
-            observed: Who looks at them meanwhile.
+            count: How many.
+            launch: How they are started.
+
+        Raises:
+            StartError: One did not become ready.
         """
-        await self._stage.clear(used=case.used)
-        networks = await self._stage.networks(case)
+        with running_replicas(
+            count, self._server, self._directory, token=self._tokens.replica, launch=launch
+        ) as running:
+            yield running
+
+    async def prepare(self, case: Case) -> list[list[str]]:
+        """Make fresh networks for a case of external owners, and return them."""
         await self._stage.warm_up_network()
-        return await self._load(case, networks, [], launch=launch, observed=observed)
+        return await self._stage.networks(case)
+
+    async def load(
+        self, case: Case, replicas: Sequence[Replica], networks: list[list[str]]
+    ) -> Figures:
+        """Measure a case of external owners once.
+
+        Raises:
+            LabError: It could not be measured, or a reservation failed.
+        """
+        outcome = run_job(self._job(case, replicas, networks, [], await self._stage.trust()))
+        if outcome.failures:
+            raise LabError(f"{case.name}: {dict(outcome.failures)}")
+        return _summed(outcome)
 
     async def _load(
-        self,
-        case: Case,
-        networks: list[list[str]],
-        pods: list[PodRef],
-        *,
-        launch: Launch = USUAL,
-        observed: Observed = _by_nobody,
+        self, case: Case, networks: list[list[str]], pods: list[PodRef]
     ) -> tuple[Figures, Cost]:
-        with running_replicas(
-            case.replicas,
-            self._server,
-            self._directory,
-            token=self._tokens.replica,
-            launch=launch,
-        ) as replicas:
+        with self.replicas(case.replicas) as replicas:
             job = self._job(case, replicas, networks, pods, await self._stage.trust())
             # Serving metrics takes the API server longer than some reservations: not meanwhile.
             written, cpu = self._written(), self._cpu(replicas)
-            with observed(replicas, job.authority):
-                outcome = run_job(job)
+            outcome = run_job(job)
             used = {name: value - cpu[name] for name, value in self._cpu(replicas).items()}
             used["generator"] = outcome.cpu_s
             used["others"] = max(0.0, outcome.machine_s - sum(used.values()))

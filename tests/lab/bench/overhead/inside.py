@@ -21,6 +21,7 @@ from tests.lab.bench.overhead.observers import Collector, running_collector
 from tests.lab.bench.overhead.pods import PodTurns
 from tests.lab.bench.overhead.reservations import ReservationTurns
 from tests.lab.bench.overhead.results import Comparison
+from tests.lab.bench.overhead.switch import Switch
 from tests.lab.bench.overhead.turns import Turns
 from tests.lab.bench.run import Bench
 from tests.lab.bench.stage import Stage
@@ -58,7 +59,7 @@ async def _measure(job: OverheadJob, collector: Collector) -> list[Comparison]:
     directory = Path(job.directory)
     progress = Progress(quiet=job.quiet)
     binaries = Binaries(Cache(directory=default_cache_directory()), progress)
-    turns = Turns(collector=collector, rounds=job.rounds)
+    turns = Turns(collector=collector, switch=Switch.make(directory / "switch"), rounds=job.rounds)
     furnish(directory)
     set_up_loopback(ADDRESS)
     paths = NodePaths.below(directory)
@@ -83,6 +84,7 @@ async def _measure(job: OverheadJob, collector: Collector) -> list[Comparison]:
             )
             reservations = ReservationTurns(
                 bench=Bench(server, stage, tokens, directory, progress),
+                stage=stage,
                 token=server.token,
                 turns=turns,
                 progress=progress,

@@ -12,10 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 from tests.lab.apiserver import LOOPBACK
+from tests.lab.bench.overhead.switch import Switch
+from tests.lab.bench.replicas import Replica
 from tests.lab.errors import LabError
 
 # Prometheus asks once in 15 to 60 s.
 _SCRAPE_EVERY_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.05
 _TIMEOUT_S: Final = 5.0
 _TRACES_PATH: Final = "/v1/traces"
 _POLL_S: Final = 0.05
@@ -84,7 +87,6 @@ class Target:
     Attributes:
         token: For the header Authorization; none where it is empty.
         authority: Whom its certificate is checked against, as PEM; empty without TLS.
-        server_name: What the certificate names.
     """
 
     url: str
@@ -92,24 +94,34 @@ class Target:
     authority: str = ""
 
 
+def replica_target(replica: Replica, token: str, authority: str) -> Target:
+    """Return the metrics of a replica of ipam-svc, for an administrator's token."""
+    return Target(url=f"https://{replica.endpoint}/metrics", token=token, authority=authority)
+
+
 @contextmanager
-def scraping(target: Target) -> Iterator[None]:
-    """Read a process's metrics at once and then every few seconds.
+def scraping(target: Target, switch: Switch) -> Iterator[None]:
+    """Read a process's metrics again and again while a switch is on.
 
     Raises:
-        LabError: It could not be read even once.
+        LabError: They could not be read even once.
     """
     stop = threading.Event()
     scrapes, failures = [0], [""]
 
     def scrape() -> None:
-        while True:
+        left_s = 0.0
+        while not stop.wait(_LOOK_EVERY_S):
+            if not switch.is_on:
+                continue
+            left_s -= _LOOK_EVERY_S
+            if left_s > 0:
+                continue
+            left_s = _SCRAPE_EVERY_S
             try:
                 scrapes[0] += bool(_read(target))
             except (OSError, urllib.error.URLError) as error:
                 failures[0] = str(error)
-            if stop.wait(_SCRAPE_EVERY_S):
-                return
 
     thread = threading.Thread(target=scrape, daemon=True)
     thread.start()

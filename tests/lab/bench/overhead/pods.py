@@ -1,6 +1,7 @@
 """What metrics and traces cost ADDs and DELs of Pods."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,11 @@ from tests.lab.bench.cni.cases import Case, Pace
 from tests.lab.bench.cni.measure import NodeBench
 from tests.lab.bench.cni.node import ADDRESS, NodePaths, publish_ipam, running_danmd
 from tests.lab.bench.cni.pods import Pods
-from tests.lab.bench.cni.results import Row
-from tests.lab.bench.overhead.observers import Target, scraping
+from tests.lab.bench.cni.results import Row, Times
+from tests.lab.bench.cni.results import Side as PodSide
+from tests.lab.bench.overhead.observers import Target, replica_target, scraping
 from tests.lab.bench.overhead.results import Comparison, Round, Side
-from tests.lab.bench.overhead.turns import Turns, in_turns, scraped
+from tests.lab.bench.overhead.turns import Turns, in_turns
 from tests.lab.bench.replicas import running_replicas
 from tests.lab.bench.stage import Stage, Tokens
 from tests.lab.progress import Progress
@@ -55,29 +57,26 @@ class PodTurns:
         adds: list[Round] = []
         deletes: list[Round] = []
         before = self.turns.collector.taken
-        for number in range(self.turns.rounds):
-            with self.progress.step(f"{case.name}, round {number + 1}"):
-                without, observed = await in_turns(partial(self._row, case), number)
-            adds.append(
-                Round(
-                    without=Side(time_ms=without.danm.add.p50, cpu_ms=without.danmd_cpu_ms),
-                    observed=Side(time_ms=observed.danm.add.p50, cpu_ms=observed.danmd_cpu_ms),
-                )
-            )
-            deletes.append(
-                Round(
-                    without=Side(time_ms=without.danm.delete.p50, cpu_ms=without.danmd_cpu_ms),
-                    observed=Side(time_ms=observed.danm.delete.p50, cpu_ms=observed.danmd_cpu_ms),
-                )
-            )
+        async with self._running() as bench:
+            # Of what happens once in a process's life, nothing is to be measured.
+            for observed in (True, False):
+                self.turns.switch.turn(on=observed)
+                _ = await bench.row(msgspec.structs.replace(case, repeats=3))
+            for number in range(self.turns.rounds):
+                with self.progress.step(f"{case.name}, round {number + 1}"):
+                    without, observed_row = await in_turns(partial(self._row, bench, case), number)
+                adds.append(_round(without, observed_row, lambda side: side.add))
+                deletes.append(_round(without, observed_row, lambda side: side.delete))
         traced = self.turns.traced(before)
         return [
             Comparison(load=f"Pods: {case.name}", of=of, rounds=rounds, traced_bytes=traced)
             for of, rounds in (("ADD, median", adds), ("DEL, median", deletes))
         ]
 
-    async def _row(self, case: Case, observed: bool) -> Row:  # noqa: FBT001  (of in_turns)
-        launch = self.turns.launch(observed=observed)
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[NodeBench]:
+        """Run danmd and ipam-svc, scraped."""
+        launch, switch = self.turns.launch, self.turns.switch
         with running_replicas(
             1,
             self.server,
@@ -87,13 +86,28 @@ class PodTurns:
             address=ADDRESS,
         ) as replicas:
             await publish_ipam(self.stage, replicas[0].endpoint)
-            trust = await self.stage.trust()
-            with running_danmd(self.server, self.paths, self.directory, launch=launch) as danmd:
-                bench = NodeBench(paths=self.paths, danmd=danmd, pods=self.pods, pace=_PACE)
-                # Of what happens once in a process's life, nothing is to be measured.
-                _ = await bench.row(msgspec.structs.replace(case, repeats=3))
-                if not observed:
-                    return await bench.row(case)
-                own = Target(url=f"http://{LOOPBACK}:{HEALTH_PORT}/metrics")
-                with scraping(own), scraped(replicas, self.server.token, trust):
-                    return await bench.row(case)
+            of_replica = replica_target(replicas[0], self.server.token, await self.stage.trust())
+            of_danmd = Target(url=f"http://{LOOPBACK}:{HEALTH_PORT}/metrics")
+            with (
+                running_danmd(self.server, self.paths, self.directory, launch=launch) as danmd,
+                scraping(of_danmd, switch),
+                scraping(of_replica, switch),
+            ):
+                yield NodeBench(paths=self.paths, danmd=danmd, pods=self.pods, pace=_PACE)
+
+    async def _row(
+        self, bench: NodeBench, case: Case, observed: bool  # noqa: FBT001  (of in_turns)
+    ) -> Row:
+        """Measure a case; danmd's processor time is with what it does soon afterwards."""
+        before_s = bench.danmd.cpu_s()
+        async with self.turns.side(observed=observed):
+            row = await bench.row(case)
+        cpu_ms = (bench.danmd.cpu_s() - before_s) * 1000 / row.danm.add.count
+        return msgspec.structs.replace(row, danmd_cpu_ms=cpu_ms)
+
+
+def _round(without: Row, observed: Row, of: Callable[[PodSide], Times]) -> Round:
+    return Round(
+        without=Side(time_ms=of(without.danm).p50, cpu_ms=without.danmd_cpu_ms),
+        observed=Side(time_ms=of(observed.danm).p50, cpu_ms=observed.danmd_cpu_ms),
+    )

@@ -1,13 +1,18 @@
 """What metrics and traces cost reservations of addresses."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from tests.lab.bench.cases import Case as Load
+from tests.lab.bench.overhead.observers import replica_target, scraping
 from tests.lab.bench.overhead.results import Comparison, Round, Side
-from tests.lab.bench.overhead.turns import Turns, in_turns, scraped
+from tests.lab.bench.overhead.turns import Turns, in_turns
+from tests.lab.bench.replicas import Replica
 from tests.lab.bench.run import Bench
+from tests.lab.bench.stage import Stage
+from tests.lab.bench.usage import cpu_seconds
 from tests.lab.progress import Progress
 
 
@@ -20,6 +25,7 @@ class ReservationTurns:
     """
 
     bench: Bench
+    stage: Stage
     token: str
     turns: Turns
     progress: Progress
@@ -35,10 +41,17 @@ class ReservationTurns:
     async def _load(self, load: Load) -> Comparison:
         rounds: list[Round] = []
         before = self.turns.collector.taken
-        for number in range(self.turns.rounds):
-            with self.progress.step(f"{load.name}, round {number + 1}"):
-                without, observed = await in_turns(partial(self._side, load), number)
-            rounds.append(Round(without=without, observed=observed))
+        async with self._running() as replicas:
+            # Of what happens once in a process's life, nothing is to be measured.
+            for observed in (True, False):
+                self.turns.switch.turn(on=observed)
+                _ = await self.bench.load(load, replicas, await self.bench.prepare(load))
+            for number in range(self.turns.rounds):
+                with self.progress.step(f"{load.name}, round {number + 1}"):
+                    without, observed_side = await in_turns(
+                        partial(self._side, load, replicas), number
+                    )
+                rounds.append(Round(without=without, observed=observed_side))
         return Comparison(
             load=f"reservations: {load.name}",
             of="median" if load.callers == 1 else "time for each",
@@ -46,17 +59,28 @@ class ReservationTurns:
             traced_bytes=self.turns.traced(before),
         )
 
-    async def _side(self, load: Load, observed: bool) -> Side:  # noqa: FBT001  (of in_turns)
-        figures, cost = await self.bench.load(
-            load,
-            launch=self.turns.launch(observed=observed),
-            observed=lambda replicas, trust: scraped(
-                replicas if observed else [], self.token, trust
-            ),
-        )
-        each_ms = 1000 / figures.rate
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[Sequence[Replica]]:
+        """Run ipam-svc, scraped."""
+        with self.bench.replicas(1, launch=self.turns.launch) as replicas:
+            target = replica_target(replicas[0], self.token, await self.stage.trust())
+            with scraping(target, self.turns.switch):
+                yield replicas
+
+    async def _side(
+        self,
+        load: Load,
+        replicas: Sequence[Replica],
+        observed: bool,  # noqa: FBT001  (of in_turns)
+    ) -> Side:
+        """Measure a load; ipam-svc's processor time is with what it does soon afterwards."""
+        networks = await self.bench.prepare(load)
+        before_s = sum(cpu_seconds(each.pid) for each in replicas)
+        async with self.turns.side(observed=observed):
+            figures = await self.bench.load(load, replicas, networks)
+        cpu_s = sum(cpu_seconds(each.pid) for each in replicas) - before_s
         return Side(
             # One caller waits for each; of many, what passes for each is what counts.
-            time_ms=figures.p50_ms if load.callers == 1 else each_ms,
-            cpu_ms=cost.cpu["ipam-svc"] * each_ms,
+            time_ms=figures.p50_ms if load.callers == 1 else 1000 / figures.rate,
+            cpu_ms=cpu_s * 1000 / figures.done,
         )

@@ -41,7 +41,7 @@ class Amount:
     rounds: int
 
 
-USUAL: Final = Amount(alone=640, many=9600, pods=30, rounds=7)
+USUAL: Final = Amount(alone=640, many=9600, pods=15, rounds=15)
 QUICK: Final = Amount(alone=64, many=640, pods=5, rounds=3)
 
 

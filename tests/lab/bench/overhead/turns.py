@@ -1,18 +1,21 @@
 """Both sides of a comparison, in turns: without metrics and traces, and with all of them."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 # Run as `python -m`: the import says that it is needed.
-import tests.lab.bench.overhead.unobserved as _unobserved
+import tests.lab.bench.overhead.switched as _switched
 from tests.lab.bench.launch import Launch
-from tests.lab.bench.overhead.observers import Collector, Target, scraping
-from tests.lab.bench.replicas import Replica
+from tests.lab.bench.overhead.observers import Collector
+from tests.lab.bench.overhead.switch import VARIABLE, Switch
 from tests.lab.errors import LabError
 
-_WITHOUT: Final = Launch(wrapper=("-m", str(_unobserved.__spec__.name)))
+# Of what is left to send: five times as often as by default, so that each side ends with its own.
+_SEND_EVERY_MS: Final = 1000
+_SENT_S: Final = 1.5
 
 _Found = TypeVar("_Found")
 
@@ -23,22 +26,35 @@ class Turns:
 
     Attributes:
         collector: Of the observed side's traces.
+        switch: Which side it is.
         rounds: How often each side is measured.
     """
 
     collector: Collector
+    switch: Switch
     rounds: int
 
-    def launch(self, *, observed: bool) -> Launch:
-        """Return how a process of a side is started."""
-        if not observed:
-            return _WITHOUT
+    @property
+    def launch(self) -> Launch:
+        """How a process is started that is measured on both sides."""
         return Launch(
+            wrapper=("-m", str(_switched.__spec__.name)),
             environment={
+                VARIABLE: str(self.switch.path),
                 "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.endpoint,
-                "OTEL_SDK_DISABLED": "",
-            }
+                "OTEL_BSP_SCHEDULE_DELAY": str(_SEND_EVERY_MS),
+            },
         )
+
+    @asynccontextmanager
+    async def side(self, *, observed: bool) -> AsyncIterator[None]:
+        """Measure in the block; afterwards what was recorded in it is sent."""
+        self.switch.turn(on=observed)
+        try:
+            yield
+            await asyncio.sleep(_SENT_S)
+        finally:
+            self.switch.turn(on=True)
 
     def traced(self, before: int) -> int:
         """Return what came to the collector since it had taken that many bytes.
@@ -61,15 +77,3 @@ async def in_turns(
         return await measure(False), observed  # noqa: FBT003
     without = await measure(False)  # noqa: FBT003
     return without, await measure(True)  # noqa: FBT003
-
-
-@contextmanager
-def scraped(replicas: Sequence[Replica], token: str, authority: str) -> Iterator[None]:
-    """Scrape the only replica, if there is one."""
-    if not replicas:
-        yield
-        return
-    (replica,) = replicas
-    url = f"https://{replica.endpoint}/metrics"
-    with scraping(Target(url=url, token=token, authority=authority)):
-        yield
