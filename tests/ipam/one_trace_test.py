@@ -148,7 +148,7 @@ async def test_one_add_is_one_trace(tmp_path: Path) -> None:
             await world.node.until(lambda: "CNI ADD" in traces.paths())
             found = traces.paths()
             in_the_trace = [each for each in world.server.asked if TRACE_ID in each.traceparent]
-    for step in ("turn", "pod", "plan", "journal", "reserve", "endpoints", "interfaces"):
+    for step in ("pod", "plan", "journal", "reserve", "endpoints", "interfaces"):
         assert f"CNI ADD > {step}" in found
     reserve = f"CNI ADD > reserve > POST ipam-svc > POST {RESERVE_PATH}"
     assert f"{reserve} > POST tokenreviews" in found

@@ -15,17 +15,19 @@ from typing import Final
 
 from prometheus_client import Histogram
 
-from danm_api.telemetry import recorded_trace_id, span
+from danm_api.telemetry import recorded_trace_id, span, wait_span
 from danm_cni import metrics
 from danm_cni.progress import Progress
+
+_TURN: Final = "turn"
 
 
 class Step(Enum):
     """A step: its label, and what danmd is doing in it, for the errors of an ADD."""
 
-    TURN = ("turn", "waiting for its turn")
+    TURN = (_TURN, "waiting for its turn")
     POD = ("pod", "reading the Pod")
-    POD_TURN = ("turn", "waiting for another sandbox of the Pod")
+    POD_TURN = (_TURN, "waiting for another sandbox of the Pod")
     OLDER_SANDBOX = ("older_sandbox", "removing an older sandbox of the Pod")
     PLAN = ("plan", "planning")
     NEW_NETWORK = ("new_network", "waiting for the controllers to get a new DanmNet ready")
@@ -34,7 +36,7 @@ class Step(Enum):
     RESERVE = ("reserve", "waiting for addresses from ipam-svc")
     ENDPOINTS = ("endpoints", "writing DanmEps")
     INTERFACES = ("interfaces", "making the interfaces")
-    PLUGIN_TURN = ("turn", "waiting for its turn among the plugins that run on this node")
+    PLUGIN_TURN = (_TURN, "waiting for its turn among the plugins that run on this node")
     DELEGATE = ("delegate", "making the interfaces")
     FALLBACK = ("fallback", "waiting for the fallback network's plugin")
     UNDO = ("undo", "undoing what was done")
@@ -75,14 +77,16 @@ def step(which: Step, progress: Progress | None = None) -> Iterator[None]:
     """
     if progress is not None:
         progress.enter(which.doing)
+    # A turn comes at once on most nodes: a span of nothing would cost more than it says.
+    traced = wait_span if which.label == _TURN else span
     if _in_step.get():
-        with span(which.label):
+        with traced(which.label):
             yield
         return
     token = _in_step.set(True)
     began_s, result, trace_id = time.perf_counter(), "ok", ""
     try:
-        with span(which.label):
+        with traced(which.label):
             trace_id = recorded_trace_id()
             yield
     except asyncio.CancelledError:

@@ -122,6 +122,7 @@ class FakeNode:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         self.daemon.sandboxes.background.cancel()
+        self.daemon.allocations.allocations.background.cancel()
         self.daemon.upkeep.cancel()
 
     async def deafen(self) -> None:

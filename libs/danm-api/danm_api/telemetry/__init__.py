@@ -27,6 +27,7 @@ from danm_api.telemetry.traces import (
     recorded_trace_id,
     shared_by,
     span,
+    wait_span,
 )
 
 __all__ = [
@@ -53,5 +54,6 @@ __all__ = [
     "shared_by",
     "shutdown_tracing",
     "span",
+    "wait_span",
     "tell_version",
 ]

@@ -5,13 +5,22 @@ little in one that has so much to do that few are recorded.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, use_span
+from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -20,6 +29,7 @@ from danm_api.telemetry.sampling import Sampling
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 TRACER_NAME: Final = "danm"
 _CONTEXT_HEADER: Final = "traceparent"
+_SHORT_NS: Final = 1_000_000
 
 
 def _unrecorded(trace_id: int, span_id: int) -> trace.Span:
@@ -50,7 +60,6 @@ def begin_recording(tracer: trace.Tracer, sampling: Sampling | None) -> None:
     _sampling = sampling
 
 
-@contextmanager
 def span(
     name: str,
     *,
@@ -58,7 +67,7 @@ def span(
     kind: SpanKind = SpanKind.INTERNAL,
     links: Iterable[Link] = (),
     **attributes: AttributeValue,
-) -> Iterator[trace.Span]:
+) -> AbstractContextManager[trace.Span]:
     """Trace a piece of work as a child of the current span, or of ``parent``.
 
     Args:
@@ -69,17 +78,79 @@ def span(
         attributes: What differs.
     """
     instead = _instead_of_span(name, trace.get_current_span(parent))
-    if instead is None:
+    if instead is not None:
+        if instead is trace.get_current_span():
+            return nullcontext(instead)
+        return _Current(instead)
+    tracer = _tracer or trace.get_tracer(TRACER_NAME)
+    made = tracer.start_span(
+        name, context=parent, kind=kind, links=tuple(links), attributes=attributes
+    )
+    return _Current(made, end=True)
+
+
+def wait_span(name: str) -> AbstractContextManager[None]:
+    """Trace a wait as ``span`` does if it takes a millisecond; nothing may be traced below it."""
+    return _Wait(name) if trace.get_current_span().is_recording() else nullcontext()
+
+
+class _Current:
+    """Makes a span the current one; ends it if it is its own.
+
+    The library's own context managers for that are three generators, one in the other, and take
+    half of a span's time.
+    """
+
+    __slots__ = ("_end", "_span", "_token")
+
+    def __init__(self, current: trace.Span, *, end: bool = False) -> None:
+        self._span = current
+        self._end = end
+
+    def __enter__(self) -> trace.Span:
+        self._token = attach(trace.set_span_in_context(self._span))
+        return self._span
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        detach(self._token)
+        if self._end:
+            _end(self._span, error)
+
+
+class _Wait:
+    """Makes a span afterwards, of what took long."""
+
+    __slots__ = ("_began_ns", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._began_ns = time.time_ns()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None and time.time_ns() - self._began_ns < _SHORT_NS:
+            return
         tracer = _tracer or trace.get_tracer(TRACER_NAME)
-        with tracer.start_as_current_span(
-            name, context=parent, kind=kind, links=tuple(links), attributes=attributes
-        ) as current:
-            yield current
-    elif instead is trace.get_current_span():
-        yield instead
-    else:
-        with use_span(instead):
-            yield instead
+        _end(tracer.start_span(self._name, start_time=self._began_ns), error)
+
+
+def _end(ending: trace.Span, error: BaseException | None) -> None:
+    """End a span; what is no Exception, such as that work is given up, is nobody's error."""
+    if isinstance(error, Exception) and ending.is_recording():
+        ending.record_exception(error)
+        ending.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+    ending.end()
 
 
 def _instead_of_span(name: str, above: trace.Span) -> trace.Span | None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean, median
 from typing import Final
 
 import msgspec
@@ -64,9 +65,12 @@ class PodTurns:
                 _ = await bench.row(msgspec.structs.replace(case, repeats=3))
             for number in range(self.turns.rounds):
                 with self.progress.step(f"{case.name}, round {number + 1}"):
-                    without, observed_row = await in_turns(partial(self._row, bench, case), number)
-                adds.append(_round(without, observed_row, lambda side: side.add))
-                deletes.append(_round(without, observed_row, lambda side: side.delete))
+                    rows = [
+                        await in_turns(partial(self._pod, bench, case), pod)
+                        for pod in range(case.repeats)
+                    ]
+                adds.append(_round(rows, lambda side: side.add))
+                deletes.append(_round(rows, lambda side: side.delete))
         traced = self.turns.traced(before)
         return [
             Comparison(load=f"Pods: {case.name}", of=of, rounds=rounds, traced_bytes=traced)
@@ -95,19 +99,20 @@ class PodTurns:
             ):
                 yield NodeBench(paths=self.paths, danmd=danmd, pods=self.pods, pace=_PACE)
 
-    async def _row(
+    async def _pod(
         self, bench: NodeBench, case: Case, observed: bool  # noqa: FBT001  (of in_turns)
     ) -> Row:
-        """Measure a case; danmd's processor time is with what it does soon afterwards."""
-        before_s = bench.danmd.cpu_s()
-        async with self.turns.side(observed=observed):
-            row = await bench.row(case)
-        cpu_ms = (bench.danmd.cpu_s() - before_s) * 1000 / row.danm.add.count
-        return msgspec.structs.replace(row, danmd_cpu_ms=cpu_ms)
+        with self.turns.side(observed=observed):
+            return await bench.row(msgspec.structs.replace(case, repeats=1))
 
 
-def _round(without: Row, observed: Row, of: Callable[[PodSide], Times]) -> Round:
-    return Round(
-        without=Side(time_ms=of(without.danm).p50, cpu_ms=without.danmd_cpu_ms),
-        observed=Side(time_ms=of(observed.danm).p50, cpu_ms=observed.danmd_cpu_ms),
+def _round(rows: Sequence[tuple[Row, Row]], of: Callable[[PodSide], Times]) -> Round:
+    without, observed = zip(*rows, strict=True)
+    return Round(without=_side(without, of), observed=_side(observed, of))
+
+
+def _side(rows: Sequence[Row], of: Callable[[PodSide], Times]) -> Side:
+    return Side(
+        time_ms=median(of(row.danm).p50 for row in rows),
+        cpu_ms=fmean(row.danmd_cpu_ms for row in rows),
     )

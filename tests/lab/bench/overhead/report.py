@@ -37,13 +37,12 @@ def page(run: OverheadRun) -> str:
             f" {run.began}: {described(run.machine)}. All processes share the cores.",
             "",
             "Loads of `./lab bench ipam` and `./lab bench cni`, each again and again on the same"
-            " processes, which a switch turns to and fro: as they are, with a collector of traces"
-            " that is sent them every second and metrics that are scraped every 5 s; and with"
-            " metrics that count nothing and no spans at all. What is not part of either (the"
-            ' calls themselves, readings of the clock) is in both. "More" is the median of what'
-            " each round says; of 32 callers the time that passes for each reservation is"
-            " compared, else the median. CPU is ipam-svc's, or danmd's for one Pod's ADD and DEL,"
-            " with the sending of traces after them.",
+            " processes, which a switch turns to and fro, of Pods one by one: as they are, with a"
+            " collector of traces configured and their metrics scraped every 5 s; and with metrics"
+            " that count nothing and no spans at all. What is not part of either (the calls"
+            ' themselves, readings of the clock) is in both. "More" is the median of what each'
+            " round says; of 32 callers the time that passes for each reservation is compared,"
+            " else the median. CPU is ipam-svc's, or danmd's for one Pod's ADD and DEL.",
             "",
             *markdown(_COLUMNS, _lines(run)),
             "",

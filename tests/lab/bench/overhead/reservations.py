@@ -73,10 +73,9 @@ class ReservationTurns:
         replicas: Sequence[Replica],
         observed: bool,  # noqa: FBT001  (of in_turns)
     ) -> Side:
-        """Measure a load; ipam-svc's processor time is with what it does soon afterwards."""
         networks = await self.bench.prepare(load)
         before_s = sum(cpu_seconds(each.pid) for each in replicas)
-        async with self.turns.side(observed=observed):
+        with self.turns.side(observed=observed):
             figures = await self.bench.load(load, replicas, networks)
         cpu_s = sum(cpu_seconds(each.pid) for each in replicas) - before_s
         return Side(

@@ -29,10 +29,10 @@ class Amount:
     """How much is measured.
 
     Attributes:
-        alone: Reservations of one caller.
-        many: Reservations of 32 callers.
-        pods: Of a case.
-        rounds: How often each, with and without.
+        alone: Reservations of one caller in a round, with and without.
+        many: Those of 32 callers.
+        pods: Those of a case.
+        rounds: How many.
     """
 
     alone: int
@@ -41,7 +41,7 @@ class Amount:
     rounds: int
 
 
-USUAL: Final = Amount(alone=640, many=9600, pods=15, rounds=15)
+USUAL: Final = Amount(alone=200, many=3200, pods=8, rounds=31)
 QUICK: Final = Amount(alone=64, many=640, pods=5, rounds=3)
 
 

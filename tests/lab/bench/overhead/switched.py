@@ -9,17 +9,23 @@ than what is looked for.
 import os
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import prometheus_client
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
 from prometheus_client import metrics
 
 from danm_api.telemetry import traces
 from tests.lab.bench.overhead.switch import VARIABLE, Switch
+
+_LOOK_EVERY_S: Final = 0.002
 
 
 def _nothing(*_args: object, **_options: object) -> None:
@@ -35,7 +41,7 @@ def _no_time(*_args: object) -> Iterator[None]:
 class _NoSeries:
     """Takes the place of a series."""
 
-    inc = dec = set = observe = staticmethod(_nothing)
+    inc = dec = set = observe = set_to_current_time = set_function = staticmethod(_nothing)
     time = staticmethod(_no_time)
 
 
@@ -63,7 +69,7 @@ def switch_metrics(switch: Switch) -> None:
     """
     for kind, names in (
         (prometheus_client.Counter, ("inc",)),
-        (prometheus_client.Gauge, ("inc", "dec", "set")),
+        (prometheus_client.Gauge, ("inc", "dec", "set", "set_to_current_time")),
         (prometheus_client.Histogram, ("observe",)),
     ):
         for name in names:
@@ -75,13 +81,23 @@ def switch_metrics(switch: Switch) -> None:
 
 
 def switch_traces(switch: Switch) -> None:
-    """Have this process make spans while the switch is on; else it is as one that exports none."""
+    """Have this process make and send spans while the switch is on; else it is as without."""
 
     def no_span(*_args: object) -> trace.Span:
         return trace.INVALID_SPAN
 
     name = "_instead_of_span"
     setattr(traces, name, _either(switch, getattr(traces, name), no_span))
+    export = OTLPSpanExporter.export
+
+    def export_while_on(
+        exporter: OTLPSpanExporter, spans: Sequence[ReadableSpan]
+    ) -> SpanExportResult:
+        while not switch.is_on:
+            time.sleep(_LOOK_EVERY_S)
+        return export(exporter, spans)
+
+    setattr(OTLPSpanExporter, "export", export_while_on)  # noqa: B010
 
 
 def main() -> None:

@@ -1,10 +1,9 @@
 """Both sides of a comparison, in turns: without metrics and traces, and with all of them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 # Run as `python -m`: the import says that it is needed.
 import tests.lab.bench.overhead.switched as _switched
@@ -12,10 +11,6 @@ from tests.lab.bench.launch import Launch
 from tests.lab.bench.overhead.observers import Collector
 from tests.lab.bench.overhead.switch import VARIABLE, Switch
 from tests.lab.errors import LabError
-
-# Of what is left to send: five times as often as by default, so that each side ends with its own.
-_SEND_EVERY_MS: Final = 1000
-_SENT_S: Final = 1.5
 
 _Found = TypeVar("_Found")
 
@@ -42,17 +37,15 @@ class Turns:
             environment={
                 VARIABLE: str(self.switch.path),
                 "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.endpoint,
-                "OTEL_BSP_SCHEDULE_DELAY": str(_SEND_EVERY_MS),
             },
         )
 
-    @asynccontextmanager
-    async def side(self, *, observed: bool) -> AsyncIterator[None]:
-        """Measure in the block; afterwards what was recorded in it is sent."""
+    @contextmanager
+    def side(self, *, observed: bool) -> Iterator[None]:
+        """Have the block on one side."""
         self.switch.turn(on=observed)
         try:
             yield
-            await asyncio.sleep(_SENT_S)
         finally:
             self.switch.turn(on=True)
 
