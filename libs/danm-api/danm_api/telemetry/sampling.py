@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-# Of one kind that begin in a process: a node's Pods that start together, then one in two seconds.
+# Of one kind that begin in a process: a node's Pods that start together, then one in five seconds.
 BEGUN_AT_ONCE: Final = 10
-BEGUN_PER_S: Final = 0.5
+BEGUN_PER_S: Final = 0.2
 # Of callers that record: the nodes of a cluster.
 JOINED_AT_ONCE: Final = 100
 JOINED_PER_S: Final = 50.0
