@@ -174,7 +174,9 @@ class NodeEndpoints:
         """
         body = encode_danmep(endpoint)
         patch = {"metadata": {"labels": body["metadata"]["labels"]}, "spec": body["spec"]}
-        await self._api.patch(DANMEPS, endpoint.name, patch, namespace=endpoint.namespace)
+        await self._api.patch(
+            DANMEPS, endpoint.name, patch, namespace=endpoint.namespace, answer=Answer.METADATA
+        )
 
     async def delete(self, namespace: Namespace, name: str) -> None:
         """Delete; one that is gone is no error."""
@@ -207,7 +209,13 @@ class NodeEndpoints:
         for endpoint in self.informer.by_index(_BY_POD, pod.runtime_uid):
             if endpoint.pod_labels != wanted and not endpoint.deleting:
                 patch = label_patch(endpoint, wanted)
-                await self._api.patch(DANMEPS, endpoint.name, patch, namespace=endpoint.namespace)
+                await self._api.patch(
+                    DANMEPS,
+                    endpoint.name,
+                    patch,
+                    namespace=endpoint.namespace,
+                    answer=Answer.METADATA,
+                )
 
 
 def label_patch(endpoint: DanmEp, wanted: Mapping[str, str]) -> dict[str, object]:
