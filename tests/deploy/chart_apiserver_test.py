@@ -19,10 +19,11 @@ from tests.lab.process import wait_until
 # Building Helm and Kubernetes, where the cache is empty.
 pytestmark = [pytest.mark.apiserver(), pytest.mark.timeout(1500)]
 
+_GONE_WITHIN_S: Final = 60.0
 # The API server removes a definition in seconds. One that goes while its storage "is
 # (re)initializing" it tries again at once, from a cache that lacks its own last write, takes the
 # conflict for somebody else's change and forgets it until it looks at all of them, every 5 minutes.
-_GONE_WITHIN_S: Final = 400.0
+_DEFINITIONS_GONE_WITHIN_S: Final = 400.0
 # Of the API server's own, which come and go by themselves.
 _NOT_COMPARED: Final = frozenset({"events", "events.events.k8s.io", "leases.coordination.k8s.io"})
 _CRDS: Final = frozenset(
@@ -114,7 +115,7 @@ def _all_names(tools: Tools) -> set[str]:
     return set(done.stdout.split())
 
 
-def _wait_for_only(tools: Tools, names: set[str], *, what: str) -> None:
+def _wait_for_only(tools: Tools, names: set[str], *, what: str, timeout_s: float) -> None:
     """Wait until the server has just these; not while a kind goes that kubectl still lists."""
     seen = ""
 
@@ -126,7 +127,7 @@ def _wait_for_only(tools: Tools, names: set[str], *, what: str) -> None:
         return done.returncode == 0 and not difference
 
     try:
-        wait_until(has_only, what=what, timeout_s=_GONE_WITHIN_S)
+        wait_until(has_only, what=what, timeout_s=timeout_s)
     except StartError as error:
         conditions = (
             "--output=jsonpath={range .items[*]}{.metadata.name} {.status.conditions} {end}"
@@ -250,7 +251,12 @@ def test_a_release_comes_changes_and_goes(tools: Tools) -> None:
     assert _without_records(_all_names(tools)) == _without_records(installed)
 
     _uninstall(tools)
-    _wait_for_only(tools, {*before, *_CRDS, _GROUP}, what="Only the definitions are left")
+    _wait_for_only(
+        tools,
+        {*before, *_CRDS, _GROUP},
+        what="Only the definitions are left",
+        timeout_s=_GONE_WITHIN_S,
+    )
 
 
 def test_a_release_finds_the_definitions_of_the_one_before(tools: Tools) -> None:
@@ -291,7 +297,7 @@ def test_a_release_finds_the_definitions_of_the_one_before(tools: Tools) -> None
     assert _deleted(tools, "crd", "danmnets.danm.k8s.io")
     freed = '{"metadata":{"finalizers":null}}'
     tools.call(tools.kubectl, "patch", "danmnet", "lan", "--type=merge", f"--patch={freed}")
-    _wait_for_only(tools, before, what="Nothing is left")
+    _wait_for_only(tools, before, what="Nothing is left", timeout_s=_DEFINITIONS_GONE_WITHIN_S)
 
 
 def _deleted(tools: Tools, kind: str, name: str) -> bool:

@@ -9,14 +9,14 @@ both accepted (decision 0022).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
 from danm_api.codec.danmnet import decode_danmnet
 from danm_api.codec.danmnet_update import with_mark, with_status
-from danm_api.errors import DanmError, InvalidObjectError, NotFoundError
+from danm_api.errors import DanmError, NotFoundError
 from danm_api.kube.api import DANMNETS, KubeApi, RawObject
 from danm_api.kube.backoff import delay_after
 from danm_api.kube.events import EventRecorder, EventType, reference_to
@@ -161,7 +161,7 @@ class Validator:
                 _log.warning("Cannot list DanmNets", error=error, retry_in_s=delay_s)
                 await asyncio.sleep(delay_s)
             else:
-                return list(_readable(listed.items))
+                return [decode_danmnet(raw) for raw in listed.items]
 
     async def _write(self, raw: RawObject) -> None:
         net = decode_danmnet(raw)
@@ -311,18 +311,6 @@ def _takes_away(net: DanmNet, verdict: Verdict, in_force: InForce | None) -> tup
         applied is not None and applied != in_force.spec and depends_on_use(applied, in_force.spec)
     )
     return bool(keys_to_rivals(net)) and not is_settled(net), changes
-
-
-def _readable(listed: Iterable[RawObject]) -> Iterator[DanmNet]:
-    """Yield what can be read, as the watch does: one odd object must not keep anyone from leading.
-
-    What cannot be read is in force for nobody; an edit of it comes by the watch.
-    """
-    for raw in listed:
-        try:
-            yield decode_danmnet(raw)
-        except InvalidObjectError as error:
-            _log.error("Cannot decode object", kind=DANMNETS.kind, error=error)
 
 
 def _key(net: DanmNet) -> ObjectKey:

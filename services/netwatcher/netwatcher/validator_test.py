@@ -367,23 +367,6 @@ async def test_a_network_that_went_while_a_new_leader_read_all_binds_nobody() ->
         await asyncio.wait((leading,))
 
 
-async def test_a_network_that_cannot_be_read_keeps_nobody_from_leading() -> None:
-    """Another release may have written a status that this one does not understand."""  # DESIGN P6
-    api = FakeKube()
-    cluster = Cluster(api)
-    await cluster.create("odd", host_device="ens3")
-    await api.patch(
-        DANMNETS,
-        "odd",
-        {"status": {"observedGeneration": "the newest"}},
-        namespace=NAMESPACE,
-        subresource="status",
-    )
-    await cluster.create("internal", **GOOD)
-    async with a_validator(api):
-        await cluster.until(lambda: cluster.valid("internal") is True)
-
-
 async def test_what_a_restored_backup_does_not_know_binds_nobody() -> None:
     """Versions of what was lost are higher than those of what comes next."""  # SPEC N1
     api = FakeKube()

@@ -54,6 +54,6 @@ __all__ = [
     "shared_by",
     "shutdown_tracing",
     "span",
-    "wait_span",
     "tell_version",
+    "wait_span",
 ]

@@ -6,8 +6,8 @@ little in one that has so much to do that few are recorded.
 
 import random
 import time
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Final
 
@@ -89,9 +89,21 @@ def span(
     return _Current(made, end=True)
 
 
-def wait_span(name: str) -> AbstractContextManager[None]:
+@contextmanager
+def wait_span(name: str) -> Iterator[None]:
     """Trace a wait as ``span`` does if it takes a millisecond; nothing may be traced below it."""
-    return _Wait(name) if trace.get_current_span().is_recording() else nullcontext()
+    began_ns = time.time_ns()
+    failure: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        is_worth_it = failure is not None or time.time_ns() - began_ns >= _SHORT_NS
+        if is_worth_it and trace.get_current_span().is_recording():
+            tracer = _tracer or trace.get_tracer(TRACER_NAME)
+            _end(tracer.start_span(name, start_time=began_ns), failure)
 
 
 class _Current:
@@ -120,29 +132,6 @@ class _Current:
         detach(self._token)
         if self._end:
             _end(self._span, error)
-
-
-class _Wait:
-    """Makes a span afterwards, of what took long."""
-
-    __slots__ = ("_began_ns", "_name")
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        self._began_ns = time.time_ns()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is None and time.time_ns() - self._began_ns < _SHORT_NS:
-            return
-        tracer = _tracer or trace.get_tracer(TRACER_NAME)
-        _end(tracer.start_span(self._name, start_time=self._began_ns), error)
 
 
 def _end(ending: trace.Span, error: BaseException | None) -> None:

@@ -20,11 +20,12 @@ from tests.lab.bench.cni.results import Row, Times
 from tests.lab.bench.cni.results import Side as PodSide
 from tests.lab.bench.overhead.observers import Target, replica_target, scraping
 from tests.lab.bench.overhead.results import Comparison, Round, Side
-from tests.lab.bench.overhead.turns import Turns, in_turns
+from tests.lab.bench.overhead.turns import WARM_UP_TURN, Turns, in_turns
 from tests.lab.bench.replicas import running_replicas
 from tests.lab.bench.stage import Stage, Tokens
 from tests.lab.progress import Progress
 
+_WARM_UPS: Final = 3
 _PACE: Final = Pace(starts=0, case_s=60.0, rest_s=0.0)
 
 
@@ -59,10 +60,8 @@ class PodTurns:
         deletes: list[Round] = []
         before = self.turns.collector.taken
         async with self._running() as bench:
-            # Of what happens once in a process's life, nothing is to be measured.
-            for observed in (True, False):
-                self.turns.switch.turn(on=observed)
-                _ = await bench.row(msgspec.structs.replace(case, repeats=3))
+            for _ in range(_WARM_UPS):
+                _ = await in_turns(partial(self._pod, bench, case), WARM_UP_TURN)
             for number in range(self.turns.rounds):
                 with self.progress.step(f"{case.name}, round {number + 1}"):
                     rows = [

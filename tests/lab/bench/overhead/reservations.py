@@ -8,7 +8,7 @@ from functools import partial
 from tests.lab.bench.cases import Case as Load
 from tests.lab.bench.overhead.observers import replica_target, scraping
 from tests.lab.bench.overhead.results import Comparison, Round, Side
-from tests.lab.bench.overhead.turns import Turns, in_turns
+from tests.lab.bench.overhead.turns import WARM_UP_TURN, Turns, in_turns
 from tests.lab.bench.replicas import Replica
 from tests.lab.bench.run import Bench
 from tests.lab.bench.stage import Stage
@@ -42,10 +42,7 @@ class ReservationTurns:
         rounds: list[Round] = []
         before = self.turns.collector.taken
         async with self._running() as replicas:
-            # Of what happens once in a process's life, nothing is to be measured.
-            for observed in (True, False):
-                self.turns.switch.turn(on=observed)
-                _ = await self.bench.load(load, replicas, await self.bench.prepare(load))
+            _ = await in_turns(partial(self._side, load, replicas), WARM_UP_TURN)
             for number in range(self.turns.rounds):
                 with self.progress.step(f"{load.name}, round {number + 1}"):
                     without, observed_side = await in_turns(

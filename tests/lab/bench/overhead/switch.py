@@ -2,11 +2,15 @@
 
 import mmap
 import os
+import time
 from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "DANM_BENCH_SWITCH"
 """The variable that names a switched process the file."""
+
+# Whoever looks more often takes time from the side that is off.
+_LOOK_EVERY_S: Final = 0.02
 
 
 class Switch:
@@ -44,3 +48,8 @@ class Switch:
     def turn(self, *, on: bool) -> None:
         """Turn it, in all processes at once."""
         self.shared[0] = on
+
+    def wait_until_on(self) -> None:
+        """Wait, in a thread that has nothing else to do, while it is off."""
+        while not self.is_on:
+            time.sleep(_LOOK_EVERY_S)

@@ -9,7 +9,6 @@ than what is looked for.
 import os
 import runpy
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +23,6 @@ from prometheus_client import metrics
 
 from danm_api.telemetry import traces
 from tests.lab.bench.overhead.switch import VARIABLE, Switch
-
-# Whoever looks more often takes time from the side that is off.
-_LOOK_EVERY_S: Final = 0.02
 
 
 def _nothing(*_args: object, **_options: object) -> None:
@@ -94,8 +90,7 @@ def switch_traces(switch: Switch) -> None:
     def export_while_on(
         exporter: OTLPSpanExporter, spans: Sequence[ReadableSpan]
     ) -> SpanExportResult:
-        while not switch.is_on:
-            time.sleep(_LOOK_EVERY_S)
+        switch.wait_until_on()
         return export(exporter, spans)
 
     setattr(OTLPSpanExporter, "export", export_while_on)  # noqa: B010

@@ -65,12 +65,3 @@ def test_a_module_counts_and_traces_only_while_the_switch_is_on(tmp_path: Path) 
         "True [2.0, 2.0, 4.0]",
     ]
     assert switch.is_on
-
-
-def test_a_switch_is_seen_by_whoever_has_the_file(tmp_path: Path) -> None:
-    """It is on at first."""
-    mine = Switch.make(tmp_path / "switch")
-    others = Switch(mine.path)
-    assert others.is_on
-    mine.turn(on=False)
-    assert not others.is_on

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 # Run as `python -m`: the import says that it is needed.
 import tests.lab.bench.overhead.switched as _switched
@@ -11,6 +11,10 @@ from tests.lab.bench.launch import Launch
 from tests.lab.bench.overhead.observers import Collector
 from tests.lab.bench.overhead.switch import VARIABLE, Switch
 from tests.lab.errors import LabError
+
+WARM_UP_TURN: Final = 1
+"""For `in_turns`, of what is not measured: what happens once in a process's life, such as that a
+series is looked up, which many keep, is to happen on the observed side."""
 
 _Found = TypeVar("_Found")
 
