@@ -235,6 +235,7 @@ class LayoutMachine(RuleBasedStateMachine):
         self.pods: dict[int, bool] = {}
         self.standing = a_standing(SERVICE, ())
         self.observed: list[EndpointSlice] = []
+        self.doubles = 0
         self.service = SERVICE
 
     @rule(numbers=RUNS, ready=st.booleans(), written=st.booleans())
@@ -274,7 +275,9 @@ class LayoutMachine(RuleBasedStateMachine):
             case 1:
                 self.observed.append(replace(victim, endpoints=(), resource_version="9"))
             case _:
-                double = replace(victim, name=f"{victim.name}x", resource_version="9")
+                self.doubles += 1  # a name is there once, as in a cluster
+                name = f"{victim.name}-double-{self.doubles}"
+                double = replace(victim, name=name, resource_version="9")
                 self.observed += [victim, double]
 
     @rule(port=st.integers(1, 3))
