@@ -87,25 +87,31 @@ def _values(before: re.Pattern[str], unquoted: re.Pattern[str], *, chained: bool
     """
 
     def find(text: str) -> Iterator[Span]:
-        position = 0
+        position = told = 0
         while (name := before.search(text, position)) is not None:
             begin = position = name.end()
             opening = _OPENING.match(text, begin)
+            again = chained
             if opening is not None:
-                position = _end_of_quoted(text, opening)
+                position, closed = _end_of_quoted(text, opening)
+                # What has been cut may have a name at its end, whose value is on the next line.
+                again = not closed
             rest = unquoted.match(text, position)
             if rest is not None:
                 position = rest.end()
-            if position > begin:
-                yield begin, position
-            if chained and opening is None:
+            if position > max(begin, told):
+                yield max(begin, told), position
+                told = position
+            if again:
                 position = begin
 
     return find
 
 
-def _end_of_quoted(text: str, opening: re.Match[str]) -> int:
+def _end_of_quoted(text: str, opening: re.Match[str]) -> tuple[int, bool]:
     """Return where a quoted value ends: on its line, as in JSON, or else at the next quote.
+
+    And whether it has an end, or was cut before that.
 
     A quote in it has more backslashes before it than the one that opens it: in JSON that is a text
     of JSON both have some. One that is doubled, as YAML's, is in it too. What was cut before its
@@ -120,16 +126,14 @@ def _end_of_quoted(text: str, opening: re.Match[str]) -> int:
         position = found.end()
         deeper = len(found[1]) - len(escapes)
         if deeper < 0:
-            return position
+            return position, True
         if deeper % (2 * len(escapes) + 2) == 0:
             doubled = escapes + quote
             if not text.startswith(doubled, position):
-                return position
+                return position, True
             position += len(doubled)
-    if position > opening.end():
-        return line_end
-    later = text.find(quote, line_end)
-    return line_end if later < 0 else later + 1
+    later = -1 if position > opening.end() else text.find(quote, line_end)
+    return (line_end, False) if later < 0 else (later + 1, True)
 
 
 FORMS: Final[tuple[Form, ...]] = (

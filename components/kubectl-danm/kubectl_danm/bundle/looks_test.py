@@ -52,6 +52,8 @@ ENOUGH_S: Final = 20.0
 @settings(max_examples=1000)
 @given(TEXTS)
 @example("--token.x a--token secret")
+@example('--token "cut --token\nsecret')
+@example('token="cut token=\nsecret')
 def test_what_was_found_before_still_is(text: str) -> None:
     """Each form takes out all characters that it ever has."""
     for find, before in zip(FORMS, BEFORE, strict=True):
