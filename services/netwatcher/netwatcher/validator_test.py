@@ -317,6 +317,36 @@ async def test_a_replica_that_was_frozen_accepts_nothing_beside_its_successor(
     ]
 
 
+@pytest.mark.parametrize("key", ["conditions", "observedGeneration"])
+@pytest.mark.parametrize("leads", [pytest.param(True, id="leading"), pytest.param(False, id="new")])
+async def test_a_status_of_another_release_still_binds(key: str, *, leads: bool) -> None:
+    """Nobody else is accepted on its wire, whoever leads; its status is written anew."""
+    # SPEC N1
+    cluster = Cluster(api=FakeKube())
+    async with a_validator(cluster.api):
+        await cluster.create("first", **GOOD)
+        await cluster.until(lambda: cluster.valid("first") is True)
+        if leads:
+            await _is_of_another_release(cluster, "first", key)
+            await cluster.create("second", **GOOD)
+            await cluster.until(lambda: cluster.valid("second") is False)
+            await cluster.until(lambda: cluster.valid("first") is True)
+    if not leads:
+        await _is_of_another_release(cluster, "first", key)
+        await cluster.create("second", **GOOD)
+        async with a_validator(cluster.api):
+            await cluster.until(lambda: cluster.valid("second") is False)
+            await cluster.until(lambda: cluster.valid("first") is True)
+
+
+async def _is_of_another_release(cluster: Cluster, name: str, key: str) -> None:
+    raw = cluster.raw(name)
+    status = {**raw["status"], key: "of another release"}
+    await cluster.api.replace(
+        DANMNETS, {**raw, "status": status}, namespace=NAMESPACE, subresource="status"
+    )
+
+
 @pytest.mark.parametrize("answered", [2, 3])
 async def test_a_network_that_went_before_a_write_was_answered_binds_nobody(answered: int) -> None:
     """Its end was told before the validator read the answer, and nothing tells of it again."""

@@ -70,6 +70,12 @@ class _Range(Protocol[T_co]):
     def end(self) -> T_co: ...
 
 
+class _Decode(Protocol[T_co]):
+    """Reads a part of an object, which ``where`` names in errors."""
+
+    def __call__(self, raw: object, *, where: str) -> T_co: ...
+
+
 class PoolWire(msgspec.Struct, frozen=True, kw_only=True):
     """A pool's ends, both inclusive."""
 
@@ -111,8 +117,11 @@ class SpecWire(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 def decode_danmnet(raw: RawObject) -> DanmNet:
     """Read a DanmNet. A spec that does not parse becomes an UnreadableSpec, and is no error.
 
+    Nor is a part of the status that does not, as another release's might: whoever writes that part
+    writes it anew, and meanwhile the network binds others by the rest.
+
     Raises:
-        InvalidObjectError: The object has no metadata, or its status cannot be read.
+        InvalidObjectError: The object has no metadata.
     """
     metadata = decode_metadata(raw)
     return DanmNet(
@@ -327,15 +336,22 @@ def _decode_status(raw: object, metadata: Metadata) -> NetworkStatus:
         return NetworkStatus()
     applied = _decode_spec(raw["applied"]) if raw.get("applied") is not None else None
     where = f"DanmNet {metadata.namespace}/{metadata.name}"
+
+    def part(decode: _Decode[T], key: str, otherwise: T) -> T:
+        try:
+            return decode(raw.get(key), where=where)
+        except InvalidObjectError:
+            return otherwise
+
     return NetworkStatus(
         # Only the validator writes it. What a later release wrote there and this one cannot read
         # is not in force here: the network counts as not validated yet.
         applied=applied if isinstance(applied, NetworkSpec) else None,
-        conditions=decode_conditions(raw.get("conditions"), where=where),
-        ipv4=decode_usage(raw.get("ipv4"), where=where),
-        ipv6=decode_usage(raw.get("ipv6"), where=where),
-        nodes=decode_node_sum(raw.get("nodes"), where=where),
-        observed_generation=_decode_generation(raw.get("observedGeneration"), where=where),
+        conditions=part(decode_conditions, "conditions", ()),
+        ipv4=part(decode_usage, "ipv4", None),
+        ipv6=part(decode_usage, "ipv6", None),
+        nodes=part(decode_node_sum, "nodes", None),
+        observed_generation=part(_decode_generation, "observedGeneration", 0),
     )
 
 

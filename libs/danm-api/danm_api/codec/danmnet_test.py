@@ -19,8 +19,10 @@ from danm_api.model.danmnet import (
     BuiltInType,
     NetworkSpec,
     NetworkStatus,
+    NodeSum,
     StaticDelegate,
     UnreadableSpec,
+    Usage,
 )
 from danm_api.names import NetworkName
 from danm_api.testing.builders import a_raw_danmnet, accepted
@@ -195,6 +197,29 @@ def test_an_applied_spec_of_a_later_release_is_not_in_force() -> None:
     """Nothing is handed out by a spec that this release cannot read."""  # SPEC N5
     raw = a_raw_danmnet() | {"status": {"applied": {"NetworkID": "x", "Options": {"vlan": "a"}}}}
     assert decode_danmnet(raw).status.applied is None
+
+
+@pytest.mark.parametrize("key", ["conditions", "ipv4", "ipv6", "nodes", "observedGeneration"])
+def test_the_rest_of_a_status_counts_when_a_part_is_of_another_release(key: str) -> None:
+    """Above all the spec in force, by which the network binds others."""
+    net = decode_danmnet(a_raw_danmnet())
+    status = replace(
+        accepted(net).status,
+        ipv4=Usage(total=3, used=1, free=2, ranges="10.0.0.1"),
+        ipv6=Usage(total=3, used=1, free=2, ranges="2001:db8::1"),
+        nodes=NodeSum(ready=1, total=2),
+    )
+    wire = encode_status(status)
+    without = {
+        "conditions": replace(status, conditions=()),
+        "ipv4": replace(status, ipv4=None),
+        "ipv6": replace(status, ipv6=None),
+        "nodes": replace(status, nodes=None),
+        "observedGeneration": replace(status, observed_generation=0),
+    }
+    read = decode_danmnet({**a_raw_danmnet(), "status": {**wire, key: "of another release"}})
+    assert read.status.applied is not None
+    assert read.status == without[key]
 
 
 def test_the_mark_is_text() -> None:
