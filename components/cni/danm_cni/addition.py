@@ -1,5 +1,6 @@
 """Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from danm_api.codec.cni import encode_result
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.cni import CniVersion
 from danm_api.model.danmep import DanmEp
-from danm_api.model.danmnet import BuiltInType
+from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName, NodeName
 from danm_cni.as_planned import is_as_planned, not_as_planned
 from danm_cni.capabilities import with_identity
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
+from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.delegate_config import DynamicAddresses
 from danm_cni.devices import assign_devices, wants_devices
 from danm_cni.edges import DeviceSource, EndpointStore, PluginRunner
@@ -26,6 +28,7 @@ from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
 from danm_cni.interface_setup import LinkFacts
 from danm_cni.interfaces import (
+    DelegatedType,
     ReadyAttachment,
     SandboxContext,
     SandboxInterfaces,
@@ -64,6 +67,7 @@ class SandboxAddition:
     reservation: SandboxReservation
     devices: DeviceSource
     fallback: Fallback
+    delegate_addresses: DelegateAddresses
     plugins: PluginRunner
 
     async def run(
@@ -111,7 +115,7 @@ class SandboxAddition:
         devices = await self._devices(identity, planned, progress)
         with step(Step.JOURNAL, progress):
             await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
-        answers = await self.reservation.reserve(
+        reserved = await self.reservation.reserve(
             request.container_id, pod, planned, progress, fresh=not held
         )
         ready = [
@@ -119,7 +123,7 @@ class SandboxAddition:
                 request,
                 pod,
                 each,
-                answers.get(each.interface),
+                reserved.answers.get(each.interface),
                 parents.get(each.parent),
                 devices.get(each.interface, ""),
             )
@@ -133,7 +137,10 @@ class SandboxAddition:
             runtime_config=request.runtime_config,
             progress=progress,
         )
-        made = await all_of(self._make(context, group) for group in _groups(ready) if group)
+        # Beside the DanmEps, which say the same; no interface is made before both are there.
+        recording = asyncio.create_task(self.reservation.record(request.container_id, reserved))
+        making = [self._make(context, group, recording) for group in _groups(ready) if group]
+        made = await all_of([_made_nothing(recording), *making])
         parts = _in_order_of(ready, made)
         merged = merge(parts, netns=context.netns, previous=previous)
         require_primary_address(str(identity), merged)
@@ -146,28 +153,76 @@ class SandboxAddition:
         return encode_result(merged, request.version)
 
     async def _make(
-        self, context: SandboxContext, group: Sequence[ReadyAttachment]
+        self,
+        context: SandboxContext,
+        group: Sequence[ReadyAttachment],
+        recording: "asyncio.Task[None]",
     ) -> Sequence[InterfaceResult]:
-        """Make interfaces; their DanmEps say what will exist, before it does."""
+        """Make interfaces; their DanmEps say what will exist, before it does.
+
+        Args:
+            context: The sandbox's.
+            group: One delegated interface, or all others.
+            recording: Ends when the journal has their addresses; its failure is told by another.
+        """
+        match group[0].planned.spec.network_type:
+            case BuiltInType.SRIOV | StaticDelegate() as delegated:
+                return await self._make_delegated(context, group[0], delegated, recording)
+            case BuiltInType.IPVLAN | BuiltInType.MACVLAN:
+                return await self._make_own(context, group, recording)
+
+    async def _make_own(
+        self,
+        context: SandboxContext,
+        group: Sequence[ReadyAttachment],
+        recording: "asyncio.Task[None]",
+    ) -> Sequence[InterfaceResult]:
         with step(Step.ENDPOINTS, context.progress):
             await all_of(self._tell(each.endpoint) for each in group)
-        if group[0].planned.spec.network_type in OWN_TYPES:
-            with step(Step.INTERFACES, context.progress):
-                return await self._make_confirmed(context, group)
+            if not await _is_recorded(recording):
+                return ()
+        with step(Step.INTERFACES, context.progress):
+            return await self._confirmed(self.interfaces.make_own(context, group), group)
+
+    async def _make_delegated(
+        self,
+        context: SandboxContext,
+        ready: ReadyAttachment,
+        network_type: DelegatedType,
+        recording: "asyncio.Task[None]",
+    ) -> Sequence[InterfaceResult]:
+        with step(Step.PLAN, context.progress):
+            chain = self.interfaces.chain(ready, network_type)
         async with AsyncExitStack() as stack:
+            interface = ready.planned.interface
+            await stack.enter_async_context(
+                self.delegate_addresses.ahead(
+                    chain,
+                    environment=context.environment_of(interface),
+                    runtime_config=context.runtime_config_of(interface),
+                    deadline_s=context.progress.deadline_s,
+                )
+            )
+            with step(Step.ENDPOINTS, context.progress):
+                await self._tell(ready.endpoint)
+                if not await _is_recorded(recording):
+                    return ()
             with step(Step.PLUGIN_TURN, context.progress):
                 await stack.enter_async_context(self.plugins.turn(Verb.ADD))
             with step(Step.DELEGATE, context.progress):
-                return await self._make_confirmed(context, group)
+                making = self.interfaces.make_delegated(context, ready, chain)
+                return await self._confirmed(making, [ready])
 
-    async def _make_confirmed(
-        self, context: SandboxContext, group: Sequence[ReadyAttachment]
+    async def _confirmed(
+        self,
+        making: Awaitable[Sequence[InterfaceResult]],
+        group: Sequence[ReadyAttachment],
     ) -> Sequence[InterfaceResult]:
         """Make interfaces; of those that ipam-svc was not asked for the DanmNet is read meanwhile.
 
         Nobody else has judged it, and danmd's watch may have died silently.
         """
-        work: list[Awaitable[Sequence[InterfaceResult]]] = [self.interfaces.make(context, group)]
+        work = [making]
         planned = [each.planned for each in group]
         work += [self._confirm(each) for each in planned if not each.asks_for_addresses]
         return [part for made in await all_of(work) for part in made]
@@ -202,6 +257,14 @@ class SandboxAddition:
         with step(Step.JOURNAL, progress):
             await self.reservation.intend(request, pod, (record,))
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                self.delegate_addresses.ahead(
+                    chain,
+                    environment=request.environment,
+                    runtime_config=request.runtime_config,
+                    deadline_s=progress.deadline_s,
+                )
+            )
             with step(Step.PLUGIN_TURN, progress):
                 await stack.enter_async_context(self.plugins.turn(Verb.ADD))
             with step(Step.FALLBACK, progress):
@@ -270,15 +333,27 @@ class SandboxAddition:
             await self.journal.put(added)
 
 
+async def _made_nothing(recording: "asyncio.Task[None]") -> Sequence[InterfaceResult]:
+    """Wait for the journal, and tell why it does not have the addresses."""
+    await recording
+    return ()
+
+
+async def _is_recorded(recording: "asyncio.Task[None]") -> bool:
+    await asyncio.wait({recording})
+    return not recording.cancelled() and recording.exception() is None
+
+
 def _groups(ready: Sequence[ReadyAttachment]) -> Iterator[Sequence[ReadyAttachment]]:
     """Yield what is to be made without waiting for the others' DanmEps.
 
-    A delegate is a process, which uses another processor while danmd writes those of the others.
+    A delegate is a process, which uses another processor while danmd writes those of the others,
+    and takes longer: it comes first.
     """
-    yield [each for each in ready if each.planned.spec.network_type in OWN_TYPES]
     for each in ready:
         if each.planned.spec.network_type not in OWN_TYPES:
             yield [each]
+    yield [each for each in ready if each.planned.spec.network_type in OWN_TYPES]
 
 
 def _in_order_of(

@@ -41,11 +41,17 @@ class AllocationUpkeep:
     kernel: InterfaceMaker
     news: AddressNews
 
-    async def finish(self) -> None:
-        """Do DELs that were left for later, and go on with what is unfinished or has ended."""
+    async def finish(self, *, but: Collection[AllocationKey] = ()) -> None:
+        """Do DELs that were left for later, and go on with what is unfinished or has ended.
+
+        Args:
+            but: What somebody else will end.
+        """
         await attempt("Tombstones", self._finish_tombstones())
         await side_by_side(
-            attempt("Address", self.allocations.finish(each.key)) for each in self.journal.records()
+            attempt("Address", self.allocations.finish(each.key))
+            for each in self.journal.records()
+            if each.key not in but
         )
 
     async def _finish_tombstones(self) -> None:

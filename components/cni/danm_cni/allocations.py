@@ -79,7 +79,7 @@ class Allocations:
         Raises:
             DanmError: What went wrong; nothing is held, or will be given back soon.
         """
-        key, remaining_s = _key(request), deadline_s - time.monotonic()
+        key, remaining_s = key_of(request), deadline_s - time.monotonic()
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(remaining_s) as limit:
@@ -111,7 +111,7 @@ class Allocations:
         Raises:
             AddressInUseError: The interface has an address of another network.
         """
-        known = self.journal.get(_key(request))
+        known = self.journal.get(key_of(request))
         left = self.tombstones.path(request.call)
         if await asyncio.to_thread(left.exists):
             # Its DEL came while danmd was away; some callers use their ids again.
@@ -262,10 +262,10 @@ class Allocations:
         Raises:
             OSError: The disk does not even take the intent.
         """
-        task = self.background.spawn(self.delete_attachment(_key(request)))
+        task = self.background.spawn(self.delete_attachment(key_of(request)))
         remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
         await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
-        record = self.journal.get(_key(request))
+        record = self.journal.get(key_of(request))
         if record is not None and record.state is not AllocationState.REMOVING:
             # Whoever holds its lock does not know of the DEL.
             await self.tombstones.put(request.call)
@@ -285,6 +285,20 @@ class Allocations:
                 await self.release.run(marked)
             except AddressInUseError:
                 _ = self.background.spawn(self._release_when_unused(key))
+
+    async def mark_attachment(self, key: AllocationKey) -> None:
+        """Make durable that the address of an interface is to be released, and leave it at that.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        record = self.journal.get(key)
+        if record is None or record.state is AllocationState.REMOVING:
+            return
+        async with self.locks.hold(key):
+            record = self.journal.get(key)
+            if record is not None:
+                await self.release.mark(record)
 
     async def finish_tombstone(self, tombstone: Tombstone) -> None:
         """Do a DEL that was left for later; from then on the journal tells of it.
@@ -340,7 +354,7 @@ class Allocations:
         Raises:
             DanmError: They differ, or ipam-svc cannot be asked.
         """
-        await check_allocation(self.journal.get(_key(request)), request, self.addresses)
+        await check_allocation(self.journal.get(key_of(request)), request, self.addresses)
 
     async def collect(self, request: IpamRequest) -> None:
         """Release what the runtime does not list any more, of this configuration alone (SPEC C6).
@@ -374,12 +388,13 @@ class Allocations:
 
     async def abandon(self, request: IpamRequest) -> None:
         """Give back what an ADD got whose answer nobody took."""
-        _ = self.background.spawn(self.delete_attachment(_key(request)))
+        _ = self.background.spawn(self.delete_attachment(key_of(request)))
 
     async def end(self) -> None:
         """Wait for what runs in the background."""
         await self.background.end()
 
 
-def _key(request: IpamRequest) -> AllocationKey:
+def key_of(request: IpamRequest) -> AllocationKey:
+    """Return what the record of a request is found by."""
     return AllocationKey(request.call.container_id, request.call.interface)

@@ -6,7 +6,7 @@ done by ``danm_cni.netlink``; here is what is not.
 
 import struct
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, TypeGuard
 
 from danm_api.model.danmnet import BuiltInType
 from danm_api.netlink_wire import attribute, u32_attribute
@@ -21,6 +21,11 @@ _OPTIONS: Final[Mapping[OwnType, bytes]] = {
 }
 # Network types whose interfaces danmd makes itself.
 OWN_TYPES: Final = frozenset(_OPTIONS)
+
+
+def is_own_type(network_type: object) -> TypeGuard[OwnType]:
+    """Say whether danmd makes the interfaces of a network type itself."""
+    return network_type in OWN_TYPES
 
 
 def child_link(

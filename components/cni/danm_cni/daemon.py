@@ -22,6 +22,7 @@ from danm_cni.background import Background
 from danm_cni.collection import DelegateCollection
 from danm_cni.concurrency import Admission, KeyedLocks
 from danm_cni.config import Config
+from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.edges import AddressService, DeviceSource, InterfaceMaker, PluginRunner
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.fallback import Fallback
@@ -99,11 +100,23 @@ class Daemon:
         self._endpoints = NodeEndpoints(api, config.node)
         self._relabel: WorkQueue[ObjectKey] = WorkQueue()
         self._admission = Admission(limit=config.max_sandboxes, queue_limit=config.max_waiting)
+        events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
+        news = AddressNews(node=config.node, pods=self._pods, events=events)
+        self.allocations = allocation_service(
+            config,
+            addresses=edges.addresses,
+            kernel=edges.kernel,
+            networks=self._networks,
+            pods=self._pods,
+            news=news,
+        )
+        self.delegate_addresses = DelegateAddresses(self.allocations.allocations)
         interfaces = SandboxInterfaces(
             journal=self.journal,
             kernel=edges.kernel,
             plugins=edges.plugins,
             endpoints=self._endpoints,
+            delegate_addresses=self.delegate_addresses,
             settings=BackendSettings(
                 config_directory=self._installation.config_directory,
                 host_root=config.paths.root,
@@ -115,22 +128,13 @@ class Daemon:
         fallback = Fallback(
             find=self._installation.fallback.find, runner=edges.plugins, journal=self.journal
         )
-        events = PodEvents(EventRecorder(api, component="danmd", instance=config.node))
-        news = AddressNews(node=config.node, pods=self._pods, events=events)
         removal = SandboxRemoval(
             node=config.node,
             journal=self.journal,
             interfaces=interfaces,
             endpoints=self._endpoints,
             addresses=edges.addresses,
-            pods=self._pods,
-            news=news,
-        )
-        self.allocations = allocation_service(
-            config,
-            addresses=edges.addresses,
-            kernel=edges.kernel,
-            networks=self._networks,
+            delegate_addresses=self.delegate_addresses,
             pods=self._pods,
             news=news,
         )
@@ -159,6 +163,7 @@ class Daemon:
                 ),
                 devices=edges.devices,
                 fallback=fallback,
+                delegate_addresses=self.delegate_addresses,
                 plugins=edges.plugins,
             ),
             removal=removal,
@@ -229,7 +234,9 @@ class Daemon:
             handlers={
                 Program.DANM: SandboxRequests(sandboxes=self.sandboxes, readiness=self.readiness),
                 Program.FAKEIPAM: AllocationRequests(
-                    allocations=self.allocations.allocations, readiness=self.readiness
+                    allocations=self.allocations.allocations,
+                    delegates=self.delegate_addresses,
+                    readiness=self.readiness,
                 ),
             },
         )

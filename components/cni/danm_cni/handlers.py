@@ -9,6 +9,7 @@ from typing import Protocol
 
 from danm_cni.allocations import Allocations
 from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.durable import write_atomically
 from danm_cni.ipam_request import decode_ipam_request
 from danm_cni.request import Frame, Verb, decode_request
@@ -153,6 +154,7 @@ class AllocationRequests:
     """Answers `fakeipam` where its configuration names a DanmNet (SPEC F2)."""
 
     allocations: Allocations
+    delegates: DelegateAddresses
     readiness: Readiness
 
     async def answer(self, frame: Frame, *, deadline_s: float) -> bytes:
@@ -161,9 +163,9 @@ class AllocationRequests:
         match request.call.verb:
             case Verb.ADD:
                 await self.readiness.wait(until_s=deadline_s)
-                return await self.allocations.add(request, deadline_s=deadline_s)
+                return await self.delegates.add(request, deadline_s=deadline_s)
             case Verb.DEL:
-                await self.allocations.delete(request, deadline_s=deadline_s)
+                await self.delegates.delete(request, deadline_s=deadline_s)
             case Verb.CHECK:
                 await self.allocations.check(request)
             case Verb.GC:

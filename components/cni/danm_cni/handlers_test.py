@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from danm_cni.cni_errors import CniCode, CniRequestError
+from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.handlers import AllocationRequests, Readiness, SandboxRequests
 from danm_cni.request import CniRequest, Frame, Program
 from danm_cni.testing.demo import INTERNAL
@@ -192,7 +193,9 @@ async def test_fakeipam_is_served_verb_by_verb(caller: Caller, tmp_path: Path) -
     """ADD prints an address and all others nothing."""
     # SPEC F2
     requests = AllocationRequests(
-        allocations=caller.allocations, readiness=_readiness(tmp_path, ready=True)
+        allocations=caller.allocations,
+        delegates=DelegateAddresses(caller.allocations),
+        readiness=_readiness(tmp_path, ready=True),
     )
 
     async def ask(verb: str, **config: Any) -> bytes:  # noqa: ANN401  (JSON)
@@ -217,7 +220,11 @@ async def test_a_starting_danmd_gives_addresses_back(caller: Caller, tmp_path: P
     """The journal and ipam-svc are enough for that; an ADD waits."""
     await caller.add()
     caller.remove_interface()
-    requests = AllocationRequests(allocations=caller.allocations, readiness=_readiness(tmp_path))
+    requests = AllocationRequests(
+        allocations=caller.allocations,
+        delegates=DelegateAddresses(caller.allocations),
+        readiness=_readiness(tmp_path),
+    )
 
     async def ask(verb: str) -> bytes:
         frame = _frame(caller.request(verb).call, Program.FAKEIPAM)
@@ -234,7 +241,11 @@ async def test_a_starting_danmd_gives_addresses_back(caller: Caller, tmp_path: P
 
 async def test_what_nobody_took_of_fakeipam_is_given_back(caller: Caller, tmp_path: Path) -> None:
     """The plugin was told a failure."""
-    requests = AllocationRequests(allocations=caller.allocations, readiness=_readiness(tmp_path))
+    requests = AllocationRequests(
+        allocations=caller.allocations,
+        delegates=DelegateAddresses(caller.allocations),
+        readiness=_readiness(tmp_path),
+    )
     await caller.add()
     caller.remove_interface()
     await requests.abandon(_frame(caller.request("ADD").call, Program.FAKEIPAM))

@@ -1,6 +1,6 @@
 """Making and removing one interface of a sandbox, with whichever backend its network names."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface
@@ -14,7 +14,9 @@ from danm_api.errors import DanmError, DelegateError, InvalidRequestError, Sever
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId, InterfaceName
+from danm_cni.allocation_journal import AllocationKey
 from danm_cni.capabilities import for_interface
+from danm_cni.child_link import is_own_type
 from danm_cni.cni_errors import CniCode
 from danm_cni.concurrency import all_of, outcomes_of
 from danm_cni.delegate import (
@@ -22,6 +24,7 @@ from danm_cni.delegate import (
     attachment_environment,
     delete_calls,
 )
+from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
@@ -36,7 +39,6 @@ from danm_cni.flannel import FLANNEL, clean_flannel
 from danm_cni.interface_records import recorded_setup
 from danm_cni.interface_setup import (
     Address,
-    ChildLink,
     InterfaceSetup,
     TakeDown,
     policy_rules,
@@ -59,6 +61,8 @@ from danm_cni.result import (
     own_addresses,
     with_mtu,
 )
+
+DelegatedType = Literal[BuiltInType.SRIOV] | StaticDelegate
 
 # A DEL that a plugin does not finish in this time is killed and tried again later.
 _DELEGATE_DEL_TIMEOUT_S: Final = 30.0
@@ -94,6 +98,14 @@ class SandboxContext:
     asked: InterfaceName
     runtime_config: Mapping[str, Any]
     progress: Progress
+
+    def environment_of(self, interface: InterfaceName) -> Mapping[str, str]:
+        """Return what the plugins of an interface are called with."""
+        return {**self.environment, "CNI_IFNAME": interface}
+
+    def runtime_config_of(self, interface: InterfaceName) -> Mapping[str, Any]:
+        """Return what the plugins of an interface may get of the runtime's."""
+        return for_interface(self.runtime_config, is_asked=interface == self.asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +143,7 @@ class SandboxInterfaces:
         kernel: InterfaceMaker,
         plugins: PluginRunner,
         endpoints: EndpointStore,
+        delegate_addresses: DelegateAddresses,
         settings: BackendSettings,
     ) -> None:
         """Work with these edges."""
@@ -138,51 +151,21 @@ class SandboxInterfaces:
         self._kernel = kernel
         self._plugins = plugins
         self._endpoints = endpoints
+        self._delegate_addresses = delegate_addresses
         self._settings = settings
 
-    async def make(
-        self, context: SandboxContext, group: Sequence[ReadyAttachment]
-    ) -> Sequence[InterfaceResult]:
-        """Make interfaces, side by side.
-
-        Returns:
-            Of each its result, in whatever order.
+    def chain(self, ready: ReadyAttachment, network_type: DelegatedType) -> PluginChain:
+        """Return the plugins that make an interface.
 
         Raises:
-            DanmError: It failed; what was made stays, for the caller to undo.
-            SeveralErrors: More than one failed.
+            InvalidNetworkError: The administrator's file is not there, or is not usable.
         """
-        own: list[tuple[ReadyAttachment, ChildLink]] = []
-        work: list[Awaitable[Sequence[InterfaceResult]]] = []
-        for each in group:
-            match each.planned.spec.network_type:
-                case BuiltInType.IPVLAN | BuiltInType.MACVLAN as own_type:
-                    own.append((each, own_link(own_type, each.planned, mac=each.addresses.mac)))
-                case BuiltInType.SRIOV | StaticDelegate() as delegated:
-                    work.append(self._make_delegated(context, each, delegated))
-        if own:
-            work.append(self._make_own(context, own))
-        return [part for made in await all_of(work) for part in made]
-
-    async def _make_own(
-        self, context: SandboxContext, own: Sequence[tuple[ReadyAttachment, ChildLink]]
-    ) -> Sequence[InterfaceResult]:
-        wanted = [(link, own_setup(ready.planned, ready.addresses.both)) for ready, link in own]
-        made = await self._kernel.create(wanted, context.netns)
-        return [
-            own_result(ready.planned, setup.addresses, facts, netns=context.netns)
-            for (ready, _), (_, setup), facts in zip(own, wanted, made, strict=True)
-        ]
-
-    async def _make_delegated(
-        self,
-        context: SandboxContext,
-        ready: ReadyAttachment,
-        network_type: Literal[BuiltInType.SRIOV] | StaticDelegate,
-    ) -> Sequence[InterfaceResult]:
         match network_type:
+            case StaticDelegate(name=name):
+                directory, root = self._settings.config_directory, self._settings.host_root
+                return load_static_chain(directory, name, root=root)
             case BuiltInType.SRIOV:
-                chain = sriov_chain(
+                return sriov_chain(
                     SriovRequest(
                         spec=ready.planned.spec,
                         interface=ready.planned.interface,
@@ -192,12 +175,40 @@ class SandboxInterfaces:
                         dpdk=self._settings.dpdk,
                     )
                 )
-                return [await self._make_sriov(context, ready, chain)]
-            case StaticDelegate(name=name):
-                chain = load_static_chain(
-                    self._settings.config_directory, name, root=self._settings.host_root
-                )
-                return [await self._make_static(context, ready, chain)]
+
+    async def make_own(
+        self, context: SandboxContext, group: Sequence[ReadyAttachment]
+    ) -> Sequence[InterfaceResult]:
+        """Make the links of DANM's own backends, all at once.
+
+        Raises:
+            DanmError: It failed; what was made stays, for the caller to undo.
+        """
+        wanted = [
+            (
+                own_link(own_type, each.planned, mac=each.addresses.mac),
+                own_setup(each.planned, each.addresses.both),
+            )
+            for each in group
+            if is_own_type(own_type := each.planned.spec.network_type)
+        ]
+        made = await self._kernel.create(wanted, context.netns)
+        return [
+            own_result(ready.planned, setup.addresses, facts, netns=context.netns)
+            for ready, (_, setup), facts in zip(group, wanted, made, strict=True)
+        ]
+
+    async def make_delegated(
+        self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
+    ) -> Sequence[InterfaceResult]:
+        """Have an interface made by its plugins.
+
+        Raises:
+            DanmError: It failed; what was made stays, for the caller to undo.
+        """
+        if ready.planned.spec.network_type is BuiltInType.SRIOV:
+            return [await self._make_sriov(context, ready, chain)]
+        return [await self._make_static(context, ready, chain)]
 
     async def _make_sriov(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
@@ -283,10 +294,8 @@ class SandboxInterfaces:
             chain,
             runner=self._plugins,
             note=note,
-            environment={**context.environment, "CNI_IFNAME": interface},
-            runtime_config=for_interface(
-                context.runtime_config, is_asked=interface == context.asked
-            ),
+            environment=context.environment_of(interface),
+            runtime_config=context.runtime_config_of(interface),
             progress=context.progress,
             subject=f"interface {interface} on DanmNet {network.namespace}/{network.name}",
         )
@@ -347,13 +356,15 @@ class SandboxInterfaces:
 
     async def _delete(self, sandbox: SandboxRecord, interface: InterfaceRecord, netns: str) -> None:
         """Have an interface removed by the plugins that made it."""
-        await delete_calls(
-            interface.calls,
-            output=interface.output,
-            runner=self._plugins,
-            environment=attachment_environment(sandbox, interface, netns=netns),
-            timeout_s=_DELEGATE_DEL_TIMEOUT_S,
-        )
+        key = AllocationKey(sandbox.container_id, interface.interface)
+        with self._delegate_addresses.leaving(key):
+            await delete_calls(
+                interface.calls,
+                output=interface.output,
+                runner=self._plugins,
+                environment=attachment_environment(sandbox, interface, netns=netns),
+                timeout_s=_DELEGATE_DEL_TIMEOUT_S,
+            )
         if interface.network_type == FLANNEL:
             for address in interface.addresses:
                 clean_flannel(

@@ -18,6 +18,7 @@ from danm_cni import metrics
 from danm_cni.allocation_journal import AllocationState
 from danm_cni.allocation_service import allocation_service
 from danm_cni.config import Config
+from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.handlers import AllocationRequests, Readiness
 from danm_cni.host_files import HostFiles
@@ -125,6 +126,7 @@ class IpamOnlyDaemon:
         paths = self._config.paths
         requests = AllocationRequests(
             allocations=self.allocations.allocations,
+            delegates=DelegateAddresses(self.allocations.allocations),
             readiness=self.readiness,
         )
         health = HealthServer(

@@ -22,8 +22,10 @@ from danm_api.model.cni import CniIp, CniResult, CniRoute
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.names import Namespace, NetworkName, PodUid
 from danm_cni.cni_errors import CniCode, CniRequestError
-from danm_cni.request import CniRequest, decode_request
+from danm_cni.request import CniRequest, Verb, decode_request
 
+# The executable, as ``ipam.type`` names it.
+_TYPE: Final = "fakeipam"
 # Where the DanmNet of a container that is no Pod is looked for, unless ipam.namespace says it.
 _DEFAULT_NAMESPACE: Final = "default"
 
@@ -53,12 +55,18 @@ class IpamRequest:
             return f"{self.call.pod}, interface {self.call.interface}"
         return f"container {self.call.container_id}, interface {self.call.interface}"
 
+    def asks_the_same(self, other: "IpamRequest") -> bool:
+        """Say whether the answer to one ADD is the answer to the other."""
+        return _question(self) == _question(other)
+
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of ``ipam`` that are for fakeipam."""
 
+    type: str = ""
     network: str = ""
     namespace: str = ""
+    ip: msgspec.Raw | None = None
     routes: list[RouteWire] | None = None
 
 
@@ -99,6 +107,34 @@ def decode_ipam_request(environment: Mapping[str, str], stdin: bytes) -> IpamReq
         routes=routes,
         previous=previous,
     )
+
+
+def _question(request: IpamRequest) -> tuple[object, ...]:
+    """Return what the answer to an ADD depends on."""
+    call = request.call
+    attachment = (call.container_id, call.interface, call.netns, call.pod)
+    asked = (request.network, request.namespace, request.routes)
+    return (attachment, call.config_name, call.version, asked)
+
+
+def request_of_delegate(config: bytes, environment: Mapping[str, str]) -> IpamRequest | None:
+    """Return the ADD that a delegate's fakeipam is about to send; None where it will not ask danmd.
+
+    Source: CNI specification 1.1.0, section 4: a plugin hands its configuration and its environment
+    on to its IPAM plugin as they are.
+
+    Args:
+        config: The delegate's.
+        environment: Likewise.
+    """
+    try:
+        section = decode_foreign(config, _Config).ipam
+        if section.type != _TYPE or not section.network or section.ip is not None:
+            return None
+        return decode_ipam_request({**environment, "CNI_COMMAND": Verb.ADD}, config)
+    except (msgspec.DecodeError, CniRequestError):
+        # fakeipam will be told what is wrong with it.
+        return None
 
 
 def _bad_config(what: str) -> CniRequestError:

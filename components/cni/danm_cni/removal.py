@@ -16,8 +16,10 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, Namespace, NodeName, PodUid
 from danm_api.telemetry import get_logger
+from danm_cni.allocation_journal import AllocationKey
 from danm_cni.child_link import OWN_TYPES
-from danm_cni.concurrency import outcomes_of, raise_together
+from danm_cni.concurrency import all_of, outcomes_of, raise_together
+from danm_cni.delegate_addresses import DelegateAddresses, delegated_keys
 from danm_cni.edges import AddressService, EndpointStore, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interfaces import InterfacesLeftError, SandboxInterfaces
@@ -47,6 +49,7 @@ class SandboxRemoval:
         interfaces: SandboxInterfaces,
         endpoints: EndpointStore,
         addresses: AddressService,
+        delegate_addresses: DelegateAddresses,
         pods: PodSource,
         news: AddressNews,
     ) -> None:
@@ -56,6 +59,7 @@ class SandboxRemoval:
         self._interfaces = interfaces
         self._endpoints = endpoints
         self._addresses = addresses
+        self._delegate_addresses = delegate_addresses
         self._pods = pods
         self._news = news
 
@@ -77,7 +81,9 @@ class SandboxRemoval:
         marked = await self._begin(record)
         left, errors = await self._take_away(marked)
         keep = bool(marked.networks()) and await self._pods.wants_addresses(marked)
-        await self._end(marked, left, errors, keep_addresses=keep)
+        delegated = await self._mark_delegated(marked, left)
+        ending = self._end(marked, left, errors, keep_addresses=keep)
+        await all_of([ending, self._delegate_addresses.release(delegated)])
 
     async def vacate(self, record: SandboxRecord) -> SandboxRecord:
         """Remove a sandbox but keep its addresses for the Pod's next one.
@@ -86,7 +92,8 @@ class SandboxRemoval:
             DanmError: Something is left; the record stays.
         """
         marked = await self._begin(record)
-        _, errors = await self._take_away(marked)
+        left, errors = await self._take_away(marked)
+        await self._delegate_addresses.release(await self._mark_delegated(marked, left))
         raise_together(errors)
         return await self._hold(marked)
 
@@ -100,7 +107,9 @@ class SandboxRemoval:
         marked = await self._mark(record)
         left, errors = await self._take_away(marked)
         keep = keep_addresses and bool(marked.networks())
-        await self._end(marked, left, errors, keep_addresses=keep)
+        delegated = await self._mark_delegated(marked, left)
+        ending = self._end(marked, left, errors, keep_addresses=keep)
+        await all_of([ending, self._delegate_addresses.release(delegated)])
 
     async def release(self, record: SandboxRecord) -> None:
         """Give a sandbox's addresses back and forget it.
@@ -166,6 +175,20 @@ class SandboxRemoval:
                 with step(Step.JOURNAL), effect(Effect.WRITE_REMOVING):
                     await self._journal.put(msgspec.structs.replace(marked, interfaces=rest))
         raise_together(errors)
+
+    async def _mark_delegated(
+        self, marked: SandboxRecord, left: frozenset[str]
+    ) -> list[AllocationKey]:
+        """Make durable that what delegates got through fakeipam goes with their interfaces.
+
+        It does not stay the Pod's: a delegate of its next sandbox asks anew (SPEC F2).
+
+        Raises:
+            DanmError: Somebody else works on it still.
+        """
+        keys = [each for each in delegated_keys(marked) if each.interface not in left]
+        await self._delegate_addresses.mark(keys)
+        return keys
 
     async def _give_back(self, record: SandboxRecord) -> None:
         """Release the addresses of a record's interfaces, whose record stays as it is."""
@@ -283,6 +306,8 @@ class SandboxRemoval:
         await self._interfaces.unmake(record, [interface])
         if interface.endpoint:
             await self._delete_endpoint(record, interface.endpoint)
+        alone = msgspec.structs.replace(record, interfaces=(interface,))
+        await self._delegate_addresses.release(await self._mark_delegated(alone, frozenset()))
         rest = tuple(each for each in record.interfaces if each.interface != interface.interface)
         await self._journal.put(msgspec.structs.replace(record, interfaces=rest, result=b""))
 

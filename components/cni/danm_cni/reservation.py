@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -35,6 +35,19 @@ _TAKEN_PATIENCE_S: Final = 5.0
 _TAKEN_POLL_S: Final = 0.25
 # So much before the ADD's own deadline ipam-svc is given up: its client tells what it tried.
 _TELL_S: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """What a sandbox's attachments got.
+
+    Attributes:
+        answers: By interface; of those alone that asked.
+        attempt: Of the request that got it.
+    """
+
+    answers: Mapping[InterfaceName, AttachmentAnswer] = field(default_factory=dict)
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +128,8 @@ class SandboxReservation:
         progress: Progress,
         *,
         fresh: bool = True,
-    ) -> Mapping[InterfaceName, AttachmentAnswer]:
-        """Get the addresses that a sandbox's attachments ask for, and make them durable.
+    ) -> Reserved:
+        """Get the addresses that a sandbox's attachments ask for; ``record`` makes them durable.
 
         Args:
             container_id: The sandbox's.
@@ -124,9 +137,6 @@ class SandboxReservation:
             planned: Its attachments.
             progress: Kept up to date.
             fresh: No earlier sandbox of the Pod holds anything.
-
-        Returns:
-            Of each interface that has asked what it got.
 
         Raises:
             ConflictError: They are of another DanmNet than was planned with.
@@ -143,19 +153,26 @@ class SandboxReservation:
             if each.asks_for_addresses
         ]
         if not wanted:
-            return {}
+            return Reserved()
         with step(Step.RESERVE, progress):
             answer = await self._reserve_in_time(container_id, pod, wanted, progress, fresh=fresh)
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
         await self._require_as_planned(planned, by_interface, progress)
+        return Reserved(answers=by_interface, attempt=answer.attempt)
+
+    async def record(self, container_id: ContainerId, reserved: Reserved) -> None:
+        """Make durable what was reserved, before any interface has it."""
+        if not reserved.answers:
+            return
         record = self.journal.existing(container_id)
         interfaces = tuple(
-            _with_answer(each, by_interface.get(InterfaceName(each.interface)), answer.attempt)
+            _with_answer(
+                each, reserved.answers.get(InterfaceName(each.interface)), reserved.attempt
+            )
             for each in record.interfaces
         )
-        with step(Step.JOURNAL, progress), effect(Effect.WRITE_ADDRESSES):
+        with step(Step.JOURNAL), effect(Effect.WRITE_ADDRESSES):
             await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
-        return by_interface
 
     async def _reserve_in_time(
         self,

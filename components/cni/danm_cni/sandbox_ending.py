@@ -57,6 +57,7 @@ class SandboxEnding:
         if not informed and self._is_unknown(container_id):
             await self._leave_for_later(request)
             return
+        was_unknown = self._is_unknown(container_id)
         task = self.background.spawn(self._delete(request))
         remaining_s = deadline_s - _ANSWER_MARGIN_S - time.monotonic()
         await asyncio.wait({task}, timeout=max(remaining_s, 0.0))
@@ -67,7 +68,9 @@ class SandboxEnding:
             if self._is_unknown(container_id):
                 raise error
         record = self.journal.get(container_id)
-        if record is None or record.state is not SandboxState.REMOVING:
+        # Forgotten meanwhile: its interfaces, DanmEps and addresses are gone, or marked.
+        is_done = record is None and not was_unknown
+        if not is_done and (record is None or record.state is not SandboxState.REMOVING):
             await self._leave_for_later(request)
 
     async def _leave_for_later(self, request: CniRequest) -> None:

@@ -84,15 +84,18 @@ async def test_a_macvlan_mtu_beyond_its_parents_is_refused(node: FakeNode) -> No
 async def test_a_delegate_waits_for_its_own_danmep_alone(node: FakeNode) -> None:
     """It starts while others' DanmEps are being written, and nothing is made before its DanmEp."""
     node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
-    # Those of danmd's own interfaces are written first.
-    gate = node.kube.hold_next("create", DANMEPS)
+    # The delegate's, which takes longer, is written first.
+    its_own, other = (node.kube.hold_next("create", DANMEPS) for _ in range(2))
     add = asyncio.create_task(node.add())
-    await node.until(lambda: bool(node.plugins.alive))
+    await other.reached.wait()
     # DESIGN, "An ADD", step 5
+    assert not node.plugins.alive
+    its_own.open()
+    await node.until(lambda: bool(node.plugins.alive))
     assert {"eth0": []} == node.interfaces()
     (told,) = node.endpoints()
     assert told["spec"]["Interface"]["Name"] == "eth0"
-    gate.open()
+    other.open()
     assert len((await add).ips) == 2
 
 

@@ -17,6 +17,9 @@ CLONE_FS: Final = 0x00000200
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWNET: Final = 0x40000000
 
+# Opening it takes a tenth of a millisecond, which each plugin and each interface would pay.
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
 
 def enter_namespace(descriptor: int, kind: int) -> None:
     """Move the calling thread into a namespace.
@@ -24,11 +27,10 @@ def enter_namespace(descriptor: int, kind: int) -> None:
     Raises:
         OSError: It is no namespace of that kind, or the kernel does not allow it.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     # A thread shares its root directory with all others until it says otherwise.
-    if kind == CLONE_NEWNS and libc.unshare(CLONE_FS) != 0:
+    if kind == CLONE_NEWNS and _libc.unshare(CLONE_FS) != 0:
         raise _error()
-    if libc.setns(descriptor, kind) != 0:
+    if _libc.setns(descriptor, kind) != 0:
         raise _error()
 
 

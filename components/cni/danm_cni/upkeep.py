@@ -12,8 +12,10 @@ from typing import Any, Final
 from danm_api.ipam_api import PodOwnerMessage, Reservation
 from danm_api.model.danmep import DanmEp
 from danm_api.names import ContainerId, NodeName
+from danm_cni.allocation_journal import AllocationKey
 from danm_cni.allocation_upkeep import AllocationUpkeep
 from danm_cni.background import Background
+from danm_cni.delegate_addresses import delegated_keys
 from danm_cni.edges import AddressService, InterfaceMaker
 from danm_cni.endpoints import NodeEndpoints
 from danm_cni.failpoints import Effect, effect
@@ -97,7 +99,7 @@ class Upkeep:
         """
         tombstones = attempt("Tombstones", self._finish_tombstones())
         await self._wait_for(tombstones, patience_s=patience_s)
-        await self._allocations.finish()
+        await self._allocations.finish(but=self._of_ending_sandboxes())
         await attempt("DanmEps", self._adopt())
         removing = self._removing()
         anew = self._held_in_turn()
@@ -114,6 +116,12 @@ class Upkeep:
         UNFINISHED_REMOVALS.set(len(removing & self._removing()))
         await attempt("Reservations", self._compare_reservations())
         await self._news.tell()
+
+    def _of_ending_sandboxes(self) -> frozenset[AllocationKey]:
+        """Return the delegates' addresses that end with their sandboxes, after their DanmEps."""
+        ending = (SandboxState.ADDING, SandboxState.REMOVING)
+        records = [each for each in self._journal.records() if each.state in ending]
+        return frozenset(key for each in records for key in delegated_keys(each))
 
     async def _wait_for(self, part: Coroutine[Any, Any, object], *, patience_s: float) -> None:
         """Wait for a part of a round, but not for all that hangs in it; ``run`` ends that."""

@@ -1,6 +1,6 @@
 """Other plugins in memory, and the devices that device plugins give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -11,6 +11,9 @@ from danm_cni.journal import PluginCall
 from danm_cni.request import Verb
 from danm_cni.testing.failures import Failures
 from danm_cni.testing.fake_kernel import FakeKernel
+
+# Gets the environment and the configuration of a plugin, as the executable does.
+Fakeipam = Callable[[Mapping[str, str], bytes], Awaitable[bytes]]
 
 
 class FakeDevices:
@@ -31,6 +34,7 @@ class FakePlugins:
     """Other plugins, which make an interface in the fake kernel.
 
     Attributes:
+        fakeipam: What is asked for an address, and told of its end, where a configuration says so.
         strays: Containers whose ADD an earlier danmd started and whose plugin still runs: what a
             DEL removes it makes again.
     """
@@ -39,6 +43,7 @@ class FakePlugins:
         """Make interfaces there."""
         self._kernel = kernel
         self.failures = Failures()
+        self.fakeipam: Fakeipam | None = None
         self.alive: dict[tuple[str, str, str], bytes] = {}
         self.results: dict[str, bytes] = {}
         self.missing: set[str] = set()
@@ -78,21 +83,34 @@ class FakePlugins:
             self.alive.pop(key, None)
             if netns and environment["CNI_CONTAINERID"] not in self.strays:
                 self._kernel.namespaces[netns].interfaces.pop(name, None)
+            await self._ask_fakeipam(verb, call, environment)
             return b""
         await self.failures.meet(call.type)
         self.alive[key] = call.config
         self._kernel.namespaces[netns].interfaces[name] = []
+        answer = await self._ask_fakeipam(verb, call, environment)
         await self.failures.meet(f"{call.type}-half")
-        return self.results.get(call.type) or self._result(call, name, netns)
+        return self.results.get(call.type) or self._result(call, name, netns, answer)
 
     async def end_strays(self, container_id: str) -> None:
         """End those that are planned to be left."""
         self.strays.discard(container_id)
 
-    def _result(self, call: PluginCall, name: str, netns: str) -> bytes:
+    async def _ask_fakeipam(
+        self, verb: Verb, call: PluginCall, environment: Mapping[str, str]
+    ) -> bytes:
+        ipam = msgspec.json.decode(call.config).get("ipam") or {}
+        if self.fakeipam is None or ipam.get("type") != "fakeipam" or "network" not in ipam:
+            return b""
+        return await self.fakeipam({**environment, "CNI_COMMAND": verb}, call.config)
+
+    def _result(self, call: PluginCall, name: str, netns: str, answer: bytes) -> bytes:
         config = msgspec.json.decode(call.config)
         ipam = config.get("ipam") or {}
         address = f"{ipam['ip']}/24" if "ip" in ipam else "203.0.113.5/24"
+        if answer:
+            address = msgspec.json.decode(answer)["ips"][0]["address"]
+            self._kernel.namespaces[netns].interfaces[name] = [address]
         result = {
             "cniVersion": config["cniVersion"],
             "interfaces": [{"name": name, "sandbox": netns, "mac": "02:00:00:00:00:02"}],

@@ -24,8 +24,9 @@ from danm_api.testing.fake_kube import FakeKube
 from danm_cni.config import Config, HostPaths
 from danm_cni.daemon import Daemon, Edges
 from danm_cni.delegate_config import DpdkSettings
+from danm_cni.ipam_request import decode_ipam_request
 from danm_cni.networks import Networks
-from danm_cni.request import CniRequest, decode_request
+from danm_cni.request import CniRequest, Verb, decode_request
 from danm_cni.testing.fake_addresses import FakeAddresses
 from danm_cni.testing.fake_kernel import FakeKernel
 from danm_cni.testing.fake_plugins import FakeDevices, FakePlugins
@@ -82,6 +83,7 @@ class FakeNode:
         self.kube = FakeKube()
         self.kernel = FakeKernel("ens3", "ens4", "vx_internal", "external.300")
         self.plugins = FakePlugins(self.kernel)
+        self.plugins.fakeipam = self._fakeipam
         self.addresses = FakeAddresses(NODE)
         self.devices = FakeDevices()
         self.daemon = self._loaded_daemon()
@@ -100,6 +102,14 @@ class FakeNode:
             devices=self.devices,
         )
         return Daemon(self.config, self.kube, edges, networks=Networks(self.kube))
+
+    async def _fakeipam(self, environment: Mapping[str, str], stdin: bytes) -> bytes:
+        """Answer a plugin's fakeipam, as danmd does."""
+        request, deadline_s = decode_ipam_request(environment, stdin), time.monotonic() + 5.0
+        if request.call.verb is Verb.ADD:
+            return await self.daemon.delegate_addresses.add(request, deadline_s=deadline_s)
+        await self.daemon.delegate_addresses.delete(request, deadline_s=deadline_s)
+        return b""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run danmd as its process does: the DanmNets are followed beside it."""
