@@ -1,7 +1,7 @@
 """Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
@@ -17,7 +17,6 @@ from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName, NodeName
 from danm_cni.as_planned import is_as_planned, not_as_planned
 from danm_cni.capabilities import with_identity
-from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of
 from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.delegate_config import DynamicAddresses
@@ -115,20 +114,6 @@ class SandboxAddition:
         devices = await self._devices(identity, planned, progress)
         with step(Step.JOURNAL, progress):
             await self.reservation.intend_planned(request, pod, planned, parents, devices, held)
-        reserved = await self.reservation.reserve(
-            request.container_id, pod, planned, progress, fresh=not held
-        )
-        ready = [
-            self._ready(
-                request,
-                pod,
-                each,
-                reserved.answers.get(each.interface),
-                parents.get(each.parent),
-                devices.get(each.interface, ""),
-            )
-            for each in planned
-        ]
         context = SandboxContext(
             container_id=request.container_id,
             netns=request.netns or "",
@@ -137,11 +122,23 @@ class SandboxAddition:
             runtime_config=request.runtime_config,
             progress=progress,
         )
-        # Beside the DanmEps, which say the same; no interface is made before both are there.
-        recording = asyncio.create_task(self.reservation.record(request.container_id, reserved))
-        making = [self._make(context, group, recording) for group in _groups(ready) if group]
-        made = await all_of([_made_nothing(recording), *making])
-        parts = _in_order_of(ready, made)
+
+        def ready(each: PlannedAttachment, answer: AttachmentAnswer | None) -> ReadyAttachment:
+            parent, device = parents.get(each.parent), devices.get(each.interface, "")
+            return self._ready(request, pod, each, answer, parent, device)
+
+        made = await all_of(
+            [
+                # A static type's plugin takes longest, and waits for no address of danmd's.
+                *(
+                    self._make_delegated(context, ready(each, None), each.spec.network_type)
+                    for each in planned
+                    if isinstance(each.spec.network_type, StaticDelegate)
+                ),
+                self._make_others(context, pod, planned, ready, fresh=not held),
+            ]
+        )
+        parts = _in_order_of(planned, made)
         merged = merge(parts, netns=context.netns, previous=previous)
         require_primary_address(str(identity), merged)
         await self._finish(
@@ -152,24 +149,48 @@ class SandboxAddition:
         )
         return encode_result(merged, request.version)
 
-    async def _make(
+    async def _make_others(
         self,
         context: SandboxContext,
-        group: Sequence[ReadyAttachment],
-        recording: "asyncio.Task[None]",
+        pod: Pod,
+        planned: Sequence[PlannedAttachment],
+        ready: Callable[[PlannedAttachment, AttachmentAnswer | None], ReadyAttachment],
+        *,
+        fresh: bool,
     ) -> Sequence[InterfaceResult]:
-        """Make interfaces; their DanmEps say what will exist, before it does.
+        """Make the interfaces of the built-in types, once all addresses of a sandbox are reserved.
 
         Args:
             context: The sandbox's.
-            group: One delegated interface, or all others.
-            recording: Ends when the journal has their addresses; its failure is told by another.
+            pod: Whose sandbox it is.
+            planned: All of its attachments.
+            ready: Puts one and its addresses together.
+            fresh: No earlier sandbox of the Pod holds anything.
         """
-        match group[0].planned.spec.network_type:
-            case BuiltInType.SRIOV | StaticDelegate() as delegated:
-                return await self._make_delegated(context, group[0], delegated, recording)
-            case BuiltInType.IPVLAN | BuiltInType.MACVLAN:
-                return await self._make_own(context, group, recording)
+        reserved = await self.reservation.reserve(
+            context.container_id, pod, planned, context.progress, fresh=fresh
+        )
+        own: list[ReadyAttachment] = []
+        delegated: list[tuple[ReadyAttachment, DelegatedType]] = []
+        for each in planned:
+            answer = reserved.answers.get(each.interface)
+            match each.spec.network_type:
+                case BuiltInType.IPVLAN | BuiltInType.MACVLAN:
+                    own.append(ready(each, answer))
+                case BuiltInType.SRIOV as device_type:
+                    delegated.append((ready(each, answer), device_type))
+                case StaticDelegate():
+                    pass
+        # Beside the DanmEps, which say the same; no interface is made before both are there.
+        recording = asyncio.create_task(self.reservation.record(context.container_id, reserved))
+        making = [
+            self._make_delegated(context, each, device_type, recording)
+            for each, device_type in delegated
+        ]
+        if own:
+            making.append(self._make_own(context, own, recording))
+        made = await all_of([_made_nothing(recording), *making])
+        return [part for parts in made for part in parts]
 
     async def _make_own(
         self,
@@ -177,6 +198,13 @@ class SandboxAddition:
         group: Sequence[ReadyAttachment],
         recording: "asyncio.Task[None]",
     ) -> Sequence[InterfaceResult]:
+        """Make links, all at once; their DanmEps say what will exist, before it does.
+
+        Args:
+            context: The sandbox's.
+            group: What to make.
+            recording: Ends when the journal has their addresses; its failure is told by another.
+        """
         with step(Step.ENDPOINTS, context.progress):
             await all_of(self._tell(each.endpoint) for each in group)
             if not await _is_recorded(recording):
@@ -189,8 +217,9 @@ class SandboxAddition:
         context: SandboxContext,
         ready: ReadyAttachment,
         network_type: DelegatedType,
-        recording: "asyncio.Task[None]",
+        recording: "asyncio.Task[None] | None" = None,
     ) -> Sequence[InterfaceResult]:
+        """Have an interface made by its plugins; ``recording`` is None without addresses."""
         with step(Step.PLAN, context.progress):
             chain = self.interfaces.chain(ready, network_type)
         async with AsyncExitStack() as stack:
@@ -205,7 +234,7 @@ class SandboxAddition:
             )
             with step(Step.ENDPOINTS, context.progress):
                 await self._tell(ready.endpoint)
-                if not await _is_recorded(recording):
+                if recording is not None and not await _is_recorded(recording):
                     return ()
             with step(Step.PLUGIN_TURN, context.progress):
                 await stack.enter_async_context(self.plugins.turn(Verb.ADD))
@@ -344,20 +373,8 @@ async def _is_recorded(recording: "asyncio.Task[None]") -> bool:
     return not recording.cancelled() and recording.exception() is None
 
 
-def _groups(ready: Sequence[ReadyAttachment]) -> Iterator[Sequence[ReadyAttachment]]:
-    """Yield what is to be made without waiting for the others' DanmEps.
-
-    A delegate is a process, which uses another processor while danmd writes those of the others,
-    and takes longer: it comes first.
-    """
-    for each in ready:
-        if each.planned.spec.network_type not in OWN_TYPES:
-            yield [each]
-    yield [each for each in ready if each.planned.spec.network_type in OWN_TYPES]
-
-
 def _in_order_of(
-    ready: Sequence[ReadyAttachment], made: Iterable[Sequence[InterfaceResult]]
+    planned: Sequence[PlannedAttachment], made: Iterable[Sequence[InterfaceResult]]
 ) -> list[InterfaceResult]:
     found = {part.interface: part for group in made for part in group}
-    return [found[each.planned.interface] for each in ready]
+    return [found[each.interface] for each in planned]

@@ -176,7 +176,7 @@ class SandboxRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Journal:
     """All sandbox records of the node.
 
-    Callers hold the sandbox's lock; only ``change`` may be called several times at once.
+    Callers hold the sandbox's lock; only ``change`` and ``change_all`` may be called at once.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -283,16 +283,21 @@ class Journal:
         interface: InterfaceName,
         edit: Callable[[InterfaceRecord], InterfaceRecord],
     ) -> None:
-        """Edit one interface of a record; edits of its other interfaces may come at once."""
+        """Edit one interface of a record; edits of it and of others may come at once."""
+        await self.change_all(
+            container_id, lambda each: edit(each) if each.interface == interface else each
+        )
+
+    async def change_all(
+        self, container_id: ContainerId, edit: Callable[[InterfaceRecord], InterfaceRecord]
+    ) -> None:
+        """Edit all interfaces of a record; other edits may come at once."""
         record = self._records[container_id]
         edited = msgspec.structs.replace(
-            record,
-            interfaces=tuple(
-                edit(each) if each.interface == interface else each for each in record.interfaces
-            ),
+            record, interfaces=tuple(edit(each) for each in record.interfaces)
         )
-        # Memory first: a parallel edit of another interface builds on this one, and one write of
-        # the newest form serves all who wait for the lock.
+        # Memory first: a parallel edit builds on this one, and one write of the newest form serves
+        # all who wait for the lock.
         self._records[container_id] = edited
         self._unwritten.add(container_id)
         async with self._write_locks.setdefault(container_id, asyncio.Lock()):

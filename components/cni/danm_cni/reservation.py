@@ -164,15 +164,14 @@ class SandboxReservation:
         """Make durable what was reserved, before any interface has it."""
         if not reserved.answers:
             return
-        record = self.journal.existing(container_id)
-        interfaces = tuple(
-            _with_answer(
-                each, reserved.answers.get(InterfaceName(each.interface)), reserved.attempt
-            )
-            for each in record.interfaces
-        )
+        answers = reserved.answers
         with step(Step.JOURNAL), effect(Effect.WRITE_ADDRESSES):
-            await self.journal.put(msgspec.structs.replace(record, interfaces=interfaces))
+            await self.journal.change_all(
+                container_id,
+                lambda each: _with_answer(
+                    each, answers.get(InterfaceName(each.interface)), reserved.attempt
+                ),
+            )
 
     async def _reserve_in_time(
         self,
