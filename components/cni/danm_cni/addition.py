@@ -9,6 +9,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 import msgspec
 
 from danm_api.codec.cni import encode_result
+from danm_api.errors import DanmError
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.cni import CniVersion
 from danm_api.model.danmep import DanmEp
@@ -17,7 +18,7 @@ from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName, NodeName
 from danm_cni.as_planned import is_as_planned, not_as_planned
 from danm_cni.capabilities import with_identity
-from danm_cni.concurrency import all_of
+from danm_cni.concurrency import all_of, failures_of, raise_together, running
 from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.delegate_config import DynamicAddresses
 from danm_cni.devices import assign_devices, wants_devices
@@ -43,7 +44,7 @@ from danm_cni.plan import PlannedAttachment, UseFallback
 from danm_cni.planning import Planner
 from danm_cni.progress import Progress
 from danm_cni.request import CniRequest, PodIdentity, Verb
-from danm_cni.reservation import SandboxReservation
+from danm_cni.reservation import Reserved, SandboxReservation
 from danm_cni.result import (
     InterfaceResult,
     answer_in_version,
@@ -127,17 +128,22 @@ class SandboxAddition:
             parent, device = parents.get(each.parent), devices.get(each.interface, "")
             return self._ready(request, pod, each, answer, parent, device)
 
-        made = await all_of(
-            [
-                # A static type's plugin takes longest, and waits for no address of danmd's.
-                *(
-                    self._make_delegated(context, ready(each, None), each.spec.network_type)
-                    for each in planned
-                    if isinstance(each.spec.network_type, StaticDelegate)
-                ),
-                self._make_others(context, pod, planned, ready, fresh=not held),
-            ]
-        )
+        # Their plugins take longest, and wait for no address of danmd's.
+        static = [
+            self._make_delegated(context, ready(each, None), each.spec.network_type)
+            for each in planned
+            if isinstance(each.spec.network_type, StaticDelegate)
+        ]
+        async with running(static) as plugins:
+            try:
+                reserved = await self.reservation.reserve(
+                    context.container_id, pod, planned, progress, fresh=not held
+                )
+            except DanmError as error:
+                raise_together([error, *failures_of(plugins)])
+                raise
+            others = self._make_others(context, planned, reserved, ready)
+            made = await all_of([others, *plugins])
         parts = _in_order_of(planned, made)
         merged = merge(parts, netns=context.netns, previous=previous)
         require_primary_address(str(identity), merged)
@@ -152,24 +158,18 @@ class SandboxAddition:
     async def _make_others(
         self,
         context: SandboxContext,
-        pod: Pod,
         planned: Sequence[PlannedAttachment],
+        reserved: Reserved,
         ready: Callable[[PlannedAttachment, AttachmentAnswer | None], ReadyAttachment],
-        *,
-        fresh: bool,
     ) -> Sequence[InterfaceResult]:
-        """Make the interfaces of the built-in types, once all addresses of a sandbox are reserved.
+        """Make the interfaces of the built-in types.
 
         Args:
             context: The sandbox's.
-            pod: Whose sandbox it is.
             planned: All of its attachments.
+            reserved: Their addresses.
             ready: Puts one and its addresses together.
-            fresh: No earlier sandbox of the Pod holds anything.
         """
-        reserved = await self.reservation.reserve(
-            context.container_id, pod, planned, context.progress, fresh=fresh
-        )
         own: list[ReadyAttachment] = []
         delegated: list[tuple[ReadyAttachment, DelegatedType]] = []
         for each in planned:
@@ -182,21 +182,28 @@ class SandboxAddition:
                 case StaticDelegate():
                     pass
         # Beside the DanmEps, which say the same; no interface is made before both are there.
-        recording = asyncio.create_task(self.reservation.record(context.container_id, reserved))
+        recording = asyncio.create_task(self._record(context, reserved))
         making = [
             self._make_delegated(context, each, device_type, recording)
             for each, device_type in delegated
         ]
         if own:
             making.append(self._make_own(context, own, recording))
-        made = await all_of([_made_nothing(recording), *making])
+        made = await all_of([recording, *making])
         return [part for parts in made for part in parts]
+
+    async def _record(
+        self, context: SandboxContext, reserved: Reserved
+    ) -> Sequence[InterfaceResult]:
+        """Write the addresses to the journal, and make nothing."""
+        await self.reservation.record(context.container_id, reserved)
+        return ()
 
     async def _make_own(
         self,
         context: SandboxContext,
         group: Sequence[ReadyAttachment],
-        recording: "asyncio.Task[None]",
+        recording: "_Recording",
     ) -> Sequence[InterfaceResult]:
         """Make links, all at once; their DanmEps say what will exist, before it does.
 
@@ -217,7 +224,7 @@ class SandboxAddition:
         context: SandboxContext,
         ready: ReadyAttachment,
         network_type: DelegatedType,
-        recording: "asyncio.Task[None] | None" = None,
+        recording: "_Recording | None" = None,
     ) -> Sequence[InterfaceResult]:
         """Have an interface made by its plugins; ``recording`` is None without addresses."""
         with step(Step.PLAN, context.progress):
@@ -362,13 +369,10 @@ class SandboxAddition:
             await self.journal.put(added)
 
 
-async def _made_nothing(recording: "asyncio.Task[None]") -> Sequence[InterfaceResult]:
-    """Wait for the journal, and tell why it does not have the addresses."""
-    await recording
-    return ()
+_Recording = asyncio.Task[Sequence[InterfaceResult]]
 
 
-async def _is_recorded(recording: "asyncio.Task[None]") -> bool:
+async def _is_recorded(recording: "_Recording") -> bool:
     await asyncio.wait({recording})
     return not recording.cancelled() and recording.exception() is None
 

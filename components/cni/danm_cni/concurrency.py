@@ -1,7 +1,7 @@
 """Locks by name, bounded numbers, and work in parallel whose errors are told together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Hashable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
@@ -103,6 +103,24 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
             values.append(outcome)
     raise_together(errors)
     return values
+
+
+@asynccontextmanager
+async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["asyncio.Future[T]"]]:
+    """Run work beside a block, and cancel what has not ended when the block does."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def failures_of(tasks: Iterable["asyncio.Future[T]"]) -> list[DanmError]:
+    """Return what those that have ended have failed with."""
+    ended = [task for task in tasks if task.done() and not task.cancelled()]
+    return [error for task in ended if isinstance(error := task.exception(), DanmError)]
 
 
 async def outcomes_of(work: Iterable[Awaitable[T]]) -> list[T | DanmError]:

@@ -6,7 +6,14 @@ import pytest
 
 from danm_api.errors import ConflictError, DanmError, OverloadedError, SeveralErrors
 from danm_api.testing.hangs import HANGS_S
-from danm_cni.concurrency import Admission, KeyedLocks, all_of, outcomes_of
+from danm_cni.concurrency import (
+    Admission,
+    KeyedLocks,
+    all_of,
+    failures_of,
+    outcomes_of,
+    running,
+)
 
 
 async def test_one_key_is_serial_and_others_are_not() -> None:
@@ -81,6 +88,26 @@ async def test_all_of_waits_for_all_and_tells_all() -> None:
     with pytest.raises(SeveralErrors, match="a; b") as caught:
         await all_of([fail("a"), give(1), fail("b")])
     assert caught.value.transient
+
+
+async def test_what_runs_beside_a_block_ends_with_it() -> None:
+    """Whatever has not ended is cancelled, and waited for."""
+    ended = []
+
+    async def wait_long() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    async def fail() -> None:
+        raise ConflictError("beside")
+
+    async with running([wait_long(), fail()]) as tasks:
+        await asyncio.wait(tasks[1:])
+        assert ["beside"] == [error.reason for error in failures_of(tasks)]
+    assert (ended, tasks[0].cancelled()) == ([True], True)
 
 
 async def test_all_of_does_not_hide_bugs() -> None:

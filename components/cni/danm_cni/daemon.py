@@ -110,13 +110,14 @@ class Daemon:
             pods=self._pods,
             news=news,
         )
-        self.delegate_addresses = DelegateAddresses(self.allocations.allocations)
+        self.delegate_addresses = DelegateAddresses(
+            self.allocations.allocations, sandbox_of=self.journal.get
+        )
         interfaces = SandboxInterfaces(
             journal=self.journal,
             kernel=edges.kernel,
             plugins=edges.plugins,
             endpoints=self._endpoints,
-            delegate_addresses=self.delegate_addresses,
             settings=BackendSettings(
                 config_directory=self._installation.config_directory,
                 host_root=config.paths.root,

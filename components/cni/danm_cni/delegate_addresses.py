@@ -6,18 +6,19 @@ back is released with the sandbox's other addresses, once its DanmEps are gone (
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from danm_api.errors import DanmError, DeadlineExceededError
+from danm_api.names import ContainerId
 from danm_api.telemetry import get_logger
-from danm_cni.allocation_journal import AllocationKey
+from danm_cni.allocation_journal import AllocationKey, AllocationState
 from danm_cni.allocations import Allocations, key_of
 from danm_cni.delegate_config import PluginChain, render
 from danm_cni.ipam_request import IpamRequest, request_of_delegate
-from danm_cni.journal import InterfaceKind, SandboxRecord
+from danm_cni.journal import InterfaceKind, SandboxRecord, SandboxState
 from danm_cni.request import Verb
 from danm_cni.steps import on_behalf_of
 
@@ -53,11 +54,21 @@ class DelegateAddresses:
     Nothing is kept beside the journal: what a killed danmd had reserved ahead is found there.
     """
 
-    def __init__(self, allocations: Allocations) -> None:
-        """Have no delegate that is about to ask."""
+    def __init__(
+        self,
+        allocations: Allocations,
+        *,
+        sandbox_of: Callable[[ContainerId], SandboxRecord | None],
+    ) -> None:
+        """Have no delegate that is about to ask.
+
+        Args:
+            allocations: Do what is asked.
+            sandbox_of: What danmd itself has made or removes, by container.
+        """
         self._allocations = allocations
+        self._sandbox_of = sandbox_of
         self._ahead: dict[AllocationKey, _Ahead] = {}
-        self._leaving: set[AllocationKey] = set()
 
     @asynccontextmanager
     async def ahead(
@@ -125,53 +136,54 @@ class DelegateAddresses:
         # by a plugin that cleans up before it begins, is not told to anybody.
         return await self._allocations.add(request, deadline_s=deadline_s)
 
-    @contextmanager
-    def leaving(self, key: AllocationKey) -> Iterator[None]:
-        """Have a delegate remove an interface; ``mark`` and ``release`` follow.
-
-        The sandbox's record says on the disk that it goes, and they are repeated with it.
-        """
-        self._leaving.add(key)
-        try:
-            yield
-        finally:
-            self._leaving.discard(key)
-
     async def delete(self, request: IpamRequest, *, deadline_s: float) -> None:
         """Answer a DEL: the address is released, or will be.
 
         Raises:
             OSError: The disk does not even take the intent.
         """
-        if key_of(request) not in self._leaving:
+        sandbox = self._sandbox_of(request.call.container_id)
+        ends = sandbox is not None and sandbox.state is SandboxState.REMOVING
+        if sandbox is None or not ends or key_of(request) not in delegated_keys(sandbox):
             await self._allocations.delete(request, deadline_s=deadline_s)
 
-    async def mark(self, keys: Iterable[AllocationKey]) -> None:
-        """Make durable that addresses go whose interfaces and DanmEps are gone.
+    async def mark(self, sandbox: SandboxRecord, *, but: Collection[str]) -> dict[str, DanmError]:
+        """Make durable that the addresses of a sandbox go: its interfaces and DanmEps are gone.
 
-        From then on their sandbox may be forgotten.
+        From then on the sandbox may be forgotten.
+
+        Args:
+            sandbox: Whose delegates may have asked for some.
+            but: The interfaces of which something is left.
+
+        Returns:
+            By interface why not: somebody else has not done with its address.
 
         Raises:
-            DeadlineExceededError: Somebody else has not done with one of them.
             OSError: The disk does not take it.
         """
-        for key in keys:
+        failed: dict[str, DanmError] = {}
+        for key in delegated_keys(sandbox):
+            if key.interface in but:
+                continue
             try:
                 async with asyncio.timeout(_MARK_WAIT_S):
                     await self._allocations.mark_attachment(key)
-            except TimeoutError as error:
-                raise DeadlineExceededError(
-                    f"an address of container {key.container_id}, interface {key.interface}, is "
+            except TimeoutError:
+                failed[key.interface] = DeadlineExceededError(
+                    f"the address of container {key.container_id}, interface {key.interface}, is "
                     "still being reserved or released; it is released later"
-                ) from error
+                )
+        return failed
 
-    async def release(self, keys: Iterable[AllocationKey]) -> None:
+    async def release(self, sandbox: SandboxRecord) -> None:
         """Release what is marked; what takes long goes on, and what fails is tried again later."""
-        background = self._allocations.background
+        journal, background = self._allocations.journal, self._allocations.background
+        records = [journal.get(key) for key in delegated_keys(sandbox)]
         running = {
-            background.spawn(self._allocations.delete_attachment(key))
-            for key in keys
-            if self._allocations.journal.get(key) is not None
+            background.spawn(self._allocations.delete_attachment(record.key))
+            for record in records
+            if record is not None and record.state is AllocationState.REMOVING
         }
         if running:
             await asyncio.wait(running, timeout=_RELEASE_WAIT_S)

@@ -15,10 +15,11 @@ from danm_api.errors import (
 )
 from danm_api.kube.api import DANMEPS
 from danm_api.testing.builders import NAMESPACE
-from danm_cni.allocation_journal import AllocationState
+from danm_cni.allocation_journal import AllocationKey, AllocationState
 from danm_cni.failpoints import Effect, observed_by
 from danm_cni.ipam_request import decode_ipam_request
 from danm_cni.journal import InterfaceKind, InterfaceRecord, SandboxRecord, SandboxState
+from danm_cni.testing.demo import INTERNAL
 from danm_cni.testing.node import FakeNode, netns_of
 
 CALLING: dict[str, Any] = {
@@ -90,9 +91,12 @@ async def test_the_plugin_waits_for_what_is_under_way(calling: FakeNode) -> None
 async def test_what_the_plugin_does_not_ask_for_is_given_back(calling: FakeNode) -> None:
     """One that has an address of its own, whatever its configuration says."""
     calling.plugins.fakeipam = _a_plugin_that_asks_nothing
-    await calling.add()
+    gate = calling.kube.hold_next("create", DANMEPS)
+    add = asyncio.create_task(calling.add())
+    await calling.until(lambda: _states(calling) == [AllocationState.ADDED])
+    gate.open()
+    await add
     await calling.until(lambda: not _held(calling) and not _states(calling))
-    assert [True] == calling.addresses.via_fakeipam
     assert calling.endpoints()
 
 
@@ -193,6 +197,18 @@ async def test_a_plugin_that_keeps_its_address_does_not_keep_it(calling: FakeNod
     assert _is_clean(calling)
 
 
+async def test_an_interface_that_is_left_keeps_its_address(calling: FakeNode) -> None:
+    """Its plugin could not remove it, and may never have come to call fakeipam."""
+    # DESIGN, P3
+    await calling.add()
+    await calling.end_pod()
+    calling.plugins.failures.fail("bridge-del", DelegateError("boom", code=100))
+    await calling.delete()
+    assert (_states(calling), len(_held(calling))) == ([AllocationState.ADDED], 1)
+    await calling.daemon.upkeep.compare()
+    assert _is_clean(calling)
+
+
 async def test_ipam_svc_away_does_not_hold_up_a_del(calling: FakeNode) -> None:
     """The sandbox is gone; its address goes when ipam-svc is back."""
     # DESIGN, P5
@@ -248,6 +264,53 @@ async def test_a_killed_danmd_leaves_no_address_behind(calling: FakeNode) -> Non
     await calling.daemon.journal.put(intent)
     await calling.restart()
     assert (_states(calling), len(_held(calling))) == ([AllocationState.ADDED], 1)
+    await calling.daemon.upkeep.compare()
+    assert _is_clean(calling)
+
+
+async def test_a_sandbox_whose_namespace_is_gone_keeps_the_order(calling: FakeNode) -> None:
+    """No DEL comes for it, as after a reboot."""
+    # DESIGN, P3
+    await calling.add()
+    await calling.end_pod()
+    calling.kernel.gone.add(netns_of("c1"))
+    gate = calling.kube.hold_next("delete", DANMEPS)
+    comparing = asyncio.create_task(calling.daemon.upkeep.compare())
+    await gate.reached.wait()
+    assert len(_held(calling)) == 1
+    gate.open()
+    await comparing
+    assert (_held(calling), _states(calling), calling.endpoints()) == ([], [], [])
+
+
+async def test_a_stray_plugins_del_releases_nothing_before_its_time(calling: FakeNode) -> None:
+    """One that an earlier danmd has started: the journal says that the sandbox goes."""
+    await calling.add()
+    await calling.end_pod()
+    calling.plugins.failures.hang("bridge-del")
+    await calling.delete(timeout_s=0.5)
+    await calling.restart()
+    ask = calling.plugins.fakeipam
+    assert ask is not None
+    environment = {**calling.request("DEL", "c1").environment, "CNI_COMMAND": "DEL"}
+    await ask(environment, msgspec.json.encode(CALLING))
+    assert len(_held(calling)) == 1
+    calling.plugins.failures.heal()
+    await calling.daemon.upkeep.compare()
+    assert _is_clean(calling)
+
+
+async def test_an_address_that_is_worked_on_holds_up_no_other(calling: FakeNode) -> None:
+    """Its interface stays in the sandbox's record, and nothing else does."""
+    calling.add_pod("both", interfaces=[{"network": "calling"}, INTERNAL])
+    await calling.add("c2", pod="both")
+    await calling.end_pod("both")
+    assert {"calling", "internal"} == {each["spec"]["NetworkID"] for each in calling.endpoints()}
+    async with calling.daemon.allocations.allocations.locks.hold(AllocationKey("c2", "eth0")):
+        await calling.delete("c2", pod="both", timeout_s=10)
+    (record,) = calling.daemon.journal.records()
+    assert ["calling"] == [each.network for each in record.interfaces]
+    assert ["lan"] == [each.network for each in calling.addresses.entries]
     await calling.daemon.upkeep.compare()
     assert _is_clean(calling)
 

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from danm_cni.cni_errors import CniCode, CniRequestError
-from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.handlers import AllocationRequests, Readiness, SandboxRequests
 from danm_cni.request import CniRequest, Frame, Program
 from danm_cni.testing.demo import INTERNAL
@@ -194,7 +193,7 @@ async def test_fakeipam_is_served_verb_by_verb(caller: Caller, tmp_path: Path) -
     # SPEC F2
     requests = AllocationRequests(
         allocations=caller.allocations,
-        delegates=DelegateAddresses(caller.allocations),
+        delegates=caller.node.daemon.delegate_addresses,
         readiness=_readiness(tmp_path, ready=True),
     )
 
@@ -222,7 +221,7 @@ async def test_a_starting_danmd_gives_addresses_back(caller: Caller, tmp_path: P
     caller.remove_interface()
     requests = AllocationRequests(
         allocations=caller.allocations,
-        delegates=DelegateAddresses(caller.allocations),
+        delegates=caller.node.daemon.delegate_addresses,
         readiness=_readiness(tmp_path),
     )
 
@@ -243,7 +242,7 @@ async def test_what_nobody_took_of_fakeipam_is_given_back(caller: Caller, tmp_pa
     """The plugin was told a failure."""
     requests = AllocationRequests(
         allocations=caller.allocations,
-        delegates=DelegateAddresses(caller.allocations),
+        delegates=caller.node.daemon.delegate_addresses,
         readiness=_readiness(tmp_path),
     )
     await caller.add()

@@ -14,7 +14,6 @@ from danm_api.errors import DanmError, DelegateError, InvalidRequestError, Sever
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId, InterfaceName
-from danm_cni.allocation_journal import AllocationKey
 from danm_cni.capabilities import for_interface
 from danm_cni.child_link import is_own_type
 from danm_cni.cni_errors import CniCode
@@ -24,7 +23,6 @@ from danm_cni.delegate import (
     attachment_environment,
     delete_calls,
 )
-from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
@@ -143,7 +141,6 @@ class SandboxInterfaces:
         kernel: InterfaceMaker,
         plugins: PluginRunner,
         endpoints: EndpointStore,
-        delegate_addresses: DelegateAddresses,
         settings: BackendSettings,
     ) -> None:
         """Work with these edges."""
@@ -151,7 +148,6 @@ class SandboxInterfaces:
         self._kernel = kernel
         self._plugins = plugins
         self._endpoints = endpoints
-        self._delegate_addresses = delegate_addresses
         self._settings = settings
 
     def chain(self, ready: ReadyAttachment, network_type: DelegatedType) -> PluginChain:
@@ -356,15 +352,13 @@ class SandboxInterfaces:
 
     async def _delete(self, sandbox: SandboxRecord, interface: InterfaceRecord, netns: str) -> None:
         """Have an interface removed by the plugins that made it."""
-        key = AllocationKey(sandbox.container_id, interface.interface)
-        with self._delegate_addresses.leaving(key):
-            await delete_calls(
-                interface.calls,
-                output=interface.output,
-                runner=self._plugins,
-                environment=attachment_environment(sandbox, interface, netns=netns),
-                timeout_s=_DELEGATE_DEL_TIMEOUT_S,
-            )
+        await delete_calls(
+            interface.calls,
+            output=interface.output,
+            runner=self._plugins,
+            environment=attachment_environment(sandbox, interface, netns=netns),
+            timeout_s=_DELEGATE_DEL_TIMEOUT_S,
+        )
         if interface.network_type == FLANNEL:
             for address in interface.addresses:
                 clean_flannel(

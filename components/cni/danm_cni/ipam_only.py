@@ -126,7 +126,7 @@ class IpamOnlyDaemon:
         paths = self._config.paths
         requests = AllocationRequests(
             allocations=self.allocations.allocations,
-            delegates=DelegateAddresses(self.allocations.allocations),
+            delegates=DelegateAddresses(self.allocations.allocations, sandbox_of=lambda _: None),
             readiness=self.readiness,
         )
         health = HealthServer(

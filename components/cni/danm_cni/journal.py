@@ -216,7 +216,8 @@ class Journal:
     ) -> None:
         """Keep the number of a send that is under way; the next write makes it durable.
 
-        If danmd dies before, the entries of the node say which attempt they are of.
+        If danmd dies before, the entries of the node say which attempt they are of; so they do when
+        a write of another interface has made an earlier one durable.
         """
         record = self._records[container_id]
         self._records[container_id] = msgspec.structs.replace(

@@ -16,10 +16,9 @@ from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType
 from danm_api.names import ContainerId, Namespace, NodeName, PodUid
 from danm_api.telemetry import get_logger
-from danm_cni.allocation_journal import AllocationKey
 from danm_cni.child_link import OWN_TYPES
 from danm_cni.concurrency import all_of, outcomes_of, raise_together
-from danm_cni.delegate_addresses import DelegateAddresses, delegated_keys
+from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.edges import AddressService, EndpointStore, PodSource
 from danm_cni.failpoints import Effect, effect
 from danm_cni.interfaces import InterfacesLeftError, SandboxInterfaces
@@ -81,9 +80,8 @@ class SandboxRemoval:
         marked = await self._begin(record)
         left, errors = await self._take_away(marked)
         keep = bool(marked.networks()) and await self._pods.wants_addresses(marked)
-        delegated = await self._mark_delegated(marked, left)
         ending = self._end(marked, left, errors, keep_addresses=keep)
-        await all_of([ending, self._delegate_addresses.release(delegated)])
+        await all_of([ending, self._delegate_addresses.release(marked)])
 
     async def vacate(self, record: SandboxRecord) -> SandboxRecord:
         """Remove a sandbox but keep its addresses for the Pod's next one.
@@ -92,8 +90,8 @@ class SandboxRemoval:
             DanmError: Something is left; the record stays.
         """
         marked = await self._begin(record)
-        left, errors = await self._take_away(marked)
-        await self._delegate_addresses.release(await self._mark_delegated(marked, left))
+        _, errors = await self._take_away(marked)
+        await self._delegate_addresses.release(marked)
         raise_together(errors)
         return await self._hold(marked)
 
@@ -107,9 +105,8 @@ class SandboxRemoval:
         marked = await self._mark(record)
         left, errors = await self._take_away(marked)
         keep = keep_addresses and bool(marked.networks())
-        delegated = await self._mark_delegated(marked, left)
         ending = self._end(marked, left, errors, keep_addresses=keep)
-        await all_of([ending, self._delegate_addresses.release(delegated)])
+        await all_of([ending, self._delegate_addresses.release(marked)])
 
     async def release(self, record: SandboxRecord) -> None:
         """Give a sandbox's addresses back and forget it.
@@ -176,20 +173,6 @@ class SandboxRemoval:
                     await self._journal.put(msgspec.structs.replace(marked, interfaces=rest))
         raise_together(errors)
 
-    async def _mark_delegated(
-        self, marked: SandboxRecord, left: frozenset[str]
-    ) -> list[AllocationKey]:
-        """Make durable that what delegates got through fakeipam goes with their interfaces.
-
-        It does not stay the Pod's: a delegate of its next sandbox asks anew (SPEC F2).
-
-        Raises:
-            DanmError: Somebody else works on it still.
-        """
-        keys = [each for each in delegated_keys(marked) if each.interface not in left]
-        await self._delegate_addresses.mark(keys)
-        return keys
-
     async def _give_back(self, record: SandboxRecord) -> None:
         """Release the addresses of a record's interfaces, whose record stays as it is."""
         networks = record.networks()
@@ -226,6 +209,9 @@ class SandboxRemoval:
     async def _take_away(self, marked: SandboxRecord) -> tuple[frozenset[str], Sequence[DanmError]]:
         """Remove interfaces, and the DanmEps of those that are gone.
 
+        What delegates got through fakeipam for them is marked: it does not stay the Pod's, whose
+        next sandbox's delegates ask anew (SPEC F2).
+
         Returns:
             The interfaces of which something may be left, and why.
         """
@@ -246,7 +232,9 @@ class SandboxRemoval:
             for each, error in zip(told, outcomes, strict=True)
             if error is not None
         }
-        return left | failed.keys(), [*errors, *failed.values()]
+        left |= failed.keys()
+        held = await self._delegate_addresses.mark(marked, but=left)
+        return left | held.keys(), [*errors, *failed.values(), *held.values()]
 
     async def _delete_endpoint(self, record: SandboxRecord, name: str) -> None:
         with effect(Effect.DELETE_ENDPOINT):
@@ -307,7 +295,8 @@ class SandboxRemoval:
         if interface.endpoint:
             await self._delete_endpoint(record, interface.endpoint)
         alone = msgspec.structs.replace(record, interfaces=(interface,))
-        await self._delegate_addresses.release(await self._mark_delegated(alone, frozenset()))
+        raise_together((await self._delegate_addresses.mark(alone, but=())).values())
+        await self._delegate_addresses.release(alone)
         rest = tuple(each for each in record.interfaces if each.interface != interface.interface)
         await self._journal.put(msgspec.structs.replace(record, interfaces=rest, result=b""))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from typing import Any
 
 import msgspec
 import pytest
@@ -96,6 +97,31 @@ async def test_a_delegate_waits_for_its_own_danmep_alone(node: FakeNode) -> None
     (told,) = node.endpoints()
     assert told["spec"]["Interface"]["Name"] == "eth0"
     other.open()
+    assert len((await add).ips) == 2
+
+
+async def test_no_interface_is_made_before_the_journal_has_its_addresses(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The DanmEps are written meanwhile, whoever makes the interface."""
+    # DESIGN, "An ADD", step 5
+    node.add_pod(interfaces=[INTERNAL, {"network": "device", "ip": "dynamic"}])
+    written, write = asyncio.Event(), node.daemon.journal.change_all
+
+    async def write_late(*args: Any) -> None:  # noqa: ANN401
+        # What is told of plugins later is not held up.
+        monkeypatch.setattr(node.daemon.journal, "change_all", write)
+        await written.wait()
+        await write(*args)
+
+    monkeypatch.setattr(node.daemon.journal, "change_all", write_late)
+    add = asyncio.create_task(node.add())
+    await node.until(lambda: len(node.endpoints()) == 2)
+    # Whoever does not wait goes on in these turns of the loop.
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert (node.interfaces(), node.plugins.alive) == ({}, {})
+    written.set()
     assert len((await add).ips) == 2
 
 

@@ -1,6 +1,7 @@
 """ADDs that fail: all of it is told, and nothing is left."""
 
 import asyncio
+from typing import NoReturn
 
 import pytest
 
@@ -10,6 +11,7 @@ from danm_api.errors import (
     DeadlineExceededError,
     DelegateError,
     LinkSetupError,
+    PoolExhaustedError,
     SeveralErrors,
 )
 from danm_api.kube.api import DANMEPS, EVENTS
@@ -96,13 +98,55 @@ async def test_all_errors_are_told_together(node: FakeNode) -> None:
     node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
     node.kernel.failures.fail("create", _boom("no link"))
     # SPEC C3
-    with pytest.raises(SeveralErrors, match="no bridge.*no link") as caught:
+    with pytest.raises(SeveralErrors, match="no link.*no bridge") as caught:
         await node.add()
     assert len(caught.value.errors) == 2
     await node.until(lambda: bool(node.kube.all_stored(EVENTS)))
     (event,) = node.kube.all_stored(EVENTS)
     assert "no bridge" in event["note"]
     assert "no link" in event["note"]
+
+
+async def test_what_a_plugin_has_told_before_is_told_too(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That there are no addresses is not all that is wrong."""
+    # SPEC C3
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    failed = asyncio.Event()
+
+    async def fail(*_: object, **__: object) -> NoReturn:
+        failed.set()
+        raise DelegateError("no bridge", code=123)
+
+    async def none_left(*_: object, **__: object) -> NoReturn:
+        await failed.wait()
+        await asyncio.sleep(0.01)
+        raise PoolExhaustedError("no address")
+
+    monkeypatch.setattr(node.plugins, "run", fail)
+    monkeypatch.setattr(node.addresses, "reserve", none_left)
+    with pytest.raises(SeveralErrors, match="no address.*no bridge"):
+        await node.add()
+
+
+async def test_no_plugin_is_waited_for_in_vain(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no addresses, that is told at once; the plugin beside is ended and undone."""
+    # SPEC C3
+    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
+    node.plugins.failures.hang("bridge")
+
+    async def none_left(*_: object, **__: object) -> NoReturn:
+        await node.until(lambda: node.plugins.failures.hanging["bridge"] == 1)
+        raise PoolExhaustedError("no address")
+
+    monkeypatch.setattr(node.addresses, "reserve", none_left)
+    with pytest.raises(PoolExhaustedError, match="no address"):
+        await node.add(timeout_s=60)
+    assert node.plugins.failures.hanging["bridge"] == 0
+    assert {} == node.leftovers()
 
 
 @pytest.mark.parametrize("output", [b"rubbish", b"[]", b'{"ips":[{"address":"nope"}]}'])

@@ -119,9 +119,15 @@ class Upkeep:
 
     def _of_ending_sandboxes(self) -> frozenset[AllocationKey]:
         """Return the delegates' addresses that end with their sandboxes, after their DanmEps."""
-        ending = (SandboxState.ADDING, SandboxState.REMOVING)
-        records = [each for each in self._journal.records() if each.state in ending]
+        records = [each for each in self._journal.records() if self._is_ending(each)]
         return frozenset(key for each in records for key in delegated_keys(each))
+
+    def _is_ending(self, sandbox: SandboxRecord) -> bool:
+        """Say whether a sandbox is being removed, or is about to be."""
+        if sandbox.state is SandboxState.ADDED:
+            identity = sandbox.netns_identity
+            return not self._kernel.has_netns(sandbox.netns, identity=identity)
+        return sandbox.state in (SandboxState.ADDING, SandboxState.REMOVING)
 
     async def _wait_for(self, part: Coroutine[Any, Any, object], *, patience_s: float) -> None:
         """Wait for a part of a round, but not for all that hangs in it; ``run`` ends that."""

@@ -6,7 +6,7 @@ is being deleted and nothing uses it: no address, and no interface either.
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from danm_api import labels
 from danm_api.codec.danmep import decode_endpoint_identity
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.danmnet_update import with_status
+from danm_api.codec.danmnet_update import with_condition
 from danm_api.errors import (
     InvalidNetworkError,
     NetworkNotFoundError,
@@ -200,10 +200,11 @@ class NetworkKeeper:
                 known.last_transition if known and known.status is True else self._now()
             ),
         )
-        others = tuple(each for each in net.status.conditions if each.type != CONDITION_IN_USE)
-        status = replace(net.status, conditions=(*others, condition))
         await self._api.replace(
-            DANMNETS, with_status(raw, status), namespace=net.namespace, subresource="status"
+            DANMNETS,
+            with_condition(raw, condition),
+            namespace=net.namespace,
+            subresource="status",
         )
         now = self._clock()
         self._said_at = {each: at for each, at in self._said_at.items() if now < at + _QUIET_S}

@@ -77,11 +77,10 @@ Verdict = Accepted | Refused
 def is_settled(net: DanmNet) -> bool:
     """Say whether the present spec was accepted already."""
     verdict = net.status.condition(CONDITION_VALID)
-    return (
-        verdict is not None
-        and verdict.status is True
-        and verdict.observed_generation == net.generation
-    )
+    if verdict is None:
+        # Another release may have written it, in a form that this one cannot read.
+        return net.status.applied is not None and net.status.applied == net.spec
+    return verdict.status is True and verdict.observed_generation == net.generation
 
 
 def judge(net: DanmNet, others: Iterable[DanmNet]) -> Verdict:

@@ -69,6 +69,15 @@ def test_the_first_accepted_wins() -> None:
     assert isinstance(judge(first, [first, judged(second, first)]), Accepted)
 
 
+def test_what_is_in_force_is_settled_though_its_verdict_is_of_another_release() -> None:
+    """Two in use do not refuse each other by rules that are new; an edit is judged."""  # SPEC N1
+    first = judged(a_danmnet("a", host_device="ens4", vlan=300))
+    unread = replace(first, status=replace(first.status, conditions=()))
+    assert is_settled(unread)
+    assert not is_settled(edited(unread, host_device="ens4", vlan=301))
+    assert not is_settled(replace(unread, status=replace(unread.status, applied=None)))
+
+
 def test_an_edit_cannot_push_another_network_aside() -> None:
     """The one that is edited loses, and its spec of before stays in force."""  # SPEC N1, N5
     pool = {"start": "10.0.0.1", "end": "10.0.0.9"}

@@ -87,28 +87,37 @@ def _values(before: re.Pattern[str], unquoted: re.Pattern[str], *, chained: bool
     """
 
     def find(text: str) -> Iterator[Span]:
-        position = told = 0
+        position = told = line_end = 0
         while (name := before.search(text, position)) is not None:
-            begin = position = name.end()
+            begin = end = name.end()
+            # Where the next name may begin, at the earliest.
+            position = begin if chained else len(text)
             opening = _OPENING.match(text, begin)
-            again = chained
             if opening is not None:
-                position, closed = _end_of_quoted(text, opening)
-                # What has been cut may have a name at its end, whose value is on the next line.
-                again = not closed
-            rest = unquoted.match(text, position)
+                if begin >= line_end:
+                    line_end = _end_of_line(text, begin)
+                end, closed = _end_of_quoted(text, opening, line_end)
+                # What was cut may have a name at its end, whose value is on the next line, and so
+                # may what follows on a quote.
+                position = end if closed else begin
+            rest = unquoted.match(text, end)
             if rest is not None:
-                position = rest.end()
-            if position > max(begin, told):
-                yield max(begin, told), position
-                told = position
-            if again:
-                position = begin
+                end = rest.end()
+            # A value that begins in another one, which was cut, may not hide a name behind that.
+            position = min(position, end, told if begin < told else end)
+            if end > max(begin, told):
+                yield max(begin, told), end
+                told = end
 
     return find
 
 
-def _end_of_quoted(text: str, opening: re.Match[str]) -> tuple[int, bool]:
+def _end_of_line(text: str, position: int) -> int:
+    found = text.find("\n", position)
+    return len(text) if found < 0 else found
+
+
+def _end_of_quoted(text: str, opening: re.Match[str], line_end: int) -> tuple[int, bool]:
     """Return where a quoted value ends: on its line, as in JSON, or else at the next quote.
 
     And whether it has an end, or was cut before that.
@@ -118,9 +127,6 @@ def _end_of_quoted(text: str, opening: re.Match[str]) -> tuple[int, bool]:
     end goes to the end of its line.
     """
     escapes, quote = opening["escapes"], opening["quote"]
-    line_end = text.find("\n", opening.end())
-    if line_end < 0:
-        line_end = len(text)
     position = opening.end()
     while (found := _QUOTES[quote].search(text, position, line_end)) is not None:
         position = found.end()

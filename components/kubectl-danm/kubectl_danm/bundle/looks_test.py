@@ -63,6 +63,21 @@ def test_what_was_found_before_still_is(text: str) -> None:
             assert found >= set(range(kept, match.end())), (before.pattern, match[0])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("token=\"cut password='\npassword='correct horse' x", id="name after the cut"),
+        pytest.param("--token \"cut\\\" --token '\n--token ' correct horse'", id="flag"),
+        pytest.param("token='a'token=\ncorrect,horse", id="name after a quote"),
+    ],
+)
+def test_a_cut_value_hides_no_name(text: str) -> None:
+    """Neither one in it nor one behind it."""
+    censored = Censor().text(text)
+    assert "correct" not in censored
+    assert "horse" not in censored or "correct,horse" in text
+
+
 @settings(max_examples=500)
 @given(TEXTS)
 def test_spans_are_in_order(text: str) -> None:

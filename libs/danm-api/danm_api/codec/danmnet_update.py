@@ -6,8 +6,13 @@ So fields that this release does not know stay as they are.
 from danm_api import labels
 from danm_api.codec.danmnet import encode_marked_valid, encode_status
 from danm_api.codec.meta import RawObject
-from danm_api.codec.network_status import encode_node_sum, encode_usage, encode_usage6
-from danm_api.model.danmnet import NetworkStatus, NodeSum, Usage
+from danm_api.codec.network_status import (
+    encode_condition,
+    encode_node_sum,
+    encode_usage,
+    encode_usage6,
+)
+from danm_api.model.danmnet import Condition, NetworkStatus, NodeSum, Usage
 
 
 def with_mark(raw: RawObject, *, valid: bool) -> RawObject:
@@ -24,6 +29,20 @@ def with_status(raw: RawObject, status: NetworkStatus) -> RawObject:
     for key in ("applied", "ipv4", "ipv6"):
         old.pop(key, None)
     return {**raw, "status": {**old, **encode_status(status)}}
+
+
+def with_condition(raw: RawObject, condition: Condition) -> RawObject:
+    """Return the object with one condition, to be PUT to the status with its resourceVersion.
+
+    The others stay as they are: another service writes them, of another release perhaps.
+    """
+    status = raw.get("status") or {}
+    others = [each for each in status.get("conditions") or () if _type_of(each) != condition.type]
+    return {**raw, "status": {**status, "conditions": [*others, encode_condition(condition)]}}
+
+
+def _type_of(condition: object) -> object:
+    return condition.get("type") if isinstance(condition, dict) else None
 
 
 def without_finalizer(raw: RawObject) -> RawObject:

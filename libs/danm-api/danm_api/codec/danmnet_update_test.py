@@ -3,8 +3,14 @@
 from datetime import UTC, datetime
 
 from danm_api.codec.danmnet import decode_danmnet
-from danm_api.codec.danmnet_update import with_mark, with_status, without_finalizer
+from danm_api.codec.danmnet_update import (
+    with_condition,
+    with_mark,
+    with_status,
+    without_finalizer,
+)
 from danm_api.codec.meta import RawObject
+from danm_api.codec.network_status import encode_condition
 from danm_api.labels import DANMNET_FINALIZER
 from danm_api.model.danmnet import Condition, NetworkSpec, NetworkStatus
 from danm_api.names import NetworkName
@@ -43,6 +49,25 @@ def test_a_status_replaces_applied_as_a_whole() -> None:
     raw = with_status(RAW, status)
     assert decode_danmnet(raw).status == status
     assert raw["status"]["later"] == 2
+
+
+def test_a_condition_leaves_those_of_others_alone() -> None:
+    """Such as another release has written, in a form that this one cannot read."""  # SPEC A5
+    condition = Condition(
+        type="InUse",
+        status=True,
+        reason="InUse",
+        message="",
+        observed_generation=3,
+        last_transition=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    foreign = [{"type": "Valid", "status": {"of": "another release"}}, "text"]
+    status = {**RAW["status"], "conditions": [*foreign, {"type": "InUse", "status": "False"}]}
+    raw = with_condition({**RAW, "status": status}, condition)
+    assert raw["status"]["conditions"] == [*foreign, encode_condition(condition)]
+    assert raw["status"]["later"] == 2
+    alone = with_condition({"metadata": RAW["metadata"]}, condition)
+    assert alone["status"]["conditions"] == [encode_condition(condition)]
 
 
 def test_a_status_without_applied_takes_it_away() -> None:
