@@ -16,6 +16,7 @@ from danm_api.names import ContainerId
 from danm_api.telemetry import get_logger
 from danm_cni.allocation_journal import AllocationKey, AllocationState
 from danm_cni.allocations import Allocations, key_of
+from danm_cni.concurrency import outcomes_of
 from danm_cni.delegate_config import PluginChain, render
 from danm_cni.ipam_request import IpamRequest, request_of_delegate
 from danm_cni.journal import InterfaceKind, SandboxRecord, SandboxState
@@ -23,7 +24,6 @@ from danm_cni.request import Verb
 from danm_cni.steps import on_behalf_of
 
 log = get_logger(__name__)
-
 
 # What a DEL, or an undo, waits for its addresses to be released.
 _RELEASE_WAIT_S: Final = 1.0
@@ -162,19 +162,23 @@ class DelegateAddresses:
         Raises:
             OSError: The disk does not take it.
         """
-        failed: dict[str, DanmError] = {}
-        for key in delegated_keys(sandbox):
-            if key.interface in but:
-                continue
-            try:
-                async with asyncio.timeout(_MARK_WAIT_S):
-                    await self._allocations.mark_attachment(key)
-            except TimeoutError:
-                failed[key.interface] = DeadlineExceededError(
-                    f"the address of container {key.container_id}, interface {key.interface}, is "
-                    "still being reserved or released; it is released later"
-                )
-        return failed
+        keys = [key for key in delegated_keys(sandbox) if key.interface not in but]
+        outcomes = await outcomes_of(self._mark(key) for key in keys)
+        return {
+            key.interface: error
+            for key, error in zip(keys, outcomes, strict=True)
+            if error is not None
+        }
+
+    async def _mark(self, key: AllocationKey) -> None:
+        try:
+            async with asyncio.timeout(_MARK_WAIT_S):
+                await self._allocations.mark_attachment(key)
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"the address of container {key.container_id}, interface {key.interface}, is still "
+                "being reserved or released; it is released later"
+            ) from error
 
     async def release(self, sandbox: SandboxRecord) -> None:
         """Release what is marked; what takes long goes on, and what fails is tried again later."""

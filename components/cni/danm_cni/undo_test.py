@@ -20,6 +20,11 @@ from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
 
 
+def _makes_interfaces() -> bool:
+    """Say whether a delegate's interface is being made."""
+    return any("_make_delegated" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+
 def _boom(reason: str = "boom") -> DanmError:
     return LinkSetupError(reason)
 
@@ -113,18 +118,12 @@ async def test_what_a_plugin_has_told_before_is_told_too(
     """That there are no addresses is not all that is wrong."""
     # SPEC C3
     node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
-    failed = asyncio.Event()
-
-    async def fail(*_: object, **__: object) -> NoReturn:
-        failed.set()
-        raise DelegateError("no bridge", code=123)
+    node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
 
     async def none_left(*_: object, **__: object) -> NoReturn:
-        await failed.wait()
-        await asyncio.sleep(0.01)
+        await node.until(lambda: bool(node.endpoints()) and not _makes_interfaces())
         raise PoolExhaustedError("no address")
 
-    monkeypatch.setattr(node.plugins, "run", fail)
     monkeypatch.setattr(node.addresses, "reserve", none_left)
     with pytest.raises(SeveralErrors, match="no address.*no bridge"):
         await node.add()

@@ -24,6 +24,17 @@ RAW: RawObject = {
 }
 
 
+def _holding(kind: str) -> Condition:
+    return Condition(
+        type=kind,
+        status=True,
+        reason="Holds",
+        message="",
+        observed_generation=3,
+        last_transition=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
 def test_the_mark_leaves_the_rest_of_the_spec_alone() -> None:
     """Validation is the only field of the spec that is written."""  # SPEC A6
     marked = with_mark(RAW, valid=True)
@@ -33,14 +44,7 @@ def test_the_mark_leaves_the_rest_of_the_spec_alone() -> None:
 
 def test_a_status_replaces_applied_as_a_whole() -> None:
     """An option that is no longer in force does not linger."""  # SPEC N5
-    condition = Condition(
-        type="Valid",
-        status=True,
-        reason="Accepted",
-        message="",
-        observed_generation=3,
-        last_transition=datetime(2026, 1, 1, tzinfo=UTC),
-    )
+    condition = _holding("Valid")
     status = NetworkStatus(
         applied=NetworkSpec(network_id=NetworkName("internal")),
         conditions=(condition,),
@@ -53,14 +57,7 @@ def test_a_status_replaces_applied_as_a_whole() -> None:
 
 def test_a_condition_leaves_those_of_others_alone() -> None:
     """Such as another release has written, in a form that this one cannot read."""  # SPEC A5
-    condition = Condition(
-        type="InUse",
-        status=True,
-        reason="InUse",
-        message="",
-        observed_generation=3,
-        last_transition=datetime(2026, 1, 1, tzinfo=UTC),
-    )
+    condition = _holding("InUse")
     foreign = [{"type": "Valid", "status": {"of": "another release"}}, "text"]
     status = {**RAW["status"], "conditions": [*foreign, {"type": "InUse", "status": "False"}]}
     raw = with_condition({**RAW, "status": status}, condition)
