@@ -1,38 +1,27 @@
 """Making one sandbox's interfaces: plan, journal, addresses, DanmEps, interfaces (SPEC C3)."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 
 import msgspec
 
 from danm_api.codec.cni import encode_result
-from danm_api.errors import DanmError
 from danm_api.ipam_api import AttachmentAnswer
 from danm_api.model.cni import CniVersion
-from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.model.pod import Pod
 from danm_api.names import ContainerId, InterfaceName, NodeName
-from danm_cni.as_planned import is_as_planned, not_as_planned
 from danm_cni.capabilities import with_identity
-from danm_cni.concurrency import all_of, failures_of, raise_together, running
-from danm_cni.delegate_addresses import DelegateAddresses
+from danm_cni.concurrency import all_of, beside, running
 from danm_cni.delegate_config import DynamicAddresses
 from danm_cni.devices import assign_devices, wants_devices
-from danm_cni.edges import DeviceSource, EndpointStore, PluginRunner
+from danm_cni.edges import DeviceSource
 from danm_cni.endpoints import planned_endpoint
 from danm_cni.failpoints import Effect, effect
 from danm_cni.fallback import Fallback
 from danm_cni.interface_setup import LinkFacts
-from danm_cni.interfaces import (
-    DelegatedType,
-    ReadyAttachment,
-    SandboxContext,
-    SandboxInterfaces,
-)
+from danm_cni.interfaces import ReadyAttachment, SandboxContext
 from danm_cni.journal import (
     InterfaceKind,
     InterfaceRecord,
@@ -40,11 +29,12 @@ from danm_cni.journal import (
     SandboxRecord,
     SandboxState,
 )
+from danm_cni.making import InterfaceMaking
 from danm_cni.plan import PlannedAttachment, UseFallback
 from danm_cni.planning import Planner
 from danm_cni.progress import Progress
-from danm_cni.request import CniRequest, PodIdentity, Verb
-from danm_cni.reservation import Reserved, SandboxReservation
+from danm_cni.request import CniRequest, PodIdentity
+from danm_cni.reservation import SandboxReservation
 from danm_cni.result import (
     InterfaceResult,
     answer_in_version,
@@ -62,13 +52,10 @@ class SandboxAddition:
     node: NodeName
     journal: Journal
     planner: Planner
-    interfaces: SandboxInterfaces
-    endpoints: EndpointStore
     reservation: SandboxReservation
     devices: DeviceSource
+    making: InterfaceMaking
     fallback: Fallback
-    delegate_addresses: DelegateAddresses
-    plugins: PluginRunner
 
     async def run(
         self,
@@ -130,19 +117,24 @@ class SandboxAddition:
 
         # Their plugins take longest, and wait for no address of danmd's.
         static = [
-            self._make_delegated(context, ready(each, None), each.spec.network_type)
+            self.making.make_static(context, ready(each, None), network_type)
             for each in planned
-            if isinstance(each.spec.network_type, StaticDelegate)
+            if isinstance(network_type := each.spec.network_type, StaticDelegate)
         ]
         async with running(static) as plugins:
-            try:
-                reserved = await self.reservation.reserve(
-                    context.container_id, pod, planned, progress, fresh=not held
-                )
-            except DanmError as error:
-                raise_together([error, *failures_of(plugins)])
-                raise
-            others = self._make_others(context, planned, reserved, ready)
+            reserving = self.reservation.reserve(
+                context.container_id, pod, planned, progress, fresh=not held
+            )
+            reserved = await beside(reserving, plugins)
+            others = self.making.make_others(
+                context,
+                [
+                    ready(each, reserved.answers.get(each.interface))
+                    for each in planned
+                    if not isinstance(each.spec.network_type, StaticDelegate)
+                ],
+                record=lambda: self.reservation.record(context.container_id, reserved),
+            )
             made = await all_of([others, *plugins])
         parts = _in_order_of(planned, made)
         merged = merge(parts, netns=context.netns, previous=previous)
@@ -154,127 +146,6 @@ class SandboxAddition:
             progress=progress,
         )
         return encode_result(merged, request.version)
-
-    async def _make_others(
-        self,
-        context: SandboxContext,
-        planned: Sequence[PlannedAttachment],
-        reserved: Reserved,
-        ready: Callable[[PlannedAttachment, AttachmentAnswer | None], ReadyAttachment],
-    ) -> Sequence[InterfaceResult]:
-        """Make the interfaces of the built-in types.
-
-        Args:
-            context: The sandbox's.
-            planned: All of its attachments.
-            reserved: Their addresses.
-            ready: Puts one and its addresses together.
-        """
-        own: list[ReadyAttachment] = []
-        delegated: list[tuple[ReadyAttachment, DelegatedType]] = []
-        for each in planned:
-            answer = reserved.answers.get(each.interface)
-            match each.spec.network_type:
-                case BuiltInType.IPVLAN | BuiltInType.MACVLAN:
-                    own.append(ready(each, answer))
-                case BuiltInType.SRIOV as device_type:
-                    delegated.append((ready(each, answer), device_type))
-                case StaticDelegate():
-                    pass
-        # Beside the DanmEps, which say the same; no interface is made before both are there.
-        recording = asyncio.create_task(self._record(context, reserved))
-        making = [
-            self._make_delegated(context, each, device_type, recording)
-            for each, device_type in delegated
-        ]
-        if own:
-            making.append(self._make_own(context, own, recording))
-        made = await all_of([recording, *making])
-        return [part for parts in made for part in parts]
-
-    async def _record(
-        self, context: SandboxContext, reserved: Reserved
-    ) -> Sequence[InterfaceResult]:
-        """Write the addresses to the journal, and make nothing."""
-        await self.reservation.record(context.container_id, reserved)
-        return ()
-
-    async def _make_own(
-        self,
-        context: SandboxContext,
-        group: Sequence[ReadyAttachment],
-        recording: "_Recording",
-    ) -> Sequence[InterfaceResult]:
-        """Make links, all at once; their DanmEps say what will exist, before it does.
-
-        Args:
-            context: The sandbox's.
-            group: What to make.
-            recording: Ends when the journal has their addresses; its failure is told by another.
-        """
-        with step(Step.ENDPOINTS, context.progress):
-            await all_of(self._tell(each.endpoint) for each in group)
-            if not await _is_recorded(recording):
-                return ()
-        with step(Step.INTERFACES, context.progress):
-            return await self._confirmed(self.interfaces.make_own(context, group), group)
-
-    async def _make_delegated(
-        self,
-        context: SandboxContext,
-        ready: ReadyAttachment,
-        network_type: DelegatedType,
-        recording: "_Recording | None" = None,
-    ) -> Sequence[InterfaceResult]:
-        """Have an interface made by its plugins; ``recording`` is None without addresses."""
-        with step(Step.PLAN, context.progress):
-            chain = self.interfaces.chain(ready, network_type)
-        async with AsyncExitStack() as stack:
-            interface = ready.planned.interface
-            await stack.enter_async_context(
-                self.delegate_addresses.ahead(
-                    chain,
-                    environment=context.environment_of(interface),
-                    runtime_config=context.runtime_config_of(interface),
-                    deadline_s=context.progress.deadline_s,
-                )
-            )
-            with step(Step.ENDPOINTS, context.progress):
-                await self._tell(ready.endpoint)
-                if recording is not None and not await _is_recorded(recording):
-                    return ()
-            with step(Step.PLUGIN_TURN, context.progress):
-                await stack.enter_async_context(self.plugins.turn(Verb.ADD))
-            with step(Step.DELEGATE, context.progress):
-                making = self.interfaces.make_delegated(context, ready, chain)
-                return await self._confirmed(making, [ready])
-
-    async def _confirmed(
-        self,
-        making: Awaitable[Sequence[InterfaceResult]],
-        group: Sequence[ReadyAttachment],
-    ) -> Sequence[InterfaceResult]:
-        """Make interfaces; of those that ipam-svc was not asked for the DanmNet is read meanwhile.
-
-        Nobody else has judged it, and danmd's watch may have died silently.
-        """
-        work = [making]
-        planned = [each.planned for each in group]
-        work += [self._confirm(each) for each in planned if not each.asks_for_addresses]
-        return [part for made in await all_of(work) for part in made]
-
-    async def _confirm(self, planned: PlannedAttachment) -> Sequence[InterfaceResult]:
-        """Make nothing, and see to it that the DanmNet is the one that was planned with.
-
-        Raises:
-            ConflictError: It is another one by now, or another wire.
-            DanmError: It cannot be used any more, or not be read.
-        """
-        network = planned.network
-        present = await self.planner.networks.read(network.namespace, network.name)
-        if not is_as_planned(planned, present):
-            raise not_as_planned([network])
-        return ()
 
     async def _devices(
         self, identity: PodIdentity, planned: Sequence[PlannedAttachment], progress: Progress
@@ -292,17 +163,12 @@ class SandboxAddition:
         record = InterfaceRecord(interface=request.interface, kind=InterfaceKind.DELEGATE)
         with step(Step.JOURNAL, progress):
             await self.reservation.intend(request, pod, (record,))
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(
-                self.delegate_addresses.ahead(
-                    chain,
-                    environment=request.environment,
-                    runtime_config=request.runtime_config,
-                    deadline_s=progress.deadline_s,
-                )
-            )
-            with step(Step.PLUGIN_TURN, progress):
-                await stack.enter_async_context(self.plugins.turn(Verb.ADD))
+        async with self.making.plugin_turn(
+            chain,
+            environment=request.environment,
+            runtime_config=request.runtime_config,
+            progress=progress,
+        ):
             with step(Step.FALLBACK, progress):
                 output = await self.fallback.add(request, chain, progress)
         answer = answer_in_version(output, request)
@@ -313,10 +179,6 @@ class SandboxAddition:
             progress=progress,
         )
         return answer
-
-    async def _tell(self, endpoint: DanmEp) -> None:
-        with effect(Effect.CREATE_ENDPOINT):
-            await self.endpoints.create(endpoint)
 
     def _ready(
         self,
@@ -367,14 +229,6 @@ class SandboxAddition:
         )
         with step(Step.JOURNAL, progress), effect(Effect.WRITE_ADDED):
             await self.journal.put(added)
-
-
-_Recording = asyncio.Task[Sequence[InterfaceResult]]
-
-
-async def _is_recorded(recording: "_Recording") -> bool:
-    await asyncio.wait({recording})
-    return not recording.cancelled() and recording.exception() is None
 
 
 def _in_order_of(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from danm_api.errors import DanmError, OverloadedError, SeveralErrors
 from danm_cni.request import Verb
@@ -114,7 +114,62 @@ async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["async
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
+        # Whoever is told of their failures has asked by now.
+        failures_of(tasks)
+
+
+async def ended(tasks: Iterable["asyncio.Future[Any]"]) -> None:
+    """Wait until all have ended, however often the caller is cancelled; that is raised afterwards.
+
+    What undoes their work must find it done.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while waiting := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(waiting)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+async def until_failure(tasks: Sequence["asyncio.Future[Any]"]) -> list[Any]:
+    """Wait for all, or until one has failed; what still runs is then the caller's to end.
+
+    Returns:
+        The results in order.
+
+    Raises:
+        DanmError: The only one that has failed.
+        SeveralErrors: All that have failed by then.
+    """
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    raise_together(failures_of(tasks))
+    for task in done:
+        # A bug, which comes through as it is.
+        task.result()
+    return [task.result() for task in tasks]
+
+
+async def beside(work: Awaitable[T], tasks: Iterable["asyncio.Future[Any]"]) -> T:
+    """Wait for work; what it fails with is told with what those tasks have failed with by then.
+
+    Raises:
+        DanmError: The only one that failed.
+        SeveralErrors: All that failed.
+    """
+    try:
+        return await work
+    except DanmError as error:
+        raise_together([error, *failures_of(tasks)])
+        raise
+
+
+async def succeeded(task: "asyncio.Future[Any]") -> bool:
+    """Wait for a task, and say whether it did; what went wrong is told by another who waits."""
+    await asyncio.wait({task})
+    return not task.cancelled() and task.exception() is None
 
 
 def failures_of(tasks: Iterable["asyncio.Future[T]"]) -> list[DanmError]:

@@ -10,9 +10,12 @@ from danm_cni.concurrency import (
     Admission,
     KeyedLocks,
     all_of,
+    beside,
     failures_of,
     outcomes_of,
     running,
+    succeeded,
+    until_failure,
 )
 
 
@@ -108,6 +111,84 @@ async def test_what_runs_beside_a_block_ends_with_it() -> None:
         await asyncio.wait(tasks[1:])
         assert ["beside"] == [error.reason for error in failures_of(tasks)]
     assert (ended, tasks[0].cancelled()) == ([True], True)
+
+
+async def test_a_failure_is_told_with_those_beside_it() -> None:
+    """With those that have failed by then; what still runs is left alone."""
+
+    async def fail(reason: str) -> int:
+        raise ConflictError(reason)
+
+    async def give() -> int:
+        return 1
+
+    async with running([fail("b"), asyncio.Event().wait(), give()]) as tasks:
+        assert await beside(give(), tasks) == 1
+        await asyncio.wait([tasks[0], tasks[2]])
+        with pytest.raises(SeveralErrors, match="a; b"):
+            await beside(fail("a"), tasks)
+        with pytest.raises(ConflictError, match="a"):
+            await beside(fail("a"), tasks[1:])
+        assert [False, True] == [await succeeded(tasks[0]), await succeeded(tasks[2])]
+        tasks[1].cancel()
+        assert not await succeeded(tasks[1])
+
+
+async def test_what_runs_beside_a_block_is_ended_however_often_it_is_cancelled() -> None:
+    """A second cancellation does not leave it running: what undoes its work must find it done."""
+    leave, left = asyncio.Event(), []
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await leave.wait()
+            left.append(True)
+
+    async def block() -> None:
+        async with running([end_slowly()]):
+            await asyncio.sleep(0)
+            raise ConflictError("first")
+
+    task = asyncio.create_task(block())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left == [True]
+
+
+async def test_the_first_failure_is_not_waited_beyond() -> None:
+    """Whoever still runs is left to the caller; without a failure all results are there."""
+
+    async def give(value: int) -> int:
+        return value
+
+    async def fail() -> int:
+        raise ConflictError("taken")
+
+    async with running([asyncio.Event().wait(), fail()]) as tasks:
+        with pytest.raises(ConflictError, match="taken"):
+            await until_failure(tasks)
+        assert not tasks[0].done()
+    async with running([give(1), give(2)]) as both:
+        assert [1, 2] == await until_failure(both)
+
+
+async def test_the_first_failure_does_not_hide_bugs() -> None:
+    """It comes through as it is, whatever still runs."""
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async with running([asyncio.Event().wait(), broken()]) as tasks:
+        with pytest.raises(ZeroDivisionError):
+            await until_failure(tasks)
 
 
 async def test_all_of_does_not_hide_bugs() -> None:

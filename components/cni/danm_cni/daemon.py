@@ -31,6 +31,7 @@ from danm_cni.host_files import HostFiles
 from danm_cni.installation import Installation
 from danm_cni.interfaces import BackendSettings, SandboxInterfaces
 from danm_cni.journal import Journal, SandboxState
+from danm_cni.making import InterfaceMaking
 from danm_cni.network_status import StatusAnnotations
 from danm_cni.networks import Networks
 from danm_cni.news import AddressNews
@@ -152,8 +153,6 @@ class Daemon:
                     networks=self._networks,
                     allowed_static_types=config.allowed_static_types,
                 ),
-                interfaces=interfaces,
-                endpoints=self._endpoints,
                 reservation=SandboxReservation(
                     journal=self.journal,
                     addresses=edges.addresses,
@@ -163,9 +162,14 @@ class Daemon:
                     kernel=edges.kernel,
                 ),
                 devices=edges.devices,
+                making=InterfaceMaking(
+                    networks=self._networks,
+                    interfaces=interfaces,
+                    endpoints=self._endpoints,
+                    delegate_addresses=self.delegate_addresses,
+                    plugins=edges.plugins,
+                ),
                 fallback=fallback,
-                delegate_addresses=self.delegate_addresses,
-                plugins=edges.plugins,
             ),
             removal=removal,
             ending=SandboxEnding(

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -16,9 +17,11 @@ from danm_api.errors import (
 from danm_api.kube.api import DANMEPS
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.allocation_journal import AllocationKey, AllocationState
+from danm_cni.concurrency import ChainTurns
 from danm_cni.failpoints import Effect, observed_by
 from danm_cni.ipam_request import decode_ipam_request
 from danm_cni.journal import InterfaceKind, InterfaceRecord, SandboxRecord, SandboxState
+from danm_cni.request import Verb
 from danm_cni.testing.demo import INTERNAL
 from danm_cni.testing.node import FakeNode, netns_of
 
@@ -53,17 +56,24 @@ def _is_clean(node: FakeNode) -> bool:
     return not node.leftovers() and not _states(node)
 
 
+@asynccontextmanager
+async def _waiting_plugins(node: FakeNode) -> AsyncIterator[None]:
+    """Have no plugin start until the block ends."""
+    node.plugins.turns = ChainTurns(limit=1)
+    async with node.plugins.turn(Verb.ADD):
+        yield
+
+
 async def _a_plugin_that_asks_nothing(*_: object) -> bytes:
     return b""
 
 
 async def test_the_address_is_reserved_before_the_plugin_asks(calling: FakeNode) -> None:
-    """While its DanmEp is written: when it asks, it is told what is there, and all ask once."""
-    gate = calling.kube.hold_next("create", DANMEPS)
-    add = asyncio.create_task(calling.add())
-    await calling.until(lambda: _states(calling) == [AllocationState.ADDED])
-    assert not calling.plugins.alive
-    gate.open()
+    """While it waits for its turn: when it asks, it is told what is there, and all ask once."""
+    async with _waiting_plugins(calling):
+        add = asyncio.create_task(calling.add())
+        await calling.until(lambda: _states(calling) == [AllocationState.ADDED])
+        assert not calling.plugins.alive
     (address,) = (await add).ips
     # SPEC F2
     assert [str(address.address)] == _held(calling) == ["198.18.0.10/24"]
@@ -76,11 +86,10 @@ async def test_the_address_is_reserved_before_the_plugin_asks(calling: FakeNode)
 async def test_the_plugin_waits_for_what_is_under_way(calling: FakeNode) -> None:
     """It asks before the address is there, and its ADD has the deadline of all."""
     calling.addresses.failures.hang("reserve")
-    gate = calling.kube.hold_next("create", DANMEPS)
-    add = asyncio.create_task(calling.add(timeout_s=1.0))
-    await calling.until(lambda: calling.addresses.failures.hanging["reserve"] == 1)
-    assert not calling.plugins.alive
-    gate.open()
+    async with _waiting_plugins(calling):
+        add = asyncio.create_task(calling.add(timeout_s=1.0))
+        await calling.until(lambda: calling.addresses.failures.hanging["reserve"] == 1)
+        assert not calling.plugins.alive
     await calling.until(lambda: bool(calling.plugins.alive))
     assert len(calling.addresses.via_fakeipam) == 1
     with pytest.raises(DeadlineExceededError):
@@ -91,10 +100,9 @@ async def test_the_plugin_waits_for_what_is_under_way(calling: FakeNode) -> None
 async def test_what_the_plugin_does_not_ask_for_is_given_back(calling: FakeNode) -> None:
     """One that has an address of its own, whatever its configuration says."""
     calling.plugins.fakeipam = _a_plugin_that_asks_nothing
-    gate = calling.kube.hold_next("create", DANMEPS)
-    add = asyncio.create_task(calling.add())
-    await calling.until(lambda: _states(calling) == [AllocationState.ADDED])
-    gate.open()
+    async with _waiting_plugins(calling):
+        add = asyncio.create_task(calling.add())
+        await calling.until(lambda: _states(calling) == [AllocationState.ADDED])
     await add
     await calling.until(lambda: not _held(calling) and not _states(calling))
     assert calling.endpoints()
@@ -110,10 +118,9 @@ async def test_a_plugin_that_does_not_come_to_ask_leaves_nothing(
         calling.plugins.failures.fail("bridge", DelegateError("no bridge", code=100))
     else:
         calling.plugins.missing.add("bridge")
-    gate = calling.kube.hold_next("create", DANMEPS)
-    add = asyncio.create_task(calling.add())
-    await calling.until(lambda: _states(calling) == [AllocationState.ADDED])
-    gate.open()
+    async with _waiting_plugins(calling):
+        add = asyncio.create_task(calling.add())
+        await calling.until(lambda: _states(calling) == [AllocationState.ADDED])
     with pytest.raises(DelegateError, match="no bridge" if started else "is not in CNI_PATH"):
         await add
     await calling.until(lambda: _is_clean(calling))
@@ -142,11 +149,10 @@ async def test_a_plugin_that_cleans_up_first_has_an_address_of_its_own(calling: 
 async def test_what_has_failed_is_asked_for_again(calling: FakeNode) -> None:
     """ipam-svc was away until the plugin was there."""
     calling.addresses.failures.fail("reserve", IpamUnavailableError("away"))
-    gate = calling.kube.hold_next("create", DANMEPS)
-    add = asyncio.create_task(calling.add())
-    await calling.until(lambda: len(calling.addresses.via_fakeipam) == 1)
-    await calling.until(lambda: not _states(calling))
-    gate.open()
+    async with _waiting_plugins(calling):
+        add = asyncio.create_task(calling.add())
+        await calling.until(lambda: len(calling.addresses.via_fakeipam) == 1)
+        await calling.until(lambda: not _states(calling))
     assert len((await add).ips) == 1
     await calling.daemon.allocations.allocations.end()
     assert (len(_held(calling)), _states(calling)) == (1, [AllocationState.ADDED])

@@ -1,4 +1,7 @@
-"""The DanmEps of this node (SPEC A2): created before the interface, deleted after it."""
+"""The DanmEps of this node (SPEC A2): created before the interface, or while a plugin makes it.
+
+They are deleted after it.
+"""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import (

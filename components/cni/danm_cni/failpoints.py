@@ -27,7 +27,7 @@ class Effect(StrEnum):
     ``reassertion``) and fakeipam's own addresses (``allocations``).
     """
 
-    # An ADD, in its order.
+    # An ADD, in its order, but that a static type's plugins start beside what comes before them.
     WRITE_INTENT = "writing the intent"
     FORGET_OLDER = "forgetting an older sandbox"
     RESERVE = "reserving"

@@ -1,6 +1,7 @@
 """Making and removing one interface of a sandbox, with whichever backend its network names."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface
@@ -17,7 +18,7 @@ from danm_api.names import ContainerId, InterfaceName
 from danm_cni.capabilities import for_interface
 from danm_cni.child_link import is_own_type
 from danm_cni.cni_errors import CniCode
-from danm_cni.concurrency import all_of, outcomes_of
+from danm_cni.concurrency import all_of, outcomes_of, succeeded
 from danm_cni.delegate import (
     add_chain,
     attachment_environment,
@@ -194,27 +195,21 @@ class SandboxInterfaces:
             for ready, (_, setup), facts in zip(group, wanted, made, strict=True)
         ]
 
-    async def make_delegated(
+    async def make_sriov(
         self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
     ) -> Sequence[InterfaceResult]:
-        """Have an interface made by its plugins.
+        """Have an interface made by the plugin sriov, and complete it.
+
+        The plugin gets one address through fakeipam; the node adds the rest (SPEC E1, E4).
 
         Raises:
             DanmError: It failed; what was made stays, for the caller to undo.
         """
-        if ready.planned.spec.network_type is BuiltInType.SRIOV:
-            return [await self._make_sriov(context, ready, chain)]
-        return [await self._make_static(context, ready, chain)]
-
-    async def _make_sriov(
-        self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
-    ) -> InterfaceResult:
-        """The delegate gets one address through fakeipam; the node adds the rest (SPEC E1, E4)."""
         planned, addresses = ready.planned, ready.addresses.both
         made = await self._run(context, ready, chain)
         if planned.spec.dpdk:
             # A user-space driver owns the device: the kernel has no interface to set up.
-            return made
+            return [made]
         # The address that the plugin has given it is in the way of nothing, and is announced.
         by_plugin = plugin_routes(planned.routes, ready.addresses.delegated)
         facts = await self._kernel.set_up(
@@ -230,13 +225,48 @@ class SandboxInterfaces:
         own = own_result(planned, addresses, facts, netns=context.netns).result
         foreign = tuple(each for each in made.result.interfaces if each.name != planned.interface)
         result = replace(own, interfaces=own.interfaces + foreign, dns=made.result.dns)
-        return replace(made, result=result)
+        return [replace(made, result=result)]
 
-    async def _make_static(
-        self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
+    async def run_static(
+        self,
+        context: SandboxContext,
+        ready: ReadyAttachment,
+        chain: PluginChain,
+        *,
+        starting: Callable[[], None],
     ) -> InterfaceResult:
+        """Run the plugins of a static type, and return what they report.
+
+        Args:
+            context: The sandbox's.
+            ready: What to make.
+            chain: The plugins.
+            starting: Called when the journal knows of the first of them, which is about to start.
+
+        Raises:
+            DanmError: It failed; what was made stays, for the caller to undo.
+        """
+        return await self._run(context, ready, chain, starting=starting)
+
+    async def complete_static(
+        self,
+        context: SandboxContext,
+        ready: ReadyAttachment,
+        made: InterfaceResult,
+        told: "asyncio.Future[bool]",
+    ) -> Sequence[InterfaceResult]:
+        """Record what the plugins of a static type reported, and add what is the node's to add.
+
+        Args:
+            context: The sandbox's.
+            ready: What was made.
+            made: What they reported.
+            told: Ends when its DanmEp is written; its failure is told by another.
+
+        Raises:
+            DanmError: It failed; what was made stays, for the caller to undo.
+        """
         planned = ready.planned
-        made = await self._run(context, ready, chain)
         result = complete_result(made, netns=context.netns)
         addresses = own_addresses(result, planned.interface)
         mac = next(each.mac for each in result.interfaces if is_own(each, planned.interface))
@@ -266,16 +296,22 @@ class SandboxInterfaces:
             await self._kernel.announce(planned.interface, addresses, context.netns)
 
         async def tell() -> None:
-            with effect(Effect.UPDATE_ENDPOINT):
-                await self._endpoints.update(replace(ready.endpoint, interface=interface))
+            # The DanmEp says already that there is an interface (a DanmNet stays while it does, and
+            # a lost journal is made up for); now it says with what.
+            if await succeeded(told):
+                with effect(Effect.UPDATE_ENDPOINT):
+                    await self._endpoints.update(replace(ready.endpoint, interface=interface))
 
-        # The DanmEp has said since before the plugin's start that there is an interface (a DanmNet
-        # stays while it does, and a lost journal is made up for); now it says with what.
         await all_of([record_and_route(), tell()])
-        return replace(made, result=with_mtu(result, planned.interface, planned.spec.mtu))
+        return [replace(made, result=with_mtu(result, planned.interface, planned.spec.mtu))]
 
     async def _run(
-        self, context: SandboxContext, ready: ReadyAttachment, chain: PluginChain
+        self,
+        context: SandboxContext,
+        ready: ReadyAttachment,
+        chain: PluginChain,
+        *,
+        starting: Callable[[], None] = lambda: None,
     ) -> InterfaceResult:
         interface, network = ready.planned.interface, ready.planned.network
 
@@ -285,6 +321,7 @@ class SandboxInterfaces:
                 interface,
                 lambda record: msgspec.structs.replace(record, calls=(*record.calls, call)),
             )
+            starting()
 
         output = await add_chain(
             chain,

@@ -31,6 +31,28 @@ async def test_what_the_time_was_over_for_is_named() -> None:
     assert progress.describe() == "making: the one that hangs"
 
 
+async def test_steps_side_by_side_are_all_named() -> None:
+    """One that has ended is not; one that is cut off is, since the time was over for it."""
+    # DESIGN, P7
+    progress = Progress("planning", deadline_s=math.inf)
+    inside = asyncio.Event()
+
+    async def hang() -> None:
+        with progress.doing("making the interfaces"), progress.waiting("eth0 needs a plugin"):
+            inside.set()
+            await asyncio.Event().wait()
+
+    hanging = asyncio.create_task(hang())
+    await inside.wait()
+    with progress.doing("writing DanmEps"), progress.doing("making the interfaces"):
+        assert progress.describe() == (
+            "making the interfaces and writing DanmEps: eth0 needs a plugin"
+        )
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    assert progress.describe() == "making the interfaces: eth0 needs a plugin"
+
+
 def test_a_step_that_waits_for_nothing_is_told_alone() -> None:
     """The present one."""
     progress = Progress("planning", deadline_s=math.inf)
@@ -44,3 +66,30 @@ def test_steps_are_measured() -> None:
     for step in ("making", "planning"):
         progress.enter(step)
     assert set(progress.took_ms()) == {"planning", "making"}
+
+
+def test_a_step_goes_on_when_one_beside_it_has_ended() -> None:
+    """What it takes afterwards is its own again, and not the other one's."""
+    progress = Progress("planning", deadline_s=math.inf)
+    with progress.doing("making the interfaces"):
+        with progress.doing("writing DanmEps"):
+            assert progress.step == "writing DanmEps"
+        assert progress.step == "making the interfaces"
+    assert progress.step == "making the interfaces"
+
+
+def test_what_has_failed_is_told_while_others_go_on() -> None:
+    """And when all of it is undone, that for which it is, and nothing of what was under way."""
+    # SPEC C3; DESIGN, P7
+    progress = Progress("planning", deadline_s=math.inf)
+
+    with progress.doing("making the interfaces"):
+        with pytest.raises(DanmError), progress.one_of_several():
+            raise DanmError("no such field")
+        told = "making the interfaces, after this had failed: no such field"
+        assert progress.describe() == told
+        with progress.waiting("eth0 needs a plugin"):
+            progress.turn_back(DanmError("the time was over"))
+            with progress.doing("undoing"):
+                told = "undoing, after this had failed: the time was over"
+                assert progress.describe() == told

@@ -1,7 +1,8 @@
 """Taking a sandbox down: interfaces first, then DanmEps, then addresses (SPEC C4; DESIGN, P3).
 
 Each step may be repeated, and the upkeep tries again what has failed. An interface that cannot be
-removed keeps its DanmEp, its addresses and its place in the record, and those of no other one.
+removed keeps its DanmEp (if it had one), its addresses and its place in the record, and those of
+no other one.
 """
 
 import time

@@ -211,8 +211,8 @@ class SandboxReservation:
                         continue
                 if time.monotonic() >= give_up_s:
                     raise
-            progress.enter("waiting for the static address to be released by its holder")
-            await asyncio.sleep(_TAKEN_POLL_S)
+            with progress.waiting("the holder of a static address has to release it"):
+                await asyncio.sleep(_TAKEN_POLL_S)
 
     async def _let_go(self, container_id: ContainerId, pod: Pod) -> bool:
         """Give back what earlier sandboxes of a Pod hold under names that it has no more.

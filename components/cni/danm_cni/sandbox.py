@@ -154,10 +154,11 @@ class Sandboxes:
                 result = await self.addition.run(request, pod, held=tuple(held), progress=progress)
         except TimeoutError as error:
             log.warning("Out of time", container_id=container_id, took_ms=progress.took_ms())
-            await self._undo(container_id, keep_addresses=bool(held))
-            raise _too_late(_identity(pod), progress) from error
-        except BaseException:
-            await self._undo(container_id, keep_addresses=bool(held))
+            too_late = _too_late(_identity(pod), progress)
+            await self._undo(container_id, progress, too_late, keep_addresses=bool(held))
+            raise too_late from error
+        except BaseException as error:
+            await self._undo(container_id, progress, error, keep_addresses=bool(held))
             raise
         if held:
             _ = self.background.spawn(self._release_held(pod.runtime_uid))
@@ -202,13 +203,28 @@ class Sandboxes:
                 await self.removal.vacate(record)
         return self.journal.of_pod(pod.runtime_uid)
 
-    async def _undo(self, container_id: ContainerId, *, keep_addresses: bool) -> None:
-        """Undo what an ADD did; what does not work now is left to the upkeep."""
+    async def _undo(
+        self,
+        container_id: ContainerId,
+        progress: Progress,
+        failure: BaseException,
+        *,
+        keep_addresses: bool,
+    ) -> None:
+        """Undo what an ADD did; what does not work now is left to the upkeep.
+
+        Args:
+            container_id: The ADD's.
+            progress: Who loses patience meanwhile is told of both, the undo and the failure.
+            failure: Why it is undone.
+            keep_addresses: They are the Pod's, whose earlier sandbox had them.
+        """
+        progress.turn_back(failure)
         record = self.journal.get(container_id)
         if record is None:
             return
         try:
-            with step(Step.UNDO):
+            with step(Step.UNDO, progress):
                 await self.removal.undo(record, keep_addresses=keep_addresses)
         except DanmError as error:
             log.warning("Undo will be tried again", container_id=container_id, error=error.reason)

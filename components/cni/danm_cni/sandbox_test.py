@@ -82,24 +82,6 @@ async def test_a_macvlan_mtu_beyond_its_parents_is_refused(node: FakeNode) -> No
     assert {} == node.leftovers()
 
 
-async def test_a_delegate_waits_for_its_own_danmep_alone(node: FakeNode) -> None:
-    """It starts while others' DanmEps are being written, and nothing is made before its DanmEp."""
-    node.add_pod(interfaces=[MANAGEMENT, EXTERNAL])
-    # The delegate's, which takes longer, is written first.
-    its_own, other = (node.kube.hold_next("create", DANMEPS) for _ in range(2))
-    add = asyncio.create_task(node.add())
-    await other.reached.wait()
-    # DESIGN, "An ADD", step 5
-    assert not node.plugins.alive
-    its_own.open()
-    await node.until(lambda: bool(node.plugins.alive))
-    assert {"eth0": []} == node.interfaces()
-    (told,) = node.endpoints()
-    assert told["spec"]["Interface"]["Name"] == "eth0"
-    other.open()
-    assert len((await add).ips) == 2
-
-
 async def test_no_interface_is_made_before_the_journal_has_its_addresses(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ one: so what the steps of a request took adds up to the request, less what ran s
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from enum import Enum
 from functools import cache
@@ -75,8 +75,13 @@ def step(which: Step, progress: Progress | None = None) -> Iterator[None]:
         which: What it is.
         progress: The ADD's, which is told of it.
     """
-    if progress is not None:
-        progress.enter(which.doing)
+    noted = progress.doing(which.doing) if progress is not None else nullcontext()
+    with noted, _measured(which):
+        yield
+
+
+@contextmanager
+def _measured(which: Step) -> Iterator[None]:
     # A turn comes at once on most nodes: a span of nothing would cost more than it says.
     traced = wait_span if which.label == _TURN else span
     if _in_step.get():

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from danm_cni.concurrency import ended
+
 T = TypeVar("T")
 
 # include/uapi/linux/sched.h
@@ -87,7 +89,7 @@ class Threads:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
                 cancel()
-                await asyncio.wait([future])
+                await ended([future])
                 raise
 
 

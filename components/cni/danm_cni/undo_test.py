@@ -16,13 +16,14 @@ from danm_api.errors import (
 )
 from danm_api.kube.api import DANMEPS, EVENTS
 from danm_cni.journal import SandboxState
+from danm_cni.request import Verb
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.node import FakeNode
 
 
 def _makes_interfaces() -> bool:
     """Say whether a delegate's interface is being made."""
-    return any("_make_delegated" in repr(task.get_coro()) for task in asyncio.all_tasks())
+    return any("make_static" in repr(task.get_coro()) for task in asyncio.all_tasks())
 
 
 def _boom(reason: str = "boom") -> DanmError:
@@ -121,7 +122,9 @@ async def test_what_a_plugin_has_told_before_is_told_too(
     node.plugins.failures.fail("bridge", DelegateError("no bridge", code=123))
 
     async def none_left(*_: object, **__: object) -> NoReturn:
-        await node.until(lambda: bool(node.endpoints()) and not _makes_interfaces())
+        await node.until(
+            lambda: ("bridge", Verb.ADD) in node.plugins.environments and not _makes_interfaces()
+        )
         raise PoolExhaustedError("no address")
 
     monkeypatch.setattr(node.addresses, "reserve", none_left)

@@ -27,25 +27,17 @@ from danm_api.errors import (
 )
 from danm_api.ipam_api import AUDIENCE
 from danm_api.kube.api import PODS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, KubeApi
-from danm_api.model.attachment import (
-    Attachment,
-    Dynamic,
-    IPv4Request,
-    IPv6Request,
-    NoAddress,
-    StaticIPv4,
-    StaticIPv6,
-)
+from danm_api.model.attachment import Attachment, Dynamic
 from danm_api.model.caller import Caller, PathPermission, Permission
-from danm_api.model.danmnet import DanmNet, NetworkSpec
+from danm_api.model.danmnet import NetworkSpec
 from danm_api.model.ip_block import ContainerOwner, ExternalOwner, PodOwner
 from danm_api.model.pod import Pod
 from danm_api.names import DEFAULT_NETWORK, GROUP, INTERFACES_ANNOTATION, Namespace
-from danm_api.validation import effective_pool, effective_pool6
+from ipam_svc.asked import interface_of, not_asked
 from ipam_svc.expiring_cache import ExpiringCache
 from ipam_svc.limits import Rate, RateLimiter
 from ipam_svc.networks import Networks, refused_to_fakeipam
-from ipam_svc.orders import OrderedAttachment, ReleaseOrder, ReserveOrder
+from ipam_svc.orders import ReleaseOrder, ReserveOrder
 from ipam_svc.possession import Possessions
 
 _RESOURCE: Final = "danmnets"
@@ -330,21 +322,11 @@ class Access:
             fault = error
         if not entries and fault is None:
             entries = [Attachment(index=0, network=DEFAULT_NETWORK, ip=Dynamic(), ip6=Dynamic())]
-        unused = list(entries)
-        # What is asked word for word first, so that a looser match takes nothing from it.
-        for attachment in sorted(order.attachments, key=lambda each: not _in_words(each, unused)):
-            net = await self._networks.find(order.namespace, attachment.network)
-            match = next(
-                (
-                    entry
-                    for entry in sorted(unused, key=lambda entry: not _same(entry, attachment))
-                    if _admits(entry, attachment, net)
-                ),
-                None,
-            )
-            if match is not None:
-                unused.remove(match)
-                continue
+        ordered = [
+            (attachment, await self._networks.find(order.namespace, attachment.network))
+            for attachment in order.attachments
+        ]
+        for attachment, net in not_asked(entries, ordered):
             self._odd_claims.take(order.node)
             await self._possessions.require(
                 net,
@@ -354,62 +336,10 @@ class Access:
                 otherwise=fault
                 or AccessDeniedError(
                     f"Pod {name} does not ask for such an attachment to DanmNet"
-                    f" {attachment.network} as interface {_interface_of(attachment)}"
+                    f" {attachment.network} as interface {interface_of(attachment)}"
                 ),
             )
 
 
 def _of(audience: str | None) -> str:
     return "the API server" if audience is None else f"the audience {audience}"
-
-
-def _in_words(attachment: OrderedAttachment, entries: list[Attachment]) -> bool:
-    return any(_same(entry, attachment) for entry in entries)
-
-
-def _same(entry: Attachment, asked: OrderedAttachment) -> bool:
-    return (entry.network, entry.ip, entry.ip6) == (asked.network, asked.ip, asked.ip6)
-
-
-def _admits(entry: Attachment, asked: OrderedAttachment, net: DanmNet) -> bool:
-    """Say whether an entry of the annotation covers an attachment.
-
-    Its interface is the one that SPEC B4 gives the entry: under names of its own choice a node
-    could reserve for one Pod as often as it liked. Where a dynamic address is asked for, danmd may
-    name one of the pool: it re-asserts so what an interface has, when the record has forgotten it
-    (DESIGN, "Nodes fence").
-    """
-    spec = net.status.applied
-    return (
-        entry.network == asked.network
-        and _interface_of(asked) in _interface_names(entry, net)
-        and _admits_request(entry.ip, asked.ip, spec)
-        and _admits_request(entry.ip6, asked.ip6, spec)
-    )
-
-
-def _interface_of(asked: OrderedAttachment) -> str:
-    return "" if isinstance(asked.owner, ExternalOwner) else asked.owner.interface
-
-
-def _interface_names(entry: Attachment, net: DanmNet) -> set[str]:
-    """Return how an entry's interface may be called: by the spec in force, or the one written."""
-    specs = (spec for spec in (net.status.applied, net.spec) if isinstance(spec, NetworkSpec))
-    return {spec.container_prefix or f"eth{entry.index}" for spec in specs}
-
-
-def _admits_request(
-    asked: IPv4Request | IPv6Request, ordered: IPv4Request | IPv6Request, spec: NetworkSpec | None
-) -> bool:
-    if asked == ordered or isinstance(ordered, NoAddress):
-        return True
-    if not isinstance(asked, Dynamic) or spec is None:
-        return False
-    match ordered:
-        case StaticIPv4():
-            pool = effective_pool(spec)
-            return pool is not None and ordered.interface.ip in pool
-        case StaticIPv6():
-            pool6 = effective_pool6(spec)
-            return pool6 is not None and ordered.interface.ip in pool6
-    return False

@@ -3,6 +3,8 @@
 An IPVLAN interface lives in its Pod's netns, where the host cannot see it hang on the link. But
 its DanmEp was created before the interface and goes after it (DESIGN, "An ADD"), so a consistent
 list of the node's DanmEps is the record to ask. It is asked only before a link would be taken away.
+Where a plugin makes the interface while its DanmEp is written, danmd makes sure of the DanmNet
+afterwards (docs/decisions/0004).
 """
 
 from collections.abc import Sequence

@@ -3,13 +3,17 @@
 import os
 import re
 import ssl
+import time
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PROC: Final = Path("/proc")
+# include/linux/posix-timers.h: with a process's number, the clock of its processor time.
+_CPUCLOCK_SCHED: Final = 2
 _METRICS_TIMEOUT_S: Final = 10.0
 
 
@@ -28,15 +32,12 @@ def process_tree(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Return the processor time of a process and of all that descend from it."""
-    ticks = 0
+    found = 0.0
     for each in process_tree(pid):
-        try:
-            # The name, in parentheses, may hold spaces.
-            fields = (_PROC / str(each) / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICKS_PER_S
+        with suppress(OSError):
+            # /proc counts in hundredths of a second, which is longer than most of what is measured.
+            found += time.clock_gettime((~each << 3) | _CPUCLOCK_SCHED)
+    return found
 
 
 def machine_seconds() -> float:
@@ -44,6 +45,48 @@ def machine_seconds() -> float:
     first = (_PROC / "stat").read_text().split("\n", 1)[0]
     user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, first.split()[1:])
     return (user + nice + system + irq + softirq) / _TICKS_PER_S
+
+
+class BusyTime:
+    """Adds up what named processes, and the machine as a whole, use while blocks run."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        """Count for each process with all that descend from it then."""
+        self._pids = pids
+        self._used = dict.fromkeys(pids, 0.0)
+        self._machine_s = 0.0
+        self._own_s = 0.0
+        self._lasted_s = 0.0
+        self._blocks = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count what is used during the block."""
+        before = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
+        # What looking at processes takes is not to be the machine's.
+        own_s, machine_s, began_s = time.process_time(), machine_seconds(), time.monotonic()
+        yield
+        self._lasted_s += time.monotonic() - began_s
+        self._machine_s += machine_seconds() - machine_s
+        self._own_s += time.process_time() - own_s
+        for name, pid in self._pids.items():
+            self._used[name] += cpu_seconds(pid) - before[name]
+        self._blocks += 1
+
+    def block_ms(self, rest: str) -> dict[str, float]:
+        """Return the mean of a block by process, and that of all others together as ``rest``.
+
+        What counts is not among them unless it was named.
+        The machine's is exact to a hundredth of a second a block, and right in the mean of many.
+        """
+        found = {name: self._used[name] * 1000 / self._blocks for name in self._pids}
+        all_s = self._machine_s - (0.0 if os.getpid() in self._pids.values() else self._own_s)
+        others = all_s * 1000 / self._blocks - sum(found.values())
+        return {**found, rest: max(others, 0.0)}
+
+    def share(self) -> float:
+        """Return how much of all processors was used while blocks ran: 0 to 1."""
+        return self._machine_s / (self._lasted_s * (os.cpu_count() or 1))
 
 
 def peak_memory_mb(pid: int) -> float:

@@ -2,8 +2,10 @@
 
 import os
 import subprocess
+import time
 
 from tests.lab.bench.usage import (
+    BusyTime,
     cpu_seconds,
     memory_mb,
     metric_sum,
@@ -43,3 +45,28 @@ def test_this_process_uses_something() -> None:
     """A Python takes some memory and time, in the units that are promised."""
     assert 5 < memory_mb(os.getpid()) <= peak_memory_mb(os.getpid()) < 5000
     assert 0 < cpu_seconds(os.getpid()) < 5000
+
+
+def _work(seconds: float) -> None:
+    began = time.process_time()
+    while time.process_time() - began < seconds:
+        pass
+
+
+def test_what_blocks_use_is_added_up() -> None:
+    """By process and for all others; what happens between blocks does not count."""
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as idle:
+        busy = BusyTime({"mine": os.getpid(), "idle": idle.pid})
+        for _ in range(2):
+            with busy.counted():
+                _work(0.05)
+            _work(0.5)
+        found = busy.block_ms("rest")
+        assert idle.stdin is not None
+        idle.stdin.close()
+    assert list(found) == ["mine", "idle", "rest"]
+    assert 50 <= found["mine"] < 200
+    # Less than a tick of /proc's, where it would be nothing or ten.
+    assert 0 <= found["idle"] < 10
+    assert found["rest"] >= 0
+    assert 0 < busy.share() <= 1.5

@@ -138,12 +138,27 @@ class FakeKube:
         self._plans.forget_failures()
 
     def hold_next(
-        self, method: Method, resource: Resource | None, *, took_effect: bool = False
+        self,
+        method: Method,
+        resource: Resource | None,
+        *,
+        took_effect: bool = False,
+        error: Exception | None = None,
     ) -> Gate:
-        """Hold the next call before (or, with ``took_effect``, after) its effect."""
+        """Hold the next call before (or, with ``took_effect``, after) its effect.
+
+        Once the gate is open it goes on, or fails with the error.
+        """
         gate = Gate()
         self._plans.add(
-            Plan(method=method, resource=resource, gate=gate, times=1, took_effect=took_effect)
+            Plan(
+                method=method,
+                resource=resource,
+                gate=gate,
+                error=error,
+                times=1,
+                took_effect=took_effect,
+            )
         )
         return gate
 

@@ -97,7 +97,17 @@ class _Bench:
                     rest = danmd.memory_mb()
                 with self._progress.step("starts of executables"):
                     starts = measure_starts(paths, job.pace.starts)
-                bench = NodeBench(paths=paths, danmd=danmd, pods=pods, pace=job.pace)
+                bench = NodeBench(
+                    paths=paths,
+                    danmd=danmd,
+                    pods=pods,
+                    pace=job.pace,
+                    servers={
+                        "API server": server.server.process.pid,
+                        "etcd": server.etcd.process.pid,
+                        "ipam-svc": replica.pid,
+                    },
+                )
                 rows = []
                 for case in job.cases:
                     with self._progress.step(case.name):

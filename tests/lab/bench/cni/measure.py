@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
+
+import msgspec
 
 from tests.lab.bench.cni.cases import Case, Pace
 from tests.lab.bench.cni.danmd_log import added_sandboxes, median_steps
@@ -16,6 +18,7 @@ from tests.lab.bench.cni.plugin_call import call
 from tests.lab.bench.cni.pods import Pods, cni_arguments
 from tests.lab.bench.cni.results import Row, Side, Start, times
 from tests.lab.bench.cni.runtime import PATH, PluginFailedError, Runtime
+from tests.lab.bench.usage import BusyTime
 from tests.lab.errors import LabError
 from tests.lab.process import log_tail
 
@@ -23,6 +26,8 @@ from tests.lab.process import log_tail
 _LEAST: Final = 3
 # What a daemon does after its answer is not to be part of what is measured next.
 _SETTLE_S: Final = 0.05
+# Whose processor time is not told apart.
+_REST: Final = "plugins, danm and all else"
 # Of the version in which there is STATUS.
 _CONFIG: Final = b'{"cniVersion":"1.1.0","name":"bench","type":"bench"}'
 # Program, verb, exit status.
@@ -66,12 +71,17 @@ def measure_starts(paths: NodePaths, count: int) -> list[Start]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeBench:
-    """Measures cases on the node."""
+    """Measures cases on the node.
+
+    Attributes:
+        servers: What danmd waits for in an ADD: name -> process.
+    """
 
     paths: NodePaths
     danmd: Danmd
     pods: Pods
     pace: Pace
+    servers: Mapping[str, int] = field(default_factory=dict)
 
     async def row(self, case: Case) -> Row:
         """Measure a case: each Pod comes and goes on both sides before the next.
@@ -92,6 +102,7 @@ class NodeBench:
         )
         theirs = Runtime(plugins=self.paths.plugins, attachments=reference(case))
         taken = Taken()
+        busy = BusyTime({**self.servers, "danmd": self.danmd.background.process.pid})
         began, cpu_s = time.monotonic(), self.danmd.cpu_s()
         with sandboxes(2 * case.repeats) as made:
             pairs = zip(made[::2], made[1::2], strict=True)
@@ -99,7 +110,8 @@ class NodeBench:
                 if enough(number, began, self.pace.case_s):
                     break
                 arguments = cni_arguments(pod)
-                taken.add.append(ours.add(our, arguments=arguments))
+                with busy.counted():
+                    taken.add.append(ours.add(our, arguments=arguments))
                 # By the time of the DEL danmd has seen it.
                 await self.pods.end(pod)
                 await asyncio.sleep(_SETTLE_S)
@@ -111,7 +123,11 @@ class NodeBench:
             steps = self._steps([each.container_id for each in made[::2]])
             cpu_ms = (self.danmd.cpu_s() - cpu_s) * 1000 / len(taken.add)
         self.pods.remove_all()
-        return taken.row(case, steps, danmd_cpu_ms=cpu_ms)
+        return msgspec.structs.replace(
+            taken.row(case, steps, danmd_cpu_ms=cpu_ms),
+            add_cpu_ms=busy.block_ms(_REST),
+            add_cpu_share=busy.share(),
+        )
 
     def _steps(self, container_ids: Sequence[str]) -> dict[str, float]:
         told = added_sandboxes(self.danmd.log())

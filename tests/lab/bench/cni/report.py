@@ -31,6 +31,7 @@ _STORM_COLUMNS: Final = (
 _MEMORY_COLUMNS: Final = ("danmd's memory", "MB")
 _CPU: Final = "danmd's CPU, ADD and DEL"
 _REST_OF_AN_ADD: Final = "danm and all else"
+_CPU_SUMS: Final = ("all", "of all cores")
 
 
 def tables(run: CniRun) -> Iterator[Table]:
@@ -99,6 +100,10 @@ def _parts(run: CniRun) -> Iterator[tuple[str, Sequence[str], _Lines]]:
         names = [name for name in found if any(row.steps_ms.get(name) for row in steps)]
         columns = ("ADD by danm, ms", *names, _REST_OF_AN_ADD, _CPU)
         yield "Where an ADD's time goes", columns, [_steps(row, names) for row in steps]
+    counted = [row for row in run.rows if row.add_cpu_ms]
+    if counted:
+        columns = ("processor time while an ADD runs, ms", *counted[0].add_cpu_ms, *_CPU_SUMS)
+        yield "Whose processor time an ADD takes", columns, [_processors(row) for row in counted]
     if run.storms:
         lines = [(storm.who, *_phase(storm.add), *_phase(storm.delete)) for storm in run.storms]
         yield "Many Pods at once", _STORM_COLUMNS, lines
@@ -146,6 +151,11 @@ def _steps(row: Row, names: Sequence[str]) -> tuple[str, ...]:
     rest = max(row.danm.add.p50 - sum(told), 0.0)
     numbers = (*told, rest, row.danmd_cpu_ms)
     return (row.case.name, *(f"{each:,.0f}" for each in numbers))
+
+
+def _processors(row: Row) -> tuple[str, ...]:
+    numbers = (*row.add_cpu_ms.values(), sum(row.add_cpu_ms.values()))
+    return (row.case.name, *(f"{each:,.0f}" for each in numbers), f"{row.add_cpu_share:.0%}")
 
 
 def _phase(phase: Phase) -> Iterator[str]:

@@ -68,6 +68,8 @@ class Row(Kept, frozen=True, kw_only=True):
         reference: The plugins called one after another; None where there is nothing to compare.
         steps_ms: What each step of an ADD took as danmd tells it; medians. In a guest nothing.
         danmd_cpu_ms: Processor time of danmd for one Pod's ADD and DEL. In a guest nothing.
+        add_cpu_ms: Processor time while an ADD ran, by whose it was; means. In a guest nothing.
+        add_cpu_share: How much of all processors that was, 0 to 1.
     """
 
     case: Case
@@ -75,6 +77,8 @@ class Row(Kept, frozen=True, kw_only=True):
     reference: Side | None = None
     steps_ms: dict[str, float] = msgspec.field(default_factory=dict)
     danmd_cpu_ms: float = 0.0
+    add_cpu_ms: dict[str, float] = msgspec.field(default_factory=dict)
+    add_cpu_share: float = 0.0
 
 
 class Phase(Kept, frozen=True, kw_only=True):

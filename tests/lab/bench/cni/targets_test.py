@@ -53,6 +53,8 @@ def _row(kind: Kind, interfaces: int, danm: Side, reference: Side | None = None)
         reference=reference,
         steps_ms={"planning": 0.0, "making the interfaces": 5.0},
         danmd_cpu_ms=12.0,
+        add_cpu_ms={"API server": 18.0, "all else": 7.0},
+        add_cpu_share=0.8,
     )
 
 
@@ -201,8 +203,9 @@ def test_a_run_is_kept_and_shown_whole() -> None:
     run = _good()
     run = msgspec.structs.replace(run, verdicts=verdicts(run))
     assert msgspec.json.decode(msgspec.json.encode(run), type=CniRun) == run
-    starts, rows, steps, storms, memory, judged = tables(run)
+    starts, rows, steps, processors, storms, memory, judged = tables(run)
     assert (starts.row_count, rows.row_count, steps.row_count) == (3, 7, 7)
+    assert processors.row_count == 7
     assert (storms.row_count, memory.row_count) == (2, 3)
     assert judged.row_count == len(run.verdicts)
     lines = page(run).splitlines()
@@ -217,6 +220,18 @@ def test_steps_that_take_no_time_are_no_columns() -> None:
     assert headers[:3] == ["ADD by danm, ms", "making the interfaces", "danm and all else"]
     first = [next(iter(column.cells)) for column in steps.columns]
     assert first == ["bridge alone", "5", "24", "12"]
+
+
+def test_whose_processor_time_an_add_takes() -> None:
+    """By part, all of it, and how much of the machine that was."""
+    title = "Whose processor time an ADD takes"
+    (processors,) = (each for each in tables(_good()) if each.title == title)
+    headers = [str(column.header) for column in processors.columns]
+    assert headers[1:] == ["API server", "all else", "all", "of all cores"]
+    first = [next(iter(column.cells)) for column in processors.columns]
+    assert first == ["bridge alone", "18", "7", "25", "80%"]
+    rows = [msgspec.structs.replace(each, add_cpu_ms={}) for each in _good().rows]
+    assert title not in [each.title for each in tables(_good(rows=rows))]
 
 
 def test_what_failed_is_on_the_page() -> None:
