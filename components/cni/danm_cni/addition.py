@@ -133,7 +133,7 @@ class SandboxAddition:
                     for each in planned
                     if not isinstance(each.spec.network_type, StaticDelegate)
                 ],
-                record=lambda: self.reservation.record(context.container_id, reserved),
+                record=lambda: self.reservation.record(context.container_id, reserved, progress),
             )
             made = await all_of([others, *plugins])
         parts = _in_order_of(planned, made)

@@ -1,7 +1,7 @@
 """Locks by name, bounded numbers, and work in parallel whose errors are told together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Hashable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -114,21 +114,28 @@ async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["async
     finally:
         for task in tasks:
             task.cancel()
-        await ended(tasks)
-        # Whoever is told of their failures has asked by now.
-        failures_of(tasks)
+        try:
+            await ended(tasks)
+        finally:
+            # Whoever is to be told of their failures has asked by now.
+            failures_of(tasks)
 
 
-async def ended(tasks: Iterable["asyncio.Future[Any]"]) -> None:
-    """Wait until all have ended, however often the caller is cancelled; that is raised afterwards.
+async def ended(tasks: Collection["asyncio.Future[Any]"]) -> None:
+    """Wait until all have ended, also when the caller is cancelled; that is raised afterwards.
 
-    What undoes their work must find it done.
+    What undoes their work must find it done. A second cancellation is the end of the process: it
+    is handed on, and nobody is waited for any more.
     """
     cancelled: asyncio.CancelledError | None = None
     while waiting := [task for task in tasks if not task.done()]:
         try:
             await asyncio.wait(waiting)
         except asyncio.CancelledError as error:
+            if cancelled is not None:
+                for task in waiting:
+                    task.cancel()
+                raise
             cancelled = error
     if cancelled is not None:
         raise cancelled

@@ -134,14 +134,18 @@ async def test_a_failure_is_told_with_those_beside_it() -> None:
         assert not await succeeded(tasks[1])
 
 
-async def test_what_runs_beside_a_block_is_ended_however_often_it_is_cancelled() -> None:
-    """A second cancellation does not leave it running: what undoes its work must find it done."""
-    leave, left = asyncio.Event(), []
+@pytest.mark.parametrize(("times", "waited"), [(1, True), (2, False)])
+async def test_what_runs_beside_a_block_is_waited_for_when_that_is_cancelled_too(
+    times: int, *, waited: bool
+) -> None:
+    """What undoes its work must find it done; cancelled again, it is the end of the process."""
+    ending, leave, left = asyncio.Event(), asyncio.Event(), []
 
     async def end_slowly() -> None:
         try:
             await asyncio.Event().wait()
         finally:
+            ending.set()
             await leave.wait()
             left.append(True)
 
@@ -151,16 +155,20 @@ async def test_what_runs_beside_a_block_is_ended_however_often_it_is_cancelled()
             raise ConflictError("first")
 
     task = asyncio.create_task(block())
-    for _ in range(3):
-        await asyncio.sleep(0)
-    for _ in range(2):
+    await ending.wait()
+    for _ in range(times):
         task.cancel()
-        await asyncio.sleep(0)
-    assert not task.done()
+        await _turns()
+    assert task.done() is not waited
     leave.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert left == [True]
+    assert bool(left) is waited
+
+
+async def _turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def test_the_first_failure_is_not_waited_beyond() -> None:

@@ -189,7 +189,8 @@ class SandboxInterfaces:
             for each in group
             if is_own_type(own_type := each.planned.spec.network_type)
         ]
-        made = await self._kernel.create(wanted, context.netns)
+        with context.progress.failing():
+            made = await self._kernel.create(wanted, context.netns)
         return [
             own_result(ready.planned, setup.addresses, facts, netns=context.netns)
             for ready, (_, setup), facts in zip(group, wanted, made, strict=True)
@@ -212,16 +213,15 @@ class SandboxInterfaces:
             return [made]
         # The address that the plugin has given it is in the way of nothing, and is announced.
         by_plugin = plugin_routes(planned.routes, ready.addresses.delegated)
-        facts = await self._kernel.set_up(
-            InterfaceSetup(
-                name=planned.interface,
-                mtu=planned.spec.mtu,
-                addresses=addresses,
-                routes=tuple(each for each in planned.routes if each not in by_plugin),
-                rules=policy_rules(planned.routes, addresses),
-            ),
-            context.netns,
+        setup = InterfaceSetup(
+            name=planned.interface,
+            mtu=planned.spec.mtu,
+            addresses=addresses,
+            routes=tuple(each for each in planned.routes if each not in by_plugin),
+            rules=policy_rules(planned.routes, addresses),
         )
+        with context.progress.failing():
+            facts = await self._kernel.set_up(setup, context.netns)
         own = own_result(planned, addresses, facts, netns=context.netns).result
         foreign = tuple(each for each in made.result.interfaces if each.name != planned.interface)
         result = replace(own, interfaces=own.interfaces + foreign, dns=made.result.dns)
@@ -302,7 +302,8 @@ class SandboxInterfaces:
                 with effect(Effect.UPDATE_ENDPOINT):
                     await self._endpoints.update(replace(ready.endpoint, interface=interface))
 
-        await all_of([record_and_route(), tell()])
+        with context.progress.failing():
+            await all_of([record_and_route(), tell()])
         return [replace(made, result=with_mtu(result, planned.interface, planned.spec.mtu))]
 
     async def _run(
@@ -323,21 +324,22 @@ class SandboxInterfaces:
             )
             starting()
 
-        output = await add_chain(
-            chain,
-            runner=self._plugins,
-            note=note,
-            environment=context.environment_of(interface),
-            runtime_config=context.runtime_config_of(interface),
-            progress=context.progress,
-            subject=f"interface {interface} on DanmNet {network.namespace}/{network.name}",
-        )
-        try:
-            result = decode_result(output)
-        except InvalidRequestError as error:
-            raise DelegateError(
-                f"{chain.source}: {error.reason}", code=CniCode.UNDECODABLE
-            ) from error
+        with context.progress.failing():
+            output = await add_chain(
+                chain,
+                runner=self._plugins,
+                note=note,
+                environment=context.environment_of(interface),
+                runtime_config=context.runtime_config_of(interface),
+                progress=context.progress,
+                subject=f"interface {interface} on DanmNet {network.namespace}/{network.name}",
+            )
+            try:
+                result = decode_result(output)
+            except InvalidRequestError as error:
+                raise DelegateError(
+                    f"{chain.source}: {error.reason}", code=CniCode.UNDECODABLE
+                ) from error
         return InterfaceResult(interface=interface, result=result, output=output)
 
     async def end_strays(self, sandbox: SandboxRecord) -> None:

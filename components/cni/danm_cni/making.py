@@ -54,9 +54,7 @@ class InterfaceMaking:
             if not started.done():
                 started.set_result(True)
 
-        told = asyncio.create_task(self._tell_once(started, context, ready))
-
-        async def make() -> Sequence[InterfaceResult]:
+        async def make(told: "asyncio.Future[bool]") -> Sequence[InterfaceResult]:
             try:
                 async with self.plugin_turn(
                     chain,
@@ -75,8 +73,11 @@ class InterfaceMaking:
             with step(Step.INTERFACES, context.progress):
                 return await self.interfaces.complete_static(context, ready, made, told)
 
-        with context.progress.one_of_several():
-            async with running([told, self._confirm_told(told, ready), make()]) as tasks:
+        with context.progress.part():
+            # Tasks of this part, all of them.
+            told = asyncio.create_task(self._tell_once(started, context, ready))
+            confirming = self._confirm_told(told, context, ready)
+            async with running([told, confirming, make(told)]) as tasks:
                 made: Sequence[InterfaceResult] = (await until_failure(tasks))[-1]
                 return made
 
@@ -97,12 +98,11 @@ class InterfaceMaking:
         """
         own = [each for each in group if each.planned.spec.network_type is not BuiltInType.SRIOV]
         devices = [each for each in group if each.planned.spec.network_type is BuiltInType.SRIOV]
-        recording = asyncio.create_task(_nothing_made(record))
+        recording = asyncio.create_task(_nothing_made(record, context.progress))
         making = [self._make_sriov(context, each, recording) for each in devices]
         if own:
             making.append(self._make_own(context, own, recording))
-        with context.progress.one_of_several():
-            made = await all_of([recording, *making])
+        made = await all_of([recording, *making])
         return [part for parts in made for part in parts]
 
     @asynccontextmanager
@@ -153,7 +153,7 @@ class InterfaceMaking:
             return ()
         with step(Step.INTERFACES, context.progress):
             made, *_ = await all_of(
-                [self.interfaces.make_own(context, group), *self._confirmations(group)]
+                [self.interfaces.make_own(context, group), *self._confirmations(context, group)]
             )
             return made
 
@@ -176,17 +176,17 @@ class InterfaceMaking:
                 made, *_ = await all_of(
                     [
                         self.interfaces.make_sriov(context, ready, chain),
-                        *self._confirmations([ready]),
+                        *self._confirmations(context, [ready]),
                     ]
                 )
                 return made
 
     async def _tell(self, context: SandboxContext, group: Sequence[ReadyAttachment]) -> None:
         with step(Step.ENDPOINTS, context.progress):
-            await all_of(self._create(each.endpoint) for each in group)
+            await all_of(self._create(each.endpoint, context.progress) for each in group)
 
-    async def _create(self, endpoint: DanmEp) -> None:
-        with effect(Effect.CREATE_ENDPOINT):
+    async def _create(self, endpoint: DanmEp, progress: Progress) -> None:
+        with effect(Effect.CREATE_ENDPOINT), progress.failing():
             await self.endpoints.create(endpoint)
 
     async def _tell_once(
@@ -201,13 +201,15 @@ class InterfaceMaking:
         await self._tell(context, [ready])
         return True
 
-    async def _confirm_told(self, told: "asyncio.Future[bool]", ready: ReadyAttachment) -> None:
+    async def _confirm_told(
+        self, told: "asyncio.Future[bool]", context: SandboxContext, ready: ReadyAttachment
+    ) -> None:
         """Read the DanmNet once the DanmEp, which keeps it, is there."""
         if await succeeded(told) and told.result():
-            await all_of(self._confirmations([ready]))
+            await all_of(self._confirmations(context, [ready]))
 
     def _confirmations(
-        self, group: Sequence[ReadyAttachment]
+        self, context: SandboxContext, group: Sequence[ReadyAttachment]
     ) -> Sequence[Coroutine[Any, Any, Sequence[InterfaceResult]]]:
         """Return what reads the DanmNets of those interfaces that ipam-svc was not asked for.
 
@@ -215,9 +217,13 @@ class InterfaceMaking:
         DanmEps are there, which keep the DanmNets.
         """
         planned = [each.planned for each in group]
-        return [self._confirm(each) for each in planned if not each.asks_for_addresses]
+        return [
+            self._confirm(each, context.progress) for each in planned if not each.asks_for_addresses
+        ]
 
-    async def _confirm(self, planned: PlannedAttachment) -> Sequence[InterfaceResult]:
+    async def _confirm(
+        self, planned: PlannedAttachment, progress: Progress
+    ) -> Sequence[InterfaceResult]:
         """Make nothing, and see to it that the DanmNet is the one that was planned with.
 
         Raises:
@@ -225,12 +231,14 @@ class InterfaceMaking:
             DanmError: It cannot be used any more, or not be read.
         """
         network = planned.network
-        present = await self.networks.read(network.namespace, network.name)
-        if not is_as_planned(planned, present):
-            raise not_as_planned([network])
+        with step(Step.CONFIRM, progress), progress.failing():
+            present = await self.networks.read(network.namespace, network.name)
+            if not is_as_planned(planned, present):
+                raise not_as_planned([network])
         return ()
 
 
-async def _nothing_made(record: Record) -> Sequence[InterfaceResult]:
-    await record()
+async def _nothing_made(record: Record, progress: Progress) -> Sequence[InterfaceResult]:
+    with progress.failing():
+        await record()
     return ()

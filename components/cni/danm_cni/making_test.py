@@ -14,6 +14,7 @@ from danm_api.errors import (
 )
 from danm_api.kube.api import DANMEPS, DANMNETS
 from danm_api.testing.builders import NAMESPACE
+from danm_api.testing.fake_plans import Gate
 from danm_cni.concurrency import ChainTurns
 from danm_cni.request import Verb
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
@@ -62,12 +63,13 @@ async def test_a_danmep_that_is_refused_does_not_wait_for_the_plugin(node: FakeN
 
 
 async def test_a_network_that_goes_while_its_plugin_runs_is_noticed(node: FakeNode) -> None:
-    """It is read when the DanmEp is there, which keeps it from then on."""
+    """It is read when the DanmEp is there, which keeps it from then on; the plugin is ended."""
     # DESIGN, "Life and death of a DanmNet"
     node.add_pod(interfaces=[MANAGEMENT])
+    node.plugins.failures.hang("bridge-half")
     gate = node.kube.hold_next("create", DANMEPS)
-    adding = asyncio.create_task(node.add())
-    await node.until(lambda: bool(node.plugins.alive))
+    adding = asyncio.create_task(node.add(timeout_s=600))
+    await node.until(lambda: node.plugins.failures.hanging["bridge-half"] == 1)
     await node.kube.delete(DANMNETS, "management", namespace=NAMESPACE)
     gate.open()
     with pytest.raises(DanmError, match="management"):
@@ -106,12 +108,18 @@ async def test_the_answer_waits_for_a_danmep_that_has_nothing_more_to_say(node: 
     # SPEC A2
     node.add_pod(interfaces=[MANAGEMENT])
     gate = node.kube.hold_next("create", DANMEPS)
-    adding = asyncio.create_task(node.add(timeout_s=2.0))
-    await gate.reached.wait()
     with pytest.raises(DeadlineExceededError, match="writing DanmEps"):
-        await adding
-    gate.open()
+        await node.add(timeout_s=5.0)
+    await _until_no_create_is_under_way(node, gate)
     assert {} == node.leftovers()
+
+
+async def _until_no_create_is_under_way(node: FakeNode, gate: Gate) -> None:
+    """Let a create go on that somebody may have left behind, for as long as it could take."""
+    gate.open()
+    await node.kube.get(DANMNETS, "internal", namespace=NAMESPACE)
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def test_a_plugin_that_fails_does_not_wait_for_its_danmep(node: FakeNode) -> None:
@@ -121,45 +129,78 @@ async def test_a_plugin_that_fails_does_not_wait_for_its_danmep(node: FakeNode) 
     node.plugins.failures.hang("bridge-half")
     adding = asyncio.create_task(node.add(timeout_s=600))
     await gate.reached.wait()
+    await node.until(lambda: node.plugins.failures.hanging["bridge-half"] == 1)
     node.plugins.failures.end("bridge-half", DelegateError("no bridge", code=100))
     with pytest.raises(DelegateError, match="no bridge"):
         await adding
+    await _until_no_create_is_under_way(node, gate)
     assert {} == node.leftovers()
-    gate.open()
-    assert node.endpoints() == []
 
 
 async def test_a_reservation_that_fails_takes_back_the_danmep(node: FakeNode) -> None:
-    """Also one that is being written, whatever becomes of it."""
+    """Also one that is being written."""
     # SPEC C3
     node.add_pod(interfaces=[MANAGEMENT, INTERNAL])
     gate = node.kube.hold_next("create", DANMEPS)
-    node.addresses.failures.fail("reserve", PoolExhaustedError("full"))
+    node.addresses.failures.hang("reserve")
+    adding = asyncio.create_task(node.add(timeout_s=600))
+    await gate.reached.wait()
+    node.addresses.failures.end("reserve", PoolExhaustedError("full"))
     with pytest.raises(PoolExhaustedError, match="full"):
-        await node.add(timeout_s=600)
-    gate.open()
+        await adding
+    await _until_no_create_is_under_way(node, gate)
     assert {} == node.leftovers()
-    assert node.endpoints() == []
+
+
+async def _has_two_static_types(node: FakeNode) -> None:
+    node.add_network("hung", network_type="hung", container_prefix="net1")
+    node.write_cni_config("hung.conf", {"cniVersion": "1.0.0", "name": "hung", "type": "ptp"})
+    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    node.add_pod(interfaces=[MANAGEMENT, {"network": "hung"}])
 
 
 @pytest.mark.parametrize("took_effect", [False, True])
 async def test_what_one_has_failed_with_is_told_when_another_hangs(
     node: FakeNode, *, took_effect: bool
 ) -> None:
-    """The time is over for the one that hangs; what it was over after is in the same answer."""
+    """The time is over for the one that hangs, and not for the plugin that danmd has ended."""
     # SPEC C3; DESIGN, P7
-    node.add_network("hung", network_type="hung", container_prefix="net1")
-    node.write_cni_config("hung.conf", {"cniVersion": "1.0.0", "name": "hung", "type": "ptp"})
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
-    node.add_pod(interfaces=[MANAGEMENT, {"network": "hung"}])
-    node.plugins.failures.hang("ptp-half")
+    await _has_two_static_types(node)
+    for plugin in ("bridge-half", "ptp-half"):
+        node.plugins.failures.hang(plugin)
     error = ApiUnavailableError("no quorum", status=0)
     node.kube.fail_next("create", DANMEPS, error, took_effect=took_effect)
     with pytest.raises(DeadlineExceededError) as caught:
-        await node.add(timeout_s=2.0)
+        await node.add(timeout_s=5.0)
     assert "needs plugin ptp of hung.conf" in caught.value.reason
+    assert "flannel.conf" not in caught.value.reason
     assert "after this had failed: no quorum" in caught.value.reason
     assert {} == node.leftovers()
+
+
+async def test_a_refused_danmep_is_told_when_another_one_hangs(node: FakeNode) -> None:
+    """Those of danmd's own interfaces are written at once, and one has come to its end."""
+    # DESIGN, P7
+    node.add_pod(interfaces=[INTERNAL, EXTERNAL])
+    node.kube.fail_next("create", DANMEPS, InvalidRequestError("no such field"))
+    gate = node.kube.hold_next("create", DANMEPS)
+    with pytest.raises(DeadlineExceededError, match="writing DanmEps.*failed: no such field"):
+        await node.add(timeout_s=5.0)
+    await _until_no_create_is_under_way(node, gate)
+    assert {} == node.leftovers()
+
+
+async def test_a_slow_undo_tells_why_it_undoes(node: FakeNode) -> None:
+    """Who has lost patience learns what was wrong, and not what was under way when it was."""
+    # DESIGN, P7
+    node.add_pod(interfaces=[MANAGEMENT])
+    node.plugins.failures.hang("bridge-del")
+    node.plugins.failures.fail("bridge-half", DelegateError("no bridge", code=100))
+    with pytest.raises(DeadlineExceededError) as caught:
+        await node.add(timeout_s=1.0)
+    told = "while undoing what was done, after this had failed: flannel.conf: no bridge"
+    assert told in caught.value.reason
+    node.plugins.failures.heal()
 
 
 async def test_a_turn_ends_with_the_plugin(node: FakeNode) -> None:

@@ -78,18 +78,61 @@ def test_a_step_goes_on_when_one_beside_it_has_ended() -> None:
     assert progress.step == "making the interfaces"
 
 
-def test_what_has_failed_is_told_while_others_go_on() -> None:
-    """And when all of it is undone, that for which it is, and nothing of what was under way."""
+async def test_what_has_failed_is_told_while_others_go_on() -> None:
+    """And when all of it is undone, why it is, and nothing of what was under way."""
     # SPEC C3; DESIGN, P7
     progress = Progress("planning", deadline_s=math.inf)
-
     with progress.doing("making the interfaces"):
-        with pytest.raises(DanmError), progress.one_of_several():
-            raise DanmError("no such field")
-        told = "making the interfaces, after this had failed: no such field"
+        for error in (DanmError("no such field"), OSError("no space")):
+            with pytest.raises(type(error)), progress.failing():
+                raise error
+        told = "making the interfaces, after this had failed: no such field; no space"
         assert progress.describe() == told
         with progress.waiting("eth0 needs a plugin"):
-            progress.turn_back(DanmError("the time was over"))
+            progress.turn_back("the time was over")
             with progress.doing("undoing"):
                 told = "undoing, after this had failed: the time was over"
                 assert progress.describe() == told
+    assert progress.describe().startswith("undoing,")
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_what_is_cut_off_since_its_part_has_failed_is_not_named(*, fails: bool) -> None:
+    """Nobody waited for it any more; where the time is over for all parts, it is named."""
+    # DESIGN, P7
+    progress = Progress("planning", deadline_s=math.inf)
+    waiting = asyncio.Event()
+
+    async def hang(what: str) -> None:
+        with progress.doing("making the interfaces"), progress.waiting(what):
+            waiting.set()
+            await asyncio.Event().wait()
+
+    async def make() -> None:
+        with progress.part():
+            piece = asyncio.create_task(hang("eth0 needs a plugin"))
+            try:
+                await waiting.wait()
+                if fails:
+                    raise DanmError("no such field")
+                await piece
+            finally:
+                piece.cancel()
+                await asyncio.gather(piece, return_exceptions=True)
+
+    other, part = asyncio.create_task(hang("net1 needs a plugin")), asyncio.create_task(make())
+    await asyncio.wait({part}, timeout=None if fails else 0)
+    for task in (other, part):
+        task.cancel()
+    await asyncio.gather(other, part, return_exceptions=True)
+    assert ("eth0 needs a plugin" in progress.describe()) is not fails
+    assert "net1 needs a plugin" in progress.describe()
+
+
+def test_a_step_that_fails_gives_way_to_one_that_goes_on() -> None:
+    """What follows is the other one's time."""
+    progress = Progress("planning", deadline_s=math.inf)
+    with progress.doing("making the interfaces"):
+        with pytest.raises(DanmError), progress.doing("writing DanmEps"):
+            raise DanmError("refused")
+        assert progress.step == "making the interfaces"

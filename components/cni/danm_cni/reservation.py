@@ -154,18 +154,20 @@ class SandboxReservation:
         ]
         if not wanted:
             return Reserved()
-        with step(Step.RESERVE, progress):
+        with step(Step.RESERVE, progress), progress.failing():
             answer = await self._reserve_in_time(container_id, pod, wanted, progress, fresh=fresh)
         by_interface = {InterfaceName(each.interface): each for each in answer.attachments}
         await self._require_as_planned(planned, by_interface, progress)
         return Reserved(answers=by_interface, attempt=answer.attempt)
 
-    async def record(self, container_id: ContainerId, reserved: Reserved) -> None:
+    async def record(
+        self, container_id: ContainerId, reserved: Reserved, progress: Progress
+    ) -> None:
         """Make durable what was reserved, before any interface has it."""
         if not reserved.answers:
             return
         answers = reserved.answers
-        with step(Step.JOURNAL), effect(Effect.WRITE_ADDRESSES):
+        with step(Step.JOURNAL, progress), effect(Effect.WRITE_ADDRESSES):
             await self.journal.change_all(
                 container_id,
                 lambda each: _with_answer(

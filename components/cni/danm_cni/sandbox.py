@@ -33,7 +33,7 @@ from danm_cni.failpoints import Effect, effect
 from danm_cni.interface_records import given_capabilities
 from danm_cni.journal import Journal, SandboxRecord, SandboxState
 from danm_cni.network_status import StatusAnnotations
-from danm_cni.progress import Progress
+from danm_cni.progress import Progress, reason_of
 from danm_cni.reassertion import Reassertion
 from danm_cni.removal import SandboxRemoval
 from danm_cni.request import CniRequest, PodIdentity
@@ -155,10 +155,12 @@ class Sandboxes:
         except TimeoutError as error:
             log.warning("Out of time", container_id=container_id, took_ms=progress.took_ms())
             too_late = _too_late(_identity(pod), progress)
-            await self._undo(container_id, progress, too_late, keep_addresses=bool(held))
+            progress.turn_back(f"the time was over while {progress.describe()}")
+            await self._undo(container_id, progress, keep_addresses=bool(held))
             raise too_late from error
         except BaseException as error:
-            await self._undo(container_id, progress, error, keep_addresses=bool(held))
+            progress.turn_back(reason_of(error))
+            await self._undo(container_id, progress, keep_addresses=bool(held))
             raise
         if held:
             _ = self.background.spawn(self._release_held(pod.runtime_uid))
@@ -204,22 +206,9 @@ class Sandboxes:
         return self.journal.of_pod(pod.runtime_uid)
 
     async def _undo(
-        self,
-        container_id: ContainerId,
-        progress: Progress,
-        failure: BaseException,
-        *,
-        keep_addresses: bool,
+        self, container_id: ContainerId, progress: Progress, *, keep_addresses: bool
     ) -> None:
-        """Undo what an ADD did; what does not work now is left to the upkeep.
-
-        Args:
-            container_id: The ADD's.
-            progress: Who loses patience meanwhile is told of both, the undo and the failure.
-            failure: Why it is undone.
-            keep_addresses: They are the Pod's, whose earlier sandbox had them.
-        """
-        progress.turn_back(failure)
+        """Undo what an ADD did; what does not work now is left to the upkeep."""
         record = self.journal.get(container_id)
         if record is None:
             return

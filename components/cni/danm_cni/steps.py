@@ -31,6 +31,7 @@ class Step(Enum):
     OLDER_SANDBOX = ("older_sandbox", "removing an older sandbox of the Pod")
     PLAN = ("plan", "planning")
     NEW_NETWORK = ("new_network", "waiting for the controllers to get a new DanmNet ready")
+    CONFIRM = ("confirm", "reading the DanmNet again")
     DEVICES = ("devices", "asking the kubelet for the Pod's devices")
     JOURNAL = ("journal", "writing the journal")
     RESERVE = ("reserve", "waiting for addresses from ipam-svc")

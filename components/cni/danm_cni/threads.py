@@ -10,8 +10,6 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from danm_cni.concurrency import ended
-
 T = TypeVar("T")
 
 # include/uapi/linux/sched.h
@@ -89,7 +87,7 @@ class Threads:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
                 cancel()
-                await ended([future])
+                await asyncio.wait([future])
                 raise
 
 
