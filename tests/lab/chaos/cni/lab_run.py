@@ -37,6 +37,8 @@ _GONE_S: Final = 240.0
 GRACE_S: Final = 120.0
 _POLL_S: Final = 2.0
 _KILL_SANDBOX_EVERY_S: Final = 15.0
+_DNS: Final = "deployment/coredns"
+_DNS_NAMESPACE: Final = "kube-system"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,7 @@ class LabChaos:
         daemon_set = ("daemonset", "danm-cni", "-n", SYSTEM_NAMESPACE)
         self.cluster.kubectl("patch", *daemon_set, "--type=strategic", "-p", patch)
         self._whole()
+        self._replace_dns()
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         self._apply(namespace, *(network_object(name) for name in NETWORKS))
         for node in self.nodes:
@@ -232,6 +235,16 @@ class LabChaos:
 
     # The lab
 
+    def _replace_dns(self) -> None:
+        """Have no Pod's sandbox from before the installation.
+
+        A node that the lab boots keeps host-local's files, but not its runtime's knowledge of
+        sandboxes: of one that danmd does not know nobody would ever ask for the DEL.
+        """
+        self.cluster.kubectl("rollout", "restart", _DNS, "-n", _DNS_NAMESPACE)
+        rolled_out = partial(self._is_rolled_out, _DNS, namespace=_DNS_NAMESPACE)
+        eventually(rolled_out, f"{_DNS} is ready again", _WHOLE_S)
+
     def _apply(self, *documents: Mapping[str, Any]) -> None:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
         self.cluster.kubectl("apply", "-f", "-", stdin=text)
@@ -251,8 +264,8 @@ class LabChaos:
         ]
         return [each["status"] for each in conditions] == ["True"] * len(self.nodes)
 
-    def _is_rolled_out(self, workload: str) -> bool:
-        self.cluster.kubectl("rollout", "status", workload, "-n", SYSTEM_NAMESPACE, "--timeout=5s")
+    def _is_rolled_out(self, workload: str, *, namespace: str = SYSTEM_NAMESPACE) -> bool:
+        self.cluster.kubectl("rollout", "status", workload, "-n", namespace, "--timeout=5s")
         return True
 
     def _pods(self) -> list[dict[str, Any]]:
