@@ -207,7 +207,7 @@ class SandboxInterfaces:
             DanmError: It failed; what was made stays, for the caller to undo.
         """
         planned, addresses = ready.planned, ready.addresses.both
-        made = await self._run(context, ready, chain)
+        made = await self.run_plugins(context, ready, chain)
         if planned.spec.dpdk:
             # A user-space driver owns the device: the kernel has no interface to set up.
             return [made]
@@ -226,27 +226,6 @@ class SandboxInterfaces:
         foreign = tuple(each for each in made.result.interfaces if each.name != planned.interface)
         result = replace(own, interfaces=own.interfaces + foreign, dns=made.result.dns)
         return [replace(made, result=result)]
-
-    async def run_static(
-        self,
-        context: SandboxContext,
-        ready: ReadyAttachment,
-        chain: PluginChain,
-        *,
-        starting: Callable[[], None],
-    ) -> InterfaceResult:
-        """Run the plugins of a static type, and return what they report.
-
-        Args:
-            context: The sandbox's.
-            ready: What to make.
-            chain: The plugins.
-            starting: Called when the journal knows of the first of them, which is about to start.
-
-        Raises:
-            DanmError: It failed; what was made stays, for the caller to undo.
-        """
-        return await self._run(context, ready, chain, starting=starting)
 
     async def complete_static(
         self,
@@ -302,11 +281,10 @@ class SandboxInterfaces:
                 with effect(Effect.UPDATE_ENDPOINT):
                     await self._endpoints.update(replace(ready.endpoint, interface=interface))
 
-        with context.progress.failing():
-            await all_of([record_and_route(), tell()])
+        await all_of([record_and_route(), tell()])
         return [replace(made, result=with_mtu(result, planned.interface, planned.spec.mtu))]
 
-    async def _run(
+    async def run_plugins(
         self,
         context: SandboxContext,
         ready: ReadyAttachment,
@@ -314,6 +292,17 @@ class SandboxInterfaces:
         *,
         starting: Callable[[], None] = lambda: None,
     ) -> InterfaceResult:
+        """Run the plugins of an interface, and return what they report.
+
+        Args:
+            context: The sandbox's.
+            ready: What to make.
+            chain: The plugins.
+            starting: Called whenever the journal knows of one of them, which is about to start.
+
+        Raises:
+            DanmError: It failed; what was made stays, for the caller to undo.
+        """
         interface, network = ready.planned.interface, ready.planned.network
 
         async def note(call: PluginCall) -> None:

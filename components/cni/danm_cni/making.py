@@ -63,14 +63,14 @@ class InterfaceMaking:
                     progress=context.progress,
                 ):
                     with step(Step.DELEGATE, context.progress):
-                        made = await self.interfaces.run_static(
+                        made = await self.interfaces.run_plugins(
                             context, ready, chain, starting=starting
                         )
             finally:
                 if not started.done():
                     started.set_result(False)
             # The turn is the next one's by now: what follows may wait for the API server.
-            with step(Step.INTERFACES, context.progress):
+            with step(Step.INTERFACES, context.progress), context.progress.failing():
                 return await self.interfaces.complete_static(context, ready, made, told)
 
         with context.progress.part():

@@ -110,14 +110,13 @@ async def test_the_answer_waits_for_a_danmep_that_has_nothing_more_to_say(node: 
     gate = node.kube.hold_next("create", DANMEPS)
     with pytest.raises(DeadlineExceededError, match="writing DanmEps"):
         await node.add(timeout_s=5.0)
-    await _until_no_create_is_under_way(node, gate)
+    await _until_no_create_is_under_way(gate)
     assert {} == node.leftovers()
 
 
-async def _until_no_create_is_under_way(node: FakeNode, gate: Gate) -> None:
+async def _until_no_create_is_under_way(gate: Gate) -> None:
     """Let a create go on that somebody may have left behind, for as long as it could take."""
     gate.open()
-    await node.kube.get(DANMNETS, "internal", namespace=NAMESPACE)
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -133,7 +132,7 @@ async def test_a_plugin_that_fails_does_not_wait_for_its_danmep(node: FakeNode) 
     node.plugins.failures.end("bridge-half", DelegateError("no bridge", code=100))
     with pytest.raises(DelegateError, match="no bridge"):
         await adding
-    await _until_no_create_is_under_way(node, gate)
+    await _until_no_create_is_under_way(gate)
     assert {} == node.leftovers()
 
 
@@ -148,7 +147,7 @@ async def test_a_reservation_that_fails_takes_back_the_danmep(node: FakeNode) ->
     node.addresses.failures.end("reserve", PoolExhaustedError("full"))
     with pytest.raises(PoolExhaustedError, match="full"):
         await adding
-    await _until_no_create_is_under_way(node, gate)
+    await _until_no_create_is_under_way(gate)
     assert {} == node.leftovers()
 
 
@@ -186,7 +185,7 @@ async def test_a_refused_danmep_is_told_when_another_one_hangs(node: FakeNode) -
     gate = node.kube.hold_next("create", DANMEPS)
     with pytest.raises(DeadlineExceededError, match="writing DanmEps.*failed: no such field"):
         await node.add(timeout_s=5.0)
-    await _until_no_create_is_under_way(node, gate)
+    await _until_no_create_is_under_way(gate)
     assert {} == node.leftovers()
 
 

@@ -76,12 +76,11 @@ class BusyTime:
     def block_ms(self, rest: str) -> dict[str, float]:
         """Return the mean of a block by process, and that of all others together as ``rest``.
 
-        What counts is not among them unless it was named.
+        The process that counts is not among them.
         The machine's is exact to a hundredth of a second a block, and right in the mean of many.
         """
         found = {name: self._used[name] * 1000 / self._blocks for name in self._pids}
-        all_s = self._machine_s - (0.0 if os.getpid() in self._pids.values() else self._own_s)
-        others = all_s * 1000 / self._blocks - sum(found.values())
+        others = (self._machine_s - self._own_s) * 1000 / self._blocks - sum(found.values())
         return {**found, rest: max(others, 0.0)}
 
     def share(self) -> float:
