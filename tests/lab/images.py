@@ -102,8 +102,14 @@ class Images:
             mark.write_text(self.engine_id(PYTHON_BASE) or "")
 
     def prune(self) -> None:
-        """Remove what the engine's builds of the last days left and no name points to."""
-        self._run_engine("image", "prune", "--force", "--filter", "until=24h")
+        """Remove what the engine's builds of the last days left and no name points to.
+
+        What cannot be removed stays for another time: no lab needs it away.
+        """
+        try:
+            self._run_engine("image", "prune", "--force", "--filter", "until=24h")
+        except BuildError as error:
+            self._progress.say(f"Not all old images are removed: {error}")
 
     def identities(self, names: Sequence[str]) -> dict[str, str]:
         """Return, for images that the engine has, name -> a word that tells their content.

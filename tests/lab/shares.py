@@ -29,6 +29,7 @@ SHARES: Final[Mapping[str, Sequence[str]]] = {
         "tests/lab/lab_e2e_test.py",
         "tests/lab/image_store_e2e_test.py",
         "tests/images/part_images_e2e_test.py",
+        "tests/images/engine_e2e_test.py",
         "tests/e2e/uninstall_e2e_test.py",
         # They install DANM in ways of their own.
         "tests/e2e/helm_e2e_test.py",
