@@ -78,9 +78,9 @@ class Threads:
                 try:
                     result = work()
                 except BaseException as error:  # noqa: BLE001  (it is raised where it is awaited)
-                    loop.call_soon_threadsafe(_fail, future, error)
+                    _hand_back(loop, _fail, future, error)
                 else:
-                    loop.call_soon_threadsafe(future.set_result, result)
+                    _hand_back(loop, future.set_result, result)
 
             threading.Thread(target=body, name=self._name, daemon=True).start()
             try:
@@ -89,6 +89,17 @@ class Threads:
                 cancel()
                 await asyncio.wait([future])
                 raise
+
+
+def _hand_back(
+    loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: object
+) -> None:
+    try:
+        loop.call_soon_threadsafe(callback, *arguments)
+    except RuntimeError:
+        # A daemon that ends does not wait for what is stuck in the kernel: nobody is left to hear.
+        if not loop.is_closed():
+            raise
 
 
 def _fail(future: "asyncio.Future[T]", error: BaseException) -> None:

@@ -54,6 +54,37 @@ async def test_a_cancelled_caller_leaves_nothing_running() -> None:
     assert ended.is_set()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_work_may_end_after_its_loop(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
+    """A caller that is cancelled twice waits no longer; the thread ends quietly."""
+    uncaught: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", uncaught.append)
+    started, go_on = threading.Event(), threading.Event()
+    workers: list[threading.Thread] = []
+
+    def work() -> None:
+        workers.append(threading.current_thread())
+        started.set()
+        assert go_on.wait(30)
+        if fails:
+            raise ZeroDivisionError
+
+    async def cancel_twice() -> None:
+        task = asyncio.create_task(Threads(limit=1, name="test").run(work))
+        await asyncio.to_thread(started.wait, 30)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel_twice())
+    go_on.set()
+    workers[0].join(30)
+    assert not workers[0].is_alive()
+    assert uncaught == []
+
+
 async def test_what_is_no_namespace_is_refused(tmp_path: Path) -> None:
     """Entering a plain file is an error."""
     path = tmp_path / "x"
