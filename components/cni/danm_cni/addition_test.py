@@ -266,7 +266,7 @@ async def _has_device_network(node: FakeNode) -> None:
     node.add_network(
         "fast", network_type="sriov", device_pool="example.com/a", container_prefix="fast0"
     )
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    await node.knows_networks(6)
     node.add_pod(interfaces=[INTERNAL, {"network": "fast", "ip": "none"}])
 
 
@@ -335,7 +335,7 @@ async def test_delegates_that_do_not_end_are_named(node: FakeNode) -> None:
     # DESIGN, P7
     node.add_network("hung", network_type="hung", container_prefix="net1")
     node.write_cni_config("hung.conf", {"cniVersion": "1.0.0", "name": "hung", "type": "ptp"})
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    await node.knows_networks(6)
     node.add_pod(interfaces=[MANAGEMENT, {"network": "hung"}])
     node.plugins.failures.hang("ptp-half")
     with pytest.raises(DeadlineExceededError) as caught:

@@ -188,6 +188,6 @@ async def test_a_network_is_asked_once(tmp_path: Path, fallback: str, asked: lis
     (directory / "10-link.conflist").symlink_to("flannel.conflist")
     async with a_node(tmp_path, config=config) as node:
         node.add_network("management", network_type="flannel")
-        await node.until(lambda: len(node.daemon.informers[1].items()) == 1)
+        await node.knows_networks(1)
         await node.collect([])
         assert sorted(call.type for call in _asked(node)) == asked

@@ -6,7 +6,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from danm_api.errors import DanmError, OverloadedError, SeveralErrors
+from danm_api.telemetry import get_logger
 from danm_cni.request import Verb
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -107,10 +110,17 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
 
 @asynccontextmanager
 async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["asyncio.Future[T]"]]:
-    """Run work beside a block, and cancel what has not ended when the block does."""
+    """Run work beside a block, and cancel what has not ended when the block does.
+
+    A bug in that work (no DanmError) is logged, unless the block raises it.
+    """
     tasks = [asyncio.ensure_future(each) for each in work]
+    raised: BaseException | None = None
     try:
         yield tasks
+    except BaseException as error:
+        raised = error
+        raise
     finally:
         for task in tasks:
             task.cancel()
@@ -118,7 +128,9 @@ async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["async
             await ended(tasks)
         finally:
             # Whoever is to be told of their failures has asked by now.
-            failures_of(tasks)
+            for each in _errors_of(tasks):
+                if not isinstance(each, DanmError) and each is not raised:
+                    log.exception("A bug beside what has failed", error=each)
 
 
 async def ended(tasks: Collection["asyncio.Future[Any]"]) -> None:
@@ -180,9 +192,13 @@ async def succeeded(task: "asyncio.Future[Any]") -> bool:
 
 
 def failures_of(tasks: Iterable["asyncio.Future[T]"]) -> list[DanmError]:
-    """Return what those that have ended have failed with."""
-    ended = [task for task in tasks if task.done() and not task.cancelled()]
-    return [error for task in ended if isinstance(error := task.exception(), DanmError)]
+    """Return what those that have ended have failed with, but for bugs."""
+    return [error for error in _errors_of(tasks) if isinstance(error, DanmError)]
+
+
+def _errors_of(tasks: Iterable["asyncio.Future[Any]"]) -> list[BaseException]:
+    over = [task for task in tasks if task.done() and not task.cancelled()]
+    return [error for task in over if (error := task.exception()) is not None]
 
 
 async def outcomes_of(work: Iterable[Awaitable[T]]) -> list[T | DanmError]:

@@ -199,6 +199,29 @@ async def test_the_first_failure_does_not_hide_bugs() -> None:
             await until_failure(tasks)
 
 
+@pytest.mark.parametrize("first", [ConflictError("taken"), ZeroDivisionError()])
+async def test_a_bug_that_nobody_raises_is_logged(
+    caplog: pytest.LogCaptureFixture, first: Exception
+) -> None:
+    """Beside a failure, also one that comes of being cancelled; what is raised is not."""
+
+    async def fail() -> None:
+        raise first
+
+    async def clear_up_wrongly() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise KeyError("mine")
+
+    with pytest.raises(type(first)):
+        async with running([clear_up_wrongly(), fail()]) as tasks:
+            await until_failure(tasks)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[0] is KeyError
+
+
 async def test_all_of_does_not_hide_bugs() -> None:
     """An exception that is no DanmError comes through as it is."""
 

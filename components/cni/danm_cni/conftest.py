@@ -40,7 +40,7 @@ async def node(tmp_path: Path) -> AsyncIterator[FakeNode]:
         made.write_cni_config(
             "flannel.conf", {"cniVersion": "0.3.1", "name": "mgmt", "type": "bridge"}
         )
-        await made.until(lambda: len(made.daemon.informers[1].items()) == 5)
+        await made.knows_networks(5)
         yield made
 
 
@@ -51,5 +51,5 @@ async def caller(tmp_path: Path) -> AsyncIterator[Caller]:
         node.add_network("lan", cidr="198.18.0.0/24", fakeipam=True)
         node.add_network("dual", cidr="198.18.0.0/24", net6="2001:db8::/64", fakeipam=True)
         node.add_pod(interfaces=[{"network": "lan", "ip": "dynamic"}])
-        await node.until(lambda: len(node.daemon.informers[1].items()) == 2)
+        await node.knows_networks(2)
         yield Caller(node=node)

@@ -29,7 +29,7 @@ from danm_cni.fallback import Fallback
 from danm_cni.handlers import AllocationRequests, Readiness, SandboxRequests
 from danm_cni.host_files import HostFiles
 from danm_cni.installation import Installation
-from danm_cni.interfaces import BackendSettings, SandboxInterfaces
+from danm_cni.interfaces import BackendSettings, InterfaceBackends
 from danm_cni.journal import Journal, SandboxState
 from danm_cni.making import InterfaceMaking
 from danm_cni.network_status import StatusAnnotations
@@ -45,6 +45,7 @@ from danm_cni.sandbox import Sandboxes
 from danm_cni.sandbox_ending import SandboxEnding
 from danm_cni.server import CniServer
 from danm_cni.tombstones import Tombstones
+from danm_cni.unmaking import InterfaceUnmaking
 from danm_cni.upkeep import Upkeep
 from danm_cni.verification import SandboxVerification
 
@@ -114,7 +115,7 @@ class Daemon:
         self.delegate_addresses = DelegateAddresses(
             self.allocations.allocations, sandbox_of=self.journal.get
         )
-        interfaces = SandboxInterfaces(
+        backends = InterfaceBackends(
             journal=self.journal,
             kernel=edges.kernel,
             plugins=edges.plugins,
@@ -123,7 +124,6 @@ class Daemon:
                 config_directory=self._installation.config_directory,
                 host_root=config.paths.root,
                 dpdk=config.dpdk,
-                flannel_bridge=config.flannel_bridge,
             ),
         )
         self.statuses = StatusAnnotations(api, self._pods.informer, self.journal)
@@ -133,7 +133,12 @@ class Daemon:
         removal = SandboxRemoval(
             node=config.node,
             journal=self.journal,
-            interfaces=interfaces,
+            unmaking=InterfaceUnmaking(
+                kernel=edges.kernel,
+                plugins=edges.plugins,
+                host_root=config.paths.root,
+                flannel_bridge=config.flannel_bridge,
+            ),
             endpoints=self._endpoints,
             addresses=edges.addresses,
             delegate_addresses=self.delegate_addresses,
@@ -164,7 +169,7 @@ class Daemon:
                 devices=edges.devices,
                 making=InterfaceMaking(
                     networks=self._networks,
-                    interfaces=interfaces,
+                    backends=backends,
                     endpoints=self._endpoints,
                     delegate_addresses=self.delegate_addresses,
                     plugins=edges.plugins,

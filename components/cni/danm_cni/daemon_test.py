@@ -230,7 +230,7 @@ async def test_a_burst_is_bounded(tmp_path: Path) -> None:
     config = replace(config_for(tmp_path), max_sandboxes=4, max_waiting=10)
     async with a_node(tmp_path, config=config) as node:
         node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
-        await node.until(lambda: len(node.daemon.informers[1].items()) == 1)
+        await node.knows_networks(1)
         names = [f"pod-{number}" for number in range(500)]
         for name in names:
             node.add_pod(name, interfaces=[INTERNAL])

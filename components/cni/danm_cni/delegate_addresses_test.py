@@ -40,7 +40,7 @@ async def calling(node: FakeNode) -> FakeNode:
     node.add_network("calling", network_type="calling")
     node.write_cni_config("calling.conf", CALLING)
     node.add_pod(interfaces=[{"network": "calling"}])
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 7)
+    await node.knows_networks(7)
     return node
 
 

@@ -65,7 +65,7 @@ async def node(tmp_path: Path) -> AsyncIterator[FakeNode]:
     """Give a node with a macvlan network."""
     async with a_node(tmp_path) as made:
         made.add_network("mac", network_type="macvlan", host_device="ens3", cidr="198.18.0.0/24")
-        await made.until(lambda: len(made.daemon.informers[1].items()) == 1)
+        await made.knows_networks(1)
         yield made
 
 

@@ -1,29 +1,24 @@
-"""Making and removing one interface of a sandbox, with whichever backend its network names."""
+"""Making one interface of a sandbox, with whichever backend its network names."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from danm_api.codec.cni import decode_result
-from danm_api.errors import DanmError, DelegateError, InvalidRequestError, SeveralErrors
+from danm_api.errors import DelegateError, InvalidRequestError
 from danm_api.model.danmep import DanmEp
 from danm_api.model.danmnet import BuiltInType, StaticDelegate
 from danm_api.names import ContainerId, InterfaceName
 from danm_cni.capabilities import for_interface
 from danm_cni.child_link import is_own_type
 from danm_cni.cni_errors import CniCode
-from danm_cni.concurrency import all_of, outcomes_of, succeeded
-from danm_cni.delegate import (
-    add_chain,
-    attachment_environment,
-    delete_calls,
-)
+from danm_cni.concurrency import all_of, succeeded
+from danm_cni.delegate import add_chain
 from danm_cni.delegate_config import (
     DpdkSettings,
     DynamicAddresses,
@@ -34,21 +29,8 @@ from danm_cni.delegate_config import (
 )
 from danm_cni.edges import EndpointStore, InterfaceMaker, PluginRunner
 from danm_cni.failpoints import Effect, effect
-from danm_cni.flannel import FLANNEL, clean_flannel
-from danm_cni.interface_records import recorded_setup
-from danm_cni.interface_setup import (
-    Address,
-    InterfaceSetup,
-    TakeDown,
-    policy_rules,
-)
-from danm_cni.journal import (
-    InterfaceRecord,
-    Journal,
-    PluginCall,
-    SandboxRecord,
-)
-from danm_cni.netns import NetnsGoneError
+from danm_cni.interface_setup import Address, InterfaceSetup, policy_rules
+from danm_cni.journal import Journal, PluginCall
 from danm_cni.own_interface import own_link, own_result, own_setup
 from danm_cni.plan import PlannedAttachment
 from danm_cni.plugin_loading import load_static_chain
@@ -62,22 +44,6 @@ from danm_cni.result import (
 )
 
 DelegatedType = Literal[BuiltInType.SRIOV] | StaticDelegate
-
-# A DEL that a plugin does not finish in this time is killed and tried again later.
-_DELEGATE_DEL_TIMEOUT_S: Final = 30.0
-
-
-class InterfacesLeftError(SeveralErrors):
-    """Something of interfaces may be left.
-
-    Attributes:
-        interfaces: Their names; of all others nothing is.
-    """
-
-    def __init__(self, errors: Sequence[DanmError], *, interfaces: frozenset[str]) -> None:
-        """Keep the names beside what went wrong."""
-        super().__init__(errors)
-        self.interfaces = interfaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,17 +89,15 @@ class BackendSettings:
 
     Attributes:
         config_directory: Where static types have their files.
-        flannel_bridge: The name under which flannel's host-local state is kept.
     """
 
     config_directory: Path
     host_root: Path
     dpdk: DpdkSettings
-    flannel_bridge: str = "cbr0"
 
 
-class SandboxInterfaces:
-    """Makes and removes interfaces; what it starts is journalled before."""
+class InterfaceBackends:
+    """Makes interfaces; what it starts is journalled before."""
 
     def __init__(
         self,
@@ -330,71 +294,6 @@ class SandboxInterfaces:
                     f"{chain.source}: {error.reason}", code=CniCode.UNDECODABLE
                 ) from error
         return InterfaceResult(interface=interface, result=result, output=output)
-
-    async def end_strays(self, sandbox: SandboxRecord) -> None:
-        """End delegates of a sandbox half made or removed that an earlier danmd left running."""
-        if any(each.calls for each in sandbox.interfaces):
-            await self._plugins.end_strays(sandbox.container_id)
-
-    async def unmake(self, sandbox: SandboxRecord, interfaces: Sequence[InterfaceRecord]) -> None:
-        """Remove interfaces, whatever of them there is; repeating it is harmless.
-
-        All are tried. What danmd does itself in the namespace is judged as one.
-
-        Raises:
-            InterfacesLeftError: Something of one or more may be left.
-        """
-        identity = sandbox.netns_identity
-        there = self._kernel.has_netns(sandbox.netns, identity=identity)
-        netns = sandbox.netns if there else ""
-        downs = [
-            TakeDown(
-                name=each.interface, rules=recorded_setup(each).rules, delete_link=not each.calls
-            )
-            for each in interfaces
-        ]
-        own = [each for each in downs if each.rules or each.delete_link]
-        delegated = [each for each in interfaces if each.calls]
-        outcomes = await outcomes_of(
-            [
-                self._take_down(own, netns, identity),
-                *(self._delete(sandbox, each, netns) for each in delegated),
-            ]
-        )
-        concerned = [{each.name for each in own}, *({each.interface} for each in delegated)]
-        failed = [
-            (error, names)
-            for error, names in zip(outcomes, concerned, strict=True)
-            if error is not None
-        ]
-        if failed:
-            raise InterfacesLeftError(
-                [error for error, _ in failed],
-                interfaces=frozenset(name for _, names in failed for name in names),
-            )
-
-    async def _take_down(self, downs: Sequence[TakeDown], netns: str, identity: str) -> None:
-        if netns and downs:
-            with suppress(NetnsGoneError):
-                await self._kernel.take_down(downs, netns, identity=identity)
-
-    async def _delete(self, sandbox: SandboxRecord, interface: InterfaceRecord, netns: str) -> None:
-        """Have an interface removed by the plugins that made it."""
-        await delete_calls(
-            interface.calls,
-            output=interface.output,
-            runner=self._plugins,
-            environment=attachment_environment(sandbox, interface, netns=netns),
-            timeout_s=_DELEGATE_DEL_TIMEOUT_S,
-        )
-        if interface.network_type == FLANNEL:
-            for address in interface.addresses:
-                clean_flannel(
-                    self._settings.host_root,
-                    bridge=self._settings.flannel_bridge,
-                    container_id=sandbox.container_id,
-                    address=address,
-                )
 
 
 def _first(addresses: tuple[Address, ...], family: type[Any]) -> Any:  # noqa: ANN401

@@ -8,8 +8,6 @@ import msgspec
 import pytest
 
 from danm_api.errors import LinkSetupError
-from danm_api.names import ContainerId
-from danm_cni.netns import NetnsGoneError
 from danm_cni.network_status import network_status
 from danm_cni.request import Verb
 from danm_cni.testing.demo import INTERNAL, MANAGEMENT
@@ -18,33 +16,11 @@ from danm_cni.testing.node import FakeNode, netns_of
 DEVICE = {"network": "fast", "ip": "dynamic", "ip6": "dynamic"}
 
 
-async def _has_network(node: FakeNode, name: str, **options: Any) -> None:  # noqa: ANN401
-    count = len(node.daemon.informers[1].items())
-    node.add_network(name, **options)
-    await node.until(lambda: len(node.daemon.informers[1].items()) == count + 1)
-
-
 async def _has_device(node: FakeNode, **options: Any) -> None:  # noqa: ANN401
     addresses = {"cidr": "10.8.1.0/24", "net6": "2001:db8::/64"}
     keys = {"network_type": "sriov", "host_device": "ens3", "container_prefix": "fast0"}
-    await _has_network(node, "fast", **keys, **addresses, **options)
+    await node.has_network("fast", **keys, **addresses, **options)
     node.add_pod(interfaces=[INTERNAL, DEVICE])
-
-
-def _says(node: FakeNode, plugin: str, *addresses: str) -> None:
-    """Have a plugin report an interface of the host, and eth0 with addresses."""
-    result = {
-        "cniVersion": "1.1.0",
-        "interfaces": [
-            {"name": "eth0", "mac": "02:00:00:00:00:09"},
-            {"name": "eth0", "mac": "02:00:00:00:00:02", "sandbox": netns_of("c1"), "mtu": 1500},
-        ],
-        "ips": [
-            {"address": "192.0.2.1/24", "interface": 0},
-            *({"address": each, "interface": 1} for each in addresses),
-        ],
-    }
-    node.plugins.results[plugin] = msgspec.json.encode(result)
 
 
 async def test_the_neighbours_of_a_device_are_told_of_all_addresses(node: FakeNode) -> None:
@@ -59,7 +35,7 @@ async def test_the_neighbours_of_a_device_are_told_of_all_addresses(node: FakeNo
 async def test_the_neighbours_of_a_static_type_are_told(node: FakeNode) -> None:
     """The addresses that its plugin reports for the Pod's interface, and no others."""
     # SPEC D2, E4
-    _says(node, "bridge", "203.0.113.5/24", "2001:db8:1::5/64")
+    node.plugins.have_report("bridge", "203.0.113.5/24", "2001:db8:1::5/64", netns=netns_of("c1"))
     node.add_pod(interfaces=[{"network": "management"}])
     await node.add()
     space = node.kernel.namespaces[netns_of("c1")]
@@ -89,8 +65,8 @@ async def test_a_device_has_the_mtu_of_its_network(node: FakeNode) -> None:
 async def test_an_interface_of_a_static_type_has_the_mtu_of_its_network(node: FakeNode) -> None:
     """An MTU of the DanmNet overrides that of the plugin's file, and failing to is an error."""
     # SPEC A7, E4
-    await _has_network(node, "small", network_type="flannel", mtu=1400)
-    _says(node, "bridge", "203.0.113.5/24")
+    await node.has_network("small", network_type="flannel", mtu=1400)
+    node.plugins.have_report("bridge", "203.0.113.5/24", netns=netns_of("c1"))
     node.add_pod(interfaces=[{"network": "small"}])
     node.kernel.failures.fail("set_up", LinkSetupError("the kernel says no"))
     with pytest.raises(LinkSetupError, match="the kernel says no"):
@@ -135,8 +111,7 @@ async def test_a_device_of_a_user_space_driver_is_not_set_up(node: FakeNode) -> 
 async def test_own_interfaces_have_mtu_and_gateways_of_their_network(node: FakeNode) -> None:
     """The result names the gateway of each family, which is the default route's."""
     # SPEC D1, A7, C3
-    await _has_network(
-        node,
+    await node.has_network(
         "dual",
         host_device="ens3",
         mtu=1300,
@@ -151,44 +126,13 @@ async def test_own_interfaces_have_mtu_and_gateways_of_their_network(node: FakeN
     assert [1300] == [each.mtu for each in result.interfaces]
 
 
-async def test_a_namespace_that_goes_while_it_is_cleared_holds_up_nothing(node: FakeNode) -> None:
-    """The runtime may remove it between danmd's look and its work: all in it is gone then."""
-    # SPEC C4
-    node.add_pod(interfaces=[INTERNAL])
-    await node.add()
-    await node.end_pod()
-    node.kernel.failures.fail("take_down", NetnsGoneError("gone"))
-    await node.delete()
-    node.kernel.namespaces.clear()
-    assert {} == node.leftovers()
-
-
-async def test_rules_of_a_static_types_interface_go_with_it(node: FakeNode) -> None:
-    """Its plugin removes the interface, and danmd the rules that it has added."""
-    # SPEC D3, E4
-    await _has_network(node, "ruled", network_type="flannel", rt_tables=250)
-    _says(node, "bridge", "203.0.113.5/24", "2001:db8:1::5/64")
-    policy = {"proutes": {"192.0.2.0/24": "203.0.113.1"}, "proutes6": {"::/0": "2001:db8:1::1"}}
-    node.add_pod(interfaces=[{"network": "ruled", **policy}])
-    await node.add()
-    space = node.kernel.namespaces[netns_of("c1")]
-    expected = {("203.0.113.5", 250), ("2001:db8:1::5", 250)}
-    assert expected == {(str(rule.source), rule.table) for rule in space.rules}
-    # Of a danmd that has the journal alone.
-    await node.restart()
-    await node.end_pod()
-    await node.delete()
-    assert {} == node.leftovers()
-
-
 async def test_a_route_that_another_interface_has_keeps_its_metric(node: FakeNode) -> None:
     """A device's plugin knows no metrics: danmd adds what must not take precedence."""
-    await _has_network(
-        node, "routed", host_device="ens3", cidr="10.5.0.0/24", routes={"0.0.0.0/0": "10.5.0.1"}
+    await node.has_network(
+        "routed", host_device="ens3", cidr="10.5.0.0/24", routes={"0.0.0.0/0": "10.5.0.1"}
     )
     routes = {"0.0.0.0/0": "10.8.1.1", "192.0.2.0/24": "10.8.1.2"}
-    await _has_network(
-        node,
+    await node.has_network(
         "fast",
         network_type="sriov",
         host_device="ens3",
@@ -208,23 +152,6 @@ async def test_a_route_that_another_interface_has_keeps_its_metric(node: FakeNod
     assert (str(added.destination), added.metric) == ("0.0.0.0/0", 100)
     told = {(str(each.destination), each.priority) for each in result.routes}
     assert told == {("0.0.0.0/0", None), ("0.0.0.0/0", 100), ("192.0.2.0/24", None)}
-
-
-@pytest.mark.parametrize("address", ["203.0.113.5", "2001:db8:1::5"])
-async def test_flannels_reservations_of_both_families_are_cleaned(
-    node: FakeNode, address: str
-) -> None:
-    """What its plugin leaves in host-local's directory goes, whatever family it is of."""
-    # SPEC E5
-    _says(node, "bridge", "203.0.113.5/24", "2001:db8:1::5/64")
-    node.add_pod(interfaces=[{"network": "management"}])
-    await node.add()
-    file = node.root / "var/lib/cni/networks/cbr0" / address
-    file.parent.mkdir(parents=True)
-    file.write_text("c1\r\neth0")
-    await node.end_pod()
-    await node.delete()
-    assert not file.exists()
 
 
 @pytest.mark.parametrize("static", [True, False], ids=["static type", "fallback"])
@@ -248,39 +175,3 @@ async def test_a_delegate_gets_the_runtimes_environment(node: FakeNode, static: 
     assert {} == node.leftovers()
     expected["CNI_NETNS"] = ""
     assert expected.items() <= node.plugins.environments["bridge", Verb.DEL].items()
-
-
-@pytest.mark.parametrize("asked", ["by the runtime", "by nobody"])
-async def test_nothing_is_taken_down_in_somebody_elses_namespace(
-    node: FakeNode, asked: str
-) -> None:
-    """A runtime's path may name a process: that number is another one's later, or after a boot."""
-    # DESIGN, P5 and step 8
-    await _has_network(node, "second", network_type="flannel", container_prefix="eth1")
-    node.add_pod(interfaces=[INTERNAL, {"network": "second"}])
-    await node.add()
-    await node.end_pod()
-    theirs = {"eth0": ["192.0.2.7/24"], "eth1": ["192.0.2.8/24"]}
-    node.kernel.namespaces[netns_of("c1")].interfaces = dict(theirs)
-    node.kernel.identities[netns_of("c1")] = "another one"
-    if asked == "by nobody":
-        await node.daemon.sandboxes.ending.finish(ContainerId("c1"))
-    else:
-        await node.delete()
-    assert theirs == node.interfaces()
-    # Plugins are told that there is none.
-    assert node.plugins.environments["bridge", Verb.DEL]["CNI_NETNS"] == ""
-    node.kernel.namespaces.clear()
-    assert {} == node.leftovers()
-
-
-async def test_a_sandbox_of_a_release_before_is_known_by_its_path_alone(node: FakeNode) -> None:
-    """Its record does not say which namespace it was."""
-    node.add_pod(interfaces=[INTERNAL])
-    await node.add()
-    record = node.daemon.journal.existing(ContainerId("c1"))
-    await node.daemon.journal.put(msgspec.structs.replace(record, netns_identity=""))
-    node.kernel.identities[netns_of("c1")] = "whatever it is"
-    await node.end_pod()
-    await node.delete()
-    assert {} == node.leftovers()

@@ -14,7 +14,7 @@ from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.delegate_config import PluginChain
 from danm_cni.edges import EndpointStore, NetworkSource, PluginRunner
 from danm_cni.failpoints import Effect, effect
-from danm_cni.interfaces import ReadyAttachment, SandboxContext, SandboxInterfaces
+from danm_cni.interfaces import InterfaceBackends, ReadyAttachment, SandboxContext
 from danm_cni.plan import PlannedAttachment
 from danm_cni.progress import Progress
 from danm_cni.request import Verb
@@ -30,7 +30,7 @@ class InterfaceMaking:
     """Makes interfaces that the journal says will be made; the caller undoes what failed."""
 
     networks: NetworkSource
-    interfaces: SandboxInterfaces
+    backends: InterfaceBackends
     endpoints: EndpointStore
     delegate_addresses: DelegateAddresses
     plugins: PluginRunner
@@ -47,7 +47,7 @@ class InterfaceMaking:
             DanmError: It failed; what was made stays.
         """
         with step(Step.PLAN, context.progress):
-            chain = self.interfaces.chain(ready, network_type)
+            chain = self.backends.chain(ready, network_type)
         started: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def starting() -> None:
@@ -63,7 +63,7 @@ class InterfaceMaking:
                     progress=context.progress,
                 ):
                     with step(Step.DELEGATE, context.progress):
-                        made = await self.interfaces.run_plugins(
+                        made = await self.backends.run_plugins(
                             context, ready, chain, starting=starting
                         )
             finally:
@@ -71,7 +71,7 @@ class InterfaceMaking:
                     started.set_result(False)
             # The turn is the next one's by now: what follows may wait for the API server.
             with step(Step.INTERFACES, context.progress), context.progress.failing():
-                return await self.interfaces.complete_static(context, ready, made, told)
+                return await self.backends.complete_static(context, ready, made, told)
 
         with context.progress.part():
             # Tasks of this part, all of them.
@@ -153,7 +153,7 @@ class InterfaceMaking:
             return ()
         with step(Step.INTERFACES, context.progress):
             made, *_ = await all_of(
-                [self.interfaces.make_own(context, group), *self._confirmations(context, group)]
+                [self.backends.make_own(context, group), *self._confirmations(context, group)]
             )
             return made
 
@@ -162,7 +162,7 @@ class InterfaceMaking:
     ) -> Sequence[InterfaceResult]:
         """Have an interface made by the plugin sriov; ``recording`` as for ``_make_own``."""
         with step(Step.PLAN, context.progress):
-            chain = self.interfaces.chain(ready, BuiltInType.SRIOV)
+            chain = self.backends.chain(ready, BuiltInType.SRIOV)
         await self._tell(context, [ready])
         if not await succeeded(recording):
             return ()
@@ -175,7 +175,7 @@ class InterfaceMaking:
             with step(Step.DELEGATE, context.progress):
                 made, *_ = await all_of(
                     [
-                        self.interfaces.make_sriov(context, ready, chain),
+                        self.backends.make_sriov(context, ready, chain),
                         *self._confirmations(context, [ready]),
                     ]
                 )

@@ -22,7 +22,6 @@ from danm_cni.concurrency import all_of, outcomes_of, raise_together
 from danm_cni.delegate_addresses import DelegateAddresses
 from danm_cni.edges import AddressService, EndpointStore, PodSource
 from danm_cni.failpoints import Effect, effect
-from danm_cni.interfaces import InterfacesLeftError, SandboxInterfaces
 from danm_cni.journal import (
     InterfaceKind,
     InterfaceRecord,
@@ -32,6 +31,7 @@ from danm_cni.journal import (
 )
 from danm_cni.news import NO_DEL, AddressNews, of_entry
 from danm_cni.steps import Step, step
+from danm_cni.unmaking import InterfacesLeftError, InterfaceUnmaking
 
 log = get_logger(__name__)
 
@@ -46,7 +46,7 @@ class SandboxRemoval:
         *,
         node: NodeName,
         journal: Journal,
-        interfaces: SandboxInterfaces,
+        unmaking: InterfaceUnmaking,
         endpoints: EndpointStore,
         addresses: AddressService,
         delegate_addresses: DelegateAddresses,
@@ -56,7 +56,7 @@ class SandboxRemoval:
         """Work with these edges."""
         self._node = node
         self._journal = journal
-        self._interfaces = interfaces
+        self._unmaking = unmaking
         self._endpoints = endpoints
         self._addresses = addresses
         self._delegate_addresses = delegate_addresses
@@ -204,7 +204,7 @@ class SandboxRemoval:
             # Its ADD or DEL may have died with an earlier danmd, whose plugins may go on after what
             # follows here, or hang for ever.
             with step(Step.STRAYS), effect(Effect.END_STRAYS):
-                await self._interfaces.end_strays(record)
+                await self._unmaking.end_strays(record)
         return await self._mark(record)
 
     async def _take_away(self, marked: SandboxRecord) -> tuple[frozenset[str], Sequence[DanmError]]:
@@ -220,7 +220,7 @@ class SandboxRemoval:
         errors: list[DanmError] = []
         try:
             with step(Step.REMOVE):
-                await self._interfaces.unmake(marked, marked.interfaces)
+                await self._unmaking.unmake(marked, marked.interfaces)
         except InterfacesLeftError as error:
             left, errors = error.interfaces, [*error.errors]
         told = [each for each in marked.interfaces if each.endpoint and each.interface not in left]
@@ -292,7 +292,7 @@ class SandboxRemoval:
         Raises:
             DanmError: Something is left; it stays in the record.
         """
-        await self._interfaces.unmake(record, [interface])
+        await self._unmaking.unmake(record, [interface])
         if interface.endpoint:
             await self._delete_endpoint(record, interface.endpoint)
         alone = msgspec.structs.replace(record, interfaces=(interface,))

@@ -29,12 +29,12 @@ from danm_api.names import (
 from danm_api.testing.builders import NAMESPACE
 from danm_cni.cni_errors import CniRequestError
 from danm_cni.failpoints import Effect, observed_by
-from danm_cni.interfaces import InterfacesLeftError
 from danm_cni.journal import InterfaceKind, SandboxState
 from danm_cni.removal import adopted_record
 from danm_cni.testing.demo import EXTERNAL, INTERNAL, MANAGEMENT
 from danm_cni.testing.fake_addresses import identity
 from danm_cni.testing.node import FakeNode, netns_of
+from danm_cni.unmaking import InterfacesLeftError
 
 _DEVICE = {"network": "device", "ip": "dynamic"}
 

@@ -194,7 +194,7 @@ async def test_what_asks_for_no_address_is_confirmed_by_danmd(
 ) -> None:
     """ipam-svc has not judged its DanmNet, so it is read once more."""
     node.add_network("plain", network_type="macvlan", host_device="ens3", container_prefix="l2")
-    await node.until(lambda: len(node.daemon.informers[1].items()) == 6)
+    await node.knows_networks(6)
     node.add_pod(interfaces=[INTERNAL, {"network": "plain"}])
     await node.deafen()
     await node.kube.delete(DANMNETS, "plain", namespace=NAMESPACE)

@@ -88,7 +88,7 @@ async def unserved(tmp_path: Path) -> AsyncIterator[Served]:
     """Have a node with one network, on whose socket nobody listens yet."""
     async with a_node(tmp_path) as node:
         node.add_network("internal", host_device="ens3", cidr="10.240.1.0/24")
-        await node.until(lambda: len(node.daemon.informers[1].items()) == 1)
+        await node.knows_networks(1)
         readiness = Readiness(tmp_path / "ready")
         readiness.set()
         yield Served(node=node, path=tmp_path / "d.sock", readiness=readiness)

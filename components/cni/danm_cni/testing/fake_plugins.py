@@ -64,6 +64,22 @@ class FakePlugins:
         """Return what waits for a chain's turn."""
         return self.turns.turn(verb)
 
+    def have_report(self, plugin: str, *addresses: str, netns: str) -> None:
+        """Have a plugin report an interface of the host, and eth0 with addresses."""
+        self.results[plugin] = msgspec.json.encode(
+            {
+                "cniVersion": "1.1.0",
+                "interfaces": [
+                    {"name": "eth0", "mac": "02:00:00:00:00:09"},
+                    {"name": "eth0", "mac": "02:00:00:00:00:02", "sandbox": netns, "mtu": 1500},
+                ],
+                "ips": [
+                    {"address": "192.0.2.1/24", "interface": 0},
+                    *({"address": each, "interface": 1} for each in addresses),
+                ],
+            }
+        )
+
     async def run(self, call: PluginCall, *, verb: Verb, environment: Mapping[str, str]) -> bytes:
         """Run; a failure planned as ``TYPE-half`` comes when the interface exists.
 

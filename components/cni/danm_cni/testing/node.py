@@ -18,6 +18,7 @@ from danm_api.codec.danmnet import decode_danmnet, encode_status
 from danm_api.kube.api import DANMEPS, DANMNETS, EVENTS, PODS, RawObject
 from danm_api.kube.informer import Informer, ObjectKey
 from danm_api.model.cni import CniResult
+from danm_api.model.danmnet import DanmNet
 from danm_api.names import INTERFACES_ANNOTATION, NodeName
 from danm_api.testing.builders import NAMESPACE, NODE, a_raw_danmnet, accepted
 from danm_api.testing.fake_kube import FakeKube
@@ -154,6 +155,21 @@ class FakeNode:
         raw = a_raw_danmnet(name, network_type=network_type, **options)
         net = accepted(decode_danmnet(raw))
         self.kube.add(DANMNETS, {**raw, "status": encode_status(net.status)})
+
+    async def has_network(self, name: str, **options: Any) -> None:  # noqa: ANN401
+        """Have one DanmNet more, of which danmd knows."""
+        known = len(self._networks.items())
+        self.add_network(name, **options)
+        await self.until(lambda: len(self._networks.items()) == known + 1)
+
+    async def knows_networks(self, count: int) -> None:
+        """Wait until danmd knows of so many DanmNets."""
+        await self.until(lambda: len(self._networks.items()) == count)
+
+    @property
+    def _networks(self) -> Informer[DanmNet]:
+        _, networks, *_ = self.daemon.informers
+        return networks
 
     def add_pod(
         self,
