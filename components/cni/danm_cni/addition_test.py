@@ -263,10 +263,9 @@ async def test_dels_run_so_many_plugins_at_once(node: FakeNode) -> None:
 
 
 async def _has_device_network(node: FakeNode) -> None:
-    node.add_network(
+    await node.have_network(
         "fast", network_type="sriov", device_pool="example.com/a", container_prefix="fast0"
     )
-    await node.knows_networks(6)
     node.add_pod(interfaces=[INTERNAL, {"network": "fast", "ip": "none"}])
 
 
@@ -333,9 +332,8 @@ async def test_all_interfaces_are_made_at_once(node: FakeNode) -> None:
 async def test_delegates_that_do_not_end_are_named(node: FakeNode) -> None:
     """Those alone that hang, with interface, DanmNet, file, and what to do; not those that end."""
     # DESIGN, P7
-    node.add_network("hung", network_type="hung", container_prefix="net1")
+    await node.have_network("hung", network_type="hung", container_prefix="net1")
     node.write_cni_config("hung.conf", {"cniVersion": "1.0.0", "name": "hung", "type": "ptp"})
-    await node.knows_networks(6)
     node.add_pod(interfaces=[MANAGEMENT, {"network": "hung"}])
     node.plugins.failures.hang("ptp-half")
     with pytest.raises(DeadlineExceededError) as caught:

@@ -237,8 +237,7 @@ async def test_host_ports_that_a_plugin_maps_are_no_news(node: FakeNode) -> None
 
 async def test_plugins_get_an_identity_for_one_interface(node: FakeNode) -> None:
     """Two networks of a static type would otherwise give one MAC to two interfaces."""
-    node.add_network("other", network_type="flannel", container_prefix="net1")
-    await node.knows_networks(6)
+    await node.have_network("other", network_type="flannel", container_prefix="net1")
     declaring = {"type": "bridge", "capabilities": {"mac": True}}
     node.write_cni_config("flannel.conf", {"cniVersion": "0.3.1", "name": "m", **declaring})
     node.add_pod(interfaces=[MANAGEMENT, {"network": "other"}])

@@ -112,25 +112,25 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
 async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["asyncio.Future[T]"]]:
     """Run work beside a block, and cancel what has not ended when the block does.
 
-    A bug in that work (no DanmError) is logged, unless the block raises it.
+    What else than a DanmError that work has failed with is logged, unless it is raised here.
     """
     tasks = [asyncio.ensure_future(each) for each in work]
     raised: BaseException | None = None
     try:
-        yield tasks
+        try:
+            yield tasks
+        finally:
+            for task in tasks:
+                task.cancel()
+            await ended(tasks)
     except BaseException as error:
         raised = error
         raise
     finally:
-        for task in tasks:
-            task.cancel()
-        try:
-            await ended(tasks)
-        finally:
-            # Whoever is to be told of their failures has asked by now.
-            for each in _errors_of(tasks):
-                if not isinstance(each, DanmError) and each is not raised:
-                    log.exception("A bug beside what has failed", error=each)
+        # Whoever is to be told of their failures has asked by now.
+        for each in _errors_of(tasks):
+            if each is not raised and not isinstance(each, DanmError):
+                log.exception("Failed beside what is told", error=each)
 
 
 async def ended(tasks: Collection["asyncio.Future[Any]"]) -> None:

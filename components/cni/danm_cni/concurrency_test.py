@@ -217,9 +217,41 @@ async def test_a_bug_that_nobody_raises_is_logged(
     with pytest.raises(type(first)):
         async with running([clear_up_wrongly(), fail()]) as tasks:
             await until_failure(tasks)
-    (record,) = caplog.records
-    assert record.exc_info is not None
-    assert record.exc_info[0] is KeyError
+    assert [KeyError] == _logged(caplog)
+
+
+async def test_a_bug_in_whose_place_the_caller_is_cancelled_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """While the others end: the cancellation is what is raised, and the bug would be gone."""
+    ending, leave = asyncio.Event(), asyncio.Event()
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await leave.wait()
+
+    async def block() -> None:
+        async with running([broken(), end_slowly()]) as tasks:
+            await until_failure(tasks)
+
+    task = asyncio.create_task(block())
+    await ending.wait()
+    task.cancel()
+    await _turns()
+    leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [ZeroDivisionError] == _logged(caplog)
+
+
+def _logged(caplog: pytest.LogCaptureFixture) -> list[type[BaseException] | None]:
+    return [record.exc_info[0] for record in caplog.records if record.exc_info]
 
 
 async def test_all_of_does_not_hide_bugs() -> None:

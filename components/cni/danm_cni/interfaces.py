@@ -1,4 +1,7 @@
-"""Making one interface of a sandbox, with whichever backend its network names."""
+"""Making one interface of a sandbox, with whichever backend its network names.
+
+What is done for all of them, and in which order, is ``making``'s; ``unmaking`` removes them.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

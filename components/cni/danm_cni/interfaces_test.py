@@ -19,7 +19,7 @@ DEVICE = {"network": "fast", "ip": "dynamic", "ip6": "dynamic"}
 async def _has_device(node: FakeNode, **options: Any) -> None:  # noqa: ANN401
     addresses = {"cidr": "10.8.1.0/24", "net6": "2001:db8::/64"}
     keys = {"network_type": "sriov", "host_device": "ens3", "container_prefix": "fast0"}
-    await node.has_network("fast", **keys, **addresses, **options)
+    await node.have_network("fast", **keys, **addresses, **options)
     node.add_pod(interfaces=[INTERNAL, DEVICE])
 
 
@@ -65,7 +65,7 @@ async def test_a_device_has_the_mtu_of_its_network(node: FakeNode) -> None:
 async def test_an_interface_of_a_static_type_has_the_mtu_of_its_network(node: FakeNode) -> None:
     """An MTU of the DanmNet overrides that of the plugin's file, and failing to is an error."""
     # SPEC A7, E4
-    await node.has_network("small", network_type="flannel", mtu=1400)
+    await node.have_network("small", network_type="flannel", mtu=1400)
     node.plugins.have_report("bridge", "203.0.113.5/24", netns=netns_of("c1"))
     node.add_pod(interfaces=[{"network": "small"}])
     node.kernel.failures.fail("set_up", LinkSetupError("the kernel says no"))
@@ -111,7 +111,7 @@ async def test_a_device_of_a_user_space_driver_is_not_set_up(node: FakeNode) -> 
 async def test_own_interfaces_have_mtu_and_gateways_of_their_network(node: FakeNode) -> None:
     """The result names the gateway of each family, which is the default route's."""
     # SPEC D1, A7, C3
-    await node.has_network(
+    await node.have_network(
         "dual",
         host_device="ens3",
         mtu=1300,
@@ -128,11 +128,11 @@ async def test_own_interfaces_have_mtu_and_gateways_of_their_network(node: FakeN
 
 async def test_a_route_that_another_interface_has_keeps_its_metric(node: FakeNode) -> None:
     """A device's plugin knows no metrics: danmd adds what must not take precedence."""
-    await node.has_network(
+    await node.have_network(
         "routed", host_device="ens3", cidr="10.5.0.0/24", routes={"0.0.0.0/0": "10.5.0.1"}
     )
     routes = {"0.0.0.0/0": "10.8.1.1", "192.0.2.0/24": "10.8.1.2"}
-    await node.has_network(
+    await node.have_network(
         "fast",
         network_type="sriov",
         host_device="ens3",

@@ -152,9 +152,8 @@ async def test_a_reservation_that_fails_takes_back_the_danmep(node: FakeNode) ->
 
 
 async def _has_two_static_types(node: FakeNode) -> None:
-    node.add_network("hung", network_type="hung", container_prefix="net1")
+    await node.have_network("hung", network_type="hung", container_prefix="net1")
     node.write_cni_config("hung.conf", {"cniVersion": "1.0.0", "name": "hung", "type": "ptp"})
-    await node.knows_networks(6)
     node.add_pod(interfaces=[MANAGEMENT, {"network": "hung"}])
 
 

@@ -193,8 +193,9 @@ async def test_what_asks_for_no_address_is_confirmed_by_danmd(
     node: FakeNode, uid: str | None, network_type: str, parent: str
 ) -> None:
     """ipam-svc has not judged its DanmNet, so it is read once more."""
-    node.add_network("plain", network_type="macvlan", host_device="ens3", container_prefix="l2")
-    await node.knows_networks(6)
+    await node.have_network(
+        "plain", network_type="macvlan", host_device="ens3", container_prefix="l2"
+    )
     node.add_pod(interfaces=[INTERNAL, {"network": "plain"}])
     await node.deafen()
     await node.kube.delete(DANMNETS, "plain", namespace=NAMESPACE)

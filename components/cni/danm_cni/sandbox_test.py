@@ -71,10 +71,9 @@ async def test_a_macvlan_interface_needs_no_plugin(node: FakeNode) -> None:
 
 async def test_a_macvlan_mtu_beyond_its_parents_is_refused(node: FakeNode) -> None:
     """What the kernel would refuse is told before anything is touched, with the way out."""
-    node.add_network(
+    await node.have_network(
         "jumbo", network_type="macvlan", host_device="ens3", cidr="10.7.0.0/24", mtu=9000
     )
-    await node.knows_networks(6)
     node.add_pod(interfaces=[{"network": "jumbo", "ip": "dynamic"}])
     # DESIGN, P7
     with pytest.raises(SeveralErrors, match="mtu 9000 of DanmNet .*jumbo is more than the 1500"):
@@ -109,8 +108,9 @@ async def test_no_interface_is_made_before_the_journal_has_its_addresses(
 
 async def test_a_danmep_gets_its_addresses_beside_the_routes(node: FakeNode) -> None:
     """What a delegate reported is written while the node still works on the interface."""
-    node.add_network("routed", network_type="flannel", routes={"192.0.2.0/24": "203.0.113.1"})
-    await node.knows_networks(6)
+    await node.have_network(
+        "routed", network_type="flannel", routes={"192.0.2.0/24": "203.0.113.1"}
+    )
     node.add_pod(interfaces=[{"network": "routed"}])
     node.kernel.failures.hang("set_up")
     add = asyncio.create_task(node.add(timeout_s=1.0))
@@ -290,8 +290,7 @@ async def test_no_network_at_all_says_what_to_create(node: FakeNode) -> None:
 
 async def test_the_default_network_is_used_where_there_is_one(node: FakeNode) -> None:
     """A namespace's DanmNet 'default' serves Pods that ask for nothing, with a dynamic address."""
-    node.add_network("default", host_device="ens3", cidr="10.7.0.0/24")
-    await node.knows_networks(6)
+    await node.have_network("default", host_device="ens3", cidr="10.7.0.0/24")
     node.add_pod(interfaces=[])
     # SPEC B2
     assert ["198.18.0.10/24"] == [str(ip.address) for ip in (await node.add()).ips]

@@ -66,7 +66,8 @@ class Threads:
         Args:
             work: What to do.
             cancel: Called when the caller is cancelled; makes ``work`` end early.
-            then: Called when ``work`` has succeeded, even when nobody waits for it any more.
+            then: Called when ``work`` has succeeded, even when nobody waits for it any more; not
+                when the loop has been closed meanwhile.
         """
         async with self._slots:
             loop = asyncio.get_running_loop()

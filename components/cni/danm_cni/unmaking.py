@@ -1,4 +1,4 @@
-"""Removing interfaces of a sandbox, each with what has made it."""
+"""Removing interfaces of a sandbox, each with what has made it: the opposite of ``interfaces``."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -45,7 +45,7 @@ class InterfaceUnmaking:
     kernel: InterfaceMaker
     plugins: PluginRunner
     host_root: Path
-    flannel_bridge: str = "cbr0"
+    flannel_bridge: str
 
     async def end_strays(self, sandbox: SandboxRecord) -> None:
         """End delegates of a sandbox half made or removed that an earlier danmd left running."""

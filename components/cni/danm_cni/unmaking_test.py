@@ -25,7 +25,7 @@ async def test_a_namespace_that_goes_while_it_is_cleared_holds_up_nothing(node: 
 async def test_rules_of_a_static_types_interface_go_with_it(node: FakeNode) -> None:
     """Its plugin removes the interface, and danmd the rules that it has added."""
     # SPEC D3, E4
-    await node.has_network("ruled", network_type="flannel", rt_tables=250)
+    await node.have_network("ruled", network_type="flannel", rt_tables=250)
     node.plugins.have_report("bridge", "203.0.113.5/24", "2001:db8:1::5/64", netns=netns_of("c1"))
     policy = {"proutes": {"192.0.2.0/24": "203.0.113.1"}, "proutes6": {"::/0": "2001:db8:1::1"}}
     node.add_pod(interfaces=[{"network": "ruled", **policy}])
@@ -63,7 +63,7 @@ async def test_nothing_is_taken_down_in_somebody_elses_namespace(
 ) -> None:
     """A runtime's path may name a process: that number is another one's later, or after a boot."""
     # DESIGN, P5 and step 8
-    await node.has_network("second", network_type="flannel", container_prefix="eth1")
+    await node.have_network("second", network_type="flannel", container_prefix="eth1")
     node.add_pod(interfaces=[INTERNAL, {"network": "second"}])
     await node.add()
     await node.end_pod()

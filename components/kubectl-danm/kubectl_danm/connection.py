@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import KubeApi
-from danm_api.kube.client import KubeClient, Timeouts
+from danm_api.kube.client import KubeClient
 from danm_api.kube.kubeconfig import read_kubeconfig
+from danm_api.kube.timeouts import Timeouts
 from danm_api.names import Namespace
 
 # People wait longer than controllers do, and lists of a large cluster take their time.

@@ -20,7 +20,7 @@ from danm_api.errors import (
 from danm_api.model.danmnet import DanmNet, NetworkSpec
 from danm_api.model.ip_block import IPBlock
 from danm_api.validation import shares_wire
-from ipam_svc.block import Change, TakeAny, TakeExact
+from ipam_svc.block_change import Change, TakeAny, TakeExact
 from ipam_svc.store import BlockStore
 
 

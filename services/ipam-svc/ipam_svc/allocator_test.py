@@ -40,7 +40,8 @@ from ipam_svc.allocator import (
     search_seed,
     wishes,
 )
-from ipam_svc.block import (
+from ipam_svc.block import apply
+from ipam_svc.block_change import (
     Expired,
     GaveBack,
     GiveBack,
@@ -49,7 +50,6 @@ from ipam_svc.block import (
     TakeAny,
     TakeExact,
     Took,
-    apply,
 )
 from ipam_svc.family_index import FamilyIndex
 from ipam_svc.ledger import Ledger

@@ -18,7 +18,7 @@ from ipam_svc.allocator import (
     mac_of_any4,
     mac_of_any6,
 )
-from ipam_svc.block import Took
+from ipam_svc.block_change import Took
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.claim import Claim
 from ipam_svc.mac import eui64_address

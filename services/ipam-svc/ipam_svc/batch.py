@@ -8,7 +8,8 @@ from danm_api.errors import DanmError
 from danm_api.model.ip_block import IPBlock, owner_key
 from danm_api.record.entries import OwnerKey, held_entries
 from ipam_svc.address_space import AddressSpace
-from ipam_svc.block import Change, GiveBack, Hint, Outcome, Sweep, TakeAny, Took, apply
+from ipam_svc.block import Hint, apply
+from ipam_svc.block_change import Change, GiveBack, Outcome, Sweep, TakeAny, Took
 
 
 def judge(

@@ -21,7 +21,8 @@ from danm_api.names import Namespace, NetworkName, NetworkUid, NodeName
 from danm_api.testing.builders import a_held_entry, a_pod_owner
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.batch import judge
-from ipam_svc.block import (
+from ipam_svc.block import apply
+from ipam_svc.block_change import (
     Change,
     Fence,
     GiveBack,
@@ -31,7 +32,6 @@ from ipam_svc.block import (
     TakeAny,
     TakeExact,
     Took,
-    apply,
 )
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)

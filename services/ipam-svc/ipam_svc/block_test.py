@@ -19,7 +19,8 @@ from danm_api.names import InterfaceName, Namespace, NetworkName, NetworkUid, No
 from danm_api.record.entries import CLOCK_SKEW, held_entries
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.batch import judge
-from ipam_svc.block import (
+from ipam_svc.block import apply
+from ipam_svc.block_change import (
     Confirm,
     Expired,
     GaveBack,
@@ -33,7 +34,6 @@ from ipam_svc.block import (
     TakeAny,
     TakeExact,
     Took,
-    apply,
 )
 from ipam_svc.readings import entry_at, is_empty
 

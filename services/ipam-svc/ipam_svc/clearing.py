@@ -7,7 +7,7 @@ from danm_api.model.ip_block import Cooling, Held, owner_key
 from danm_api.record.reasons import DOUBLE, EXPIRED
 from ipam_svc.address_space import AddressSpace
 from ipam_svc.announcer import Announcer
-from ipam_svc.block import GaveBack, GiveBack, NotHeld, Sweep, Swept
+from ipam_svc.block_change import GaveBack, GiveBack, NotHeld, Sweep, Swept
 from ipam_svc.block_ref import BlockRef, NetworkRef
 from ipam_svc.claim import Claim
 from ipam_svc.committer import Committer

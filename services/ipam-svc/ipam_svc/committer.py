@@ -28,7 +28,7 @@ from ipam_svc import metrics
 from ipam_svc.address_space import BLOCK_SIZE, Version, version_of
 from ipam_svc.admission import Admissions
 from ipam_svc.batch import judge
-from ipam_svc.block import (
+from ipam_svc.block_change import (
     Change,
     Contended,
     Expired,

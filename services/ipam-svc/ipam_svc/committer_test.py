@@ -25,7 +25,7 @@ from danm_api.record.entries import held_entries
 from danm_api.telemetry import correlated, current_request_ids, extract, span
 from danm_api.testing.recorded_traces import recorded
 from ipam_svc.address_space import AddressSpace
-from ipam_svc.block import (
+from ipam_svc.block_change import (
     Change,
     Contended,
     GaveBack,

@@ -1,13 +1,10 @@
 """The HTTP API: requests in, answers and problem documents out; it decides nothing."""
 
 import asyncio
-import math
-import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache
-from http import HTTPStatus
 from typing import Final, TypeVar
 from uuid import uuid4
 
@@ -15,13 +12,11 @@ import msgspec
 from aiohttp import hdrs, web
 from prometheus_client import Histogram
 
-from danm_api.codec.json_text import decode_foreign
 from danm_api.errors import (
     DanmError,
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
-    UnauthenticatedError,
 )
 from danm_api.ipam_api import (
     AUDIENCE,
@@ -33,13 +28,11 @@ from danm_api.ipam_api import (
     RELEASE_PATH,
     RESERVE_PATH,
     ReleaseRequest,
-    ReservationQuery,
     ReserveAnswer,
     ReserveRequest,
 )
-from danm_api.ipam_problem import CONTENT_TYPE, problem_of
 from danm_api.model.caller import Caller
-from danm_api.names import Namespace, NetworkName, NodeName
+from danm_api.names import Namespace, NodeName
 from danm_api.telemetry import (
     REQUEST_ID_HEADER,
     SpanKind,
@@ -52,6 +45,7 @@ from danm_api.telemetry import (
 from ipam_svc import metrics
 from ipam_svc.access import Access
 from ipam_svc.counting import counted
+from ipam_svc.http_messages import decoded, json_answer, network_of, problem_answer, query_of
 from ipam_svc.limits import Admission, BodyBudget, Limits
 from ipam_svc.lookup import Listing, Lookup, listing_of
 from ipam_svc.openapi import openapi_document
@@ -59,7 +53,7 @@ from ipam_svc.openapi_page import page_of
 from ipam_svc.operations import METRICS_PATH, OPENAPI_PATH, PAGE_PATH
 from ipam_svc.orders import release_order, reserve_order
 from ipam_svc.releases import Releases
-from ipam_svc.request_rules import refusal, require_object_name, violation
+from ipam_svc.request_rules import require_object_name
 from ipam_svc.reservations import Reservations
 
 _log = get_logger(__name__)
@@ -71,11 +65,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MAX_BODY_BYTES: Final = 64 * 1024
 # For as long as a connection lasts, TLS keeps as much memory as it had to encrypt at once.
 _PIECE_BYTES: Final = 8 * 1024
-_COME_BACK: Final = (429, 503)
-# Of what is refused for another reason than a queue that is full.
-_RETRY_AFTER_S: Final = 1.0
-# The decoder names a field that is missing, or not known, in its sentence only.
-_NAMED: Final = re.compile("(required|unknown) field `([^`]*)`")
 _CALLER: Final = web.RequestKey("caller", Caller)
 # Of a reserve that has begun to take addresses.
 _TAKES: Final = web.RequestKey("takes", bool)
@@ -163,7 +152,7 @@ class HttpApi:
         """Bound, count and trace requests, and turn errors into problem documents."""
         if self._in_flight >= self._max_in_flight:
             reason = f"{self._max_in_flight} requests are being answered; try again later"
-            return _problem(OverloadedError(reason))
+            return problem_answer(OverloadedError(reason))
         resource = request.match_info.route.resource
         path = "unknown" if resource is None else resource.canonical
         # Whoever asks may invent others, each of which would be a series of its own.
@@ -241,7 +230,7 @@ class HttpApi:
             attempt=order.attempt,
             addresses=[each.ip or each.ip6 for each in attachments],
         )
-        return _json(ReserveAnswer(attempt=order.attempt, attachments=attachments))
+        return json_answer(ReserveAnswer(attempt=order.attempt, attachments=attachments))
 
     async def _release(self, request: web.Request) -> web.Response:
         order = release_order(await self._body(request, ReleaseRequest))
@@ -253,50 +242,43 @@ class HttpApi:
             attempt=order.attempt,
             addresses=[each.address for each in answer.released],
         )
-        return _json(answer)
+        return json_answer(answer)
 
     async def _network_reservations(self, request: web.Request) -> web.Response:
-        namespace, network = _network_of(request)
-        listing = listing_of(_query(request), usual_limit=MAX_PAGE)
+        namespace, network = network_of(request)
+        listing = listing_of(query_of(request), usual_limit=MAX_PAGE)
         await self._may_look(request, listing, namespace)
-        return _json(await self._lookup.of_network(namespace, network, listing))
+        return json_answer(await self._lookup.of_network(namespace, network, listing))
 
     async def _namespace_reservations(self, request: web.Request) -> web.Response:
         namespace = request.match_info["namespace"]
         require_object_name(namespace, field="namespace")
-        listing = listing_of(_query(request), usual_limit=MAX_PAGE)
+        listing = listing_of(query_of(request), usual_limit=MAX_PAGE)
         await self._may_look(request, listing, Namespace(namespace))
-        return _json(await self._lookup.of_namespace(Namespace(namespace), listing))
+        return json_answer(await self._lookup.of_namespace(Namespace(namespace), listing))
 
     async def _may_look(self, request: web.Request, listing: Listing, where: Namespace) -> None:
         verb = "get" if listing.names_one else "list"
         await self._access.may_read(request[_CALLER], verb, where)
 
     async def _network_usage(self, request: web.Request) -> web.Response:
-        namespace, network = _network_of(request)
+        namespace, network = network_of(request)
         await self._access.may_read(request[_CALLER], "get", namespace)
-        return _json(await self._lookup.usage(namespace, network))
+        return json_answer(await self._lookup.usage(namespace, network))
 
     async def _node_reservations(self, request: web.Request) -> web.Response:
         node = NodeName(request.match_info["node"])
         require_object_name(node, field="node")
         # A node has few entries, and its danmd needs all of them.
-        listing = listing_of(_query(request), usual_limit=None)
+        listing = listing_of(query_of(request), usual_limit=None)
         await self._access.may_read_node(request[_CALLER], node)
         tag = f'"{self._instance}-{self._lookup.node_revision(node)}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
-        return _json(await self._lookup.of_node(node, listing), headers={"ETag": tag})
+        return json_answer(await self._lookup.of_node(node, listing), headers={"ETag": tag})
 
     async def _body(self, request: web.Request, kind: type[T]) -> T:
-        content = await self._content(request)
-        try:
-            return decode_foreign(content, kind)
-        except msgspec.ValidationError as error:
-            message, field = _fault_of(error)
-            raise refusal([violation(field, message)]) from error
-        except msgspec.DecodeError as error:
-            raise InvalidRequestError(f"the body is not JSON: {error}") from error
+        return decoded(await self._content(request), kind)
 
     async def _content(self, request: web.Request) -> bytes | bytearray:
         # As a rule it came with the head.
@@ -341,69 +323,16 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except DanmError as error:
         is_reserve = request.path == RESERVE_PATH
-        return _problem(error, nothing_taken=is_reserve and not request.get(_TAKES, False))
+        return problem_answer(error, nothing_taken=is_reserve and not request.get(_TAKES, False))
     except web.HTTPException as error:
         if error.status == web.HTTPNotFound.status_code:
-            return _problem(NotFoundError(f"there is no {request.path}; see {OPENAPI_PATH}"))
-        answer = _problem(InvalidRequestError(f"{error.reason}; see {OPENAPI_PATH}"), error.status)
+            return problem_answer(NotFoundError(f"there is no {request.path}; see {OPENAPI_PATH}"))
+        answer = problem_answer(
+            InvalidRequestError(f"{error.reason}; see {OPENAPI_PATH}"), error.status
+        )
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
     except Exception as error:  # noqa: BLE001  (a bug: the caller gets an answer, the log the rest)
         _log.exception("Failed to answer", method=request.method, path=request.path, error=error)
-        return _problem(DanmError("ipam-svc failed; its log says why", transient=True))
-
-
-def _network_of(request: web.Request) -> tuple[Namespace, NetworkName]:
-    namespace, network = request.match_info["namespace"], request.match_info["network"]
-    require_object_name(namespace, field="namespace")
-    require_object_name(network, field="network")
-    return Namespace(namespace), NetworkName(network)
-
-
-def _query(request: web.Request) -> ReservationQuery:
-    """Read the parameters of a list; one that is not known is refused, since it would hide much."""
-    twice = sorted({name for name in request.query if len(request.query.getall(name)) > 1})
-    if twice:
-        raise refusal(violation(name, "is given twice", place="query") for name in twice)
-    try:
-        return msgspec.convert(dict(request.query), type=ReservationQuery, strict=False)
-    except msgspec.ValidationError as error:
-        message, field = _fault_of(error)
-        raise refusal([violation(field, message, place="query")]) from error
-
-
-def _fault_of(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Return what is wrong, and the field's name, out of a decoder's sentence."""
-    message, _, where = str(error).partition(" - at `$")
-    field = where.rstrip("`").removeprefix(".")
-    if (named := _NAMED.search(message)) is not None:
-        field = f"{field}.{named[2]}".removeprefix(".")
-        message = "is missing" if named[1] == "required" else f"is not known; see {OPENAPI_PATH}"
-    return message, field
-
-
-def _json(answer: msgspec.Struct, *, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(answer), content_type="application/json", headers=headers
-    )
-
-
-def _problem(
-    error: DanmError, status: int | None = None, *, nothing_taken: bool = False
-) -> web.Response:
-    http_status = None if status is None else HTTPStatus(status)
-    problem = problem_of(error, status=http_status, nothing_taken=nothing_taken)
-    headers = {}
-    if isinstance(error, OverloadedError):
-        metrics.REFUSED.labels(problem.status).inc()
-    if problem.status in _COME_BACK:
-        headers["Retry-After"] = str(math.ceil(problem.retry_after_s or _RETRY_AFTER_S))
-    if isinstance(error, UnauthenticatedError):
-        headers["WWW-Authenticate"] = "Bearer"
-    return web.Response(
-        status=problem.status,
-        body=msgspec.json.encode(problem),
-        content_type=CONTENT_TYPE,
-        headers=headers,
-    )
+        return problem_answer(DanmError("ipam-svc failed; its log says why", transient=True))

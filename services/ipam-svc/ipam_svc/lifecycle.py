@@ -28,7 +28,7 @@ from danm_api.model.ip_block import Held, IPBlock, UnreadableBlock
 from danm_api.names import Namespace, NetworkName
 from danm_api.record.entries import describe_owner, held_entries
 from danm_api.telemetry import get_logger
-from ipam_svc.block import Seal
+from ipam_svc.block_change import Seal
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.committer import Committer
 from ipam_svc.kube_store import KubeStore

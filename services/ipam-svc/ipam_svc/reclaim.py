@@ -27,7 +27,7 @@ from danm_api.record.reasons import DOUBLE, EXPIRED, LOST_NODE, UNFINISHED, Reas
 from danm_api.telemetry import get_logger
 from ipam_svc import metrics
 from ipam_svc.announcer import Announcer
-from ipam_svc.block import GaveBack
+from ipam_svc.block_change import GaveBack
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import NetworkCache, cooldown_of

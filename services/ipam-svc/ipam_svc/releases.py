@@ -13,7 +13,7 @@ from danm_api.model.danmnet import DanmNet
 from danm_api.model.ip_block import ExternalOwner, Held, owner_key
 from danm_api.names import NetworkName
 from ipam_svc.address_space import Version, version_of
-from ipam_svc.block import GaveBack
+from ipam_svc.block_change import GaveBack
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.ledger import Ledger
 from ipam_svc.networks import Networks, cooldown_of, tracked_families

@@ -18,7 +18,7 @@ from danm_api.names import NodeName
 from danm_api.record.diagnosis import Action, DeleteEndpoint, FreeEntry, RemoveBlock
 from danm_api.telemetry import get_logger
 from ipam_svc.announcer import Announcer
-from ipam_svc.block import GaveBack
+from ipam_svc.block_change import GaveBack
 from ipam_svc.block_ref import NetworkRef
 from ipam_svc.clearing import give_back
 from ipam_svc.committer import Committer

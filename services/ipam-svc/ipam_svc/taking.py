@@ -14,16 +14,15 @@ from danm_api.errors import (
 )
 from danm_api.model.addresses import IPAddress
 from danm_api.model.ip_block import Cooling, Held, owner_key
-from danm_api.record.entries import describe_owner, held_entries
+from danm_api.record.entries import describe_owner
 from danm_api.telemetry import get_logger
 from ipam_svc.address_space import BLOCK_SIZE, AddressSpace, Version, version_of
 from ipam_svc.allocator import block_ahead, choose_block
 from ipam_svc.announcer import Announcer
-from ipam_svc.block import (
+from ipam_svc.block_change import (
     Confirm,
     Contended,
     Expired,
-    Fence,
     GaveBack,
     NoSpace,
     NotHeld,
@@ -31,25 +30,23 @@ from ipam_svc.block import (
     TakeExact,
     Took,
 )
-from ipam_svc.block_ref import BlockRef, NetworkRef
+from ipam_svc.block_ref import NetworkRef
 from ipam_svc.claim import Claim
 from ipam_svc.clearing import Clearing, give_back
 from ipam_svc.committer import Committer
 from ipam_svc.consistent_read import ConsistentReads
 from ipam_svc.family_index import FamilyIndex
+from ipam_svc.fencing import fence
 from ipam_svc.ledger import Ledger
-from ipam_svc.listed import take_in
+from ipam_svc.network_reads import NetworkReads
 from ipam_svc.pairs import Pairs, without_taken
 from ipam_svc.readings import is_beside, is_of
-from ipam_svc.steps import for_each
-from ipam_svc.store import BlockStore, KnownBlock, nothing_known
+from ipam_svc.store import BlockStore
 
 _log = get_logger(__name__)
 
 # Four blocks: more than what replicas open beside each other.
 _PLENTY: Final = 4 * BLOCK_SIZE
-# Many more would make whoever waits for an address wait longer.
-_FENCES_AT_ONCE: Final = 16
 
 
 class Taker:
@@ -65,13 +62,12 @@ class Taker:
         clock: Callable[[], float],
     ) -> None:
         """Work on the blocks of a ledger through a committer; tell of what is freed as dead."""
-        self._store = store
         self._ledger = ledger
         self._committer = committer
         self._openings = committer.openings
         self._clearing = Clearing(ledger=ledger, committer=committer, announcer=announcer)
         self._clock = clock
-        self._reads = ConsistentReads[NetworkRef](self._read)
+        self._reads = ConsistentReads[NetworkRef](NetworkReads(store, ledger).read)
 
     async def refresh(self, network: NetworkRef) -> None:
         """Read a network's blocks consistently; the read begins after this call.
@@ -139,7 +135,7 @@ class Taker:
                 raise PoolExhaustedError(
                     f"{network} has no free IPv{space.version} address among"
                     f" {space.total}; widen its allocation pool or give addresses back"
-                    + self._unreadable_note(network, space.version)
+                    + self._ledger.unreadable.out_of_use(network.uid, space.version)
                 )
             if start is None:
                 certain = not await self._make_room(network, claim, space)
@@ -286,24 +282,10 @@ class Taker:
     ) -> None:
         """Make writes lose that were sent on an earlier reading of the network's blocks.
 
-        A full block takes no entry from such a write, and a new block is created without any
-        (decision 0005); so only blocks with room are written.
-
         Raises:
             DanmError: Not all blocks are known to be fenced.
         """
-        refs = [
-            network.block_of(block.cidr.network_address)
-            for block in self._ledger.blocks_of(network.uid)
-            if version_of(block.cidr.network_address) in families
-            and not block.sealed
-            and len(held_entries(block)) < BLOCK_SIZE
-        ]
-
-        async def fence(ref: BlockRef) -> None:
-            await self._committer.commit(ref, Fence(), deadline=deadline)
-
-        await for_each(refs, fence, at_once=_FENCES_AT_ONCE)
+        await fence(self._ledger, self._committer, network, families, deadline=deadline)
 
     def made_by(self, network: NetworkRef, claim: Claim) -> list[Held]:
         """Return the entries that an attempt made, as far as they are known; not those it kept.
@@ -404,32 +386,10 @@ class Taker:
             barred=[each.cidr for each in self._ledger.unreadable.of(network.uid, 6) if each.cidr],
         )
 
-    def _unreadable_note(self, network: NetworkRef, version: Version) -> str:
-        odd = self._ledger.unreadable.of(network.uid, version)
-        if not odd:
-            return ""
-        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
-        return f"; {BLOCK_SIZE * len(odd)} are out of use, since {odd[0].reason}{more}"
-
     async def _make_room(self, network: NetworkRef, claim: Claim, space: AddressSpace) -> bool:
         """Read a network that seems to be full and free what is dead; say whether anything was."""
         await self.refresh(network)
         return await self._clearing.make_room(network, space, claim)
-
-    async def _read(self, network: NetworkRef) -> None:
-        before = self._ledger.newest_version(network.uid)
-        known: KnownBlock = self._ledger.at_version
-        while True:
-            doubts = self._ledger.doubt_count
-            found = await self._store.list_blocks(network.namespace, network.uid, known=known)
-            if known is not nothing_known and before > int(found.resource_version):
-                self._ledger.doubt_everything()
-            if self._ledger.doubt_count == doubts and await take_in(
-                self._ledger, network.uid, found
-            ):
-                return
-            # Versions of one history were taken for those of another, or may have been.
-            known = nothing_known
 
 
 def _being_deleted(network: NetworkRef) -> NetworkNotReadyError:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from danm_api.codec.ip_block import block_name
 from danm_api.model.ip_block import UnreadableBlock
 from danm_api.names import NetworkUid
-from ipam_svc.address_space import Version, block_network
+from ipam_svc.address_space import BLOCK_SIZE, Version, block_network
 
 
 class UnreadableBlocks:
@@ -62,3 +62,11 @@ class UnreadableBlocks:
             for _, block in sorted(self._by_name[uid].items())
             if version is None or block.cidr is None or block.cidr.version == version
         ]
+
+    def out_of_use(self, uid: NetworkUid, version: Version) -> str:
+        """Return a clause for whoever finds a family of a network full; empty where none is."""
+        odd = self.of(uid, version)
+        if not odd:
+            return ""
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        return f"; {BLOCK_SIZE * len(odd)} are out of use, since {odd[0].reason}{more}"

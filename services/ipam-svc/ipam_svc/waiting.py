@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 
 from danm_api.errors import DanmError
 from danm_api.telemetry import current_request_ids, current_trace
-from ipam_svc.block import Change, GaveBack, NotHeld, Outcome, Swept, Took
+from ipam_svc.block_change import Change, GaveBack, NotHeld, Outcome, Swept, Took
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ import pytest
 from danm_api.errors import AddressTakenError, DanmError
 from danm_api.model.ip_block import Cooling
 from danm_api.testing.builders import a_held_entry
-from ipam_svc.block import GaveBack, NoSpace, NotHeld, Outcome, Swept, Took
+from ipam_svc.block_change import GaveBack, NoSpace, NotHeld, Outcome, Swept, Took
 from ipam_svc.waiting import as_first_tried
 
 _OWN = a_held_entry("10.0.0.1", attempt=7)

@@ -156,11 +156,11 @@ class FakeNode:
         net = accepted(decode_danmnet(raw))
         self.kube.add(DANMNETS, {**raw, "status": encode_status(net.status)})
 
-    async def has_network(self, name: str, **options: Any) -> None:  # noqa: ANN401
-        """Have one DanmNet more, of which danmd knows."""
-        known = len(self._networks.items())
+    async def have_network(self, name: str, **options: Any) -> None:  # noqa: ANN401
+        """Have one DanmNet more, and wait until danmd knows of it."""
         self.add_network(name, **options)
-        await self.until(lambda: len(self._networks.items()) == known + 1)
+        key = ObjectKey(namespace=NAMESPACE, name=name)
+        await self.until(lambda: self._networks.get(key) is not None)
 
     async def knows_networks(self, count: int) -> None:
         """Wait until danmd knows of so many DanmNets."""

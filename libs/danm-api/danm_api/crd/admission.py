@@ -7,10 +7,11 @@ and looks only at what users write: a DanmNet that was there before can be label
 deleted whatever it says. ``danm_api.testing.network_cases`` has the table that both are tried with.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from danm_api.crd import cel
 from danm_api.model.danmnet import BuiltInType
 from danm_api.model.limits import MAX_ROUTING_TABLE, RESERVED_ROUTING_TABLES
 from danm_api.names import GROUP, MAX_INTERFACE_NAME_BYTES
@@ -49,54 +50,10 @@ class _Rule:
         return {"expression": self.holds, "message": message}
 
 
-def _text(value: str) -> str:
-    """Return a text in CEL."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _texts(values: Iterable[str]) -> str:
-    return f"[{', '.join(_text(value) for value in sorted(values))}]"
-
-
-def _option(name: str, missing: str) -> str:
-    # A key without a value counts as missing: the old program took such manifests.
-    where = f"variables.options.{name}"
-    return f"has({where}) && {where} != null ? {where} : {missing}"
-
-
-def _pool_end(pool: str, end: str) -> str:
-    where = f"variables.{pool}.{end}"
-    return f"has({where}) && {where} != null ? {where} : ''"
-
-
-# DANM takes some forms that CEL does not: IPv4 in IPv6, and prefix lengths with leading zeros.
-def _may_be(readable: str, text: str) -> str:
-    return f"({readable} || {text}.lowerAscii().contains('ffff:') || {text}.matches('/0[0-9]'))"
-
-
-def _is_ip(text: str, family: int) -> str:
-    return f"(isIP({text}) && ip({text}).family() == {family})"
-
-
-def _is_cidr(text: str, family: int) -> str:
-    return f"(isCIDR({text}) && cidr({text}).ip().family() == {family})"
-
-
-def _number_of(text: str) -> str:
-    """Return an IPv4 address as a number, in CEL: addresses have no order there."""
-    parts = (f"int({text}.split('.')[{place}]) * {256 ** (3 - place)}" for place in range(4))
-    return " + ".join(parts)
-
-
-# IPv4 in IPv6 with or without dots: five groups of zeros and one of ones, then two more.
-_MAPPED_TEXT: Final = (
-    r"^([0:]+:ffff:([0-9a-f]{1,4}:[0-9a-f]{1,4}|[0-9]+(\.[0-9]+){3})"
-    r"|(0{1,4}:){5}ffff::[0-9a-f]{0,4})(/[0-9]+)?$"
-)
 _EXCLUSION: Final = "(isIP(each) || (isCIDR(each) && cidr(each).masked() == cidr(each)))"
 _TEXTS: Final = ("host_device", "cidr", "net6", "container_prefix", "device_pool")
 _NUMBERS: Final = ("vlan", "vxlan")
-_BUILT_IN: Final = _texts(BuiltInType)
+_BUILT_IN: Final = cel.literals(BuiltInType)
 
 # Of IPv4 subnets by prefix length, as far as they have a broadcast address; CEL has no powers.
 _SIZES: Final = [2 ** (32 - length) for length in range(31)]
@@ -107,26 +64,26 @@ _VARIABLES: Final[dict[str, str]] = {
     ),
     "type": (
         "has(object.spec.NetworkType) && object.spec.NetworkType != ''"
-        f" ? object.spec.NetworkType : {_text(BuiltInType.IPVLAN)}"
+        f" ? object.spec.NetworkType : {cel.literal(BuiltInType.IPVLAN)}"
     ),
     "builtIn": f"variables.type.lowerAscii() in {_BUILT_IN}",
-    "sriov": f"variables.type.lowerAscii() == {_text(BuiltInType.SRIOV)}",
-    **{name: _option(name, "''") for name in _TEXTS},
-    **{name: _option(name, "0") for name in _NUMBERS},
+    "sriov": f"variables.type.lowerAscii() == {cel.literal(BuiltInType.SRIOV)}",
+    **{name: cel.option(name, "''") for name in _TEXTS},
+    **{name: cel.option(name, "0") for name in _NUMBERS},
     # How many addresses the IPv4 subnet has, if there are any that no host can have.
     "addresses": (
-        f"{_is_cidr('variables.cidr', 4)} && cidr(variables.cidr).prefixLength() < {len(_SIZES)}"
+        f"{cel.is_cidr('variables.cidr', 4)} && cidr(variables.cidr).prefixLength() < {len(_SIZES)}"
         f" ? {_SIZES}[cidr(variables.cidr).prefixLength()] : 0"
     ),
-    "exclude": _option("exclude", "[]"),
-    "routes": _option("routes", "{}"),
-    "routes6": _option("routes6", "{}"),
-    "pool": _option("allocation_pool", "{}"),
-    "start": _pool_end("pool", "start"),
-    "end": _pool_end("pool", "end"),
-    "pool6": _option("allocation_pool6", "{}"),
-    "start6": _pool_end("pool6", "start"),
-    "end6": _pool_end("pool6", "end"),
+    "exclude": cel.option("exclude", "[]"),
+    "routes": cel.option("routes", "{}"),
+    "routes6": cel.option("routes6", "{}"),
+    "pool": cel.option("allocation_pool", "{}"),
+    "start": cel.pool_end("pool", "start"),
+    "end": cel.pool_end("pool", "end"),
+    "pool6": cel.option("allocation_pool6", "{}"),
+    "start6": cel.pool_end("pool6", "start"),
+    "end6": cel.pool_end("pool6", "end"),
 }
 
 
@@ -152,7 +109,7 @@ def _subnet(option: str, family: int, example: str) -> Iterator[_Rule]:
     text = f"variables.{option}"
     yield _Rule(
         field=f"spec.Options.{option}",
-        holds=f"{text} == '' || {_may_be(_is_cidr(text, family), text)}",
+        holds=f"{text} == '' || {cel.may_be(cel.is_cidr(text, family), text)}",
         message=f"not an IPv{family} subnet; write one such as {example}",
     )
     # CEL reads no IPv4 in IPv6: that has a rule of its own.
@@ -160,7 +117,7 @@ def _subnet(option: str, family: int, example: str) -> Iterator[_Rule]:
     yield _Rule(
         field=f"spec.Options.{option}",
         holds=(
-            f"!{_is_cidr(text, family)} || {_texts(map(str, others))}.all(each,"
+            f"!{cel.is_cidr(text, family)} || {cel.literals(map(str, others))}.all(each,"
             f" !cidr(each).containsCIDR({text}) && !cidr({text}).containsCIDR(each))"
         ),
         message=(
@@ -178,13 +135,13 @@ def _pool(option: str, subnet: str, family: int, ends: tuple[str, str]) -> list[
         rules += [
             _Rule(
                 field=field,
-                holds=f"{text} == '' || {_may_be(_is_ip(text, family), text)}",
+                holds=f"{text} == '' || {cel.may_be(cel.is_ip(text, family), text)}",
                 message=f"an end is not an IPv{family} address; write it without prefix length",
             ),
             _Rule(
                 field=field,
                 holds=(
-                    f"!{_is_ip(text, family)} || !{_is_cidr(f'variables.{subnet}', family)}"
+                    f"!{cel.is_ip(text, family)} || !{cel.is_cidr(f'variables.{subnet}', family)}"
                     f" || cidr(variables.{subnet}).containsIP({text})"
                 ),
                 message=f"an end lies outside of {subnet}; choose addresses in it",
@@ -207,19 +164,19 @@ def _routes(option: str, subnet: str, family: int) -> list[_Rule]:
     return [
         _Rule(
             field=field,
-            holds=f"{routes}.all(to, {_may_be(_is_cidr('to', family), 'to')})",
+            holds=f"{routes}.all(to, {cel.may_be(cel.is_cidr('to', family), 'to')})",
             message=f"a destination is not an IPv{family} subnet with its prefix length",
         ),
         _Rule(
             field=field,
-            holds=f"{routes}.all(to, {_may_be(_is_ip(via, family), via)})",
+            holds=f"{routes}.all(to, {cel.may_be(cel.is_ip(via, family), via)})",
             message=f"a gateway is not an IPv{family} address; write it without prefix length",
         ),
         _Rule(
             field=field,
             holds=(
-                f"!{_is_cidr(f'variables.{subnet}', family)} || {routes}.all(to,"
-                f" !{_is_ip(via, family)} || cidr(variables.{subnet}).containsIP({via}))"
+                f"!{cel.is_cidr(f'variables.{subnet}', family)} || {routes}.all(to,"
+                f" !{cel.is_ip(via, family)} || cidr(variables.{subnet}).containsIP({via}))"
             ),
             message=f"a gateway lies outside of {subnet}; choose one in it",
         ),
@@ -234,11 +191,11 @@ def _routes(option: str, subnet: str, family: int) -> list[_Rule]:
 def _hosts(option: str) -> _Rule:
     """Return what holds of IPv4 gateways: both ends of a larger subnet are nobody's."""
     via = f"variables.{option}[to]"
-    number = _number_of(via)
+    number = cel.number_of(via)
     return _Rule(
         field=f"spec.Options.{option}",
         holds=(
-            f"variables.addresses == 0 || variables.{option}.all(to, !{_is_ip(via, 4)}"
+            f"variables.addresses == 0 || variables.{option}.all(to, !{cel.is_ip(via, 4)}"
             f" || (({number}) % variables.addresses != 0"
             f" && ({number} + 1) % variables.addresses != 0))"
         ),
@@ -257,7 +214,7 @@ def _rules() -> list[_Rule]:
         _Rule(
             field="spec.NetworkType",
             holds=(
-                f"variables.type.matches({_text(f'^{PLAIN_FILE_NAME.pattern}$')})"
+                f"variables.type.matches({cel.literal(f'^{PLAIN_FILE_NAME.pattern}$')})"
                 " && !variables.type.contains('..')"
             ),
             message=(
@@ -267,7 +224,7 @@ def _rules() -> list[_Rule]:
         ),
         _Rule(
             field="spec.NetworkType",
-            holds=f"variables.type != {_text(OWN_PLUGIN)}",
+            holds=f"variables.type != {cel.literal(OWN_PLUGIN)}",
             message="DANM cannot delegate to itself; name another plugin",
             rule="E2",
         ),
@@ -321,15 +278,15 @@ def _rules() -> list[_Rule]:
         *_subnet("net6", 6, "2001:db8::/64"),
         _Rule(
             field="spec.Options.net6",
-            holds=f"!variables.net6.lowerAscii().matches({_text(_MAPPED_TEXT)})",
+            holds=f"!variables.net6.lowerAscii().matches({cel.literal(cel.MAPPED_TEXT)})",
             message=f"has addresses of {MAPPED}, which no Pod can have; choose another",
         ),
         *_pool("allocation_pool", "cidr", 4, ("start", "end")),
         _Rule(
             field="spec.Options.allocation_pool",
             holds=(
-                f"!({_is_ip('variables.start', 4)} && {_is_ip('variables.end', 4)})"
-                f" || {_number_of('variables.start')} <= {_number_of('variables.end')}"
+                f"!({cel.is_ip('variables.start', 4)} && {cel.is_ip('variables.end', 4)})"
+                f" || {cel.number_of('variables.start')} <= {cel.number_of('variables.end')}"
             ),
             message="start lies after end; exchange them",
         ),
@@ -339,7 +296,7 @@ def _rules() -> list[_Rule]:
         *_routes("routes6", "net6", 6),
         _Rule(
             field="spec.Options.exclude",
-            holds=f"variables.exclude.all(each, {_may_be(_EXCLUSION, 'each')})",
+            holds=f"variables.exclude.all(each, {cel.may_be(_EXCLUSION, 'each')})",
             message=(
                 "holds what is neither an address nor a subnet without host bits;"
                 " write 10.0.0.7 or 10.0.0.0/28"
@@ -362,7 +319,7 @@ def _rules() -> list[_Rule]:
         *_interface_name("spec.Options.container_prefix", "container_prefix", "B4"),
         _Rule(
             field="spec.Options.container_prefix",
-            holds=f"!(variables.container_prefix in {_texts(TAKEN_IN_PODS)})",
+            holds=f"!(variables.container_prefix in {cel.literals(TAKEN_IN_PODS)})",
             message="taken in every Pod; choose another name",
             rule="B4",
         ),
@@ -386,7 +343,7 @@ def _rules() -> list[_Rule]:
             field="spec.Options.device_pool",
             holds=(
                 "variables.device_pool == ''"
-                f" || variables.device_pool.matches({_text(f'^{RESOURCE_NAME.pattern}$')})"
+                f" || variables.device_pool.matches({cel.literal(f'^{RESOURCE_NAME.pattern}$')})"
             ),
             message=(
                 "not the name of a device plugin's resource; write it as in the node's"

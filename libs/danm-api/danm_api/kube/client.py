@@ -7,7 +7,6 @@ time-out, and a watch ends when its server goes silent.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -40,6 +39,7 @@ from danm_api.kube.observed import observed
 from danm_api.kube.paths import selectors
 from danm_api.kube.service_account import read_service_account
 from danm_api.kube.sockets import keepalive_socket
+from danm_api.kube.timeouts import Timeouts
 from danm_api.telemetry import inject
 
 _BAD_REQUEST: Final = 400
@@ -49,24 +49,6 @@ _MAX_REFUSAL: Final = 65_536
 
 # Large enough for a list in few answers, small enough that one does not take seconds.
 _PAGE_SIZE: Final = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long the client waits.
-
-    Attributes:
-        request_s: For a whole request, the wait for a free connection included.
-        connect_s: For a TCP and TLS connection.
-        watch_s: Asked of the server as the life of a watch.
-        watch_silence_s: Between two pieces of news on a watch; servers send bookmarks about
-            every minute.
-    """
-
-    request_s: float = 10.0
-    connect_s: float = 5.0
-    watch_s: int = 300
-    watch_silence_s: float = 100.0
 
 
 class KubeClient:

@@ -23,8 +23,9 @@ from danm_api.errors import (
 )
 from danm_api.kube.answers import Excerpt
 from danm_api.kube.api import DANMNETS, NODES, PODS, Answer, PatchType, RawObject, WatchType
-from danm_api.kube.client import KubeClient, Timeouts
+from danm_api.kube.client import KubeClient
 from danm_api.kube.config import Credentials, KubeConfig
+from danm_api.kube.timeouts import Timeouts
 from danm_api.telemetry import SpanKind, extract, span
 from danm_api.testing.recorded_traces import TRACE_ID, TRACEPARENT, recorded
 from danm_api.testing.samples import sample

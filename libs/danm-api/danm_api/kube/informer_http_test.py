@@ -9,9 +9,10 @@ import msgspec
 from aiohttp import web
 
 from danm_api.kube.api import PODS, RawObject
-from danm_api.kube.client import KubeClient, Timeouts
+from danm_api.kube.client import KubeClient
 from danm_api.kube.config import Credentials, KubeConfig
 from danm_api.kube.informer import Informer
+from danm_api.kube.timeouts import Timeouts
 
 
 @dataclass
