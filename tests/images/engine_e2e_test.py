@@ -1,8 +1,11 @@
 """The command that builds images, on a store of its own."""
 
+import fcntl
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +23,9 @@ class Engine:
         self._context = directory / "context"
         self._context.mkdir()
 
-    def docker(self, *arguments: str, stdin: str = "") -> str:
-        """Run a command, which succeeds, and return what it printed."""
-        done = subprocess.run(
+    def run(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a command."""
+        return subprocess.run(
             [str(_ENGINE), *arguments],
             env={"DANM_CONTAINER_STORAGE": str(self._store)},
             input=stdin,
@@ -30,6 +33,10 @@ class Engine:
             text=True,
             check=False,
         )
+
+    def docker(self, *arguments: str, stdin: str = "") -> str:
+        """Run a command, which succeeds, and return what it printed."""
+        done = self.run(*arguments, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -44,14 +51,17 @@ class Engine:
         """Leave what a build on an image works in, as one that is killed does."""
         root, run = self._store / "root", self._store / "run"
         driver = self.docker("info", "--format", "{{.Store.GraphDriverName}}").strip()
-        subprocess.run(
-            [
-                "buildah", "--root", str(root), "--runroot", str(run),
-                "--storage-driver", driver, "from", base,
-            ],
-            check=True,
-            capture_output=True,
-        )  # fmt: skip
+        buildah = ["buildah", "--root", str(root), "--runroot", str(run)]
+        for words in (["from", "--name", "left", base], ["mount", "left"]):
+            command = [*buildah, "--storage-driver", driver, *words]
+            subprocess.run(command, check=True, capture_output=True)
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Hold up builds, as one that runs does."""
+        with (self._store / "build.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def unnamed(self) -> list[str]:
         """Return the ids of the images that no name points to."""
@@ -61,9 +71,14 @@ class Engine:
 @pytest.fixture()
 def engine() -> Iterator[Engine]:
     """Return an engine with an empty store."""
+    if shutil.which("podman") is None:
+        pytest.skip("Docker's store is the machine's: a test has none of its own")
     # podman takes no path beyond 50 characters, which a test's usual directory has.
     with tempfile.TemporaryDirectory(prefix="engine-", dir="/tmp") as directory:
-        yield Engine(Path(directory))
+        made = Engine(Path(directory))
+        yield made
+        # Mounted, it could not be removed.
+        made.run("rm", "--force", "left")
 
 
 def test_a_build_that_was_cut_off_holds_no_images(engine: Engine) -> None:
@@ -89,3 +104,15 @@ def test_images_with_names_stay(engine: Engine) -> None:
     engine.docker("image", "prune", "--force")
 
     assert engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}") == "localhost/kept:1\n"
+
+
+def test_nothing_is_removed_beside_a_build(engine: Engine) -> None:
+    """It may work in what looks as if it were left, and nobody waits for its end."""
+    engine.build("localhost/below:1", "scratch", "one")
+    engine.docker("untag", "localhost/below:1")
+
+    with engine.building():
+        refused = engine.run("image", "prune", "--force")
+
+    assert (refused.returncode, "nothing was removed" in refused.stderr) == (1, True)
+    assert len(engine.unnamed()) == 1
