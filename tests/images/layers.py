@@ -123,8 +123,12 @@ def add_layer(
 
 
 def _remove(image: ImageFiles, path: PurePosixPath, *, itself: bool) -> None:
+    # As texts: there are thousands of files for each of a thousand links.
+    below = str(path).rstrip("/") + "/"
     for known in (image.files, image.links):
-        for each in [each for each in known if path in each.parents or (itself and each == path)]:
+        if itself:
+            known.pop(path, None)
+        for each in [each for each in known if str(each).startswith(below)]:
             del known[each]
 
 

@@ -55,3 +55,10 @@ def test_links_lead_to_files() -> None:
         ("/circle", False),
     ):
         assert image.exists(PurePosixPath(path)) is expected, path
+
+
+def test_a_whole_layer_may_be_hidden() -> None:
+    """From the root on; a name that another one begins with is another one."""
+    assert list(_image(_layer({"a/x": "1", "b": "1"}), _layer({".wh..wh..opq": ""})).files) == []
+    image = _image(_layer({"a/x": "1", "ab/x": "1"}), _layer({".wh.a": ""}))
+    assert list(map(str, image.files)) == ["/ab/x"]

@@ -1,4 +1,4 @@
-"""The command `lab e2e`: the end-to-end tests, on two labs at once.
+"""The command `lab e2e`: the end-to-end tests, most of them on two labs at once.
 
 A lab is idle most of the time, since tests wait for kubelets.
 """
@@ -17,7 +17,7 @@ import click
 from tests.lab.binaries import NEWEST, RELEASES
 from tests.lab.demo_cli import prepare_images
 from tests.lab.lab import Lab, repository
-from tests.lab.shares import SHARES, require_all
+from tests.lab.shares import SHARES, WITHOUT_LAB, require_all
 
 _NO_TESTS: Final = 5
 _printing = threading.Lock()
@@ -46,9 +46,18 @@ def e2e(*, reports: Path | None, kubernetes: str, arguments: tuple[str, ...]) ->
     # Once, before both need it.
     labs = {share: _lab_name(share, kubernetes) for share in SHARES}
     prepare_images(Lab.named(next(iter(labs.values())), kubernetes=kubernetes))
+    without_lab = _run("no lab", WITHOUT_LAB, reports, arguments)
     with ThreadPoolExecutor(len(SHARES)) as pool:
         runs = {
-            name: pool.submit(_run, name, SHARES[share], kubernetes, reports, arguments)
+            name: pool.submit(
+                _run,
+                name,
+                SHARES[share],
+                reports,
+                arguments,
+                DANM_E2E_LAB=name,
+                DANM_E2E_KUBERNETES=kubernetes,
+            )
             for share, name in labs.items()
         }
     results = {name: run.result() for name, run in runs.items()}
@@ -57,9 +66,10 @@ def e2e(*, reports: Path | None, kubernetes: str, arguments: tuple[str, ...]) ->
             Lab.named(name).down()
         else:
             click.echo(f"The lab {name} is left as it is: ./lab status --name {name}", err=True)
-    if set(results.values()) == {_NO_TESTS}:
+    all_results = [without_lab, *results.values()]
+    if set(all_results) == {_NO_TESTS}:
         raise SystemExit(_NO_TESTS)
-    raise SystemExit(next((each for each in results.values() if each not in (0, _NO_TESTS)), 0))
+    raise SystemExit(next((each for each in all_results if each not in (0, _NO_TESTS)), 0))
 
 
 def _lab_name(share: str, kubernetes: str) -> str:
@@ -70,13 +80,14 @@ def _lab_name(share: str, kubernetes: str) -> str:
 def _run(
     name: str,
     files: Sequence[str],
-    kubernetes: str,
     reports: Path | None,
     arguments: Sequence[str],
+    **variables: str,
 ) -> int:
-    """Run one lab's tests, with its name before each line, and return pytest's status."""
+    """Run one share of the tests, with its name before each line, and return pytest's status."""
     root = repository()
-    report = [] if reports is None else [f"--junit-xml={reports.absolute() / name}.xml"]
+    report_name = f"{name.replace(' ', '-')}.xml"
+    report = [] if reports is None else [f"--junit-xml={reports.absolute() / report_name}"]
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-v", "--durations=8"]
     with subprocess.Popen(
         [*command, *report, *files, *arguments],
@@ -85,8 +96,7 @@ def _run(
             os.environ,
             PYTHONPATH=str(root),
             PYTHONUNBUFFERED="1",
-            DANM_E2E_LAB=name,
-            DANM_E2E_KUBERNETES=kubernetes,
+            **variables,
         ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.errors import LabError
-from tests.lab.shares import SHARES, require_all
+from tests.lab.shares import SHARES, WITHOUT_LAB, require_all
+
+_ALL = [name for share in (WITHOUT_LAB, *SHARES.values()) for name in share]
 
 
 def _make(root: Path, files: list[str]) -> None:
@@ -17,7 +19,7 @@ def _make(root: Path, files: list[str]) -> None:
 
 def test_a_file_that_is_named_nowhere_is_refused(tmp_path: Path) -> None:
     """It would never run."""
-    _make(tmp_path, [name for share in SHARES.values() for name in share])
+    _make(tmp_path, _ALL)
     require_all(tmp_path)
     _make(tmp_path, ["tests/e2e/new_e2e_test.py", "tests/e2e/new_kernel_test.py"])
     with pytest.raises(LabError, match="once: .'tests/e2e/new_e2e_test.py'.$"):
@@ -26,7 +28,7 @@ def test_a_file_that_is_named_nowhere_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """It was renamed or removed."""
-    first, *others = (name for share in SHARES.values() for name in share)
+    first, *others = _ALL
     _make(tmp_path, others)
     with pytest.raises(LabError, match=first):
         require_all(tmp_path)
