@@ -58,7 +58,13 @@ def test_links_lead_to_files() -> None:
 
 
 def test_a_whole_layer_may_be_hidden() -> None:
-    """From the root on; a name that another one begins with is another one."""
-    assert list(_image(_layer({"a/x": "1", "b": "1"}), _layer({".wh..wh..opq": ""})).files) == []
-    image = _image(_layer({"a/x": "1", "ab/x": "1"}), _layer({".wh.a": ""}))
-    assert list(map(str, image.files)) == ["/ab/x"]
+    """From the root on, links too."""
+    image = _image(_layer({"a/x": "1", "b": "1"}, {"a/link": "x"}), _layer({".wh..wh..opq": ""}))
+    assert (image.files, image.links) == ({}, {})
+
+
+def test_what_is_below_a_directory_goes_with_it() -> None:
+    """Links too; a name that its own begins is another one's."""
+    below = _layer({"a/x": "1", "ab/x": "1"}, {"a/link": "x", "ab/link": "x"})
+    image = _image(below, _layer({".wh.a": ""}))
+    assert list(map(str, [*image.files, *image.links])) == ["/ab/x", "/ab/link"]

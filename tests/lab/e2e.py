@@ -27,7 +27,7 @@ _printing = threading.Lock()
 @click.option(
     "--reports",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write a report in JUnit's form for each lab into this directory.",
+    help="Write reports in JUnit's form, one for each lab, into this directory.",
 )
 @click.option(
     "--kubernetes",
@@ -38,15 +38,15 @@ _printing = threading.Lock()
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def e2e(*, reports: Path | None, kubernetes: str, arguments: tuple[str, ...]) -> None:
-    """Run the end-to-end tests on two labs of their own, and remove those on which they pass.
+    """Run the end-to-end tests, most of them on two labs; remove those on which all pass.
 
-    What follows is passed on to pytest.
+    What follows, options such as `-k seed_demo`, is passed on to pytest.
     """
     require_all(repository())
     # Once, before both need it.
     labs = {share: _lab_name(share, kubernetes) for share in SHARES}
     prepare_images(Lab.named(next(iter(labs.values())), kubernetes=kubernetes))
-    without_lab = _run("no lab", WITHOUT_LAB, reports, arguments)
+    without_lab = _run("no-lab", WITHOUT_LAB, reports, arguments)
     with ThreadPoolExecutor(len(SHARES)) as pool:
         runs = {
             name: pool.submit(
@@ -86,8 +86,7 @@ def _run(
 ) -> int:
     """Run one share of the tests, with its name before each line, and return pytest's status."""
     root = repository()
-    report_name = f"{name.replace(' ', '-')}.xml"
-    report = [] if reports is None else [f"--junit-xml={reports.absolute() / report_name}"]
+    report = [] if reports is None else [f"--junit-xml={reports.absolute() / name}.xml"]
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-v", "--durations=8"]
     with subprocess.Popen(
         [*command, *report, *files, *arguments],

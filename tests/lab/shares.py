@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.lab.errors import LabError
 
-# What was built is all that they look at. Beside labs they would take five times as long.
+# They need what was built, and the processors: beside labs they would take far longer.
 WITHOUT_LAB: Final[Sequence[str]] = (
     "tests/images/part_images_e2e_test.py",
     "tests/images/engine_e2e_test.py",

@@ -94,10 +94,12 @@ def json_answer(answer: msgspec.Struct, *, headers: dict[str, str] | None = None
 def problem_answer(
     error: DanmError, status: int | None = None, *, nothing_taken: bool = False
 ) -> web.Response:
-    """Return what went wrong as a problem document.
+    """Return what went wrong as a problem document, with the headers that go with it.
+
+    What is refused for want of room is counted.
 
     Args:
-        error: What.
+        error: What went wrong.
         status: Of HTTP; None for the error's own.
         nothing_taken: Tells the caller that no address was taken.
     """

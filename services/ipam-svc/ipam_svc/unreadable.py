@@ -64,7 +64,7 @@ class UnreadableBlocks:
         ]
 
     def out_of_use(self, uid: NetworkUid, version: Version) -> str:
-        """Return a clause for whoever finds a family of a network full; empty where none is."""
+        """Return a clause, after a semicolon, for whoever finds a family full; empty for none."""
         odd = self.of(uid, version)
         if not odd:
             return ""

@@ -51,6 +51,17 @@ def test_they_are_found_by_place_and_by_family() -> None:
     assert (len(known), len(list(known.all()))) == (4, 4)
 
 
+def test_whoever_finds_a_family_full_is_told_of_them() -> None:
+    """How many addresses they may have, and why the first cannot be read."""
+    known = UnreadableBlocks()
+    assert known.out_of_use(_UID, 4) == ""
+    known.note(_block("10.0.0.0"))
+    assert known.out_of_use(_UID, 4) == "; 64 are out of use, since odd"
+    known.note(_block("10.0.0.64"))
+    assert known.out_of_use(_UID, 4) == "; 128 are out of use, since odd and 1 more"
+    assert known.out_of_use(_UID, 6) == ""
+
+
 def test_one_that_is_dropped_is_forgotten() -> None:
     """Dropping one that is not there is no error."""
     known = UnreadableBlocks()
