@@ -112,7 +112,8 @@ async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
 async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["asyncio.Future[T]"]]:
     """Run work beside a block, and cancel what has not ended when the block does.
 
-    An error of that work that is no DanmError, a bug, is logged unless it is what this raises.
+    An error of that work that is no DanmError (a bug, or the disk's) is told by nobody else: it is
+    logged, unless it is what this raises.
     """
     tasks = [asyncio.ensure_future(each) for each in work]
     raised: BaseException | None = None
@@ -130,7 +131,7 @@ async def running(work: Iterable[Awaitable[T]]) -> AsyncIterator[Sequence["async
         # Whoever is to be told of their failures has asked by now.
         for each in _errors_of(tasks):
             if each is not raised and not isinstance(each, DanmError):
-                log.exception("A bug beside what is raised", error=each)
+                log.exception("Failed beside what is raised", error=each)
 
 
 async def ended(tasks: Collection["asyncio.Future[Any]"]) -> None:

@@ -139,31 +139,39 @@ async def test_what_runs_beside_a_block_is_waited_for_when_that_is_cancelled_too
     times: int, *, waited: bool
 ) -> None:
     """What undoes its work must find it done; cancelled again, it is the end of the process."""
-    ending, leave, left = asyncio.Event(), asyncio.Event(), []
-
-    async def end_slowly() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ending.set()
-            await leave.wait()
-            left.append(True)
+    slow = _SlowEnd()
 
     async def block() -> None:
-        async with running([end_slowly()]):
+        async with running([slow.run()]):
             await asyncio.sleep(0)
             raise ConflictError("first")
 
     task = asyncio.create_task(block())
-    await ending.wait()
+    await slow.ending.wait()
     for _ in range(times):
         task.cancel()
         await _turns()
     assert task.done() is not waited
-    leave.set()
+    slow.leave.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert bool(left) is waited
+    assert slow.has_left is waited
+
+
+class _SlowEnd:
+    """Work that ends only when it may, once it is cancelled."""
+
+    def __init__(self) -> None:
+        self.ending, self.leave = asyncio.Event(), asyncio.Event()
+        self.has_left = False
+
+    async def run(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ending.set()
+            await self.leave.wait()
+            self.has_left = True
 
 
 async def _turns() -> None:
@@ -224,27 +232,20 @@ async def test_a_bug_in_whose_place_the_caller_is_cancelled_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """While the others end: the cancellation is what is raised, and the bug would be gone."""
-    ending, leave = asyncio.Event(), asyncio.Event()
+    slow = _SlowEnd()
 
     async def broken() -> None:
         raise ZeroDivisionError
 
-    async def end_slowly() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ending.set()
-            await leave.wait()
-
     async def block() -> None:
-        async with running([broken(), end_slowly()]) as tasks:
+        async with running([broken(), slow.run()]) as tasks:
             await until_failure(tasks)
 
     task = asyncio.create_task(block())
-    await ending.wait()
+    await slow.ending.wait()
     task.cancel()
     await _turns()
-    leave.set()
+    slow.leave.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [ZeroDivisionError] == _logged(caplog)

@@ -1,6 +1,7 @@
 """Taking one address on one network, and giving one entry back."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final
 
 from danm_api.errors import (
@@ -38,7 +39,7 @@ from ipam_svc.consistent_read import ConsistentReads
 from ipam_svc.family_index import FamilyIndex
 from ipam_svc.fencing import fence
 from ipam_svc.ledger import Ledger
-from ipam_svc.network_reads import NetworkReads
+from ipam_svc.network_reads import read_network
 from ipam_svc.pairs import Pairs, without_taken
 from ipam_svc.readings import is_beside, is_of
 from ipam_svc.store import BlockStore
@@ -67,7 +68,7 @@ class Taker:
         self._openings = committer.openings
         self._clearing = Clearing(ledger=ledger, committer=committer, announcer=announcer)
         self._clock = clock
-        self._reads = ConsistentReads[NetworkRef](NetworkReads(store, ledger).read)
+        self._reads = ConsistentReads[NetworkRef](partial(read_network, store, ledger))
 
     async def refresh(self, network: NetworkRef) -> None:
         """Read a network's blocks consistently; the read begins after this call.
